@@ -1,0 +1,196 @@
+//! The command line.
+
+use crate::error::CliError;
+use alluvium_model::DatasetName;
+use alluvium_spec::Environment;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+
+const ENDS: &str = "Exit codes: 0 done, 1 work failed, 2 wrong input. Data goes to standard output, all else to standard error.";
+
+/// Turns a folder of definitions and files that arrive into checked tables, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "alluvium", version, after_help = ENDS)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Environment of the project
+    #[arg(long, global = true, value_name = "NAME", env = "ALLUVIUM_ENV", default_value = "dev")]
+    pub env: String,
+    /// The project's folder, in place of the DIR argument
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Root of the lake, over what the project says
+    #[arg(long, global = true, value_name = "PATH", env = "ALLUVIUM_LAKE")]
+    pub lake: Option<String>,
+    /// The state file, over what the project says
+    #[arg(long, global = true, value_name = "PATH", env = "ALLUVIUM_STATE")]
+    pub state: Option<String>,
+    /// How results and errors are written
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Log what happens to standard error; twice for more. ALLUVIUM_LOG sets a filter, as in `alluvium_flow=debug`
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, env = "ALLUVIUM_LOG_FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new project from a template: flights, orders or empty
+    Init {
+        template: String,
+        /// A new or empty folder [default: the template's name]
+        dir: Option<PathBuf>,
+    },
+    /// Read the whole project and show every mistake
+    Check { dir: Option<PathBuf> },
+    /// Process what is new until nothing is pending
+    Run {
+        dir: Option<PathBuf>,
+        /// Apply this silver dataset's changed definition to new rows only
+        #[arg(long, value_name = "DATASET")]
+        adopt: Vec<DatasetName>,
+        /// Make this silver dataset anew from all of its input
+        #[arg(long, value_name = "DATASET")]
+        rebuild: Vec<DatasetName>,
+    },
+    /// Process again what waits
+    Replay {
+        #[command(subcommand)]
+        what: Replay,
+    },
+    /// Answer a SQL query over bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*
+    Query(Query),
+    /// Show what is there and what happened
+    Show {
+        #[command(subcommand)]
+        what: Show,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Replay {
+    /// Rows that wait in the quarantine of DATASET, under the present contract
+    Quarantine { dataset: DatasetName, dir: Option<PathBuf> },
+}
+
+#[derive(Debug, Args)]
+pub struct Query {
+    /// One SELECT, or `-` to read it from standard input
+    pub sql: String,
+    pub dir: Option<PathBuf>,
+    /// [default: by the ending of --to, else table, or json with --format json]
+    #[arg(long, value_enum)]
+    pub output: Option<Output>,
+    /// Write into this file; it appears when it is complete
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+    /// At most this many rows, 0 for all [default: 100 for a table, else all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Csv,
+    Json,
+    Ndjson,
+    Parquet,
+}
+
+impl Output {
+    /// By a file's ending.
+    pub fn of(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+        Some(match ending.as_str() {
+            "csv" => Self::Csv,
+            "json" => Self::Json,
+            "ndjson" | "jsonl" => Self::Ndjson,
+            "parquet" => Self::Parquet,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Show {
+    /// Every dataset with its rows, files and versions
+    Datasets { dir: Option<PathBuf> },
+    /// What ran, newest first
+    Runs {
+        dir: Option<PathBuf>,
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// One run's steps and broken rules
+    Run {
+        /// Its id, the start of its id, or `latest`
+        id: String,
+        dir: Option<PathBuf>,
+    },
+    /// What waits in quarantine, by rule; with DATASET also the first rows
+    Quarantine { dataset: Option<DatasetName>, dir: Option<PathBuf> },
+    /// What each dataset's work has used
+    Ledger { dir: Option<PathBuf> },
+    /// The definition versions of each dataset
+    Versions { dir: Option<PathBuf> },
+}
+
+impl Global {
+    pub fn environment(&self) -> Environment {
+        Environment { name: self.env.clone(), lake: self.lake.clone(), state: self.state.clone() }
+    }
+
+    /// The project's folder: the argument, or `--project`, or the current folder.
+    pub fn folder(&self, dir: Option<&PathBuf>) -> Result<PathBuf, CliError> {
+        match (dir, &self.project) {
+            (Some(dir), Some(project)) if dir != project => {
+                Err(CliError::TwoProjects { first: dir.clone(), second: project.clone() })
+            }
+            (Some(dir), _) | (None, Some(dir)) => Ok(dir.clone()),
+            (None, None) => Ok(PathBuf::from(".")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_project_is_named_once() {
+        let global = |args: &[&str]| Cli::try_parse_from(args).expect("arguments").global;
+        let g = global(&["alluvium", "check", "--project", "a"]);
+        assert_eq!(g.folder(None).ok(), Some(PathBuf::from("a")));
+        assert!(g.folder(Some(&PathBuf::from("b"))).is_err());
+        assert_eq!(global(&["alluvium", "check"]).folder(None).ok(), Some(PathBuf::from(".")));
+    }
+}

@@ -1,0 +1,22 @@
+//! From the command line to the command.
+
+use super::{check, init, query, replay, run, show};
+use crate::{
+    args::{Cli, Command, Replay},
+    error::CliError,
+};
+use alluvium_model::Exit;
+
+pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
+        Command::Check { dir } => check::check(global, dir.as_ref()).await,
+        Command::Run { dir, adopt, rebuild } => run::run(global, dir.as_ref(), adopt, rebuild).await,
+        Command::Replay { what: Replay::Quarantine { dataset, dir } } => {
+            replay::quarantine(global, dataset, dir.as_ref()).await
+        }
+        Command::Query(query) => query::query(global, query).await,
+        Command::Show { what } => show::show(global, what).await,
+    }
+}

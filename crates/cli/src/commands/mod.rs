@@ -1,0 +1,11 @@
+//! One command a file. Each reads its arguments, calls the crates that do the work, and says how it ended.
+
+mod check;
+mod dispatch;
+mod init;
+mod query;
+mod replay;
+mod run;
+mod show;
+
+pub use dispatch::dispatch;

@@ -1,0 +1,61 @@
+//! `show datasets`: every dataset with what its table holds.
+
+use super::listing::{Column, list, or_dash};
+use crate::{
+    args::Global,
+    error::CliError,
+    render::{Align, grouped, size},
+    wire::Wired,
+};
+use alluvium_store::Store;
+use serde::Serialize;
+
+#[derive(Debug, Serialize)]
+struct Line {
+    dataset: String,
+    /// Rows in the table now.
+    rows: u64,
+    quarantined: u64,
+    files: u64,
+    bytes: u64,
+    table_version: Option<i64>,
+    /// As it is defined now.
+    definition: String,
+    /// Under which the newest rows were made.
+    active: Option<String>,
+    file: std::path::PathBuf,
+}
+
+const COLUMNS: &[Column<Line>] = &[
+    ("dataset", Align::Left, |l| l.dataset.clone()),
+    ("rows", Align::Right, |l| grouped(l.rows)),
+    ("quarantined", Align::Right, |l| grouped(l.quarantined)),
+    ("files", Align::Right, |l| grouped(l.files)),
+    ("size", Align::Right, |l| size(l.bytes)),
+    ("version", Align::Right, |l| or_dash(l.table_version)),
+    ("definition", Align::Left, |l| match &l.active {
+        Some(active) if *active != l.definition => format!("{} (rows: {active})", l.definition),
+        Some(_) | None => l.definition.clone(),
+    }),
+];
+
+pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
+    let versions = wired.store.versions().await?;
+    let mut lines = Vec::new();
+    for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
+        let Some(dataset) = wired.project.datasets.get(&info.name) else { continue };
+        let active = versions.iter().find(|v| v.active && v.dataset == info.name);
+        lines.push(Line {
+            dataset: info.name.to_string(),
+            rows: info.rows,
+            quarantined: info.quarantined,
+            files: info.files,
+            bytes: info.bytes,
+            table_version: info.version,
+            definition: dataset.version.brief().to_owned(),
+            active: active.map(|v| v.version.brief().to_owned()),
+            file: dataset.file.clone(),
+        });
+    }
+    list(global, COLUMNS, &lines, "this project has no datasets yet")
+}

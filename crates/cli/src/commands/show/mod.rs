@@ -1,0 +1,12 @@
+//! `alluvium show`: one view a file. Views only read.
+
+mod datasets;
+mod ledger;
+mod listing;
+mod quarantine;
+mod run;
+mod runs;
+mod versions;
+mod view;
+
+pub use view::show;

@@ -1,0 +1,107 @@
+//! `show quarantine`: what waits, by the rules it broke; for one dataset also its first rows.
+
+use super::listing::{Column, table};
+use crate::{
+    args::{Format, Global, Output},
+    commands::query::{ask, send},
+    error::CliError,
+    output::{Destination, print, print_json},
+    render::{Align, Style, grouped, printable},
+    wire::Wired,
+};
+use alluvium_model::DatasetName;
+use arrow::{
+    array::{Array, AsArray, RecordBatch},
+    datatypes::Int64Type,
+};
+use futures::TryStreamExt;
+use serde::Serialize;
+
+const FIRST_ROWS: usize = 20;
+
+#[derive(Debug, Serialize)]
+struct Line {
+    dataset: String,
+    rule: String,
+    column: Option<String>,
+    /// Rows that broke it, perhaps among other rules.
+    rows: u64,
+    /// Rows of the dataset that wait, whatever they broke.
+    waiting: u64,
+}
+
+const COLUMNS: &[Column<Line>] = &[
+    ("dataset", Align::Left, |l| l.dataset.clone()),
+    ("waiting", Align::Right, |l| grouped(l.waiting)),
+    ("rule", Align::Left, |l| printable(&l.rule)),
+    ("column", Align::Left, |l| l.column.as_deref().map_or_else(|| "-".to_owned(), printable)),
+    ("rows", Align::Right, |l| grouped(l.rows)),
+];
+
+pub async fn show(global: &Global, wired: &Wired, only: Option<&DatasetName>) -> Result<(), CliError> {
+    if let Some(name) = only
+        && !wired.project.datasets.contains_key(name)
+    {
+        return Err(CliError::UnknownDataset(name.clone()));
+    }
+    let mut lines = Vec::new();
+    for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
+        if info.quarantined > 0 && only.is_none_or(|n| *n == info.name) {
+            lines.extend(by_rule(wired, &info.name, info.quarantined).await?);
+        }
+    }
+    match (global.format, only) {
+        (Format::Json, _) => print_json(&lines),
+        (Format::Human, _) if lines.is_empty() => print("nothing waits in quarantine\n"),
+        (Format::Human, None) => print(&table(COLUMNS, &lines).text(Style::stdout())),
+        (Format::Human, Some(name)) => {
+            print(&table(COLUMNS, &lines).text(Style::stdout()))?;
+            print("\n")?;
+            rows(wired, name).await?;
+            let more = format!("alluvium query 'SELECT * FROM {}'", place(name).replace('"', ""));
+            print(&format!("\nall of them: {more}\nonce more:   alluvium replay quarantine {name}\n"))
+        }
+    }
+}
+
+async fn by_rule(wired: &Wired, name: &DatasetName, waiting: u64) -> Result<Vec<Line>, CliError> {
+    let sql = format!(
+        "SELECT reason['rule'] AS rule, reason['column'] AS \"column\", count(*) AS rows
+         FROM (SELECT unnest(reasons) AS reason FROM {}) AS waiting
+         GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
+        place(name)
+    );
+    let batches: Vec<RecordBatch> = ask(wired, &sql).await?.batches.try_collect().await?;
+    let mut lines = Vec::new();
+    for batch in &batches {
+        let text = |column: usize| arrow::compute::cast(batch.column(column), &arrow::datatypes::DataType::Utf8);
+        let (rules, columns) = (text(0)?, text(1)?);
+        let (rules, columns) = (rules.as_string::<i32>(), columns.as_string::<i32>());
+        let counts = batch.column(2).as_primitive::<Int64Type>();
+        for i in 0..batch.num_rows() {
+            lines.push(Line {
+                dataset: name.to_string(),
+                rule: rules.is_valid(i).then(|| rules.value(i).to_owned()).unwrap_or_default(),
+                column: columns.is_valid(i).then(|| columns.value(i).to_owned()),
+                rows: counts.value(i).unsigned_abs(),
+                waiting,
+            });
+        }
+    }
+    Ok(lines)
+}
+
+async fn rows(wired: &Wired, name: &DatasetName) -> Result<(), CliError> {
+    let sql = format!(
+        "SELECT _object AS object, _position AS position, reasons, record
+         FROM {} ORDER BY _object, _position LIMIT {FIRST_ROWS}",
+        place(name)
+    );
+    send(ask(wired, &sql).await?, Output::Table, Destination::stdout(), None).await?;
+    Ok(())
+}
+
+/// The quarantine's table in SQL.
+fn place(name: &DatasetName) -> String {
+    format!("quarantine.\"{}_{}\"", name.layer(), name.name())
+}

@@ -1,0 +1,173 @@
+//! `show run`: one run's steps, and the rules that rows broke in it.
+
+use super::{
+    listing::{Column, or_dash, table},
+    runs::{Line as RunLine, word},
+};
+use crate::{
+    args::{Format, Global},
+    error::CliError,
+    output::{print, print_json},
+    render::{Align, Style, brief_time, grouped, printable, progress},
+    wire::Wired,
+};
+use alluvium_model::Balance;
+use alluvium_store::{RunRecord, StepKind, StepRecord, StepState, Store, Value};
+use serde::Serialize;
+use serde_json::json;
+use std::fmt::Write;
+
+/// Of which one is looked for by the start of its id.
+const MOST_RUNS: u32 = 100_000;
+
+#[derive(Debug, Serialize)]
+struct StepLine {
+    step: String,
+    dataset: String,
+    kind: StepKind,
+    state: StepState,
+    definition: String,
+    attempts: u32,
+    /// Version of the table that its commit made.
+    committed: Option<i64>,
+    balance: Balance,
+    micros: Option<u64>,
+    error: Option<String>,
+}
+
+const STEPS: &[Column<StepLine>] = &[
+    ("dataset", Align::Left, |l| l.dataset.clone()),
+    ("step", Align::Left, |l| l.step.chars().take(8).collect()),
+    ("kind", Align::Left, |l| progress::word(l.kind).to_owned()),
+    ("state", Align::Left, |l| step_word(l.state).to_owned()),
+    ("received", Align::Right, |l| grouped(l.balance.received)),
+    ("loaded", Align::Right, |l| grouped(l.balance.loaded)),
+    ("quarantined", Align::Right, |l| grouped(l.balance.quarantined)),
+    ("dropped", Align::Right, |l| grouped(l.balance.dropped)),
+    ("duplicates", Align::Right, |l| grouped(l.balance.duplicates)),
+    ("dead", Align::Right, |l| grouped(l.balance.dead)),
+    ("attempts", Align::Right, |l| l.attempts.to_string()),
+    ("version", Align::Right, |l| or_dash(l.committed)),
+    ("definition", Align::Left, |l| l.definition.clone()),
+];
+
+#[derive(Debug, Serialize)]
+struct RuleLine {
+    dataset: String,
+    rule: String,
+    action: String,
+    checked: i64,
+    violations: i64,
+    passed: bool,
+}
+
+const RULES: &[Column<RuleLine>] = &[
+    ("dataset", Align::Left, |l| l.dataset.clone()),
+    ("rule", Align::Left, |l| printable(&l.rule)),
+    ("action", Align::Left, |l| l.action.clone()),
+    ("checked", Align::Right, |l| count(l.checked)),
+    ("violations", Align::Right, |l| count(l.violations)),
+    ("passed", Align::Left, |l| if l.passed { "yes" } else { "no" }.to_owned()),
+];
+
+pub async fn show(global: &Global, wired: &Wired, id: &str) -> Result<(), CliError> {
+    let run = find(wired, id).await?;
+    let steps: Vec<StepLine> = wired.store.run_steps(&run.run).await?.into_iter().map(StepLine::new).collect();
+    let rules = rules(wired, run.run.as_str()).await?;
+    let line = RunLine::new(run);
+    match global.format {
+        Format::Json => print_json(&json!({ "run": line, "steps": steps, "rules": rules })),
+        Format::Human => print(&text(&line, &steps, rules)),
+    }
+}
+
+fn text(run: &RunLine, steps: &[StepLine], rules: Vec<RuleLine>) -> String {
+    let style = Style::stdout();
+    let (state, started, took) = (word(run.state), brief_time(run.started_at), run.took());
+    let mut out = format!("run {} {state}: {}\nstarted {started}, {took} s\n", run.run, printable(&run.command));
+    if !steps.is_empty() {
+        let needless = ["dropped", "duplicates", "dead", "quarantined"];
+        let _ = write!(out, "\n{}", table(STEPS, steps).without(&needless, |c| c == "0").text(style));
+    }
+    for step in steps {
+        if let Some(error) = &step.error {
+            let _ = writeln!(out, "{} {}: {}", style.red("failed"), step.dataset, printable(error));
+        }
+    }
+    let broken: Vec<RuleLine> = rules.into_iter().filter(|r| r.violations > 0 || !r.passed).collect();
+    if !broken.is_empty() {
+        let _ = write!(out, "\n{}", table(RULES, &broken).text(style));
+    }
+    out
+}
+
+async fn find(wired: &Wired, id: &str) -> Result<RunRecord, CliError> {
+    if id == "latest" {
+        let newest = wired.store.runs(1).await?.into_iter().next();
+        return newest.ok_or_else(|| CliError::UnknownRun(id.to_owned()));
+    }
+    let mut found = wired.store.runs(MOST_RUNS).await?.into_iter().filter(|r| r.run.as_str().starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(run), None) => Ok(run),
+        (Some(_), Some(_)) => Err(CliError::AmbiguousRun(printable(id))),
+        (None, _) => Err(CliError::UnknownRun(printable(id))),
+    }
+}
+
+async fn rules(wired: &Wired, run: &str) -> Result<Vec<RuleLine>, CliError> {
+    let Some(table) = wired.store.tables().await?.into_iter().find(|t| t.name == "quality") else {
+        return Ok(Vec::new());
+    };
+    let at = |name: &str| table.columns.iter().position(|(c, _)| *c == name);
+    let text = |row: &[Value], name| match at(name).map(|i| &row[i]) {
+        Some(Value::Text(t)) => t.clone(),
+        _ => String::new(),
+    };
+    let whole = |row: &[Value], name| match at(name).map(|i| &row[i]) {
+        Some(Value::Integer(n)) => *n,
+        _ => 0,
+    };
+    let of_run = table.rows.iter().filter(|row| text(row, "run") == run);
+    Ok(of_run
+        .map(|row| RuleLine {
+            dataset: text(row, "dataset"),
+            rule: text(row, "rule"),
+            action: text(row, "action"),
+            checked: whole(row, "checked"),
+            violations: whole(row, "violations"),
+            passed: whole(row, "passed") != 0,
+        })
+        .collect())
+}
+
+impl StepLine {
+    fn new(s: StepRecord) -> Self {
+        let micros = s.finished_at.map(|f| f.as_microsecond() - s.planned_at.as_microsecond());
+        Self {
+            step: s.key.to_string(),
+            dataset: s.dataset.to_string(),
+            kind: s.kind,
+            state: s.state,
+            definition: s.version.brief().to_owned(),
+            attempts: s.attempts,
+            committed: s.committed,
+            balance: s.balance,
+            micros: micros.and_then(|m| u64::try_from(m).ok()),
+            error: s.error,
+        }
+    }
+}
+
+fn step_word(state: StepState) -> &'static str {
+    match state {
+        StepState::Planned => "planned",
+        StepState::Running => "running",
+        StepState::Done => "done",
+        StepState::Failed => "failed",
+        StepState::Superseded => "superseded",
+    }
+}
+
+fn count(n: i64) -> String {
+    grouped(n.unsigned_abs())
+}

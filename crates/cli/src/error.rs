@@ -1,0 +1,172 @@
+//! Why a command could not be carried out, and the exit code that follows.
+
+use alluvium_flow::FlowError;
+use alluvium_lake::LakeError;
+use alluvium_model::{DatasetName, Exit, Fault, RetryClass};
+use alluvium_spec::Diagnostics;
+use alluvium_store::StoreError;
+use arrow::error::ArrowError;
+use parquet::errors::ParquetError;
+use std::{io, path::PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("the project has mistakes")]
+    Definitions(Diagnostics),
+    #[error("two projects are named: {} and {}", first.display(), second.display())]
+    TwoProjects { first: PathBuf, second: PathBuf },
+    #[error("there is no template `{0}`")]
+    UnknownTemplate(String),
+    #[error("{} is not empty", .0.display())]
+    NotEmpty(PathBuf),
+    #[error("`{0}` is neither a dataset nor a folder")]
+    UnknownDataset(DatasetName),
+    #[error("the state knows no run `{0}`")]
+    UnknownRun(String),
+    #[error("more than one run starts with `{0}`")]
+    AmbiguousRun(String),
+    #[error("the query is wrong")]
+    Query(#[source] LakeError),
+    #[error("Parquet is not written to a terminal")]
+    Terminal,
+    #[error("{} cannot be read or written", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("standard input cannot be read")]
+    Input(#[source] io::Error),
+    #[error("standard output cannot be written")]
+    Output(#[source] io::Error),
+    #[error("the rows cannot be written in this format")]
+    Encode(#[from] ArrowError),
+    #[error("the rows cannot be written as Parquet")]
+    Parquet(#[from] ParquetError),
+    #[error("the result cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("the threads of the process cannot be started")]
+    Runtime(#[source] io::Error),
+    #[error("stopped before the work was done")]
+    Stopped,
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+}
+
+impl CliError {
+    pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Definitions(_)
+            | Self::TwoProjects { .. }
+            | Self::UnknownTemplate(_)
+            | Self::NotEmpty(_)
+            | Self::UnknownDataset(_)
+            | Self::UnknownRun(_)
+            | Self::AmbiguousRun(_)
+            | Self::Query(_)
+            | Self::Terminal
+            | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_)) => Exit::BadInput,
+            Self::File { .. }
+            | Self::Input(_)
+            | Self::Output(_)
+            | Self::Encode(_)
+            | Self::Parquet(_)
+            | Self::Json(_)
+            | Self::Runtime(_)
+            | Self::Stopped
+            | Self::Flow(_)
+            | Self::Store(_)
+            | Self::Lake(_) => Exit::FailedWork,
+        }
+    }
+}
+
+impl Fault for CliError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Definitions(_) => "C0001",
+            Self::TwoProjects { .. } => "C0002",
+            Self::UnknownTemplate(_) => "C0003",
+            Self::NotEmpty(_) => "C0004",
+            Self::UnknownDataset(_) => "C0005",
+            Self::UnknownRun(_) => "C0006",
+            Self::AmbiguousRun(_) => "C0007",
+            Self::Terminal => "C0008",
+            Self::File { .. } => "C0101",
+            Self::Input(_) => "C0102",
+            Self::Output(_) => "C0103",
+            Self::Encode(_) => "C0104",
+            Self::Parquet(_) => "C0105",
+            Self::Json(_) => "C0106",
+            Self::Runtime(_) => "C0107",
+            Self::Stopped => "C0108",
+            Self::Flow(e) => e.code(),
+            Self::Store(e) => e.code(),
+            Self::Query(e) | Self::Lake(e) => e.code(),
+        }
+    }
+
+    fn class(&self) -> RetryClass {
+        match self {
+            Self::Definitions(_)
+            | Self::TwoProjects { .. }
+            | Self::UnknownTemplate(_)
+            | Self::NotEmpty(_)
+            | Self::UnknownDataset(_)
+            | Self::UnknownRun(_)
+            | Self::AmbiguousRun(_)
+            | Self::Terminal => RetryClass::Schema,
+            Self::File { .. } | Self::Input(_) | Self::Output(_) | Self::Runtime(_) | Self::Stopped => {
+                RetryClass::Transient
+            }
+            Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => RetryClass::Data,
+            Self::Flow(e) => e.class(),
+            Self::Store(e) => e.class(),
+            Self::Query(e) | Self::Lake(e) => e.class(),
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Definitions(_) => "correct the mistakes above; `alluvium check` shows them again",
+            Self::TwoProjects { .. } => "name the project once, as the argument or with --project",
+            Self::UnknownTemplate(_) => "use `flights`, `orders` or `empty`",
+            Self::NotEmpty(_) => "name a new or an empty folder",
+            Self::UnknownDataset(_) => "`alluvium show datasets` lists the names",
+            Self::UnknownRun(_) => "`alluvium show runs` lists the ids",
+            Self::AmbiguousRun(_) => "write more of the id",
+            Self::Terminal => "send it to a file with `--to result.parquet`",
+            Self::File { .. } => "check the path, its permissions and the space on its disk",
+            Self::Input(_) => "give the query as an argument",
+            Self::Output(_) => "check what standard output is connected to",
+            Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => "cast the column in the query, or use another --output",
+            Self::Runtime(_) => "check the limit on processes and memory of this user",
+            Self::Stopped => "run again: it goes on where it stopped",
+            Self::Flow(e) => e.remedy(),
+            Self::Store(e) => e.remedy(),
+            Self::Query(_) => "tables are bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*; `alluvium show datasets` lists them",
+            Self::Lake(e) => e.remedy(),
+        }
+    }
+}
+
+/// An error's causes, outermost first, without those whose text the one before already ends with.
+pub fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut last = error.to_string();
+    let mut all = Vec::new();
+    let mut next = error.source();
+    while let Some(e) = next {
+        let text = e.to_string();
+        if !last.ends_with(&text) {
+            last.clone_from(&text);
+            all.push(text);
+        }
+        next = e.source();
+    }
+    all
+}

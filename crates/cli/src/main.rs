@@ -1,0 +1,42 @@
+//! The command `alluvium`: reads the command line, runs one command, ends with its exit code.
+
+mod args;
+mod commands;
+mod error;
+mod load;
+mod logging;
+mod output;
+mod process;
+mod render;
+mod templates;
+mod wire;
+
+use alluvium_model::Exit;
+use args::Cli;
+use clap::Parser;
+use error::CliError;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(&cli.global);
+    let exit = match start(&cli) {
+        Ok(exit) => exit,
+        Err(error) => {
+            render::diagnostic::error(&error, cli.global.format);
+            error.exit()
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn start(cli: &Cli) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let done = runtime.block_on(commands::dispatch(cli));
+    // Threads that still read for a command that was stopped must not hold up its end.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,134 @@
+//! What the signals of a run told, kept for its closing summary. Lists are kept up to a bound and counted beyond it.
+
+use alluvium_flow::Signal;
+use serde::Serialize;
+
+/// More of one kind are counted, not listed.
+const MOST: usize = 1_000;
+
+#[derive(Debug, Serialize)]
+pub struct Kept<T> {
+    pub first: Vec<T>,
+    pub total: u64,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { first: Vec::new(), total: 0 }
+    }
+}
+
+impl<T> Kept<T> {
+    fn add(&mut self, item: T) {
+        self.total += 1;
+        if self.first.len() < MOST {
+            self.first.push(item);
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct DuplicateFile {
+    pub dataset: String,
+    pub path: String,
+    pub first_path: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RefusedFile {
+    pub dataset: String,
+    pub path: String,
+    pub code: &'static str,
+    pub reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct DeadObject {
+    pub dataset: String,
+    pub event: String,
+    pub reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NewVersion {
+    pub dataset: String,
+    pub active: String,
+    pub now: String,
+    /// Held: rows that the older version made.
+    pub rows: u64,
+    pub recomputed: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct FailedStep {
+    pub dataset: String,
+    pub step: String,
+    pub code: &'static str,
+    pub message: String,
+    pub remedy: &'static str,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub struct Heard {
+    pub duplicates: Kept<DuplicateFile>,
+    pub refused: Kept<RefusedFile>,
+    pub dead: Kept<DeadObject>,
+    pub held: Vec<NewVersion>,
+    pub adopted: Vec<NewVersion>,
+    pub failed: Kept<FailedStep>,
+    pub recovered_steps: u64,
+}
+
+impl Heard {
+    pub fn take(&mut self, signal: &Signal) {
+        match signal {
+            Signal::Duplicate { dataset, path, first_path } => self.duplicates.add(DuplicateFile {
+                dataset: dataset.to_string(),
+                path: path.clone(),
+                first_path: first_path.clone(),
+            }),
+            Signal::Refused { dataset, path, code, reason } => self.refused.add(RefusedFile {
+                dataset: dataset.to_string(),
+                path: path.clone(),
+                code,
+                reason: reason.clone(),
+            }),
+            Signal::Held { dataset, active, now, rows } => self.held.push(NewVersion {
+                dataset: dataset.to_string(),
+                active: active.brief().to_owned(),
+                now: now.brief().to_owned(),
+                rows: *rows,
+                recomputed: false,
+            }),
+            Signal::Adopted { dataset, active, now, recomputed } => {
+                let dataset = dataset.to_string();
+                if !self.adopted.iter().any(|a| a.dataset == dataset) {
+                    let (active, now) = (active.brief().to_owned(), now.brief().to_owned());
+                    self.adopted.push(NewVersion { dataset, active, now, rows: 0, recomputed: *recomputed });
+                }
+            }
+            Signal::StepDone { dataset, outcome, recovered, .. } => {
+                self.recovered_steps += u64::from(*recovered);
+                for (event, reason) in &outcome.dead {
+                    let (dataset, event) = (dataset.to_string(), event.to_string());
+                    self.dead.add(DeadObject { dataset, event, reason: reason.clone() });
+                }
+            }
+            Signal::StepFailed { step, dataset, code, message, remedy, again: false } => self.failed.add(FailedStep {
+                dataset: dataset.to_string(),
+                step: step.to_string(),
+                code,
+                message: message.clone(),
+                remedy,
+            }),
+            Signal::RunStarted { .. }
+            | Signal::Looked { .. }
+            | Signal::Settling { .. }
+            | Signal::StepStarted { .. }
+            | Signal::Progress { .. }
+            | Signal::StepFailed { .. }
+            | Signal::StepHeldBy { .. }
+            | Signal::RunFinished { .. } => {}
+        }
+    }
+}

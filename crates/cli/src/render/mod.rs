@@ -1,0 +1,15 @@
+//! How values become text for people, and JSON for programs. Nothing here decides anything.
+
+pub mod diagnostic;
+mod heard;
+pub mod progress;
+pub mod results;
+mod style;
+pub mod summary;
+mod summary_text;
+mod table;
+mod text;
+
+pub use style::Style;
+pub use table::{Align, Table};
+pub use text::{brief_time, grouped, json_time, json_time_if_any, printable, rate, seconds, size};

@@ -1,0 +1,207 @@
+//! What a run does, while it does it: bars on a terminal, lines elsewhere, all on standard error.
+
+use super::{Style, grouped, heard::Heard, printable, seconds};
+use crate::output::say;
+use alluvium_flow::{Report, Signal};
+use alluvium_model::StepKey;
+use alluvium_store::StepKind;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    collections::HashMap,
+    io::{self, IsTerminal},
+    sync::Mutex,
+    time::Duration,
+};
+
+const DRAWS_PER_SECOND: u8 = 10;
+const TICK: Duration = Duration::from_millis(200);
+
+/// Hears every signal of a run and shows them as they come.
+pub struct Reporter {
+    heard: Mutex<Heard>,
+    shown: Shown,
+}
+
+enum Shown {
+    Nothing,
+    Lines(Style),
+    Bars(Bars),
+}
+
+struct Bars {
+    all: MultiProgress,
+    style: Style,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// What a running step works on: its dataset and whether its first stage counts bytes.
+    steps: HashMap<StepKey, (String, StepKind)>,
+    bars: HashMap<(StepKey, &'static str), ProgressBar>,
+}
+
+impl Reporter {
+    /// `quiet` for programs; `lines` when log lines come between.
+    pub fn new(quiet: bool, lines: bool) -> Self {
+        let style = Style::stderr();
+        let shown = if quiet {
+            Shown::Nothing
+        } else if lines || !io::stderr().is_terminal() {
+            Shown::Lines(style)
+        } else {
+            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
+            Shown::Bars(Bars { all, style, open: Mutex::default() })
+        };
+        Self { heard: Mutex::default(), shown }
+    }
+
+    /// Takes the bars off the terminal and gives what was heard.
+    pub fn finish(self) -> Heard {
+        if let Shown::Bars(bars) = &self.shown {
+            let _ = bars.all.clear();
+        }
+        self.heard.into_inner().expect("no holder of this lock panics")
+    }
+}
+
+impl Report for Reporter {
+    fn signal(&self, signal: Signal) {
+        self.heard.lock().expect("no holder of this lock panics").take(&signal);
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Lines(style) => {
+                if let Some(line) = line(&signal, *style) {
+                    say(&format!("{line}\n"));
+                }
+            }
+            Shown::Bars(bars) => bars.signal(&signal),
+        }
+    }
+}
+
+impl Bars {
+    fn signal(&self, signal: &Signal) {
+        let mut open = self.open.lock().expect("no holder of this lock panics");
+        match signal {
+            Signal::StepStarted { step, dataset, kind, .. } => {
+                open.steps.insert(step.clone(), (dataset.to_string(), *kind));
+            }
+            Signal::Progress { step, stage, done, total } => {
+                let bar = open.bar(&self.all, step, stage);
+                if *total > 0 && bar.length() != Some(*total) {
+                    bar.set_length(*total);
+                }
+                bar.set_position(*done);
+            }
+            Signal::StepDone { step, .. } | Signal::StepFailed { step, .. } => open.close(step),
+            Signal::RunStarted { .. }
+            | Signal::Looked { .. }
+            | Signal::Duplicate { .. }
+            | Signal::Refused { .. }
+            | Signal::Settling { .. }
+            | Signal::Held { .. }
+            | Signal::Adopted { .. }
+            | Signal::StepHeldBy { .. }
+            | Signal::RunFinished { .. } => {}
+        }
+        drop(open);
+        if let Some(line) = line(signal, self.style) {
+            let _ = self.all.println(line);
+        }
+    }
+}
+
+impl Open {
+    fn bar(&mut self, all: &MultiProgress, step: &StepKey, stage: &'static str) -> &ProgressBar {
+        let (dataset, kind) = self.steps.get(step).cloned().unwrap_or((String::new(), StepKind::Refine));
+        self.bars.entry((step.clone(), stage)).or_insert_with(|| {
+            let bar = all.add(ProgressBar::no_length());
+            bar.set_style(bar_style(kind));
+            bar.set_prefix(dataset);
+            bar.set_message(stage);
+            bar.enable_steady_tick(TICK);
+            bar
+        })
+    }
+
+    fn close(&mut self, step: &StepKey) {
+        self.steps.remove(step);
+        self.bars.retain(|(s, _), bar| {
+            if s == step {
+                bar.finish_and_clear();
+            }
+            s != step
+        });
+    }
+}
+
+fn bar_style(kind: StepKind) -> ProgressStyle {
+    let counts = match kind {
+        StepKind::Ingest => "{bytes}/{total_bytes}  {bytes_per_sec}  {elapsed}",
+        StepKind::Refine | StepKind::Curate | StepKind::ReplayQuarantine | StepKind::Rebuild => {
+            "{human_pos} rows  {per_sec}  {elapsed}"
+        }
+    };
+    let template = format!("{{spinner}} {{prefix:<28}} {{msg:<12}} {{bar:24.cyan/dim}} {counts}");
+    ProgressStyle::with_template(&template).expect("a template of known fields")
+}
+
+/// What is worth a line that stays.
+fn line(signal: &Signal, style: Style) -> Option<String> {
+    Some(match signal {
+        Signal::Looked { dataset, new, .. } if *new > 0 => {
+            format!("{dataset}: {} new {}", grouped(*new), if *new == 1 { "file" } else { "files" })
+        }
+        Signal::Settling { dataset, files, time } => {
+            format!("{dataset}: waiting {} s for {files} young files", seconds(micros(*time)))
+        }
+        Signal::StepStarted { dataset, attempt, .. } if *attempt > 1 => format!("{dataset}: attempt {attempt}"),
+        Signal::StepDone { dataset, kind, outcome, recovered, .. } => {
+            let b = &outcome.balance;
+            let mut text = format!("{} {dataset} {}:", style.green("done"), word(*kind));
+            let mut parts = vec![format!(" {} rows", grouped(b.loaded))];
+            for (n, what) in [(b.quarantined, "quarantined"), (b.dropped, "dropped"), (b.duplicates, "duplicates"), (b.dead, "dead")] {
+                if n > 0 {
+                    parts.push(format!(" {} {what}", grouped(n)));
+                }
+            }
+            if outcome.windows > 0 {
+                parts.push(format!(" {} windows", grouped(outcome.windows)));
+            }
+            if *recovered {
+                parts.push(" committed by an earlier run".to_owned());
+            }
+            text.push_str(&parts.join(","));
+            text + &format!(" in {} s", seconds(outcome.usage.wall_micros))
+        }
+        Signal::StepFailed { dataset, code, message, again, .. } => {
+            let after = if *again { "; it is tried again" } else { "" };
+            format!("{} {dataset}: {}{after}", style.red(&format!("failed[{code}]")), printable(message))
+        }
+        Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
+        Signal::RunStarted { .. }
+        | Signal::Looked { .. }
+        | Signal::Duplicate { .. }
+        | Signal::Refused { .. }
+        | Signal::Held { .. }
+        | Signal::Adopted { .. }
+        | Signal::StepStarted { .. }
+        | Signal::Progress { .. }
+        | Signal::RunFinished { .. } => return None,
+    })
+}
+
+pub fn word(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Ingest => "ingest",
+        StepKind::Refine => "refine",
+        StepKind::Curate => "curate",
+        StepKind::ReplayQuarantine => "replay",
+        StepKind::Rebuild => "rebuild",
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

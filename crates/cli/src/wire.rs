@@ -1,0 +1,58 @@
+//! Puts a project's parts together: state, engine, landing folders, time.
+
+use crate::{error::CliError, process};
+use alluvium_flow::{Flow, Report, Timer};
+use alluvium_lake::LakeEngine;
+use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
+use alluvium_source::files::FileLanding;
+use alluvium_spec::Project;
+use alluvium_store::SqliteStore;
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+
+pub struct Wired {
+    pub project: Project,
+    pub store: SqliteStore,
+    pub engine: LakeEngine,
+    pub clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    landing: FileLanding,
+    timer: TokioTimer,
+}
+
+impl Wired {
+    /// Opens the state, and makes it if it is not there.
+    pub async fn open(project: Project) -> Result<Self, CliError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+        let store = SqliteStore::open(&project.state).await?;
+        let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
+        let landing = FileLanding::new(clock.clone());
+        Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer })
+    }
+
+    pub fn flow<'a>(&'a self, report: &'a dyn Report) -> Flow<'a> {
+        Flow {
+            project: &self.project,
+            store: &self.store,
+            engine: &self.engine,
+            landing: &self.landing,
+            clock: self.clock.as_ref(),
+            entropy: self.entropy.as_ref(),
+            timer: &self.timer,
+            report,
+            owner: process::owner(),
+            alive: &process::is_alive,
+        }
+    }
+}
+
+struct TokioTimer;
+
+#[async_trait]
+impl Timer for TokioTimer {
+    #[expect(clippy::disallowed_methods, reason = "the one place that really waits")]
+    async fn wait(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}

@@ -1,0 +1,422 @@
+//! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
+
+use crate::{
+    DatasetSummary, Engine, FlowError, Landing, Report, Signal, Timer,
+    plan::{Round, versions_mix},
+};
+use alluvium_model::{Clock, DatasetName, Entropy, EventId, RunId, Span, crash_point};
+use alluvium_spec::{Dataset, Kind, Project};
+use alluvium_store::{Claimed, NewEvent, NewStep, Owner, Planned, RunRecord, RunState, StepState, Store, StepRecord};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often a round of planning may lose to another process before it gives up.
+const PLAN_ATTEMPTS: u32 = 16;
+/// How often a landing zone is looked at while its files settle.
+const SETTLE_LOOKS: u32 = 3;
+pub(crate) const LEASE: Span = Span::from_secs(60);
+
+/// Everything a run works with. Holds no state of its own.
+pub struct Flow<'a> {
+    pub project: &'a Project,
+    pub store: &'a dyn Store,
+    pub engine: &'a dyn Engine,
+    pub landing: &'a dyn Landing,
+    pub clock: &'a dyn Clock,
+    pub entropy: &'a dyn Entropy,
+    pub timer: &'a dyn Timer,
+    pub report: &'a dyn Report,
+    /// This process, as the holder of leases.
+    pub owner: Owner,
+    /// Whether a lease's holder still lives; a dead one's lease is free at once.
+    pub alive: &'a (dyn Fn(&Owner) -> bool + Sync),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// As it is recorded with the run.
+    pub command: String,
+    /// Silver datasets whose changed definition applies to new rows from now on, beside the older rows.
+    pub adopt: BTreeSet<DatasetName>,
+    /// Silver datasets to make anew from all of their input.
+    pub rebuild: BTreeSet<DatasetName>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub run: Option<RunId>,
+    pub objects_new: u64,
+    pub objects_duplicate: u64,
+    pub objects_refused: u64,
+    pub objects_unsettled: u64,
+    pub objects_dead: u64,
+    pub failed_steps: u64,
+    /// Datasets of the failed steps; the run does not come back to them.
+    pub failed: BTreeSet<DatasetName>,
+    pub held: Vec<DatasetName>,
+    pub datasets: BTreeMap<DatasetName, DatasetSummary>,
+}
+
+impl Summary {
+    /// Whether everything that could be done was done.
+    pub fn complete(&self) -> bool {
+        self.failed_steps == 0 && self.held.is_empty() && self.objects_refused == 0 && self.objects_dead == 0
+    }
+
+    pub fn did_nothing(&self) -> bool {
+        self.datasets.is_empty() && self.failed_steps == 0
+    }
+}
+
+impl Flow<'_> {
+    /// Processes what is pending and returns.
+    ///
+    /// # Errors
+    /// When the state store fails or a landing zone cannot be read. A failing step is not an error here: it is counted
+    /// in the summary, stays open, and the next run tries it again.
+    pub async fn run(&self, options: &Options) -> Result<Summary, FlowError> {
+        for name in options.adopt.iter().chain(&options.rebuild) {
+            if !self.project.datasets.contains_key(name) {
+                return Err(FlowError::UnknownDataset(name.clone()));
+            }
+        }
+        let mut summary = Summary::default();
+        let run = self.start(&options.command, &mut summary).await?;
+        loop {
+            let before = summary.objects_new;
+            for name in &self.project.order {
+                self.dataset(&run, &self.project.datasets[name], options, &mut summary).await?;
+            }
+            // What arrived while this round ran is looked for once more; a round that found nothing new ends the run.
+            if summary.objects_new == before {
+                break;
+            }
+        }
+        self.finish(&run, &summary).await?;
+        Ok(summary)
+    }
+
+    /// Executes once more what waits in the dataset's quarantine, and then what follows from it.
+    pub async fn replay_quarantine(&self, name: &DatasetName, command: &str) -> Result<Summary, FlowError> {
+        let dataset = self.project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
+        if dataset.silver().is_none() {
+            return Err(FlowError::NoQuarantine(name.clone()));
+        }
+        let mut summary = Summary::default();
+        let run = self.start(command, &mut summary).await?;
+        self.work_open_steps(&run, dataset, &mut summary).await?;
+        let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
+        if let Some((version, rows)) = waiting.filter(|(_, rows)| *rows > 0) {
+            self.announce_version(dataset, rows, false).await?;
+            let round = self.round(&run, dataset).await?;
+            self.plan(dataset, vec![round.replay(version)]).await?;
+            self.work_open_steps(&run, dataset, &mut summary).await?;
+        }
+        let mut reached = BTreeSet::from([name.clone()]);
+        for next in &self.project.order {
+            let downstream = &self.project.datasets[next];
+            if downstream.consumes().iter().any(|i| reached.contains(i)) {
+                reached.insert(next.clone());
+                self.dataset(&run, downstream, &Options::default(), &mut summary).await?;
+            }
+        }
+        self.finish(&run, &summary).await?;
+        Ok(summary)
+    }
+
+    async fn start(&self, command: &str, summary: &mut Summary) -> Result<RunId, FlowError> {
+        let run = RunId::fresh(self.clock, self.entropy);
+        self.store
+            .start_run(&RunRecord {
+                run: run.clone(),
+                command: command.to_owned(),
+                state: RunState::Running,
+                started_at: self.clock.now(),
+                finished_at: None,
+                objects_new: 0,
+                objects_duplicate: 0,
+                objects_dead: 0,
+            })
+            .await?;
+        self.report.signal(Signal::RunStarted { run: run.clone() });
+        summary.run = Some(run.clone());
+        Ok(run)
+    }
+
+    async fn finish(&self, run: &RunId, summary: &Summary) -> Result<(), FlowError> {
+        let state = if summary.failed_steps == 0 { RunState::Done } else { RunState::Failed };
+        crash_point("run.before_finish");
+        self.store.finish_run(run, state, self.clock.now()).await?;
+        crash_point("run.after_finish");
+        self.report.signal(Signal::RunFinished { run: run.clone() });
+        Ok(())
+    }
+
+    /// Everything for one dataset: left-over steps, arrivals, planning, execution.
+    async fn dataset(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        options: &Options,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
+        if summary.failed.contains(&dataset.name) {
+            return Ok(());
+        }
+        if matches!(dataset.kind, Kind::Bronze(_)) {
+            self.receive(run, dataset, summary).await?;
+        }
+        if !self.work_open_steps(run, dataset, summary).await? {
+            return Ok(());
+        }
+        for _ in 0..PLAN_ATTEMPTS {
+            let steps = self.new_steps(run, dataset, options, summary).await?;
+            if steps.is_empty() {
+                return Ok(());
+            }
+            if self.plan(dataset, steps).await? {
+                self.work_open_steps(run, dataset, summary).await?;
+                return Ok(());
+            }
+        }
+        Err(FlowError::Contended(dataset.name.clone()))
+    }
+
+    /// Looks at the landing zone and records what arrived.
+    async fn receive(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
+        let name = &dataset.name;
+        let mut looks = 0;
+        loop {
+            let known = self.store.known_files(name).await?;
+            let look = self.landing.look(dataset, &known).await.map_err(|e| look_error(name, e))?;
+            let now = self.clock.now();
+            let events: Vec<NewEvent> = look
+                .arrivals
+                .into_iter()
+                .map(|a| NewEvent {
+                    event: EventId::of(name, &a.content),
+                    dataset: name.clone(),
+                    path: a.path,
+                    content: a.content,
+                    bytes: a.bytes,
+                    modified_nanos: a.modified_nanos,
+                    received_at: now,
+                })
+                .collect();
+            let (new, duplicates) = self.record(run, &events).await?;
+            summary.objects_new += new;
+            summary.objects_duplicate += duplicates;
+            let unsettled = look.unsettled;
+            self.report.signal(Signal::Looked { dataset: name.clone(), new, duplicates, unsettled });
+            looks += 1;
+            if unsettled == 0 || looks >= SETTLE_LOOKS {
+                summary.objects_unsettled += unsettled;
+                summary.objects_refused += look.refused.len() as u64;
+                for r in look.refused {
+                    let dataset = name.clone();
+                    self.report.signal(Signal::Refused { dataset, path: r.path, code: r.code, reason: r.reason });
+                }
+                return Ok(());
+            }
+            let time = look.settled_in;
+            self.report.signal(Signal::Settling { dataset: name.clone(), files: unsettled, time });
+            self.timer.wait(time).await;
+        }
+    }
+
+    async fn record(&self, run: &RunId, events: &[NewEvent]) -> Result<(u64, u64), FlowError> {
+        use alluvium_store::Recorded;
+        if events.is_empty() {
+            return Ok((0, 0));
+        }
+        crash_point("events.before_record");
+        let recorded = self.store.record_events(run, events).await?;
+        crash_point("events.after_record");
+        let (mut new, mut duplicates) = (0, 0);
+        for (event, r) in events.iter().zip(recorded) {
+            match r {
+                Recorded::New => new += 1,
+                Recorded::Duplicate { first_path } => {
+                    duplicates += 1;
+                    let (dataset, path) = (event.dataset.clone(), event.path.clone());
+                    self.report.signal(Signal::Duplicate { dataset, path, first_path });
+                }
+            }
+        }
+        Ok((new, duplicates))
+    }
+
+    async fn new_steps(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        options: &Options,
+        summary: &mut Summary,
+    ) -> Result<Vec<NewStep>, FlowError> {
+        let name = &dataset.name;
+        let round = self.round(run, dataset).await?;
+        match &dataset.kind {
+            Kind::Bronze(_) => {
+                let pending = self.store.pending_events(name).await?;
+                if !pending.is_empty() {
+                    self.announce_version(dataset, 0, false).await?;
+                }
+                Ok(round.ingest(&pending, self.project.limits.step_input.0))
+            }
+            Kind::Silver(silver) => {
+                let position = self.store.positions(name).await?.get(&silver.from).copied().unwrap_or(-1);
+                let active = self.active_version(name).await?;
+                if options.rebuild.contains(name) && !summary.datasets.contains_key(name) {
+                    let Some(head) = self.engine.head(&silver.from).await.map_err(|e| look_error(name, e))? else {
+                        return Ok(Vec::new());
+                    };
+                    return Ok(vec![round.rebuild(&silver.from, head)]);
+                }
+                let increments =
+                    self.engine.increments(&silver.from, position).await.map_err(|e| look_error(name, e))?;
+                if increments.is_empty() && versions_mix(active.as_ref(), &dataset.version) {
+                    return Ok(Vec::new());
+                }
+                if !versions_mix(active.as_ref(), &dataset.version) && !options.adopt.contains(name) {
+                    self.hold(dataset, active, summary).await?;
+                    return Ok(Vec::new());
+                }
+                if options.adopt.contains(name) {
+                    self.announce_version(dataset, 0, false).await?;
+                    self.store.activate(name, &dataset.version, self.clock.now()).await?;
+                }
+                Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step()))
+            }
+            Kind::Gold(gold) => {
+                let positions = self.store.positions(name).await?;
+                let active = self.active_version(name).await?;
+                let anew = active.as_ref().is_some_and(|a| *a != dataset.version);
+                let mut inputs = BTreeMap::new();
+                let mut changed = anew;
+                for input in &gold.inputs {
+                    let Some(upto) = self.engine.head(input).await.map_err(|e| look_error(input, e))? else {
+                        // An input that has no table yet: there is nothing to compute from.
+                        return Ok(Vec::new());
+                    };
+                    let position = positions.get(input).copied().unwrap_or(-1);
+                    if position < upto {
+                        let increments =
+                            self.engine.increments(input, position).await.map_err(|e| look_error(input, e))?;
+                        changed |= !increments.is_empty();
+                    }
+                    let after = if anew { -1 } else { position };
+                    inputs.insert(input.clone(), Claimed { after, upto });
+                }
+                if !changed {
+                    return Ok(Vec::new());
+                }
+                if anew {
+                    self.announce_version(dataset, 0, true).await?;
+                }
+                Ok(vec![round.curate(&inputs)])
+            }
+        }
+    }
+
+    async fn hold(
+        &self,
+        dataset: &Dataset,
+        active: Option<alluvium_model::DefinitionVersion>,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
+        let name = &dataset.name;
+        if let Some(active) = active
+            && !summary.held.contains(name)
+        {
+            let rows = self.engine.rows(name).await.map_err(|e| look_error(name, e))?;
+            let (dataset, now) = (name.clone(), dataset.version.clone());
+            self.report.signal(Signal::Held { dataset, active, now, rows });
+            summary.held.push(name.clone());
+        }
+        Ok(())
+    }
+
+    async fn announce_version(&self, dataset: &Dataset, _rows: u64, recomputed: bool) -> Result<(), FlowError> {
+        if let Some(active) = self.active_version(&dataset.name).await?
+            && active != dataset.version
+        {
+            let (name, now) = (dataset.name.clone(), dataset.version.clone());
+            self.report.signal(Signal::Adopted { dataset: name, active, now, recomputed });
+        }
+        Ok(())
+    }
+
+    async fn active_version(
+        &self,
+        name: &DatasetName,
+    ) -> Result<Option<alluvium_model::DefinitionVersion>, FlowError> {
+        let versions = self.store.versions().await?;
+        Ok(versions.into_iter().find(|v| v.active && v.dataset == *name).map(|v| v.version))
+    }
+
+    async fn round<'b>(&self, run: &'b RunId, dataset: &'b Dataset) -> Result<Round<'b>, FlowError> {
+        let mut lookups = BTreeMap::new();
+        for name in self.project.lookups_of(dataset) {
+            // -1: a lookup whose table is not there yet holds no rows.
+            let head = self.engine.head(&name).await.map_err(|e| look_error(&name, e))?;
+            lookups.insert(name, head.unwrap_or(-1));
+        }
+        Ok(Round { run, dataset, now: self.clock.now(), lookups })
+    }
+
+    /// `false`: another process planned over the same input; look again.
+    async fn plan(&self, dataset: &Dataset, steps: Vec<NewStep>) -> Result<bool, FlowError> {
+        tracing::debug!(dataset = %dataset.name, steps = steps.len(), "planning");
+        crash_point("plan.before_record");
+        let planned = self.store.plan_many(&steps).await?;
+        crash_point("plan.after_record");
+        Ok(!planned.contains(&Planned::Conflict))
+    }
+
+    /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
+    async fn work_open_steps(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        summary: &mut Summary,
+    ) -> Result<bool, FlowError> {
+        let open: Vec<StepRecord> =
+            self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
+        for step in open {
+            if step.version != dataset.version && self.replaced(dataset, &step, summary).await? {
+                continue;
+            }
+            if !self.work(run, dataset, step, summary).await? {
+                summary.failed_steps += 1;
+                summary.failed.insert(dataset.name.clone());
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A step planned under an older definition: if it never committed, its input is planned anew.
+    async fn replaced(&self, dataset: &Dataset, step: &StepRecord, summary: &mut Summary) -> Result<bool, FlowError> {
+        match self.engine.recover(dataset, step).await {
+            Ok(None) => {
+                self.store.supersede(&step.key).await?;
+                Ok(true)
+            }
+            Ok(Some(outcome)) => {
+                self.done(dataset, step, outcome, true, summary).await?;
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> FlowError {
+    FlowError::Look { dataset: dataset.clone(), source }
+}
+
+pub(crate) fn is_open(state: StepState) -> bool {
+    match state {
+        StepState::Planned | StepState::Running | StepState::Failed => true,
+        StepState::Done | StepState::Superseded => false,
+    }
+}

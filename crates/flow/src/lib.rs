@@ -1,0 +1,15 @@
+//! Durable orchestration: what has to be done (planner), doing it step by step (drain), and what each needs as traits.
+//!
+//! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
+
+mod drain;
+mod error;
+mod plan;
+mod ports;
+mod report;
+mod step;
+
+pub use drain::{Flow, Options, Summary};
+pub use error::{FlowError, StepError};
+pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Outcome, Refused, Timer, Usage};
+pub use report::{DatasetSummary, Report, Signal};

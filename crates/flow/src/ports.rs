@@ -1,0 +1,122 @@
+//! What flow needs of others, as traits.
+
+use crate::{Report, StepError};
+use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
+use alluvium_spec::{Dataset, Project};
+use alluvium_store::{EventRecord, QualityResult, StepRecord};
+use async_trait::async_trait;
+use std::{collections::BTreeMap, time::Duration};
+
+/// A landing object that a source had not reported before, or that changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Relative to the source's folder.
+    pub path: String,
+    pub bytes: u64,
+    pub modified_nanos: i64,
+    pub content: ContentHash,
+}
+
+/// Something in the landing zone that can be no landing object, as a folder whose name matches the pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub path: String,
+    pub code: &'static str,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Ordered by path.
+    pub arrivals: Vec<Arrival>,
+    pub refused: Vec<Refused>,
+    /// Files younger than the source's settle time, and how long until the last of them is old enough.
+    pub unsettled: u64,
+    pub settled_in: Duration,
+}
+
+/// Finds landing objects. Reads only; the same folder looked at twice gives the same answer.
+#[async_trait]
+pub trait Landing: Send + Sync {
+    /// `known`: size and modification time by path, of what need not be reported again.
+    async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError>;
+}
+
+/// A table version that changed rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Increment {
+    pub version: i64,
+    /// Rows in the files it added.
+    pub rows: u64,
+}
+
+/// One step, with all that it needs.
+#[derive(Debug)]
+pub struct Job<'a> {
+    pub project: &'a Project,
+    pub dataset: &'a Dataset,
+    pub step: &'a StepRecord,
+    /// Ingest: the landing objects, in the step's order.
+    pub events: &'a [EventRecord],
+}
+
+/// What a committed step did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// The version that the commit made; `None` when there was nothing to change.
+    pub committed: Option<i64>,
+    pub balance: Balance,
+    pub dead: Vec<(EventId, String)>,
+    pub quality: Vec<QualityResult>,
+    pub usage: Usage,
+    pub windows: u64,
+    /// Remarks for the person who runs it, as new fields seen.
+    pub notes: Vec<String>,
+}
+
+/// What an attempt used of the machine and the store of tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub wall_micros: u64,
+    pub cpu_micros: u64,
+    pub peak_memory_bytes: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    pub store_reads: u64,
+    pub store_writes: u64,
+    pub store_lists: u64,
+    pub rows_in: u64,
+    pub rows_out: u64,
+}
+
+/// Executes steps. Every commit carries its step key, so that a step commits once however often it is executed.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Newest version of the dataset's table; `None` when there is no table yet.
+    async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError>;
+
+    /// Versions after `after` that changed rows, ascending.
+    async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError>;
+
+    /// Rows of the dataset's table now.
+    async fn rows(&self, dataset: &DatasetName) -> Result<u64, StepError>;
+
+    /// Version and rows of the dataset's quarantine; `None` when nothing waits there.
+    async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError>;
+
+    /// At most about this many input rows belong into one refine step, given the memory limit.
+    fn rows_per_step(&self) -> u64;
+
+    /// Stages, passes the gate and commits. Dropping the future leaves staged files that nothing refers to.
+    async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError>;
+
+    /// For a step whose main commit is in the table: completes what follows that commit and tells what it did;
+    /// `None` when the step never committed. Idempotent.
+    async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError>;
+}
+
+/// Waiting, so that a test can do without.
+#[async_trait]
+pub trait Timer: Send + Sync {
+    async fn wait(&self, time: Duration);
+}

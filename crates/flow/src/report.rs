@@ -1,0 +1,68 @@
+//! One ordered stream of what happens, for every reporter: terminal, log, JSON.
+
+use crate::Outcome;
+use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
+use alluvium_store::StepKind;
+use std::{collections::BTreeMap, time::Duration};
+
+#[derive(Debug, Clone)]
+pub enum Signal {
+    RunStarted { run: RunId },
+    /// The landing zone of a bronze dataset was looked at.
+    Looked { dataset: DatasetName, new: u64, duplicates: u64, unsettled: u64 },
+    /// The same content arrived before under another name.
+    Duplicate { dataset: DatasetName, path: String, first_path: String },
+    Refused { dataset: DatasetName, path: String, code: &'static str, reason: String },
+    Settling { dataset: DatasetName, files: u64, time: Duration },
+    /// New input waits because the dataset's definition changed.
+    Held { dataset: DatasetName, active: DefinitionVersion, now: DefinitionVersion, rows: u64 },
+    /// Rows from now on are made under another version than the table's older rows.
+    Adopted { dataset: DatasetName, active: DefinitionVersion, now: DefinitionVersion, recomputed: bool },
+    StepStarted { step: StepKey, dataset: DatasetName, kind: StepKind, attempt: u32 },
+    /// `done` of `total` in the unit of the stage: bytes while ingesting, rows otherwise; `total` 0: unknown.
+    Progress { step: StepKey, stage: &'static str, done: u64, total: u64 },
+    StepDone { step: StepKey, dataset: DatasetName, kind: StepKind, outcome: Box<Outcome>, recovered: bool },
+    StepFailed { step: StepKey, dataset: DatasetName, code: &'static str, message: String, remedy: &'static str, again: bool },
+    StepHeldBy { dataset: DatasetName, process: u32 },
+    RunFinished { run: RunId },
+}
+
+/// Takes signals in the order they happen; must not block and must not fail.
+pub trait Report: Send + Sync {
+    fn signal(&self, signal: Signal);
+}
+
+/// What one run did to one dataset.
+#[derive(Debug, Clone, Default)]
+pub struct DatasetSummary {
+    pub steps: u64,
+    pub balance: alluvium_model::Balance,
+    /// Rule to rows it sent to quarantine or dropped, or warned of.
+    pub rules: BTreeMap<String, RuleSummary>,
+    pub windows: u64,
+    pub wall_micros: u64,
+    pub rows_in: u64,
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct RuleSummary {
+    pub action: String,
+    pub violations: u64,
+}
+
+impl DatasetSummary {
+    pub(crate) fn add(&mut self, o: &Outcome) {
+        self.steps += 1;
+        self.balance += o.balance;
+        self.windows += o.windows;
+        self.wall_micros += o.usage.wall_micros;
+        self.rows_in += o.usage.rows_in;
+        self.notes.extend(o.notes.iter().cloned());
+        for q in o.quality.iter().filter(|q| q.violations > 0) {
+            let r = self.rules.entry(q.rule.clone()).or_default();
+            r.action.clone_from(&q.action);
+            r.violations += q.violations;
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Type-checks every expression and query of a project against its contracts, without any data.
+
+use crate::{
+    engine::contract_schema,
+    refine::{Part, RefineError, Refinery},
+    session, windows,
+};
+use alluvium_model::{DatasetName, Fault};
+use alluvium_spec::{Contract, Dataset, Gold, Kind, Project, Silver, Step};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::{
+    datasource::MemTable,
+    error::DataFusionError,
+    prelude::{SessionConfig, SessionContext},
+};
+use std::{path::PathBuf, sync::Arc};
+
+/// A mistake in an expression or a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    pub dataset: DatasetName,
+    /// Relative to the project's root.
+    pub file: PathBuf,
+    /// From 1; 1 where the place is not known.
+    pub line: usize,
+    pub column: usize,
+    /// Characters.
+    pub length: usize,
+    pub code: &'static str,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// All mistakes, in the order of the datasets.
+pub async fn check(project: &Project) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut config = SessionConfig::new().with_default_catalog_and_schema("alluvium", "silver");
+    config.options_mut().sql_parser.collect_spans = true;
+    let session = SessionContext::new_with_config(config);
+    for name in &project.order {
+        let dataset = &project.datasets[name];
+        let contract = project.contract_of(dataset);
+        match &dataset.kind {
+            Kind::Bronze(_) => {}
+            Kind::Silver(silver) => {
+                let Some(contract) = contract else { continue };
+                if let Err(errors) = Refinery::compile(silver, contract) {
+                    mistakes.extend(errors.into_iter().map(|e| in_steps(dataset, silver, contract, &e)));
+                }
+                offer(&session, name, contract_schema(contract));
+            }
+            Kind::Gold(gold) => match plan(&session, dataset, gold, contract).await {
+                Ok(schema) => offer(&session, name, schema),
+                Err(found) => {
+                    mistakes.push(*found);
+                    if let Some(c) = contract {
+                        offer(&session, name, contract_schema(c));
+                    }
+                }
+            },
+        }
+    }
+    mistakes
+}
+
+/// Lets later queries read the dataset; one that cannot be offered is missed by name there.
+fn offer(session: &SessionContext, name: &DatasetName, schema: SchemaRef) {
+    let empty = RecordBatch::new_empty(schema.clone());
+    if let Ok(table) = MemTable::try_new(schema, vec![vec![empty]]) {
+        let _ = session::register(session, name.layer().as_str(), name.name(), Arc::new(table));
+    }
+}
+
+fn in_steps(dataset: &Dataset, silver: &Silver, contract: &Contract, e: &RefineError) -> Mistake {
+    let (mut file, mut line) = (dataset.file.clone(), 1);
+    match e.place().map(|p| &p.part) {
+        Some(Part::Rule(id)) => {
+            if let Some(rule) = contract.rules.iter().find(|r| r.id == *id) {
+                (file, line) = (contract.file.clone(), rule.line);
+            }
+        }
+        Some(Part::Step(i)) => {
+            if let Some(Step::Sql { line: at, .. }) = silver.steps.get(*i) {
+                line = *at;
+            }
+        }
+        Some(Part::DeleteWhen) | None => {}
+    }
+    Mistake {
+        dataset: dataset.name.clone(),
+        file,
+        line,
+        column: 1,
+        length: 1,
+        code: e.code(),
+        message: chain(e),
+        help: Some(e.remedy().to_owned()),
+    }
+}
+
+/// The message with its causes: the engine's word on an expression is in the cause.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut next = e.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+async fn plan(
+    session: &SessionContext,
+    dataset: &Dataset,
+    gold: &Gold,
+    contract: Option<&Contract>,
+) -> Result<SchemaRef, Box<Mistake>> {
+    let at = |line, column, length, code, message, help| {
+        let (dataset_name, file) = (dataset.name.clone(), dataset.file.clone());
+        Box::new(Mistake { dataset: dataset_name, file, line, column, length, code, message, help })
+    };
+    let frame = match session.sql_with_options(&gold.sql, crate::query::read_only()).await {
+        Ok(f) => f,
+        Err(e) => {
+            let (line, column, length) = place_of(&e, gold.sql_line);
+            let help = nearest(&e);
+            return Err(at(line, column, length, "L0103", bare_message(&e), help));
+        }
+    };
+    if let Some(window) = &gold.window
+        && let Err(e) = windows::source(frame.logical_plan(), &dataset.name, &window.column)
+    {
+        return Err(at(1, 1, 1, e.code(), e.to_string(), Some(e.remedy().to_owned())));
+    }
+    let schema = crate::curate::storable_schema(frame.schema().as_arrow());
+    if let Err(e) = crate::table::storable(&schema) {
+        return Err(at(gold.sql_line, 1, 1, e.code(), e.to_string(), None));
+    }
+    if let Some(contract) = contract {
+        agrees(&schema, contract).map_err(|m| at(gold.sql_line, 1, 1, "L0405", m, None))?;
+        return Ok(contract_schema(contract));
+    }
+    Ok(schema)
+}
+
+/// A query gives what its contract says: every column, in a type that casts without a guess.
+fn agrees(schema: &SchemaRef, contract: &Contract) -> Result<(), String> {
+    for column in contract_schema(contract).fields() {
+        match schema.field_with_name(column.name()) {
+            Ok(f) if arrow::compute::can_cast_types(f.data_type(), column.data_type()) => {}
+            Ok(f) => {
+                let (name, have, want) = (column.name(), f.data_type(), column.data_type());
+                return Err(format!("column `{name}` is {have} in the query and {want} in the contract"));
+            }
+            Err(_) => return Err(format!("the contract has a column `{}` that the query does not give", column.name())),
+        }
+    }
+    match schema.fields().iter().find(|f| !contract.columns.iter().any(|c| c.name == *f.name())) {
+        Some(extra) => Err(format!("the query gives a column `{}` that the contract does not have", extra.name())),
+        None => Ok(()),
+    }
+}
+
+fn place_of(e: &DataFusionError, first_line: usize) -> (usize, usize, usize) {
+    let Some(span) = e.diagnostic().and_then(|d| d.span) else { return (first_line, 1, 1) };
+    let line = usize::try_from(span.start.line).unwrap_or(1).max(1);
+    let column = usize::try_from(span.start.column).unwrap_or(1).max(1);
+    let end = usize::try_from(span.end.column).unwrap_or(column);
+    let length = if span.end.line == span.start.line { end.saturating_sub(column).max(1) } else { 1 };
+    (first_line + line - 1, column, length)
+}
+
+/// The engine's message without the wrapping that says which of its parts spoke.
+fn bare_message(e: &DataFusionError) -> String {
+    let text = e.find_root().to_string();
+    match e.diagnostic() {
+        Some(d) => d.message.clone(),
+        None => text.split_once(": ").map_or(text.clone(), |(_, rest)| rest.to_owned()),
+    }
+}
+
+/// The right name, when the engine knows near ones.
+fn nearest(e: &DataFusionError) -> Option<String> {
+    let helps = e.diagnostic()?.helps.first()?;
+    Some(helps.message.clone())
+}

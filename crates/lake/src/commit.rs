@@ -1,0 +1,236 @@
+//! From staged files to one version of the table, and what follows it.
+//!
+//! The main commit is the decision: it carries the step key and the memory of what else the step does. The quarantine
+//! follows from that memory, so that a crash between the two is finished by whoever comes next.
+
+use crate::{
+    engine::LakeEngine,
+    error::LakeError,
+    gate,
+    refine::Stamp,
+    scan,
+    stage::{self, StagedFile, Stager},
+    table::{Place, FileChange, StepInfo, Table},
+};
+use alluvium_flow::{Job, Outcome};
+use alluvium_model::{Balance, EventId, StepKey, crash_point};
+use alluvium_spec::Dataset;
+use alluvium_store::{QualityResult, StepRecord};
+use arrow::datatypes::{Schema, SchemaRef};
+use deltalake::{
+    kernel::{Action, Remove},
+    protocol::SaveMode,
+};
+use std::sync::Arc;
+
+/// One execution of one step.
+pub(crate) struct Attempt<'a> {
+    pub(crate) step: &'a StepRecord,
+    /// Tells this attempt's staged files from those of an earlier one.
+    pub(crate) nonce: u64,
+    pub(crate) at: jiff::Timestamp,
+}
+
+/// What an attempt wants to commit.
+pub(crate) struct Staged {
+    pub(crate) schema: SchemaRef,
+    pub(crate) evolved: Option<SchemaRef>,
+    /// Whether the table keeps a change feed.
+    pub(crate) keeps_feed: bool,
+    pub(crate) add: Vec<StagedFile>,
+    pub(crate) remove: Vec<Remove>,
+    pub(crate) feed: Vec<StagedFile>,
+    pub(crate) quarantine: Vec<StagedFile>,
+    pub(crate) quarantine_remove: Vec<String>,
+    /// Keys that the step deletes, with their sequences.
+    pub(crate) tombstones: Vec<StagedFile>,
+    pub(crate) tombstones_remove: Vec<String>,
+    pub(crate) balance: Balance,
+    pub(crate) dead: Vec<(EventId, String)>,
+    pub(crate) quality: Vec<QualityResult>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) windows: u64,
+    pub(crate) rows_in: u64,
+}
+
+impl Staged {
+    pub(crate) fn new(schema: SchemaRef) -> Self {
+        Self {
+            schema,
+            evolved: None,
+            keeps_feed: false,
+            add: Vec::new(),
+            remove: Vec::new(),
+            feed: Vec::new(),
+            quarantine: Vec::new(),
+            quarantine_remove: Vec::new(),
+            tombstones: Vec::new(),
+            tombstones_remove: Vec::new(),
+            balance: Balance::default(),
+            dead: Vec::new(),
+            quality: Vec::new(),
+            notes: Vec::new(),
+            windows: 0,
+            rows_in: 0,
+        }
+    }
+
+    pub(crate) fn discard(&self, engine: &LakeEngine, dataset: &Dataset) {
+        let dir = engine.tables.dir(&Place::Dataset(dataset.name.clone()));
+        stage::discard(&dir, &self.add);
+        stage::discard(&dir, &self.feed);
+        stage::discard(&engine.tables.dir(&Place::Quarantine(dataset.name.clone())), &self.quarantine);
+        stage::discard(&engine.tables.dir(&Place::Tombstones(dataset.name.clone())), &self.tombstones);
+    }
+}
+
+impl Attempt<'_> {
+    pub(crate) fn stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
+        let prefix = format!("{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
+        Stager::new(&engine.tables.dir(place), prefix, schema, engine.tables.meter.clone())
+    }
+
+    /// Readers find files of the change feed below `_change_data/`.
+    pub(crate) fn feed_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
+        let prefix = format!("_change_data/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
+        Stager::new(&engine.tables.dir(place), prefix, schema, engine.tables.meter.clone())
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp {
+            step_key: self.step.key.clone(),
+            definition_version: self.step.version.clone(),
+            quarantined_at: self.at,
+        }
+    }
+
+    /// Passes the gate, commits, and carries out what follows.
+    pub(crate) async fn commit(
+        &self,
+        engine: &LakeEngine,
+        job: &Job<'_>,
+        mut staged: Staged,
+    ) -> Result<Outcome, LakeError> {
+        let place = Place::Dataset(job.dataset.name.clone());
+        if let Err(e) = gate::pass(engine, job, &mut staged).await {
+            staged.discard(engine, job.dataset);
+            return Err(e);
+        }
+        crash_point("gate.after_pass");
+        let table = engine.tables.ensure(&place, &staged.schema, staged.keeps_feed).await?;
+        // Another worker may have committed this very step since it was looked for.
+        if table.committed(&self.step.key).await? {
+            staged.discard(engine, job.dataset);
+            return Err(LakeError::Conflict { path: table.dir });
+        }
+        let info = self.memory(&staged);
+        crash_point("commit.before_main");
+        let version = table
+            .commit(&self.step.key, self.actions(&table, &staged)?, Some(&info), SaveMode::Append)
+            .await
+            .inspect_err(|_| staged.discard(engine, job.dataset))?;
+        crash_point("commit.after_main");
+        follow(engine, job.dataset, &info).await?;
+        let mut outcome = outcome_of(&info, version);
+        outcome.usage.rows_in = staged.rows_in;
+        outcome.usage.rows_out = staged.add.iter().map(|f| f.rows).sum();
+        Ok(outcome)
+    }
+
+    fn actions(&self, table: &Table, staged: &Staged) -> Result<Vec<Action>, LakeError> {
+        let at = self.at.as_millisecond();
+        let mut actions = Vec::new();
+        if let Some(schema) = &staged.evolved {
+            actions.push(table.with_schema(schema)?);
+        }
+        actions.extend(staged.remove.iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r.clone() })));
+        actions.extend(staged.add.iter().map(|f| f.add(at)));
+        actions.extend(staged.feed.iter().map(StagedFile::change));
+        Ok(actions)
+    }
+
+    fn memory(&self, staged: &Staged) -> StepInfo {
+        let aside = FileChange { add: staged.quarantine.clone(), remove: staged.quarantine_remove.clone() };
+        let graves = FileChange { add: staged.tombstones.clone(), remove: staged.tombstones_remove.clone() };
+        let changed = |c: FileChange| (c != FileChange::default()).then_some(c);
+        StepInfo {
+            step: self.step.key.clone(),
+            run: self.step.run.clone(),
+            version: self.step.version.clone(),
+            balance: staged.balance,
+            quality: staged.quality.clone(),
+            dead: staged.dead.iter().map(|(e, r)| (e.to_string(), r.clone())).collect(),
+            windows: staged.windows,
+            notes: staged.notes.clone(),
+            quarantine: changed(aside),
+            tombstones: changed(graves),
+        }
+    }
+}
+
+/// Carries out what a main commit decided for the tables beside it. Idempotent: each commit bears the step's key.
+pub(crate) async fn follow(engine: &LakeEngine, dataset: &Dataset, info: &StepInfo) -> Result<(), LakeError> {
+    if let Some(change) = &info.tombstones {
+        let place = Place::Tombstones(dataset.name.clone());
+        let schema = match change.add.first() {
+            Some(f) => scan::schema_of(&engine.tables.dir(&place).join(&f.path))?,
+            None => Arc::new(Schema::empty()),
+        };
+        follow_in(engine, &place, info, change, &schema).await?;
+    }
+    if let Some(change) = &info.quarantine {
+        let place = Place::Quarantine(dataset.name.clone());
+        follow_in(engine, &place, info, change, &crate::refine::quarantine_schema()).await?;
+    }
+    Ok(())
+}
+
+async fn follow_in(
+    engine: &LakeEngine,
+    place: &Place,
+    info: &StepInfo,
+    change: &FileChange,
+    schema: &SchemaRef,
+) -> Result<(), LakeError> {
+    let table = engine.tables.ensure(place, schema, false).await?;
+    if table.committed(&info.step).await? {
+        return Ok(());
+    }
+    let at = engine.clock.now().as_millisecond();
+    let mut actions: Vec<Action> = change.add.iter().map(|f| f.add(at)).collect();
+    for f in table.files()?.into_iter().filter(|f| change.remove.contains(&f.path)) {
+        actions.push(Action::Remove(Remove { deletion_timestamp: Some(at), ..f.remove }));
+    }
+    crash_point("commit.before_follow");
+    table.commit(&info.step, actions, None, SaveMode::Append).await?;
+    crash_point("commit.after_follow");
+    Ok(())
+}
+
+/// A step found in its table's log: what follows its commit is completed, and what it did is told from memory.
+pub(crate) async fn recover(
+    engine: &LakeEngine,
+    dataset: &Dataset,
+    step: &StepKey,
+) -> Result<Option<Outcome>, LakeError> {
+    let place = Place::Dataset(dataset.name.clone());
+    let Some(table) = engine.tables.open(&place).await? else { return Ok(None) };
+    if !table.committed(step).await? {
+        return Ok(None);
+    }
+    let Some((version, info)) = table.find(step).await? else { return Ok(None) };
+    follow(engine, dataset, &info).await?;
+    Ok(Some(outcome_of(&info, version)))
+}
+
+fn outcome_of(info: &StepInfo, version: i64) -> Outcome {
+    Outcome {
+        committed: Some(version),
+        balance: info.balance,
+        dead: info.dead.iter().map(|(e, r)| (EventId::from_stored(e.as_str()), r.clone())).collect(),
+        quality: info.quality.clone(),
+        usage: Default::default(),
+        windows: info.windows,
+        notes: info.notes.clone(),
+    }
+}

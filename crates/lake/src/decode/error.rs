@@ -1,0 +1,117 @@
+//! Why a landing object cannot be decoded as a whole. The caller drops what it staged from the object and makes the
+//! object a dead letter; a single bad record is a [`super::Malformed`] instead.
+
+use alluvium_model::{Fault, RetryClass};
+use arrow::error::ArrowError;
+use std::{error::Error, io};
+
+/// What lies under an error, as the library that found it tells it.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("the {what} ends before it is complete")]
+    Truncated {
+        what: &'static str,
+        #[source]
+        source: Option<Cause>,
+    },
+    #[error("the {what} is damaged")]
+    Corrupt {
+        what: &'static str,
+        #[source]
+        source: Option<Cause>,
+    },
+    #[error("the text is {encoding}; only UTF-8 is read")]
+    Encoding { encoding: &'static str },
+    #[error("it is not a regular file")]
+    NotAFile,
+    #[error("the object is {found}, where {expected} was declared")]
+    WrongFormat { found: &'static str, expected: &'static str },
+    #[error("the header cannot be used: {reason}")]
+    Header { reason: &'static str },
+    #[error("the object has {columns} columns; at most {limit} are read")]
+    TooWide { columns: usize, limit: usize },
+    #[error("these options cannot be used: {reason}")]
+    Options { reason: &'static str },
+    #[error("column `{column}` is not text, so a text format cannot be loaded into it")]
+    ColumnType { column: String },
+    #[error("the object changed after it was seen; what it holds now is another event")]
+    Changed,
+    #[error("the object is gone")]
+    Gone,
+    #[error("the object could not be read")]
+    Io {
+        #[source]
+        source: io::Error,
+    },
+    #[error("a batch could not be built")]
+    Batch {
+        #[source]
+        source: ArrowError,
+    },
+}
+
+impl Fault for DecodeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "D0001",
+            Self::Corrupt { .. } => "D0002",
+            Self::Encoding { .. } => "D0003",
+            Self::NotAFile => "D0004",
+            Self::WrongFormat { .. } => "D0005",
+            Self::Header { .. } => "D0006",
+            Self::TooWide { .. } => "D0007",
+            Self::Options { .. } => "D0008",
+            Self::ColumnType { .. } => "D0009",
+            Self::Io { .. } => "D0010",
+            Self::Batch { .. } => "D0011",
+            Self::Changed => "D0012",
+            Self::Gone => "D0013",
+        }
+    }
+
+    fn class(&self) -> RetryClass {
+        match self {
+            Self::Truncated { .. }
+            | Self::Corrupt { .. }
+            | Self::Encoding { .. }
+            | Self::NotAFile
+            | Self::WrongFormat { .. }
+            | Self::Header { .. }
+            | Self::Changed
+            | Self::Gone
+            | Self::TooWide { .. } => RetryClass::Data,
+            Self::Options { .. } | Self::ColumnType { .. } => RetryClass::Schema,
+            Self::Io { .. } => RetryClass::Transient,
+            Self::Batch { .. } => RetryClass::Internal,
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "Deliver the complete file again under another name.",
+            Self::Corrupt { .. } => "Deliver an intact copy of the file under another name.",
+            Self::Encoding { .. } => "Deliver the file as UTF-8.",
+            Self::NotAFile => "Put a regular file in its place, or narrow the source's glob.",
+            Self::WrongFormat { .. } => "Set the source's `format`, or narrow its glob to files of one format.",
+            Self::Header { .. } => "Deliver the file with a readable header, or name the columns in the source.",
+            Self::TooWide { .. } => "Deliver narrower files.",
+            Self::Options { .. } => "Correct the source's `csv` options.",
+            Self::ColumnType { .. } => "Load one kind of format into a dataset: text formats or Parquet.",
+            Self::Changed => {
+                "Nothing, if the file was still being written: its complete content is loaded by itself. Write files under a name that the glob does not match, then rename them."
+            }
+            Self::Gone => "Deliver the file again, and leave it in the landing zone until it is loaded.",
+            Self::Io { .. } => "Check the disk that holds the landing zone; the step is tried again.",
+            Self::Batch { .. } => "This is a defect: report it with the landing object.",
+        }
+    }
+}
+
+impl DecodeError {
+    /// For opening an object and looking at it.
+    pub fn from_io(source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotFound { Self::Gone } else { Self::Io { source } }
+    }
+}

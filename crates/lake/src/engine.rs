@@ -1,0 +1,128 @@
+//! The embedded engine: what flow asks of it, and what its parts share.
+
+use crate::{
+    commit::{self, Attempt},
+    curate,
+    error::LakeError,
+    ingest, refine, silver,
+    table::{Place, Tables},
+};
+use alluvium_flow::{Engine, Increment, Job, Outcome, Report, StepError};
+use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
+use alluvium_spec::{Contract, Dataset, Project};
+use alluvium_store::{StepKind, StepRecord};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use std::{path::PathBuf, sync::Arc};
+
+/// Memory that one candidate of an upsert costs while it is decided, with room for sorting and the index.
+const BYTES_PER_CANDIDATE: u64 = 64;
+/// Share of the memory limit that an upsert's keys may take.
+const KEYS_SHARE: u64 = 3;
+/// A looked-up row costs about this much with its hash entry.
+const BYTES_PER_LOOKUP_ROW: u64 = 128;
+
+pub struct LakeEngine {
+    pub(crate) tables: Tables,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) memory: ByteSize,
+    root: PathBuf,
+}
+
+impl LakeEngine {
+    /// Touches nothing: folders are made by the first step that writes.
+    pub fn new(project: &Project, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, LakeError> {
+        let root = std::path::absolute(&project.lake).map_err(LakeError::io(&project.lake))?;
+        Ok(Self { tables: Tables::new(root.clone()), clock, entropy, memory: project.limits.memory, root })
+    }
+
+    /// A folder for rows that do not fit in memory, on the lake's own disk.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, LakeError> {
+        let dir = self.root.join(".scratch");
+        std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
+        Ok(dir)
+    }
+
+    pub(crate) fn lookup_rows(&self) -> u64 {
+        self.memory.0 / 4 / BYTES_PER_LOOKUP_ROW
+    }
+
+    /// The columns of a dataset as its contract declares them, whether or not its table is there.
+    pub(crate) fn declared_schema(&self, project: &Project, name: &DatasetName) -> Result<SchemaRef, LakeError> {
+        let contract = project.datasets.get(name).and_then(|d| project.contract_of(d));
+        let contract = contract.ok_or_else(|| LakeError::NoContract { dataset: name.clone() })?;
+        Ok(contract_schema(contract))
+    }
+
+    async fn job(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, LakeError> {
+        let started = self.tables.meter.start(self.clock.as_ref());
+        let attempt = Attempt { step: job.step, nonce: self.entropy.next_u64(), at: self.clock.now() };
+        let mut outcome = match job.step.kind {
+            StepKind::Ingest => ingest::execute(self, job, &attempt, report).await?,
+            StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Rebuild => {
+                silver::execute(self, job, &attempt, report).await?
+            }
+            StepKind::Curate => curate::execute(self, job, &attempt, report).await?,
+        };
+        let rows = (outcome.usage.rows_in, outcome.usage.rows_out);
+        outcome.usage = self.tables.meter.since(&started, self.clock.as_ref());
+        (outcome.usage.rows_in, outcome.usage.rows_out) = rows;
+        Ok(outcome)
+    }
+}
+
+pub(crate) fn contract_schema(contract: &Contract) -> SchemaRef {
+    let columns = contract.columns.iter().map(|c| Field::new(&c.name, refine::arrow_type(c.kind), true));
+    Arc::new(Schema::new(columns.collect::<Vec<_>>()))
+}
+
+/// Columns that a silver table has after its contract's.
+pub(crate) fn origin_fields() -> [Field; 2] {
+    [Field::new("_event_id", DataType::Utf8, true), Field::new("_position", DataType::Int64, true)]
+}
+
+#[async_trait]
+impl Engine for LakeEngine {
+    async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
+        self.tables.head(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)
+    }
+
+    async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError> {
+        let place = Place::Dataset(dataset.clone());
+        let head = self.tables.head(&place).await.map_err(StepError::new)?;
+        // Listing the log is enough to see that nothing is new.
+        if head.is_none_or(|h| h <= after) {
+            return Ok(Vec::new());
+        }
+        let Some(table) = self.tables.open(&place).await.map_err(StepError::new)? else { return Ok(Vec::new()) };
+        let changes = table.changes(after, table.version()).await.map_err(StepError::new)?;
+        Ok(changes
+            .into_iter()
+            .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.1).sum() })
+            .collect())
+    }
+
+    async fn rows(&self, dataset: &DatasetName) -> Result<u64, StepError> {
+        let table = self.tables.open(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)?;
+        table.map_or(Ok(0), |t| t.rows()).map_err(StepError::new)
+    }
+
+    async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
+        let table = self.tables.open(&Place::Quarantine(dataset.clone())).await.map_err(StepError::new)?;
+        let Some(table) = table else { return Ok(None) };
+        Ok(Some((table.version(), table.rows().map_err(StepError::new)?)))
+    }
+
+    fn rows_per_step(&self) -> u64 {
+        (self.memory.0 / KEYS_SHARE / BYTES_PER_CANDIDATE).max(10_000)
+    }
+
+    async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError> {
+        self.job(job, report).await.map_err(StepError::new)
+    }
+
+    async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
+        commit::recover(self, dataset, &step.key).await.map_err(StepError::new)
+    }
+}

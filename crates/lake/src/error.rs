@@ -1,0 +1,171 @@
+//! What can go wrong between a job and its commit.
+
+use crate::decode::DecodeError;
+use crate::refine::RefineError;
+use alluvium_model::{DatasetName, Fault, RetryClass, Unbalanced};
+use std::{error::Error, io, path::PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    #[error("{path} could not be written or read")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("the table in {path} could not be read or written")]
+    Delta { path: PathBuf, source: Box<deltalake::DeltaTableError> },
+    #[error("the query engine failed")]
+    Query(#[source] Box<datafusion::error::DataFusionError>),
+    #[error("columns could not be processed")]
+    Arrow(#[from] arrow::error::ArrowError),
+    #[error("a Parquet file could not be processed")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    #[error("{object} could not be read")]
+    Decode { object: String, source: DecodeError },
+    #[error("the rules of {dataset} could not be applied")]
+    Refine { dataset: DatasetName, source: RefineError },
+    #[error("{dataset} did not pass its gate: {}", breaches.join("; "))]
+    Gate { dataset: DatasetName, breaches: Vec<String> },
+    #[error("the step lost count of its records and was stopped before its commit")]
+    Unbalanced(#[from] Unbalanced),
+    #[error("another commit to {path} came in between")]
+    Conflict { path: PathBuf },
+    #[error("the commit log of {path} no longer holds version {version}")]
+    LogGone { path: PathBuf, version: i64 },
+    #[error("the log of {path} holds an entry that is not understood")]
+    Log { path: PathBuf, source: serde_json::Error },
+    #[error("{lookup} has {rows} rows, too many to look up within the memory limit")]
+    LookupTooLarge { lookup: DatasetName, rows: u64 },
+    #[error("column `{column}` of the table {dataset} is {stored} and cannot become {declared}")]
+    TypeChanged { dataset: DatasetName, column: String, stored: String, declared: String },
+    #[error("the window column `{column}` of {dataset} {reason}")]
+    Window { dataset: DatasetName, column: String, reason: String },
+    #[error("{dataset} has no contract, and its rows cannot be typed without one")]
+    NoContract { dataset: DatasetName },
+    #[error("the step could not be finished: {0}")]
+    Worker(&'static str),
+    #[error("{dataset} is over its memory limit")]
+    Memory { dataset: DatasetName },
+}
+
+impl LakeError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn delta(path: impl Into<PathBuf>) -> impl FnOnce(deltalake::DeltaTableError) -> Self {
+        let path = path.into();
+        move |source| Self::Delta { path, source: Box::new(source) }
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for LakeError {
+    fn from(e: datafusion::error::DataFusionError) -> Self {
+        Self::Query(Box::new(e))
+    }
+}
+
+/// What the operating system said, found below whatever wrapped it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    DiskFull,
+    Denied,
+    Memory,
+    Other,
+}
+
+fn cause(error: &(dyn Error + 'static)) -> Cause {
+    let mut next = Some(error);
+    while let Some(e) = next {
+        if let Some(io) = e.downcast_ref::<io::Error>() {
+            match io.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    return Cause::DiskFull;
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => return Cause::Denied,
+                _ => {}
+            }
+        }
+        if let Some(datafusion::error::DataFusionError::ResourcesExhausted(_)) = e.downcast_ref() {
+            return Cause::Memory;
+        }
+        next = e.source();
+    }
+    Cause::Other
+}
+
+impl Fault for LakeError {
+    fn code(&self) -> &'static str {
+        match (self, cause(self)) {
+            (_, Cause::DiskFull) => "L0001",
+            (_, Cause::Denied) => "L0002",
+            (_, Cause::Memory) | (Self::Memory { .. }, _) => "L0003",
+            (Self::Io { .. }, _) => "L0101",
+            (Self::Delta { .. }, _) => "L0102",
+            (Self::Query(_), _) => "L0103",
+            (Self::Arrow(_), _) => "L0104",
+            (Self::Parquet(_), _) => "L0105",
+            (Self::Decode { source, .. }, _) => source.code(),
+            (Self::Refine { source, .. }, _) => source.code(),
+            (Self::Gate { .. }, _) => "L0201",
+            (Self::Unbalanced(_), _) => "L0202",
+            (Self::Conflict { .. }, _) => "L0301",
+            (Self::LogGone { .. }, _) => "L0302",
+            (Self::Log { .. }, _) => "L0303",
+            (Self::LookupTooLarge { .. }, _) => "L0401",
+            (Self::TypeChanged { .. }, _) => "L0402",
+            (Self::Window { .. }, _) => "L0403",
+            (Self::NoContract { .. }, _) => "L0404",
+            (Self::Worker(_), _) => "L0901",
+        }
+    }
+
+    fn class(&self) -> RetryClass {
+        match cause(self) {
+            Cause::DiskFull => return RetryClass::Transient,
+            Cause::Denied => return RetryClass::Auth,
+            Cause::Memory | Cause::Other => {}
+        }
+        match self {
+            Self::Io { .. } | Self::Conflict { .. } => RetryClass::Transient,
+            Self::Decode { source, .. } => source.class(),
+            Self::Refine { source, .. } => source.class(),
+            Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
+            Self::TypeChanged { .. }
+            | Self::Window { .. }
+            | Self::NoContract { .. }
+            | Self::LookupTooLarge { .. } => RetryClass::Schema,
+            Self::Delta { .. }
+            | Self::Arrow(_)
+            | Self::Parquet(_)
+            | Self::Unbalanced(_)
+            | Self::LogGone { .. }
+            | Self::Log { .. }
+            | Self::Worker(_) => RetryClass::Internal,
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match cause(self) {
+            Cause::DiskFull => return "free space on the lake's disk and run again; nothing was committed",
+            Cause::Denied => return "give this user the right to write the lake and the project folder, and run again",
+            Cause::Memory => return "raise `limits.memory` in alluvium.yaml, or make the query smaller",
+            Cause::Other => {}
+        }
+        match self {
+            Self::Io { .. } | Self::Conflict { .. } => "run again",
+            Self::Delta { .. } | Self::Log { .. } | Self::LogGone { .. } => {
+                "check that nothing but alluvium changed the table's folder"
+            }
+            Self::Query(_) => "check the SQL with `alluvium check`",
+            Self::Decode { source, .. } => source.remedy(),
+            Self::Refine { source, .. } => source.remedy(),
+            Self::Gate { .. } => "look at the input, or change the acceptance criteria; nothing was published",
+            Self::LookupTooLarge { .. } | Self::Memory { .. } => "raise `limits.memory` in alluvium.yaml",
+            Self::TypeChanged { .. } => "give the column another name, or rebuild the dataset into a new one",
+            Self::Window { .. } => "let the window column be an expression over columns of one input",
+            Self::NoContract { .. } => "name the dataset's contract with `contract:`",
+            Self::Arrow(_) | Self::Parquet(_) | Self::Unbalanced(_) | Self::Worker(_) => {
+                "this is a defect: report it with the step's key; nothing was committed"
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Threads that share one step's work, and the progress they tell.
+
+use crate::error::LakeError;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+use tokio::sync::mpsc;
+
+/// Progress not yet shown; a full queue slows the lanes down.
+const QUEUE: usize = 64;
+
+pub(crate) fn count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+}
+
+/// What a lane has of the others: the next piece of work, and whether to stop.
+pub(crate) struct Shared {
+    next: AtomicUsize,
+    stop: AtomicBool,
+    progress: mpsc::Sender<u64>,
+}
+
+impl Shared {
+    /// The index of the next piece of work below `of`; `None` when there is none or another lane failed.
+    pub(crate) fn take(&self, of: usize) -> Option<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let i = self.next.fetch_add(1, Ordering::Relaxed);
+        (i < of).then_some(i)
+    }
+
+    /// Tells what was done since the last call.
+    ///
+    /// # Errors
+    /// When nobody waits for the step any more: the lane must end.
+    pub(crate) fn advance(&self, by: u64) -> Result<(), LakeError> {
+        if self.stop.load(Ordering::Relaxed) || self.progress.blocking_send(by).is_err() {
+            return Err(LakeError::Worker("it was stopped"));
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` in `lanes` threads and answers their results in order of the lanes; the first error stops all.
+/// Dropping the future stops the lanes at their next word of progress.
+pub(crate) async fn run<T: Send + 'static>(
+    lanes: usize,
+    work: impl Fn(&Shared) -> Result<T, LakeError> + Send + Sync + 'static,
+    mut progress: impl FnMut(u64),
+) -> Result<Vec<T>, LakeError> {
+    let (sender, mut told) = mpsc::channel(QUEUE);
+    let shared = Arc::new(Shared { next: AtomicUsize::new(0), stop: AtomicBool::new(false), progress: sender });
+    let work = Arc::new(work);
+    let handles: Vec<_> = (0..lanes.max(1))
+        .map(|_| {
+            let (shared, work) = (shared.clone(), work.clone());
+            tokio::task::spawn_blocking(move || {
+                let result = work(&shared);
+                if result.is_err() {
+                    shared.stop.store(true, Ordering::Relaxed);
+                }
+                result
+            })
+        })
+        .collect();
+    drop(shared);
+    let mut done = 0;
+    while let Some(by) = told.recv().await {
+        done += by;
+        progress(done);
+    }
+    let mut results = Vec::new();
+    for h in handles {
+        results.push(h.await.map_err(|_| LakeError::Worker("a thread ended early"))?);
+    }
+    // A lane that was told to stop reports only that; the cause is another lane's error.
+    let stopped = |r: &Result<T, LakeError>| matches!(r, Err(LakeError::Worker(_)));
+    if let Some(i) = results.iter().position(|r| r.is_err() && !stopped(r)) {
+        return Err(results.swap_remove(i).err().expect("an error was found at this place"));
+    }
+    results.into_iter().collect()
+}

@@ -1,0 +1,33 @@
+//! The lake: tables, and the embedded engine that fills them.
+//!
+//! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
+//! reader sees only what a commit published; a commit happens once for each step key.
+
+mod check;
+mod commit;
+mod curate;
+mod decode;
+mod describe;
+mod engine;
+mod error;
+mod gate;
+mod ingest;
+mod lanes;
+mod meter;
+mod quarantine;
+mod query;
+mod refine;
+mod scan;
+mod session;
+mod silver;
+mod stage;
+mod statistics;
+mod table;
+mod upsert;
+mod windows;
+
+pub use check::{Mistake, check};
+pub use describe::{DatasetInfo, describe};
+pub use engine::LakeEngine;
+pub use error::LakeError;
+pub use query::{QueryResult, SendableBatches, query};

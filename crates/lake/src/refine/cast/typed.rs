@@ -1,0 +1,86 @@
+//! Casts of typed columns, as Parquet and SQL expressions give them. Lossy values fail: a cast and its way back have
+//! to agree.
+
+use super::{Cast, either, lost, without};
+use crate::refine::{RefineError, types::arrow_type};
+use alluvium_spec::ColumnType;
+use arrow::{
+    array::{Array, ArrayRef, AsArray, make_array},
+    buffer::BooleanBuffer,
+    compute::{CastOptions, cast_with_options, kernels::cmp::neq},
+    datatypes::{DataType, Float64Type},
+};
+
+/// `None` if there is no direct way; the value's text then decides.
+pub(super) fn cast(array: &ArrayRef, kind: ColumnType) -> Result<Option<Cast>, RefineError> {
+    let target = arrow_type(kind);
+    if array.data_type() == &target && !matches!(kind, ColumnType::Time | ColumnType::Json) {
+        return Ok(Some(blank(array.clone(), not_finite(array, kind))));
+    }
+    if !is_direct(array.data_type(), kind) {
+        return Ok(None);
+    }
+    let Some(there) = convert(array, &target)? else { return Ok(None) };
+    let Some(back) = convert(&there, array.data_type())? else { return Ok(None) };
+    let failed = either(lost(array, &there), differs(array, &back)?);
+    let failed = either(failed, not_finite(&there, kind));
+    Ok(Some(blank(there, failed)))
+}
+
+fn is_direct(from: &DataType, kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Integer | ColumnType::Int32 | ColumnType::Number | ColumnType::Decimal { .. } => from.is_numeric(),
+        ColumnType::Date | ColumnType::Timestamp => {
+            matches!(from, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..))
+        }
+        ColumnType::String | ColumnType::Boolean | ColumnType::Time | ColumnType::Json => false,
+    }
+}
+
+fn convert(array: &ArrayRef, target: &DataType) -> Result<Option<ArrayRef>, RefineError> {
+    let safe = CastOptions { safe: true, ..CastOptions::default() };
+    if !arrow::compute::can_cast_types(array.data_type(), target) {
+        return Ok(None);
+    }
+    cast_with_options(array, target, &safe).map(Some).map_err(RefineError::arrow("casting a column"))
+}
+
+/// Rows whose value is not the same after the way there and back. `-0.0` and `0.0` are the same.
+fn differs(array: &ArrayRef, back: &ArrayRef) -> Result<Option<BooleanBuffer>, RefineError> {
+    let differs = if array.data_type().is_floating() {
+        let wide = |a: &ArrayRef| convert(a, &DataType::Float64).map(|c| c.expect("floats widen to 64 bits"));
+        let (a, b) = (wide(array)?, wide(back)?);
+        let (a, b) = (a.as_primitive::<Float64Type>().values(), b.as_primitive::<Float64Type>().values());
+        BooleanBuffer::collect_bool(a.len(), |i| a[i] != b[i])
+    } else {
+        neq(array, back).map_err(RefineError::arrow("comparing a cast"))?.values().clone()
+    };
+    // A slot without a value before or after holds anything; `lost` has judged those.
+    let both = match (array.logical_nulls(), back.logical_nulls()) {
+        (None, None) => differs,
+        (Some(n), None) | (None, Some(n)) => &differs & n.inner(),
+        (Some(a), Some(b)) => &(&differs & a.inner()) & b.inner(),
+    };
+    Ok((both.count_set_bits() > 0).then_some(both))
+}
+
+/// The rows with NaN or an infinity, which are no numbers of a contract.
+fn not_finite(array: &ArrayRef, kind: ColumnType) -> Option<BooleanBuffer> {
+    if kind != ColumnType::Number {
+        return None;
+    }
+    let values = array.as_primitive::<Float64Type>().values();
+    let odd = BooleanBuffer::collect_bool(values.len(), |i| !values[i].is_finite());
+    let odd = array.nulls().map_or_else(|| odd.clone(), |n| &odd & n.inner());
+    (odd.count_set_bits() > 0).then_some(odd)
+}
+
+/// Nulls where it failed.
+fn blank(array: ArrayRef, failed: Option<BooleanBuffer>) -> Cast {
+    if failed.is_none() {
+        return Cast::clean(array);
+    }
+    let nulls = without(array.nulls(), failed.as_ref());
+    let data = array.to_data().into_builder().nulls(nulls).build().expect("only the validity changes");
+    Cast { array: make_array(data), failed }
+}

@@ -1,0 +1,37 @@
+//! Turns bronze rows into silver rows: a silver dataset's steps, compiled once, applied to record batches.
+//!
+//! Called by the step runner for every batch, and by `check` (compile only). Rows that break the contract leave with
+//! every reason. It must never lose a row: `received = valid + quarantined + dropped` holds for each batch. It does no
+//! I/O, reads no clock, and a row costs no text formatting unless it fails.
+
+mod cast;
+mod compile;
+mod enrich;
+mod error;
+mod expression;
+mod frame;
+mod lookup;
+mod normalize;
+mod pass;
+mod quarantine;
+mod record;
+mod refinery;
+mod rescued;
+mod rules;
+mod schedule;
+mod scope;
+mod sql;
+mod tally;
+mod text;
+mod types;
+
+pub use compile::{Compiled, LookupNeeds, lookup_needs};
+pub use error::{Part, Place, RefineError};
+pub use quarantine::{Stamp, quarantine_schema};
+pub use record::unquarantine;
+pub use refinery::{Binding, Refined, Refinery};
+pub use tally::{RuleCount, Stop, Tally};
+pub use types::arrow_type;
+
+#[cfg(test)]
+mod tests;

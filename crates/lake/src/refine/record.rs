@@ -1,0 +1,219 @@
+//! A bronze record as one JSON object, and back: what the quarantine keeps and `replay` rebuilds.
+//!
+//! The way there and back gives the same batch, bit for bit, for every type that a source can deliver.
+
+use super::{
+    RefineError,
+    quarantine::{JSON, RECORD, RECORD_ENCODING, text_column},
+    rescued::text_of,
+    text::{is_text, to_text},
+    types::{RESCUED, SYSTEM_COLUMNS},
+};
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, UInt32Array, new_null_array},
+    compute::{cast, take},
+    datatypes::{DataType, Field, FieldRef, Float16Type, Float32Type, Float64Type, Schema, SchemaRef},
+    error::ArrowError,
+    json::{
+        ReaderBuilder,
+        writer::{EncoderOptions, NullableEncoder, make_encoder},
+    },
+};
+use serde_json::value::RawValue;
+use std::{collections::HashMap, sync::Arc};
+
+/// The record's fields in their order.
+type Fields<'a> = Vec<(String, &'a RawValue)>;
+
+/// The rows `picked` of a bronze batch: the source's columns as received, nulls left out, and under `_rescued` what
+/// bronze put aside.
+pub(super) fn encode_records(bronze: &RecordBatch, picked: &UInt32Array) -> Result<StringArray, RefineError> {
+    let failed = RefineError::arrow("writing records as JSON");
+    let mut data: Vec<(&FieldRef, ArrayRef)> = Vec::new();
+    for (field, column) in bronze.schema_ref().fields().iter().zip(bronze.columns()) {
+        if !SYSTEM_COLUMNS.contains(&field.name().as_str()) {
+            data.push((field, take(column, picked, None).map_err(&failed)?));
+        }
+    }
+    let rescued = match bronze.column_by_name(RESCUED) {
+        Some(c) => Some(to_text(&take(c, picked, None).map_err(&failed)?)?),
+        None => None,
+    };
+    let options = EncoderOptions::default();
+    let mut columns = Vec::with_capacity(data.len());
+    for (field, column) in &data {
+        let key = serde_json::to_string(field.name()).expect("a text is JSON");
+        columns.push((key, column, make_encoder(field, column, &options).map_err(&failed)?));
+    }
+    let mut out = StringBuilder::with_capacity(picked.len(), picked.len() * 128);
+    let mut line = Vec::new();
+    for row in 0..picked.len() {
+        line.clear();
+        line.push(b'{');
+        for (key, column, encoder) in &mut columns {
+            if !encoder.is_null(row) && column.is_valid(row) {
+                begin_field(&mut line, key);
+                encode_value(column, encoder, row, &mut line);
+            }
+        }
+        if let Some(text) = rescued.as_ref().filter(|r| r.is_valid(row)).map(|r| r.value(row)) {
+            begin_field(&mut line, "\"_rescued\"");
+            line.extend_from_slice(embedded(text).as_bytes());
+        }
+        line.push(b'}');
+        out.append_value(std::str::from_utf8(&line).expect("JSON is UTF-8"));
+    }
+    Ok(out.finish())
+}
+
+fn begin_field(line: &mut Vec<u8>, key: &str) {
+    if line.len() > 1 {
+        line.push(b',');
+    }
+    line.extend_from_slice(key.as_bytes());
+    line.push(b':');
+}
+
+/// JSON has no NaN and no infinity; they are written as texts, which read back as numbers.
+fn encode_value(column: &ArrayRef, encoder: &mut NullableEncoder<'_>, row: usize, line: &mut Vec<u8>) {
+    let odd = match column.data_type() {
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row),
+        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
+        DataType::Float16 => column.as_primitive::<Float16Type>().value(row).to_f64(),
+        _ => 0.0,
+    };
+    if odd.is_finite() {
+        encoder.encode(row, line);
+    } else {
+        line.extend_from_slice(format!("\"{odd}\"").as_bytes());
+    }
+}
+
+/// An object stands as it is; anything else as a text, so that both are told apart on the way back.
+fn embedded(rescued: &str) -> String {
+    let is_object = rescued.starts_with('{') && !rescued.contains('\n');
+    match serde_json::from_str::<&RawValue>(rescued) {
+        Ok(raw) if is_object && raw.get().len() == rescued.len() => rescued.to_owned(),
+        _ => serde_json::to_string(rescued).expect("a text is JSON"),
+    }
+}
+
+/// Rebuilds the bronze rows that quarantine rows were made of, in the columns of `bronze_schema`. A field that the
+/// schema does not have goes to `_rescued`.
+pub fn unquarantine(rows: &RecordBatch, bronze_schema: &SchemaRef) -> Result<RecordBatch, RefineError> {
+    let failed = RefineError::arrow("rebuilding bronze rows");
+    let records = text_column(rows, RECORD)?;
+    let encodings = text_column(rows, RECORD_ENCODING)?;
+    let mut parsed: Vec<Fields<'_>> = Vec::with_capacity(records.len());
+    for row in 0..records.len() {
+        let encoding = if encodings.is_null(row) { "" } else { encodings.value(row) };
+        if encoding != JSON {
+            return Err(RefineError::RecordEncoding { row, encoding: encoding.to_owned() });
+        }
+        parsed.push(fields(records.value(row)).map_err(|source| RefineError::Record { row, source })?);
+    }
+    let is_data = |f: &FieldRef| !SYSTEM_COLUMNS.contains(&f.name().as_str());
+    let typed: Vec<FieldRef> =
+        bronze_schema.fields().iter().filter(|f| is_data(f) && !is_text(f.data_type())).cloned().collect();
+    let typed = decode_typed(&parsed, typed).map_err(&failed)?;
+    let mut columns = Vec::with_capacity(bronze_schema.fields().len());
+    for field in bronze_schema.fields() {
+        let column: ArrayRef = match field.name().as_str() {
+            RESCUED => Arc::new(rescued(&parsed, bronze_schema)),
+            name if is_data(field) => match typed.column_by_name(name) {
+                Some(c) => Arc::clone(c),
+                None => Arc::new(parsed.iter().map(|r| of(r, name).and_then(text_of)).collect::<StringArray>()),
+            },
+            name => {
+                rows.column_by_name(name).cloned().unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
+            }
+        };
+        columns.push(if column.data_type() == field.data_type() {
+            column
+        } else {
+            cast(&column, field.data_type()).map_err(&failed)?
+        });
+    }
+    RecordBatch::try_new(Arc::clone(bronze_schema), columns).map_err(&failed)
+}
+
+fn fields(record: &str) -> Result<Fields<'_>, serde_json::Error> {
+    struct Ordered;
+    impl<'de> serde::de::Visitor<'de> for Ordered {
+        type Value = Vec<(String, &'de RawValue)>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(fields)
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(record);
+    let fields = serde::Deserializer::deserialize_map(&mut reader, Ordered)?;
+    reader.end()?;
+    Ok(fields)
+}
+
+fn of<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a RawValue> {
+    fields.iter().find(|(n, _)| n == name).map(|(_, v)| *v)
+}
+
+/// The columns that are no text, by Arrow's own JSON reader.
+fn decode_typed(records: &[Fields<'_>], typed: Vec<FieldRef>) -> Result<RecordBatch, ArrowError> {
+    let nullable = typed.iter().map(|f| Field::new(f.name(), f.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+    if typed.is_empty() || records.is_empty() {
+        return Ok(RecordBatch::new_empty(Arc::new(if typed.is_empty() {
+            Schema::empty()
+        } else {
+            (*schema).clone()
+        })));
+    }
+    let mut lines = Vec::new();
+    for record in records {
+        lines.push(b'{');
+        let start = lines.len();
+        for field in &typed {
+            if let Some(value) = of(record, field.name()) {
+                if lines.len() > start {
+                    lines.push(b',');
+                }
+                lines.extend(serde_json::to_vec(field.name()).expect("a text is JSON"));
+                lines.push(b':');
+                lines.extend_from_slice(value.get().as_bytes());
+            }
+        }
+        lines.extend_from_slice(b"}\n");
+    }
+    let mut decoder = ReaderBuilder::new(schema).with_batch_size(records.len()).build_decoder()?;
+    decoder.decode(&lines)?;
+    decoder.flush()?.ok_or_else(|| ArrowError::JsonError("no record was read".into()))
+}
+
+/// What was put aside before, and the fields that the schema does not have.
+fn rescued(records: &[Fields<'_>], schema: &SchemaRef) -> StringArray {
+    let known: HashMap<&str, ()> = schema.fields().iter().map(|f| (f.name().as_str(), ())).collect();
+    let row = |fields: &Fields<'_>| {
+        let kept = of(fields, RESCUED);
+        let unknown: Vec<&(String, &RawValue)> =
+            fields.iter().filter(|(n, _)| !known.contains_key(n.as_str())).collect();
+        if unknown.is_empty() {
+            return kept.and_then(text_of);
+        }
+        let earlier = kept.and_then(text_of).unwrap_or_default();
+        let mut line = earlier.trim_end().strip_suffix('}').unwrap_or("{").as_bytes().to_vec();
+        for (name, value) in unknown {
+            begin_field(&mut line, &serde_json::to_string(name).expect("a text is JSON"));
+            line.extend_from_slice(value.get().as_bytes());
+        }
+        line.push(b'}');
+        String::from_utf8(line).ok()
+    };
+    records.iter().map(row).collect()
+}

@@ -1,0 +1,113 @@
+use super::*;
+use arrow::{
+    array::{
+        BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, LargeStringArray,
+        ListArray, StringViewArray, TimestampNanosecondArray, UInt64Array,
+    },
+    datatypes::{DataType, Field, Schema},
+};
+
+/// A contract that no row satisfies.
+fn nothing() -> Refinery {
+    let c = contract(
+        &[("never", ColumnType::Integer)],
+        vec![rule("never", &["never"], Check::Required, Action::Quarantine)],
+    );
+    refinery(&silver(vec![]), &c)
+}
+
+fn quarantined(batch: &RecordBatch) -> RecordBatch {
+    let (refined, _) = refine(&nothing(), batch);
+    assert_eq!(refined.valid.num_rows(), 0);
+    refined.quarantined.unwrap()
+}
+
+#[test]
+fn every_type_makes_the_round_trip() {
+    let list = ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+    let text: DictionaryArray<Int32Type> = vec![Some("a\u{0}\"\\"), None].into_iter().collect();
+    let rescued = StringArray::from(vec![Some(r#"{"x": 1.10, "y":"\u00e9"}"#), Some("not json")]);
+    let batch = typed_bronze(
+        0,
+        vec![
+            ("text", Arc::new(StringArray::from(vec![Some(""), Some("日\n{}")])) as ArrayRef),
+            ("large", Arc::new(LargeStringArray::from(vec![None, Some("NA")]))),
+            ("view", Arc::new(StringViewArray::from(vec![Some("a text that is longer than a view"), None]))),
+            ("dictionary", Arc::new(text)),
+            ("small", Arc::new(Int32Array::from(vec![Some(i32::MIN), None]))),
+            ("big", Arc::new(UInt64Array::from(vec![Some(u64::MAX), Some(1 << 60)]))),
+            ("int", Arc::new(Int64Array::from(vec![Some(i64::MIN), Some((1 << 53) + 1)]))),
+            ("float", Arc::new(Float64Array::from(vec![Some(0.1 + 0.2), Some(f64::NEG_INFINITY)]))),
+            ("single", Arc::new(Float32Array::from(vec![Some(0.1), Some(f32::INFINITY)]))),
+            ("flag", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+            ("bytes", Arc::new(BinaryArray::from(vec![Some(&b"\xff\x00"[..]), None]))),
+            ("day", Arc::new(Date32Array::from(vec![Some(20_000), Some(-1)]))),
+            ("at", Arc::new(TimestampNanosecondArray::from(vec![Some(1_751_371_200_000_000_001), None]))),
+            ("zoned", Arc::new(TimestampNanosecondArray::from(vec![Some(1), None]).with_timezone("UTC"))),
+            (
+                "price",
+                Arc::new(
+                    Decimal128Array::from(vec![i128::from(i64::MAX) * 9_999, -1])
+                        .with_precision_and_scale(38, 9)
+                        .unwrap(),
+                ),
+            ),
+            ("list", Arc::new(list)),
+            ("_rescued", Arc::new(rescued)),
+        ],
+    );
+    let rows = quarantined(&batch);
+    assert_eq!(unquarantine(&rows, &batch.schema()).unwrap(), batch);
+}
+
+#[test]
+fn nan_survives() {
+    let values: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 1.0]));
+    let batch = typed_bronze(0, vec![("f", values)]);
+    let back = unquarantine(&quarantined(&batch), &batch.schema()).unwrap();
+    let back = back["f"].as_primitive::<arrow::datatypes::Float64Type>();
+    assert!(back.value(0).is_nan() && back.value(1) == 1.0);
+}
+
+#[test]
+fn the_record_is_what_was_received() {
+    let rescued: ArrayRef = Arc::new(StringArray::from(vec![Some(r#"{"extra":[1]}"#)]));
+    let a: ArrayRef = Arc::new(StringArray::from(vec![Some(" 1\t")]));
+    let b: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>]));
+    let rows = quarantined(&typed_bronze(3, vec![("a", a), ("b", b), ("_rescued", rescued)]));
+    let text = |c: &str| rows[c].as_string::<i32>().value(0).to_owned();
+    assert_eq!(text("record"), r#"{"a":" 1\t","_rescued":{"extra":[1]}}"#);
+    assert_eq!(
+        ["record_encoding", "_event_id", "_object", "_run_id", "_step_key", "_definition_version"].map(text),
+        ["json", "event-1", "landing/a.csv", "run-1", "step-1", "version-1"]
+    );
+}
+
+#[test]
+fn a_field_that_bronze_no_longer_has_is_rescued() {
+    let old = bronze(&[("a", vec![Some("1"), Some("2")]), ("gone", vec![Some("x"), None])]);
+    let fields = ["a", "new", "_event_id", "_rescued"].map(|n| Field::new(n, DataType::Utf8, true));
+    let now = unquarantine(&quarantined(&old), &Arc::new(Schema::new(fields.to_vec()))).unwrap();
+    let text = |c: &str| now[c].as_string::<i32>().iter().map(|v| v.map(str::to_owned)).collect::<Vec<_>>();
+    assert_eq!(text("a"), [Some("1".into()), Some("2".into())]);
+    assert_eq!(text("new"), [None, None]);
+    assert_eq!(text("_rescued"), [Some(r#"{"gone":"x"}"#.into()), None]);
+}
+
+#[test]
+fn a_damaged_quarantine_is_an_error_not_a_panic() {
+    let rows = quarantined(&bronze(&[("a", vec![Some("1")])]));
+    let with = |name: &str, value: &str| {
+        let mut columns = rows.columns().to_vec();
+        columns[rows.schema().index_of(name).unwrap()] = Arc::new(StringArray::from(vec![value]));
+        RecordBatch::try_new(rows.schema(), columns).unwrap()
+    };
+    let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+    for bad in ["", "[]", "{\"a\":", "{} {}", "null"] {
+        let read = unquarantine(&with("record", bad), &schema);
+        assert!(matches!(read, Err(RefineError::Record { row: 0, .. })), "{bad}: {read:?}");
+    }
+    assert!(matches!(unquarantine(&with("record", r#"{"a":"x"}"#), &schema), Err(RefineError::Arrow { .. })));
+    let read = unquarantine(&with("record_encoding", "cbor"), &schema);
+    assert!(matches!(read, Err(RefineError::RecordEncoding { encoding, .. }) if encoding == "cbor"));
+}

@@ -1,0 +1,83 @@
+//! Any Arrow column as text, and small helpers over text columns.
+
+use super::RefineError;
+use arrow::{
+    array::{Array, ArrayRef, AsArray, StringArray, StringBuilder},
+    compute::{CastOptions, cast_with_options},
+    datatypes::{DataType, Field},
+    json::writer::{EncoderOptions, make_encoder},
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use std::sync::Arc;
+
+/// The most characters of a value that a reason repeats; the record has it whole.
+const REASON_CHARS: usize = 1024;
+
+/// Whether the column holds text in some encoding of Arrow's.
+pub(super) fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, value) => is_text(value),
+        _ => false,
+    }
+}
+
+/// As text, null where `array` is null and where its bytes are no UTF-8.
+pub(super) fn to_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
+    match array.data_type() {
+        DataType::Utf8 => Ok(array.as_string::<i32>().clone()),
+        kind if kind.is_nested() && !matches!(kind, DataType::Dictionary(..)) => json_text(array),
+        _ => {
+            let safe = CastOptions { safe: true, format_options: FormatOptions::default() };
+            let cast =
+                cast_with_options(array, &DataType::Utf8, &safe).map_err(RefineError::arrow("reading as text"))?;
+            Ok(cast.as_string::<i32>().clone())
+        }
+    }
+}
+
+/// Nested values as JSON text.
+fn json_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
+    let field = Arc::new(Field::new("value", array.data_type().clone(), true));
+    let options = EncoderOptions::default();
+    let mut encoder = make_encoder(&field, array, &options).map_err(RefineError::arrow("writing JSON"))?;
+    let mut out = StringBuilder::new();
+    let mut buffer = Vec::new();
+    for row in 0..array.len() {
+        if array.is_null(row) {
+            out.append_null();
+            continue;
+        }
+        buffer.clear();
+        encoder.encode(row, &mut buffer);
+        out.append_value(std::str::from_utf8(&buffer).expect("the JSON encoder writes UTF-8"));
+    }
+    Ok(out.finish())
+}
+
+/// One value for a reason: shortened, `None` for null.
+pub(super) fn shown(array: &ArrayRef, row: usize) -> Option<String> {
+    if array.is_null(row) {
+        return None;
+    }
+    let options = FormatOptions::default();
+    let text = match array.data_type() {
+        DataType::Utf8 => return Some(shorten(array.as_string::<i32>().value(row))),
+        _ => ArrayFormatter::try_new(array, &options).ok()?.value(row).try_to_string().ok()?,
+    };
+    Some(shorten(&text))
+}
+
+pub(super) fn shorten(text: &str) -> String {
+    match text.char_indices().nth(REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The bytes that the values of `array` take, without what a slice left out.
+pub(super) fn value_bytes(array: &StringArray) -> &[u8] {
+    let offsets = array.value_offsets();
+    let (first, last) = (offsets[0], offsets[array.len()]);
+    &array.value_data()[first as usize..last as usize]
+}

@@ -1,0 +1,123 @@
+//! Reading data files by row group, so that lanes can share even one large file.
+
+use crate::{error::LakeError, meter::Meter};
+use arrow::{
+    array::{ArrayRef, RecordBatch},
+    compute::cast,
+    datatypes::{Field, Schema, SchemaRef},
+};
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection},
+};
+use std::{collections::BTreeSet, fs::File, path::PathBuf, sync::Arc};
+
+const BATCH_ROWS: usize = 8192;
+
+/// One row group of one file.
+#[derive(Clone)]
+pub(crate) struct Unit {
+    /// Index of the file among those given.
+    pub(crate) file: usize,
+    pub(crate) path: Arc<PathBuf>,
+    metadata: ArrowReaderMetadata,
+    group: usize,
+    /// Row of the file that is the group's first.
+    pub(crate) base: u64,
+    pub(crate) rows: u64,
+    bytes: u64,
+}
+
+pub(crate) fn units(paths: &[PathBuf]) -> Result<Vec<Unit>, LakeError> {
+    let mut units = Vec::new();
+    for (file, path) in paths.iter().enumerate() {
+        let path = Arc::new(path.clone());
+        let opened = File::open(path.as_ref()).map_err(LakeError::io(path.as_ref()))?;
+        // The stored schema is Parquet's own: what another writer's Arrow hints say does not matter.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&opened, options)?;
+        let mut base = 0;
+        for (group, g) in metadata.metadata().row_groups().iter().enumerate() {
+            let rows = u64::try_from(g.num_rows()).unwrap_or(0);
+            let bytes = u64::try_from(g.compressed_size()).unwrap_or(0);
+            units.push(Unit { file, path: path.clone(), metadata: metadata.clone(), group, base, rows, bytes });
+            base += rows;
+        }
+    }
+    Ok(units)
+}
+
+/// Batches of one row group with exactly the columns of `schema`, by name and type; a column that the file lacks is null.
+pub(crate) struct Batches {
+    reader: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
+    schema: SchemaRef,
+}
+
+impl Unit {
+    pub(crate) fn read(&self, schema: &SchemaRef, meter: &Meter) -> Result<Batches, LakeError> {
+        self.read_rows(schema, meter, None)
+    }
+
+    /// `rows`: ascending, relative to the group.
+    pub(crate) fn read_rows(
+        &self,
+        schema: &SchemaRef,
+        meter: &Meter,
+        rows: Option<&[u64]>,
+    ) -> Result<Batches, LakeError> {
+        let file = File::open(self.path.as_ref()).map_err(LakeError::io(self.path.as_ref()))?;
+        meter.read(self.bytes);
+        let wanted: BTreeSet<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let present = self.metadata.schema().fields().iter().enumerate();
+        let roots: Vec<usize> = present.filter(|(_, f)| wanted.contains(f.name().as_str())).map(|(i, _)| i).collect();
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            .with_row_groups(vec![self.group])
+            .with_batch_size(BATCH_ROWS)
+            .with_projection(mask);
+        if let Some(rows) = rows {
+            let ranges = rows.iter().map(|r| *r as usize..*r as usize + 1);
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, self.rows as usize));
+        }
+        Ok(Batches { reader: builder.build()?, schema: schema.clone() })
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(LakeError::from).and_then(|b| conform(&b, &self.schema)))
+    }
+}
+
+/// The batch with exactly these columns, by name and type.
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeError> {
+    let columns = schema.fields().iter().map(|f| column(batch, f));
+    let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
+
+fn column(batch: &RecordBatch, field: &Field) -> Result<ArrayRef, LakeError> {
+    match batch.column_by_name(field.name()) {
+        Some(c) if c.data_type() == field.data_type() => Ok(c.clone()),
+        Some(c) => Ok(cast(c, field.data_type())?),
+        None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
+    }
+}
+
+/// The named columns of `schema`, in the order of the names.
+pub(crate) fn project(schema: &Schema, names: &[String]) -> Result<SchemaRef, LakeError> {
+    let fields = names.iter().map(|n| schema.field_with_name(n).cloned());
+    let fields: Vec<Field> = fields.collect::<Result<_, _>>()?;
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The columns of a Parquet file.
+pub(crate) fn schema_of(path: &std::path::Path) -> Result<SchemaRef, LakeError> {
+    let file = File::open(path).map_err(LakeError::io(path))?;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    Ok(ArrowReaderMetadata::load(&file, options)?.schema().clone())
+}

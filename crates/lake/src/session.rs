@@ -1,0 +1,72 @@
+//! DataFusion sessions: bounded memory that spills, and the lake's tables under their names.
+
+use crate::{
+    engine::LakeEngine,
+    error::LakeError,
+    table::{Place, Table},
+};
+use alluvium_model::DatasetName;
+use datafusion::{
+    catalog::{MemorySchemaProvider, SchemaProvider, TableProvider},
+    execution::{
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::FairSpillPool,
+        runtime_env::RuntimeEnvBuilder,
+    },
+    prelude::{SessionConfig, SessionContext},
+};
+use std::sync::Arc;
+
+/// Share of the process's memory that queries may hold; the rest is for decoding, encoding and the keys of upserts.
+const QUERY_SHARE: f64 = 0.5;
+const CATALOG: &str = "alluvium";
+
+/// A session without tables.
+pub(crate) fn bare(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
+    let pool = FairSpillPool::new((engine.memory.0 as f64 * QUERY_SHARE) as usize);
+    let scratch = engine.scratch()?;
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch]));
+    let runtime =
+        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
+    let config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, "silver")
+        .with_information_schema(true)
+        .with_target_partitions(crate::lanes::count());
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}
+
+pub(crate) fn register(
+    session: &SessionContext,
+    schema: &str,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<(), LakeError> {
+    let catalog = session.catalog(CATALOG).ok_or(LakeError::Worker("a session has its catalog"))?;
+    let schema = match catalog.schema(schema) {
+        Some(s) => s,
+        None => {
+            catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
+            catalog.schema(schema).ok_or(LakeError::Worker("a registered schema is there"))?
+        }
+    };
+    schema.register_table(name.to_owned(), table)?;
+    Ok(())
+}
+
+/// The dataset's table, as it was at `version`, under its own name.
+pub(crate) async fn register_dataset(
+    engine: &LakeEngine,
+    session: &SessionContext,
+    name: &DatasetName,
+    version: Option<i64>,
+) -> Result<bool, LakeError> {
+    let Some(table) = engine.tables.open_at(&Place::Dataset(name.clone()), version).await? else { return Ok(false) };
+    register(session, name.layer().as_str(), name.name(), provider(session, &table).await?)?;
+    Ok(true)
+}
+
+pub(crate) async fn provider(session: &SessionContext, table: &Table) -> Result<Arc<dyn TableProvider>, LakeError> {
+    table.delta.update_datafusion_session(&session.state()).map_err(LakeError::delta(&table.dir))?;
+    let scan = table.delta.table_provider().with_session(Arc::new(session.state())).build().await?;
+    Ok(Arc::new(scan))
+}

@@ -1,0 +1,174 @@
+//! Staged Parquet: files in a table's folder that no commit refers to yet, and so no reader sees.
+//!
+//! Called by the writers of steps, one [`Lane`] a thread. A file is durable when [`Lane::finish`] returned it.
+
+use crate::{error::LakeError, meter::Meter, statistics};
+use alluvium_model::crash_point;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use deltalake::kernel::{Action, Add, AddCDCFile};
+use parquet::{
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    basic::{Compression, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// A file is closed at about this size.
+const TARGET_BYTES: u64 = 128 << 20;
+/// Rows of one row group: bounds the memory of an open file and the unit of skipping.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// A finished Parquet file, relative to its table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StagedFile {
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) rows: u64,
+    /// Delta's statistics: numRecords, minValues, maxValues, nullCount as JSON.
+    pub(crate) stats: String,
+}
+
+impl StagedFile {
+    pub(crate) fn add(&self, at_millis: i64) -> Action {
+        Action::Add(Add {
+            path: self.path.clone(),
+            partition_values: HashMap::new(),
+            size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            modification_time: at_millis,
+            data_change: true,
+            stats: Some(self.stats.clone()),
+            tags: None,
+            deletion_vector: None,
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        })
+    }
+
+    pub(crate) fn change(&self) -> Action {
+        Action::Cdc(AddCDCFile {
+            path: self.path.clone(),
+            size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            partition_values: HashMap::new(),
+            data_change: false,
+            tags: None,
+        })
+    }
+}
+
+/// Names and opens the staged files of one attempt of one step in one table.
+#[derive(Debug)]
+pub(crate) struct Stager {
+    /// The table's folder.
+    dir: PathBuf,
+    /// Folder below the table's and start of each file's name.
+    prefix: String,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    meter: Arc<Meter>,
+    next: AtomicU32,
+}
+
+impl Stager {
+    pub(crate) fn new(dir: &Path, prefix: String, schema: SchemaRef, meter: Arc<Meter>) -> Self {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd")))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_created_by("alluvium".into())
+            .build();
+        Self { dir: dir.to_owned(), prefix, schema, properties, meter, next: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(crate) fn lane(&self) -> Lane<'_> {
+        Lane { stager: self, open: None, done: Vec::new() }
+    }
+
+    fn open(&self) -> Result<Open, LakeError> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{n:04}.parquet", self.prefix);
+        let path = self.dir.join(&name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
+        }
+        let file = File::create_new(&path).map_err(LakeError::io(&path))?;
+        let options =
+            ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?;
+        Ok(Open { name, path, writer })
+    }
+}
+
+struct Open {
+    name: String,
+    path: PathBuf,
+    writer: ArrowWriter<File>,
+}
+
+/// Writes batches into one file after another. Dropped unfinished, it leaves files that nothing refers to.
+pub(crate) struct Lane<'a> {
+    stager: &'a Stager,
+    open: Option<Open>,
+    done: Vec<StagedFile>,
+}
+
+impl Lane<'_> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => self.open.insert(self.stager.open()?),
+        };
+        open.writer.write(batch)?;
+        if open.writer.bytes_written() as u64 >= TARGET_BYTES {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Vec<StagedFile>, LakeError> {
+        self.close()?;
+        Ok(self.done)
+    }
+
+    fn close(&mut self) -> Result<(), LakeError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let Open { name, path, mut writer } = open;
+        let metadata = writer.finish()?;
+        let file = writer.inner();
+        file.sync_all().map_err(LakeError::io(&path))?;
+        let bytes = file.metadata().map_err(LakeError::io(&path))?.len();
+        self.stager.meter.wrote(bytes);
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        let stats = statistics::of(&metadata, &self.stager.schema)?;
+        self.done.push(StagedFile { path: name, bytes, rows, stats });
+        crash_point("stage.after_file");
+        Ok(())
+    }
+}
+
+/// Removes staged files of an attempt that will not commit. What cannot be removed stays invisible.
+pub(crate) fn discard(dir: &Path, files: &[StagedFile]) {
+    for f in files {
+        let _ = std::fs::remove_file(dir.join(&f.path));
+    }
+}

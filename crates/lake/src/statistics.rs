@@ -1,0 +1,92 @@
+//! A Parquet file's footer as Delta's per-file statistics.
+
+use crate::error::LakeError;
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    compute::kernels::aggregate,
+    datatypes::{
+        DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+        SchemaRef, TimeUnit, TimestampMicrosecondType,
+    },
+};
+use parquet::{arrow::arrow_reader::statistics::StatisticsConverter, file::metadata::ParquetMetaData};
+use serde_json::{Map, Value, json};
+
+/// Statistics are kept for this many leading columns, as readers expect by default.
+const COLUMNS: usize = 32;
+/// Longer texts are cut: a minimum by cutting, a maximum is left out, which is always right.
+const TEXT_CHARS: usize = 32;
+
+pub(crate) fn of(metadata: &ParquetMetaData, schema: &SchemaRef) -> Result<String, LakeError> {
+    let descriptor = metadata.file_metadata().schema_descr();
+    let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
+    for field in schema.fields().iter().take(COLUMNS) {
+        if field.data_type().is_nested() {
+            continue;
+        }
+        let converter = StatisticsConverter::try_new(field.name(), schema, descriptor)?;
+        let counts = converter.row_group_null_counts(metadata.row_groups())?;
+        if counts.null_count() == 0 {
+            nulls.insert(field.name().clone(), json!(counts.values().iter().sum::<u64>()));
+        }
+        let mins = converter.row_group_mins(metadata.row_groups())?;
+        let maxes = converter.row_group_maxes(metadata.row_groups())?;
+        if let Some(v) = extreme(&mins, false) {
+            min.insert(field.name().clone(), v);
+        }
+        if let Some(v) = extreme(&maxes, true) {
+            max.insert(field.name().clone(), v);
+        }
+    }
+    let rows = metadata.file_metadata().num_rows();
+    Ok(json!({ "numRecords": rows, "minValues": min, "maxValues": max, "nullCount": nulls }).to_string())
+}
+
+/// The smallest or largest of the row groups' values, as Delta writes it.
+fn extreme(values: &ArrayRef, max: bool) -> Option<Value> {
+    macro_rules! number {
+        ($t:ty) => {{
+            let a = values.as_primitive::<$t>();
+            if max { aggregate::max(a) } else { aggregate::min(a) }
+        }};
+    }
+    match values.data_type() {
+        DataType::Int8 => number!(Int8Type).map(Value::from),
+        DataType::Int16 => number!(Int16Type).map(Value::from),
+        DataType::Int32 => number!(Int32Type).map(Value::from),
+        DataType::Int64 => number!(Int64Type).map(Value::from),
+        DataType::Float32 => number!(Float32Type).filter(|v| v.is_finite()).map(Value::from),
+        DataType::Float64 => number!(Float64Type).filter(|v| v.is_finite()).map(Value::from),
+        DataType::Date32 => number!(Date32Type)
+            .and_then(Date32Type::to_naive_date_opt)
+            .map(|d| Value::from(d.format("%Y-%m-%d").to_string())),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => number!(TimestampMicrosecondType)
+            .and_then(|v| jiff::Timestamp::from_microsecond(v).ok())
+            // Readers keep milliseconds: round a maximum up, so that no row lies beyond it.
+            .and_then(|t| {
+                let micros = t.as_microsecond();
+                let millis = if max { (micros + 999).div_euclid(1000) } else { micros.div_euclid(1000) };
+                jiff::Timestamp::from_millisecond(millis).ok()
+            })
+            .map(|t| Value::from(format!("{t:.3}"))),
+        // As text, a decimal could be read as another type: exact decimals fit JSON numbers only up to 15 digits.
+        DataType::Decimal128(p, s) if *p <= 15 => number!(Decimal128Type).and_then(|v| {
+            let scale = 10f64.powi(i32::from(*s));
+            serde_json::Number::from_f64(v as f64 / scale).map(Value::Number)
+        }),
+        DataType::Utf8 => {
+            let a = values.as_string::<i32>();
+            let v = if max { aggregate::max_string(a) } else { aggregate::min_string(a) }?;
+            text(v, max)
+        }
+        _ => None,
+    }
+}
+
+fn text(value: &str, max: bool) -> Option<Value> {
+    match value.char_indices().nth(TEXT_CHARS) {
+        None => Some(Value::from(value)),
+        Some(_) if max => None,
+        Some((cut, _)) => Some(Value::from(&value[..cut])),
+    }
+}

@@ -1,0 +1,388 @@
+//! The lake's Delta tables: opening, creating, what their logs say, and the one place that commits.
+
+use crate::{
+    error::LakeError,
+    meter::{Meter, Metered},
+    stage::StagedFile,
+};
+use alluvium_model::{Balance, DatasetName, DefinitionVersion, RunId, StepKey};
+use alluvium_store::QualityResult;
+use arrow::datatypes::{Schema, SchemaRef};
+use deltalake::{
+    DeltaTable, DeltaTableBuilder, DeltaTableError,
+    kernel::{
+        Action, MetadataExt, Remove, StructType, Transaction,
+        engine::arrow_conversion::{TryFromArrow, TryIntoKernel},
+        transaction::{CommitBuilder, CommitProperties, TransactionError},
+    },
+    logstore::LogStoreRef,
+    operations::create::CreateBuilder,
+    protocol::{DeltaOperation, SaveMode},
+};
+use object_store::local::LocalFileSystem;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use url::Url;
+
+/// Key of our entry in a commit's `commitInfo`.
+const INFO: &str = "alluvium";
+/// The transaction id of a step is remembered this long in the table's log.
+const TRANSACTION_RETENTION: &str = "interval 30 days";
+const CHECKPOINT_EVERY: &str = "20";
+
+/// A table of the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Dataset(DatasetName),
+    Quarantine(DatasetName),
+    /// Keys that an upsert deleted, so that an older row that comes later does not bring them back.
+    Tombstones(DatasetName),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dataset(n) => write!(f, "{n}"),
+            Self::Quarantine(n) => write!(f, "quarantine of {n}"),
+            Self::Tombstones(n) => write!(f, "deleted keys of {n}"),
+        }
+    }
+}
+
+/// What a commit remembers of its step: enough to finish and account for it after a crash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StepInfo {
+    pub(crate) step: StepKey,
+    pub(crate) run: RunId,
+    pub(crate) version: DefinitionVersion,
+    pub(crate) balance: Balance,
+    pub(crate) quality: Vec<QualityResult>,
+    /// Event id and reason.
+    pub(crate) dead: Vec<(String, String)>,
+    pub(crate) windows: u64,
+    pub(crate) notes: Vec<String>,
+    /// Follow the main commit.
+    pub(crate) quarantine: Option<FileChange>,
+    pub(crate) tombstones: Option<FileChange>,
+}
+
+/// What a step does to a table beside its dataset's own, decided by the main commit and carried out after it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FileChange {
+    pub(crate) add: Vec<StagedFile>,
+    /// Paths of files whose rows left or moved into `add`.
+    pub(crate) remove: Vec<String>,
+}
+
+/// An active data file.
+#[derive(Debug, Clone)]
+pub(crate) struct DataFile {
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    pub(crate) stats: Option<String>,
+    pub(crate) remove: Remove,
+}
+
+/// The row changes of one version.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Change {
+    pub(crate) version: i64,
+    /// Path and rows.
+    pub(crate) added: Vec<(String, u64)>,
+    pub(crate) removed: Vec<String>,
+    /// Files of the change feed; when there are any, they alone tell what changed.
+    pub(crate) feed: Vec<String>,
+}
+
+pub(crate) struct Tables {
+    /// `<lake>/<environment>`.
+    root: PathBuf,
+    store: Arc<Metered>,
+    pub(crate) meter: Arc<Meter>,
+}
+
+pub(crate) struct Table {
+    pub(crate) delta: DeltaTable,
+    pub(crate) dir: PathBuf,
+}
+
+impl Tables {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        let meter = Arc::new(Meter::default());
+        let store = Arc::new(Metered::new(Arc::new(LocalFileSystem::new()), meter.clone()));
+        Self { root, store, meter }
+    }
+
+    pub(crate) fn dir(&self, place: &Place) -> PathBuf {
+        match place {
+            Place::Dataset(n) => self.root.join(n.layer().as_str()).join(n.name()),
+            Place::Quarantine(n) => self.root.join("quarantine").join(n.to_string()),
+            Place::Tombstones(n) => self.root.join("tombstones").join(n.to_string()),
+        }
+    }
+
+    fn builder(&self, dir: &Path) -> Result<DeltaTableBuilder, LakeError> {
+        let url = Url::from_directory_path(dir).expect("the lake's root is an absolute path");
+        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(LakeError::delta(dir))?;
+        Ok(builder.with_storage_backend(self.store.clone(), url))
+    }
+
+    /// `None`: there is no table yet.
+    pub(crate) async fn open(&self, place: &Place) -> Result<Option<Table>, LakeError> {
+        self.open_at(place, None).await
+    }
+
+    pub(crate) async fn open_at(&self, place: &Place, version: Option<i64>) -> Result<Option<Table>, LakeError> {
+        let dir = self.dir(place);
+        if !has_log(&dir) {
+            return Ok(None);
+        }
+        let mut builder = self.builder(&dir)?;
+        if let Some(v) = version {
+            builder = builder.with_version(u64::try_from(v).unwrap_or(0));
+        }
+        match builder.load().await {
+            Ok(delta) => Ok(Some(Table { delta, dir })),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(e) => Err(LakeError::delta(dir)(e)),
+        }
+    }
+
+    /// Newest version, by listing the log only.
+    pub(crate) async fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
+        let dir = self.dir(place);
+        if !has_log(&dir) {
+            return Ok(None);
+        }
+        let log = self.builder(&dir)?.build_storage().map_err(LakeError::delta(&dir))?;
+        match log.get_latest_version(0).await {
+            Ok(v) => Ok(Some(to_i64(v))),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(e) => Err(LakeError::delta(dir)(e)),
+        }
+    }
+
+    /// The table, made with this schema if it is not there.
+    pub(crate) async fn ensure(&self, place: &Place, schema: &Schema, feed: bool) -> Result<Table, LakeError> {
+        if let Some(table) = self.open(place).await? {
+            return Ok(table);
+        }
+        let dir = self.dir(place);
+        std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
+        let kernel: StructType = kernel_schema(schema)?;
+        let mut configuration = vec![
+            ("delta.setTransactionRetentionDuration", Some(TRANSACTION_RETENTION)),
+            ("delta.checkpointInterval", Some(CHECKPOINT_EVERY)),
+        ];
+        if feed {
+            configuration.push(("delta.enableChangeDataFeed", Some("true")));
+        }
+        alluvium_model::crash_point("commit.before_create");
+        let made = CreateBuilder::new()
+            .with_log_store(self.builder(&dir)?.build_storage().map_err(LakeError::delta(&dir))?)
+            .with_columns(kernel.fields().cloned())
+            .with_configuration(configuration)
+            .with_raise_if_key_not_exists(false)
+            .with_save_mode(SaveMode::ErrorIfExists)
+            .await;
+        match made {
+            Ok(delta) => {
+                sync_log(&dir, to_i64(delta.version().unwrap_or(0)))?;
+                alluvium_model::crash_point("commit.after_create");
+                Ok(Table { delta, dir })
+            }
+            // Another process made it in between.
+            Err(e) => match self.open(place).await? {
+                Some(table) => Ok(table),
+                None => Err(LakeError::delta(dir)(e)),
+            },
+        }
+    }
+}
+
+impl Table {
+    pub(crate) fn version(&self) -> i64 {
+        to_i64(self.delta.version().unwrap_or(0))
+    }
+
+    pub(crate) fn schema(&self) -> Result<SchemaRef, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        Ok(snapshot.snapshot().arrow_schema())
+    }
+
+    fn log(&self) -> LogStoreRef {
+        self.delta.log_store()
+    }
+
+    pub(crate) fn files(&self) -> Result<Vec<DataFile>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let log = snapshot.log_data();
+        let files = log.iter().map(|f| DataFile {
+            path: f.path().into_owned(),
+            rows: f.num_records().unwrap_or(0) as u64,
+            stats: f.stats(),
+            remove: f.remove_action(true),
+        });
+        let mut files: Vec<DataFile> = files.collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    pub(crate) fn rows(&self) -> Result<u64, LakeError> {
+        Ok(self.files()?.iter().map(|f| f.rows).sum())
+    }
+
+    /// Whether this step's commit is in this snapshot.
+    pub(crate) async fn committed(&self, step: &StepKey) -> Result<bool, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let found = snapshot.transaction_version(self.log().as_ref(), step.as_str()).await;
+        Ok(found.map_err(LakeError::delta(&self.dir))?.is_some())
+    }
+
+    /// Version and memory of the step's commit, looked for from the newest back.
+    pub(crate) async fn find(&self, step: &StepKey) -> Result<Option<(i64, StepInfo)>, LakeError> {
+        for version in (0..=self.version()).rev() {
+            let Some(entry) = self.entry(version).await? else { return Ok(None) };
+            for action in entry {
+                if let Action::CommitInfo(info) = action
+                    && let Some(value) = info.info.get(INFO)
+                {
+                    let found: StepInfo = serde_json::from_value(value.clone())
+                        .map_err(|source| LakeError::Log { path: self.dir.clone(), source })?;
+                    if found.step == *step {
+                        return Ok(Some((version, found)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// One version's actions; `None` when the log no longer holds it.
+    async fn entry(&self, version: i64) -> Result<Option<Vec<Action>>, LakeError> {
+        let number = u64::try_from(version).unwrap_or(0);
+        let bytes = self.log().read_commit_entry(number).await.map_err(LakeError::delta(&self.dir))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let lines = bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+        let actions: Result<Vec<Action>, _> = lines.map(serde_json::from_slice).collect();
+        actions.map(Some).map_err(|source| LakeError::Log { path: self.dir.clone(), source })
+    }
+
+    /// Row changes of the versions in `(after, upto]`, ascending.
+    pub(crate) async fn changes(&self, after: i64, upto: i64) -> Result<Vec<Change>, LakeError> {
+        let mut changes = Vec::new();
+        for version in after + 1..=upto {
+            let entry = self.entry(version).await?;
+            let entry = entry.ok_or_else(|| LakeError::LogGone { path: self.dir.clone(), version })?;
+            let mut change = Change { version, ..Change::default() };
+            for action in entry {
+                match action {
+                    Action::Add(a) if a.data_change => {
+                        let rows = a.stats.as_deref().and_then(record_count).unwrap_or(0);
+                        change.added.push((a.path, rows));
+                    }
+                    Action::Remove(r) if r.data_change => change.removed.push(r.path),
+                    Action::Cdc(c) => change.feed.push(c.path),
+                    Action::Add(_)
+                    | Action::Remove(_)
+                    | Action::Metadata(_)
+                    | Action::Protocol(_)
+                    | Action::Txn(_)
+                    | Action::CommitInfo(_)
+                    | Action::DomainMetadata(_) => {}
+                }
+            }
+            if !(change.added.is_empty() && change.removed.is_empty() && change.feed.is_empty()) {
+                changes.push(change);
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Makes one version out of `actions`, fenced by the step key: against exactly this snapshot, or not at all.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when another commit came in between; then nothing was committed.
+    pub(crate) async fn commit(
+        &self,
+        step: &StepKey,
+        actions: Vec<Action>,
+        info: Option<&StepInfo>,
+        mode: SaveMode,
+    ) -> Result<i64, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let memory = info.map(|i| (INFO.to_owned(), serde_json::to_value(i).expect("a step's memory is plain data")));
+        // No retry against a newer snapshot: it could hold this very step, and the same transaction would pass again.
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_metadata(memory)
+            .with_application_transaction(Transaction::new(step.as_str(), 1));
+        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        let done = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(snapshot), self.log(), operation)
+            .await;
+        match done {
+            Ok(c) => {
+                let version = to_i64(c.version());
+                sync_log(&self.dir, version)?;
+                Ok(version)
+            }
+            Err(DeltaTableError::Transaction {
+                source:
+                    TransactionError::MaxCommitAttempts(_)
+                    | TransactionError::CommitConflict(_)
+                    | TransactionError::VersionAlreadyExists(_),
+            }) => Err(LakeError::Conflict { path: self.dir.clone() }),
+            Err(e) => Err(LakeError::delta(&self.dir)(e)),
+        }
+    }
+
+    /// The action that gives the table these columns.
+    pub(crate) fn with_schema(&self, schema: &Schema) -> Result<Action, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let metadata = snapshot.metadata().clone().with_schema(&kernel_schema(schema)?);
+        Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(&self.dir)(e.into()))?))
+    }
+
+    pub(crate) fn path_of(&self, file: &str) -> PathBuf {
+        self.dir.join(file)
+    }
+}
+
+fn kernel_schema(schema: &Schema) -> Result<StructType, LakeError> {
+    let kernel: StructType = schema.try_into_kernel()?;
+    Ok(kernel)
+}
+
+fn has_log(dir: &Path) -> bool {
+    dir.join("_delta_log").is_dir()
+}
+
+fn record_count(stats: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(stats).ok()?.get("numRecords")?.as_u64()
+}
+
+/// The commit survives a loss of power only once its log entry and the folder's entry for it are on the disk.
+fn sync_log(dir: &Path, version: i64) -> Result<(), LakeError> {
+    let log = dir.join("_delta_log");
+    for path in [log.join(format!("{version:020}.json")), log] {
+        File::open(&path).and_then(|f| f.sync_all()).map_err(LakeError::io(&path))?;
+    }
+    Ok(())
+}
+
+fn to_i64(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+/// Whether a table of these columns can be made at all, told before anything is staged.
+pub(crate) fn storable(schema: &Schema) -> Result<(), LakeError> {
+    StructType::try_from_arrow(schema)?;
+    Ok(())
+}

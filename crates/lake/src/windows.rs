@@ -1,0 +1,261 @@
+//! Which windows of a gold dataset a change to its inputs touches.
+//!
+//! The window column is followed through the query to an expression over one input's columns; evaluated over the rows
+//! that changed, it gives exactly the windows to recompute.
+
+use crate::{
+    engine::LakeEngine,
+    error::LakeError,
+    table::{Change, Place},
+};
+use alluvium_flow::Job;
+use alluvium_model::{DatasetName, Span, Window};
+use alluvium_spec::{Gold, WindowSpec};
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BooleanArray},
+    compute::cast,
+    datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType},
+};
+use datafusion::{
+    common::{Column, tree_node::{Transformed, TreeNode}},
+    logical_expr::{Distinct, Expr, LogicalPlan},
+    prelude::{ParquetReadOptions, SessionContext},
+};
+use std::collections::BTreeSet;
+
+/// Above this many separate ranges of windows the whole table is recomputed: it costs less than the conditions.
+const MOST_RANGES: usize = 500;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    All,
+    /// Ranges of adjacent windows, ascending, and whether rows without a window are touched.
+    Windows { ranges: Vec<(Window, u64)>, null: bool },
+}
+
+impl Touched {
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Windows { ranges, null: false } if ranges.is_empty())
+    }
+
+    /// 0 for the whole table.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Self::All => 0,
+            Self::Windows { ranges, null } => ranges.iter().map(|r| r.1).sum::<u64>() + u64::from(*null),
+        }
+    }
+}
+
+/// Compares the inputs' versions with those that the table was last computed from.
+pub(crate) async fn touched(
+    engine: &LakeEngine,
+    session: &SessionContext,
+    job: &Job<'_>,
+    gold: &Gold,
+    window: &WindowSpec,
+) -> Result<Touched, LakeError> {
+    let plan = session.sql_with_options(&gold.sql, crate::query::read_only()).await?.logical_plan().clone();
+    let (driver, expression) = source(&plan, &job.dataset.name, &window.column)?;
+    let mut values = BTreeSet::new();
+    let mut null = false;
+    for (input, range) in &job.step.inputs {
+        if range.after < 0 {
+            return Ok(Touched::All);
+        }
+        let table = engine.tables.open(&Place::Dataset(input.clone())).await?;
+        let table = table.ok_or(LakeError::Worker("the input of a planned step has a table"))?;
+        let changes = table.changes(range.after, range.upto).await?;
+        if changes.is_empty() {
+            continue;
+        }
+        if *input != driver {
+            return Ok(Touched::All);
+        }
+        let files: Vec<String> =
+            changes.iter().flat_map(rows_changed).map(|f| table.path_of(f).display().to_string()).collect();
+        let found = session.read_parquet(files, ParquetReadOptions::default()).await?.select(vec![expression.clone().alias("w")])?;
+        for batch in found.distinct()?.collect().await? {
+            let micros = micros(batch.column(0))?;
+            for m in micros.as_primitive::<TimestampMicrosecondType>() {
+                match m {
+                    Some(m) => {
+                        values.insert(Window::holding(m, window.size));
+                    }
+                    None => null = true,
+                }
+            }
+        }
+    }
+    let ranges = adjacent(values, window.size);
+    if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, null }) }
+}
+
+/// Files that hold the rows before and after a change.
+fn rows_changed(change: &Change) -> Vec<&str> {
+    if change.feed.is_empty() {
+        change.added.iter().map(|(p, _)| p.as_str()).chain(change.removed.iter().map(String::as_str)).collect()
+    } else {
+        change.feed.iter().map(String::as_str).collect()
+    }
+}
+
+fn adjacent(windows: BTreeSet<Window>, size: Span) -> Vec<(Window, u64)> {
+    let mut ranges: Vec<(Window, u64)> = Vec::new();
+    for w in windows {
+        match ranges.last_mut() {
+            Some((last, n)) if last.to == w.from => {
+                last.to = w.to;
+                *n += 1;
+            }
+            _ => ranges.push((w, u64::try_from((w.to - w.from) / size.micros()).unwrap_or(1))),
+        }
+    }
+    ranges
+}
+
+/// Dates and timestamps as microseconds since 1970.
+fn micros(values: &ArrayRef) -> Result<ArrayRef, LakeError> {
+    let t = DataType::Timestamp(TimeUnit::Microsecond, None);
+    Ok(match values.data_type() {
+        DataType::Date32 => cast(values, &t)?,
+        DataType::Timestamp(_, Some(_)) => {
+            cast(&cast(values, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?, &t)?
+        }
+        _ => cast(values, &t)?,
+    })
+}
+
+/// Which rows lie in a touched window.
+pub(crate) fn inside(values: &ArrayRef, touched: &Touched) -> Result<BooleanArray, LakeError> {
+    let Touched::Windows { ranges, null } = touched else {
+        return Ok(BooleanArray::from(vec![true; values.len()]));
+    };
+    let within = |m: i64| {
+        let i = ranges.partition_point(|(w, _)| w.to <= m);
+        ranges.get(i).is_some_and(|(w, _)| w.from <= m)
+    };
+    if let DataType::Date32 = values.data_type() {
+        let days = values.as_primitive::<Date32Type>().iter();
+        return Ok(days.map(|d| Some(d.map_or(*null, |d| within(i64::from(d) * DAY_MICROS)))).collect());
+    }
+    let micros = micros(values)?;
+    let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
+    Ok(micros.map(|m| Some(m.map_or(*null, within))).collect())
+}
+
+/// The touched windows as a SQL condition.
+pub(crate) fn condition(column: &str, ranges: &[(Window, u64)], null: bool) -> String {
+    let name = format!("\"{}\"", column.replace('"', "\"\""));
+    let at = |m: i64| {
+        let t = jiff::Timestamp::from_microsecond(m).unwrap_or(jiff::Timestamp::MAX);
+        format!("TIMESTAMP '{}'", t.strftime("%Y-%m-%d %H:%M:%S%.6f"))
+    };
+    let mut parts: Vec<String> = ranges
+        .iter()
+        .map(|(w, _)| format!("({name} >= {} AND {name} < {})", at(w.from), at(w.to)))
+        .collect();
+    if null {
+        parts.push(format!("{name} IS NULL"));
+    }
+    parts.join(" OR ")
+}
+
+/// Follows an output column down to an expression over the columns of one table.
+///
+/// # Errors
+/// [`LakeError::Window`] with the reason when that cannot be done, or would not be exact.
+pub(crate) fn source(
+    plan: &LogicalPlan,
+    dataset: &DatasetName,
+    column: &str,
+) -> Result<(DatasetName, Expr), LakeError> {
+    let refuse = |reason: &str| LakeError::Window {
+        dataset: dataset.clone(),
+        column: column.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let index = plan.schema().index_of_column_by_name(None, column);
+    let index = index.ok_or_else(|| refuse("is not among the columns of the query"))?;
+    let kind = plan.schema().field(index).data_type();
+    if !matches!(kind, DataType::Date32 | DataType::Timestamp(..)) {
+        return Err(refuse(&format!("is {kind}, not a date or timestamp")));
+    }
+    let mut tables = BTreeSet::new();
+    let expression = follow(plan, index, &mut tables).map_err(|reason| refuse(reason))?;
+    let mut tables = tables.into_iter();
+    match (tables.next(), tables.next()) {
+        (Some(one), None) => Ok((one, expression)),
+        (None, _) => Err(refuse("does not depend on a column of an input")),
+        (Some(_), Some(_)) => Err(refuse("depends on columns of more than one input")),
+    }
+}
+
+fn follow(plan: &LogicalPlan, index: usize, tables: &mut BTreeSet<DatasetName>) -> Result<Expr, &'static str> {
+    match plan {
+        LogicalPlan::Projection(p) => below(&p.expr[index], &p.input, tables),
+        LogicalPlan::Aggregate(a) => {
+            let group = a.group_expr.get(index).ok_or("is an aggregate: group by it")?;
+            if matches!(group, Expr::GroupingSet(_)) {
+                return Err("is part of a grouping set");
+            }
+            below(group, &a.input, tables)
+        }
+        LogicalPlan::Filter(f) => follow(&f.input, index, tables),
+        LogicalPlan::SubqueryAlias(s) => follow(&s.input, index, tables),
+        LogicalPlan::Sort(s) if s.fetch.is_none() => follow(&s.input, index, tables),
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => Err("cannot stand beside LIMIT: a row could move into another window"),
+        LogicalPlan::Distinct(Distinct::All(input)) => follow(input, index, tables),
+        LogicalPlan::Join(j) => {
+            let left = j.left.schema().fields().len();
+            if index < left { follow(&j.left, index, tables) } else { follow(&j.right, index - left, tables) }
+        }
+        LogicalPlan::Window(w) => {
+            let n = w.input.schema().fields().len();
+            if index >= n {
+                return Err("is made by a window function");
+            }
+            let own = Expr::Column(Column::from(w.input.schema().qualified_field(index)));
+            let partitioned = w.window_expr.iter().all(|e| match e.clone().unalias() {
+                Expr::WindowFunction(f) => f.params.partition_by.contains(&own),
+                _ => false,
+            });
+            if !partitioned {
+                return Err("has to be in PARTITION BY of every window function, or windows would depend on each other");
+            }
+            follow(&w.input, index, tables)
+        }
+        LogicalPlan::TableScan(t) => {
+            let name = match (t.table_name.schema(), t.table_name.table()) {
+                (Some(s), n) => format!("{s}.{n}"),
+                (None, n) => format!("silver.{n}"),
+            };
+            tables.insert(name.parse().map_err(|_| "comes from a table that is no dataset")?);
+            Ok(Expr::Column(Column::from_name(plan.schema().field(index).name())))
+        }
+        _ => Err("cannot be followed to a column of one input"),
+    }
+}
+
+/// An expression over a plan's output, as one over the tables below.
+fn below(expression: &Expr, input: &LogicalPlan, tables: &mut BTreeSet<DatasetName>) -> Result<Expr, &'static str> {
+    let mut failed = None;
+    let replaced = expression.clone().unalias_nested().data.transform_down(|e| {
+        let Expr::Column(c) = &e else { return Ok(Transformed::no(e)) };
+        let found = input.schema().maybe_index_of_column(c);
+        match found.ok_or("names a column that is not there").and_then(|i| follow(input, i, tables)) {
+            // What was put in place of a column is done: its own columns belong to the table.
+            Ok(e) => Ok(Transformed::new(e, true, datafusion::common::tree_node::TreeNodeRecursion::Jump)),
+            Err(reason) => {
+                failed = Some(reason);
+                Ok(Transformed::no(e))
+            }
+        }
+    });
+    match (failed, replaced) {
+        (Some(reason), _) => Err(reason),
+        (None, Ok(t)) => Ok(t.data),
+        (None, Err(_)) => Err("cannot be followed to a column of one input"),
+    }
+}

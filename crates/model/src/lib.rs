@@ -1,0 +1,25 @@
+//! The words every crate shares: names, ids, windows, balances, error kinds and exit codes.
+//!
+//! Called by all crates; it does no I/O and knows neither tokio nor Arrow.
+
+mod balance;
+mod bytes;
+mod clock;
+mod crash;
+mod duration;
+mod exit;
+mod fault;
+mod ids;
+mod name;
+mod window;
+
+pub use balance::{Balance, Unbalanced};
+pub use bytes::{ByteSize, InvalidByteSize};
+pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+pub use crash::{CRASH_POINTS, CrashPoint, crash_point};
+pub use duration::{InvalidSpan, Span};
+pub use exit::Exit;
+pub use fault::{Fault, RetryClass};
+pub use ids::{ContentHash, DefinitionVersion, EventId, RunId, StepKey, StepKeyBuilder};
+pub use name::{DatasetName, InvalidName, Layer};
+pub use window::Window;

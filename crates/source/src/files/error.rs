@@ -1,0 +1,34 @@
+//! Why a folder could not be looked at. What is wrong with one file is no error but a refusal.
+
+use alluvium_model::{Fault, RetryClass};
+
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    #[error("`{glob}` is no pattern for file names")]
+    Glob { glob: String, source: globset::Error },
+    #[error("the thread that reads the landing folder ended early")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+impl Fault for FilesError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Glob { .. } => "G0101",
+            Self::Worker(_) => "G0102",
+        }
+    }
+
+    fn class(&self) -> RetryClass {
+        match self {
+            Self::Glob { .. } => RetryClass::Schema,
+            Self::Worker(_) => RetryClass::Internal,
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Glob { .. } => "correct `glob` of the dataset's source, as in \"*.csv\" or \"**/*.csv\"",
+            Self::Worker(_) => "run again; if it stays, report it with the log of the run",
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! One look at a dataset's landing folder: what is new, what is too young, what can never be taken.
+
+use super::{
+    FilesError,
+    age::{Age, age},
+    hash::{Hashed, hash_all},
+    walk::{Found, Walked, pattern, walk},
+};
+use alluvium_flow::{Arrival, Landing, Look, StepError};
+use alluvium_model::{Clock, DatasetName, Span};
+use alluvium_spec::{Dataset, FileSource, Kind};
+use async_trait::async_trait;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Before a file that changed under its reader is looked at again.
+const CHANGED_WAIT: Duration = Duration::from_millis(200);
+
+/// Size and modification time, by path.
+type Seen = BTreeMap<String, (u64, i64)>;
+
+/// Finds files in the folders of bronze datasets.
+///
+/// A file is taken when it has rested for the source's `settle` and did not change while it was read. A known file, by
+/// path, size and modification time, is not opened. Dropping the future stops its threads soon.
+pub struct FileLanding {
+    clock: Arc<dyn Clock>,
+    /// Files whose time lies in the future, as the last look found them.
+    ahead: Mutex<BTreeMap<DatasetName, Seen>>,
+}
+
+impl FileLanding {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ahead: Mutex::default() }
+    }
+
+    async fn files(&self, name: &DatasetName, source: &FileSource, known: &Seen) -> Result<Look, FilesError> {
+        let (folder, glob) = (source.folder.clone(), pattern(&source.glob)?);
+        let Walked { files, refused } = tokio::task::spawn_blocking(move || walk(&folder, &glob)).await?;
+        let mut look = Look { refused, ..Look::default() };
+        let ready = self.ready(name, source.settle, files, known, &mut look);
+        for (file, hashed) in hash_all(ready).await? {
+            match hashed {
+                Hashed::Content(content) => look.arrivals.push(Arrival {
+                    path: file.path,
+                    bytes: file.stat.bytes,
+                    modified_nanos: file.stat.modified_nanos,
+                    content,
+                }),
+                Hashed::Changed => unsettled(&mut look, Duration::from(source.settle).max(CHANGED_WAIT)),
+                Hashed::Gone => tracing::debug!(dataset = %name, path = file.path, "gone before it was read"),
+                Hashed::Refused(refusal) => look.refused.push(refusal.at(file.path.as_ref())),
+            }
+        }
+        look.refused.sort_by(|a, b| a.path.cmp(&b.path));
+        let (new, unsettled, refused) = (look.arrivals.len(), look.unsettled, look.refused.len());
+        tracing::debug!(dataset = %name, new, unsettled, refused, "looked at the landing folder");
+        Ok(look)
+    }
+
+    /// The files that are not known and have rested; counts those that have not.
+    fn ready(
+        &self,
+        name: &DatasetName,
+        settle: Span,
+        files: Vec<Found>,
+        known: &Seen,
+        look: &mut Look,
+    ) -> Vec<Found> {
+        let now = self.clock.now().as_nanosecond();
+        let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
+        let before = ahead.remove(name).unwrap_or_default();
+        let mut again = Seen::new();
+        let mut ready = Vec::new();
+        for file in files {
+            let state = (file.stat.bytes, file.stat.modified_nanos);
+            if known.get(&file.path) == Some(&state) {
+                continue;
+            }
+            if i128::from(file.stat.modified_nanos) > now {
+                again.insert(file.path.clone(), state);
+            }
+            match age(file.stat.modified_nanos, now, settle, before.get(&file.path) == Some(&state)) {
+                Age::Settled => ready.push(file),
+                Age::Young(left) => unsettled(look, left),
+            }
+        }
+        ahead.insert(name.clone(), again);
+        ready
+    }
+}
+
+fn unsettled(look: &mut Look, left: Duration) {
+    look.unsettled += 1;
+    look.settled_in = look.settled_in.max(left);
+}
+
+#[async_trait]
+impl Landing for FileLanding {
+    async fn look(&self, dataset: &Dataset, known: &Seen) -> Result<Look, StepError> {
+        match &dataset.kind {
+            Kind::Bronze(bronze) => self.files(&dataset.name, &bronze.files, known).await.map_err(StepError::new),
+            Kind::Silver(_) | Kind::Gold(_) => Ok(Look::default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alluvium_model::ManualClock;
+    use alluvium_spec::CsvOptions;
+    use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+    struct Zone {
+        folder: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        landing: FileLanding,
+        settle: Span,
+    }
+
+    impl Zone {
+        /// The clock stands long after any file that the test writes.
+        fn new(settle: Span) -> Self {
+            let clock = Arc::new(ManualClock::at("2199-01-01T00:00:00Z".parse().expect("a time")));
+            let folder = tempfile::tempdir().expect("a folder");
+            Self { folder, clock: clock.clone(), landing: FileLanding::new(clock), settle }
+        }
+
+        fn put(&self, path: &str, text: &str) -> (u64, i64) {
+            let at = self.folder.path().join(path);
+            fs::write(&at, text).expect("a file");
+            let meta = fs::metadata(&at).expect("a file");
+            (meta.len(), meta.mtime() * 1_000_000_000 + meta.mtime_nsec())
+        }
+
+        async fn look(&self, known: &Seen) -> Look {
+            let name: DatasetName = "bronze.drops".parse().expect("a name");
+            let source = source(self.folder.path(), self.settle);
+            self.landing.files(&name, &source, known).await.expect("a look")
+        }
+    }
+
+    fn source(folder: &Path, settle: Span) -> FileSource {
+        let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
+        FileSource { folder: folder.to_owned(), glob: "*.csv".to_owned(), settle, format: None, csv }
+    }
+
+    fn paths(look: &Look) -> Vec<&str> {
+        look.arrivals.iter().map(|a| a.path.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_known_file_is_not_reported_again_until_it_changes() {
+        let zone = Zone::new(Span::ZERO);
+        let known = Seen::from([("a.csv".to_owned(), zone.put("a.csv", "1")), ("b.csv".to_owned(), (1, 1))]);
+        zone.put("b.csv", "2");
+        zone.put("c.csv", "3");
+        let look = zone.look(&known).await;
+        assert_eq!(paths(&look), ["b.csv", "c.csv"]);
+        assert_eq!(look.arrivals[0].content.as_str(), blake3::hash(b"2").to_hex().as_str());
+        assert_eq!(look, zone.look(&known).await);
+    }
+
+    #[tokio::test]
+    async fn a_young_file_waits_for_the_clock() {
+        let zone = Zone::new(Span::from_secs(2));
+        let (_, modified) = zone.put("a.csv", "1");
+        let clock = Arc::new(ManualClock::at(
+            jiff::Timestamp::from_nanosecond(i128::from(modified) + 1_000_000_000).expect("a time"),
+        ));
+        let zone = Zone { landing: FileLanding::new(clock.clone()), clock, ..zone };
+        let look = zone.look(&Seen::new()).await;
+        assert_eq!((paths(&look).len(), look.unsettled), (0, 1));
+        assert!(look.settled_in <= Duration::from_millis(1_001), "{:?}", look.settled_in);
+        zone.clock.advance_micros(1_000_001);
+        let look = zone.look(&Seen::new()).await;
+        assert_eq!((paths(&look), look.unsettled), (vec!["a.csv"], 0));
+    }
+
+    #[tokio::test]
+    async fn a_file_from_the_future_is_taken_at_the_second_look() {
+        let zone = Zone::new(Span::from_secs(2));
+        zone.put("a.csv", "1");
+        let clock = Arc::new(ManualClock::at("1999-01-01T00:00:00Z".parse().expect("a time")));
+        let zone = Zone { landing: FileLanding::new(clock.clone()), clock, ..zone };
+        let look = zone.look(&Seen::new()).await;
+        assert_eq!((look.unsettled, look.settled_in), (1, Duration::from_secs(2)));
+        zone.put("a.csv", "1 and more");
+        assert_eq!(zone.look(&Seen::new()).await.unsettled, 1, "it changed in between");
+        assert_eq!(paths(&zone.look(&Seen::new()).await), ["a.csv"]);
+    }
+
+    #[tokio::test]
+    async fn many_files_come_in_order_of_their_paths() {
+        let zone = Zone::new(Span::ZERO);
+        let names: Vec<String> = (0..50).map(|i| format!("f{i:02}.csv")).collect();
+        for name in names.iter().rev() {
+            zone.put(name, name);
+        }
+        assert_eq!(paths(&zone.look(&Seen::new()).await), names);
+    }
+}

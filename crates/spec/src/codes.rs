@@ -1,0 +1,182 @@
+//! Every code a diagnostic can carry, with what it means and what to do. The reference page is made from it.
+//!
+//! [`Code`] can only be made here, so a code that is not in [`CODES`] cannot be emitted.
+
+use crate::diagnostic::Level;
+
+/// One line of the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct CodeDoc {
+    pub code: &'static str,
+    pub severity: Level,
+    pub title: &'static str,
+    pub explanation: &'static str,
+    pub remedy: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code {
+    pub(crate) id: &'static str,
+    pub(crate) level: Level,
+}
+
+macro_rules! codes {
+    ($($name:ident $id:literal $level:ident $title:literal $explanation:literal $remedy:literal;)*) => {
+        $(pub(crate) const $name: Code = Code { id: $id, level: Level::$level };)*
+
+        /// By code.
+        pub const CODES: &[CodeDoc] = &[
+            $(CodeDoc { code: $id, severity: Level::$level, title: $title, explanation: $explanation, remedy: $remedy },)*
+        ];
+    };
+}
+
+codes! {
+    UNREADABLE "E0001" Error "file or folder cannot be read"
+        "A project file, or the project's folder, is missing, is no regular file, or may not be read."
+        "Check the path and its permissions; `alluvium init` makes a new project.";
+    NOT_UTF8 "E0002" Error "file is not UTF-8"
+        "Project files are read as UTF-8 text."
+        "Save the file as UTF-8.";
+    TOO_LARGE "E0003" Error "file is too large or too deep"
+        "A project file has up to 4 MiB, 64 levels and 200,000 values; aliases count each time they are used."
+        "Split the definition, or move data out of it.";
+    YAML "E0004" Error "not YAML"
+        "The text breaks YAML's syntax, or holds more than one document."
+        "Look at the place shown; most often an indentation, a quote or a bracket is wrong.";
+    WRONG_TYPE "E0005" Error "value of the wrong kind"
+        "A list, mapping, text, number or boolean stands where another kind is needed."
+        "Write the kind of value that the message asks for.";
+    DUPLICATE_KEY "E0006" Error "key written twice"
+        "A mapping names each key once; otherwise one of the two values would be ignored."
+        "Keep one of them.";
+    UNKNOWN_KEY "E0007" Error "unknown key"
+        "A key that nothing reads is a mistake, most often a misspelling."
+        "Use the suggested name, or remove the key. In contracts, `customProperties` takes keys of your own.";
+    MISSING_KEY "E0008" Error "missing key"
+        "A key without which the definition has no meaning is absent or has no value."
+        "Add the key.";
+    INVALID_VALUE "E0009" Error "value that cannot be used"
+        "A value has the right kind and cannot be read as a size, a span of time, a share, a pattern or a name."
+        "Write it in the form that the message shows.";
+    NOT_A_CHOICE "E0010" Error "not one of the known words"
+        "The key takes one of a fixed set of words."
+        "Use one of the words in the help.";
+    NOT_AVAILABLE "E0011" Error "not available yet in this version"
+        "The design knows this, this version does not do it. It is refused so that nothing is silently left out."
+        "Remove it, or use a later version.";
+    PATH_OUTSIDE "E0013" Error "path leaves the project"
+        "A project may only name folders inside itself, or below those that `allow_paths` in alluvium.yaml lists."
+        "Use a folder inside the project, or add its absolute path to `allow_paths`.";
+    MISPLACED "E0014" Error "file in the wrong place"
+        "Definitions are `datasets/bronze/*.yaml`, `datasets/silver/*.yaml`, `datasets/gold/*.sql` and `contracts/*.odcs.yaml`; names are lower case letters, digits and underscores."
+        "Rename or move the file.";
+    UNKNOWN_ENVIRONMENT "E0015" Error "unknown environment"
+        "The environment asked for is neither `dev` nor listed under `environments` in alluvium.yaml."
+        "List it there, or use one that is.";
+    YAML_FEATURE "E0018" Error "YAML feature that is not read"
+        "Tags and merge keys are not read."
+        "Write the values out.";
+    UNKNOWN_DATASET "E0101" Error "unknown dataset"
+        "A name is written where a dataset of this project is needed, and there is no such dataset."
+        "Use the suggested name, or add the dataset.";
+    LAYER "E0102" Error "a layer reads what it must not"
+        "Bronze reads sources, silver reads bronze or silver, gold reads silver or gold; lookups and references are silver or gold."
+        "Read a dataset of an allowed layer.";
+    CYCLE "E0103" Error "datasets read each other in a circle"
+        "No order of computing them exists."
+        "Remove one of the reads shown.";
+    DUPLICATE_DATASET "E0104" Error "two files define one dataset"
+        "A dataset's name is its layer and its file's name; folders below the layer do not count."
+        "Rename one of the files.";
+    UNKNOWN_CONTRACT "E0106" Error "unknown contract"
+        "`contract` names a file of the contracts folder without `.odcs.yaml`."
+        "Use the suggested name, or add the contract.";
+    UNKNOWN_COLUMN "E0107" Error "unknown column"
+        "The name is no column at this point: neither the contract has it nor does a step make it."
+        "Use the suggested name, or add the column to the contract.";
+    STEPS "E0108" Error "steps that make no sense together"
+        "A silver dataset validates exactly once, and normalizes texts before that."
+        "Reorder the steps as the message says.";
+    CONTRADICTION "E0109" Error "values that contradict each other"
+        "Two settings of one definition cannot both hold."
+        "Correct one of them.";
+    SQL_SYNTAX "E0201" Error "not SQL"
+        "The statement cannot be parsed."
+        "Look at the place shown.";
+    SQL_STATEMENT "E0202" Error "not a single query"
+        "A definition holds one SELECT (or WITH … SELECT); nothing that writes, defines, copies or locks."
+        "Keep one SELECT.";
+    SQL_TABLE "E0203" Error "reads something that is no dataset"
+        "SQL of a project reads datasets by `layer.name` and nothing else: no files, no table functions."
+        "Read a dataset; files come in through a bronze dataset.";
+    SQL_ROW "E0204" Error "not row by row"
+        "A `sql` step and a row rule see one row: no join, aggregate, window function, subquery, DISTINCT, ORDER BY or LIMIT."
+        "Move it into a gold dataset, or use `enrich` for a lookup.";
+    SQL_UNSTABLE "E0205" Error "result depends on time or chance"
+        "The same files have to give the same tables in any order and at any time, so now(), current_date, random() and uuid() are refused."
+        "Use a column of the data instead.";
+    SQL_SIZE "E0206" Error "SQL too long"
+        "A statement has up to 5,000 words and signs."
+        "Put long lists into a dataset and join it.";
+    ODCS_VERSION "E0301" Error "not a contract that is read"
+        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.1.0`."
+        "Correct these keys, or convert the contract.";
+    CONTRACT_OBJECT "E0302" Error "no schema object to use"
+        "A contract with several objects is used for the one named like its file."
+        "Name an object like the file, or keep one object a file.";
+    COLUMN_TYPE "E0303" Error "type that cannot be used"
+        "`logicalType` and `physicalType` do not give a column type, or disagree."
+        "Use a logicalType of ODCS; write decimals as `decimal(precision, scale)`, precision 1 to 38.";
+    TYPE_OPTION "E0304" Error "option does not fit the type"
+        "`logicalTypeOptions` depend on `logicalType`."
+        "Remove the option or change the type.";
+    QUALITY_RULE "E0305" Error "incomplete or contradictory quality rule"
+        "A library rule has a metric and one operator, a SQL rule a query and one operator, a custom rule an engine and an implementation."
+        "Complete the rule as the message says.";
+    THRESHOLD_ACTION "E0306" Error "threshold on a rule that acts on single rows"
+        "`quarantine` and `drop` decide row by row, so they cannot depend on how many rows break the rule. A tolerated number of rows goes with `warn` or `fail`."
+        "Set the action to `warn` or `fail`, or allow no row.";
+    RULE_ACTION "E0307" Error "action that cannot be used here"
+        "Row rules warn, quarantine, drop or fail; rules about the whole dataset warn or fail."
+        "Use one of the allowed actions.";
+    UNKNOWN_REFERENCE "E0308" Error "reference to nothing"
+        "A relationship names a column of a silver or gold dataset, by contract object or by dataset."
+        "Write `<object>.<property>` or `<layer>.<dataset>.<column>`.";
+    DUPLICATE_RULE "E0309" Error "two rules of one name"
+        "Quarantined rows name the rules that they broke, so names are unique in a contract."
+        "Rename one of the rules.";
+    PATTERN "E0310" Error "pattern that cannot be used"
+        "Patterns run in time linear in the text, so look-around and back references are not available."
+        "Write the pattern without them, or use a custom rule with a SQL expression.";
+    COLUMN_NAME "E0311" Error "column name that cannot be used"
+        "A column's name is used twice, is reserved, or has characters that a table cannot take."
+        "Rename the column.";
+    RULE_NOT_RUN "W0001" Warning "rule that is not run"
+        "The rule is written for another engine, or for a nested field; it stays documentation."
+        "Write it as a library metric, as SQL, or with `engine: alluvium`.";
+    OPTION_NOT_USED "W0002" Warning "option without effect"
+        "The option is valid ODCS and this version does not act on it."
+        "Keep it as documentation, or say it in another way.";
+    TESTS_NOT_RUN "W0003" Warning "project tests are not run yet"
+        "The folder `tests/` holds cases that this version does not run."
+        "Nothing to do.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        let ids: Vec<&str> = CODES.iter().map(|c| c.code).collect();
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(ids, sorted);
+        for c in CODES {
+            assert_eq!(c.code.starts_with('W'), c.severity == Level::Warning, "{}", c.code);
+            assert!(c.explanation.ends_with('.') && c.remedy.ends_with('.'), "{}", c.code);
+        }
+    }
+}

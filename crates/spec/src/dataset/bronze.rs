@@ -1,0 +1,112 @@
+//! `datasets/bronze/*.yaml`: where a dataset's events come from.
+
+use super::{
+    NOT_YET, accept,
+    draft::{Body, BronzeDraft, Draft},
+};
+use crate::{
+    codes,
+    definition::{CsvOptions, FileSource, Format},
+    diagnostic::{Sink, quoted},
+    paths::Fence,
+    project_file::inside,
+    source_file::{SourceFile, Spanned},
+    yaml::{self, Fields, Node, Reader},
+};
+use alluvium_model::{DatasetName, Span};
+use std::{collections::BTreeSet, sync::Arc};
+
+const DEFAULT_SETTLE: Span = Span::from_secs(2);
+const LONGEST_GLOB: usize = 1_000;
+const FORMATS: [(&str, Format); 4] =
+    [("csv", Format::Csv), ("tsv", Format::Tsv), ("ndjson", Format::Ndjson), ("parquet", Format::Parquet)];
+
+pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink: &mut Sink) -> Option<Draft> {
+    let node = yaml::parse(&file.text, &file, sink)?;
+    let mut r = Reader { file: &file, sink };
+    let mut f = r.fields(&node, "a mapping that starts with `source: …`")?;
+    let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
+    let source = f.require("source", &mut r).and_then(|n| source(n, fence, &mut r));
+    let accept = accept::read(&mut f, &mut r);
+    f.not_yet(&NOT_YET, &mut r);
+    f.not_yet(&["contract"], &mut r);
+    f.finish(&mut r);
+    Some(Draft { name, description, contract: None, accept, body: Body::Bronze(source?), file })
+}
+
+fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {
+    let mut f = r.fields(node, "a mapping such as `{ files: landing/flights/, glob: \"*.csv\" }`")?;
+    let others = ["kafka", "nats", "http", "postgres", "schedule"];
+    let other = others.iter().any(|k| node.get(k).is_some());
+    f.not_yet(&others, r);
+    let folder = if other { f.take("files") } else { f.require("files", r) }.and_then(|n| r.text(n));
+    let path = folder.as_ref().and_then(|w| inside(w, fence, r));
+    let glob = f.take("glob").and_then(|n| glob(n, r)).unwrap_or_else(|| "*".to_owned());
+    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(DEFAULT_SETTLE, |s| s.value);
+    let format = f.take("format").and_then(|n| r.choice(n, &FORMATS));
+    let csv = csv(&mut f, format.as_ref(), r);
+    f.finish(r);
+    let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
+    Some(BronzeDraft { source, folder: folder? })
+}
+
+fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {
+    let glob = r.name(node)?;
+    if glob.value.len() > LONGEST_GLOB {
+        r.error(codes::INVALID_VALUE, glob.place, "the glob is too long", None);
+        return None;
+    }
+    match globset::GlobBuilder::new(&glob.value).literal_separator(true).build() {
+        Ok(_) => Some(glob.value),
+        Err(e) => {
+            let message = format!("{} is no glob: {}", quoted(&glob.value), e.kind());
+            r.error(codes::INVALID_VALUE, glob.place, message, None);
+            None
+        }
+    }
+}
+
+fn csv(f: &mut Fields<'_>, format: Option<&Spanned<Format>>, r: &mut Reader<'_>) -> CsvOptions {
+    let given: Vec<_> = ["delimiter", "quote", "columns"].into_iter().filter_map(|k| f.take_entry(k)).collect();
+    if let Some(Format::Ndjson | Format::Parquet) = format.map(|f| f.value) {
+        for e in &given {
+            r.error(codes::CONTRADICTION, e.key.place, format!("`{}` is for csv and tsv", e.key.value), None);
+        }
+    }
+    let mut sign = |key| given.iter().find(|e| e.key.value == key).and_then(|e| one_byte(&e.value, r));
+    let (delimiter, quote) = (sign("delimiter"), sign("quote").unwrap_or(b'"'));
+    let columns = given.iter().find(|e| e.key.value == "columns").and_then(|e| columns(&e.value, r));
+    let separator = delimiter.unwrap_or(if matches!(format, Some(f) if f.value == Format::Tsv) { b'\t' } else { b',' });
+    if separator == quote {
+        r.error(codes::CONTRADICTION, f.place, "delimiter and quote are the same character", None);
+    }
+    CsvOptions { delimiter, quote, columns }
+}
+
+fn one_byte(node: &Node, r: &mut Reader<'_>) -> Option<u8> {
+    let text = r.text(node)?;
+    match text.value.as_bytes() {
+        [b] if b.is_ascii() && !matches!(b, b'\n' | b'\r' | 0) => Some(*b),
+        b"\\t" | b"tab" => Some(b'\t'),
+        _ => {
+            let help = Some("write one ASCII character, or `tab`".to_owned());
+            r.error(codes::INVALID_VALUE, text.place, format!("{} is not one character", quoted(&text.value)), help);
+            None
+        }
+    }
+}
+
+fn columns(node: &Node, r: &mut Reader<'_>) -> Option<Vec<String>> {
+    r.list(node)?;
+    let names = r.names(node)?;
+    let mut seen = BTreeSet::new();
+    for n in &names {
+        if !seen.insert(n.value.as_str()) {
+            r.error(codes::COLUMN_NAME, n.place, format!("the column {} is named twice", quoted(&n.value)), None);
+        }
+    }
+    if names.is_empty() {
+        r.error(codes::INVALID_VALUE, node.place, "there are no columns", None);
+    }
+    Some(names.into_iter().map(|n| n.value).collect())
+}

@@ -1,0 +1,91 @@
+//! A dataset as its file says it, names still unresolved and with their places. Turned into [`crate::Dataset`] by
+//! `resolve`.
+
+use crate::{
+    definition::{Accept, FileSource, Normalize, WindowSpec},
+    source_file::{Place, SourceFile, Spanned},
+    sql::{RowExpression, RowQuery, TableUse},
+};
+use alluvium_model::DatasetName;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) name: DatasetName,
+    pub(crate) file: Arc<SourceFile>,
+    pub(crate) description: Option<String>,
+    pub(crate) contract: Option<Spanned<String>>,
+    pub(crate) accept: Accept,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Bronze(BronzeDraft),
+    Silver(SilverDraft),
+    Gold(GoldDraft),
+}
+
+#[derive(Debug)]
+pub(crate) struct BronzeDraft {
+    pub(crate) source: FileSource,
+    /// The landing folder as written.
+    pub(crate) folder: Spanned<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SilverDraft {
+    pub(crate) from: Spanned<DatasetName>,
+    pub(crate) steps: Vec<StepDraft>,
+    pub(crate) write: WriteDraft,
+}
+
+#[derive(Debug)]
+pub(crate) enum StepDraft {
+    Normalize(NormalizeDraft),
+    Validate,
+    Enrich(EnrichDraft),
+    Sql { text: String, line: usize, query: RowQuery },
+}
+
+#[derive(Debug)]
+pub(crate) struct NormalizeDraft {
+    pub(crate) step: Normalize,
+    pub(crate) renames: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Columns named by the other keys, after the renaming.
+    pub(crate) uses: Vec<Spanned<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct EnrichDraft {
+    pub(crate) lookup: Spanned<DatasetName>,
+    pub(crate) on: Vec<(Spanned<String>, Spanned<String>)>,
+    pub(crate) take: Vec<(Spanned<String>, Spanned<String>)>,
+}
+
+#[derive(Debug)]
+pub(crate) enum WriteDraft {
+    Append,
+    Upsert {
+        keys: Vec<Spanned<String>>,
+        sequence_by: Vec<Spanned<String>>,
+        delete_when: Option<(String, RowExpression)>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct GoldDraft {
+    pub(crate) sql: String,
+    pub(crate) sql_line: usize,
+    /// The statement without layout and comments.
+    pub(crate) canonical: String,
+    pub(crate) tables: Vec<TableUse>,
+    pub(crate) outputs: Option<Vec<String>>,
+    pub(crate) window: Option<WindowDraft>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WindowDraft {
+    pub(crate) spec: WindowSpec,
+    pub(crate) column_place: Place,
+}

@@ -1,0 +1,135 @@
+//! `datasets/gold/*.sql`: a query with YAML front matter in its leading comment.
+
+use super::{
+    NOT_YET, accept,
+    draft::{Body, Draft, GoldDraft, WindowDraft},
+};
+use crate::{
+    codes,
+    definition::{Accept, WindowSpec},
+    diagnostic::Sink,
+    source_file::{Place, SourceFile, Spanned},
+    sql,
+    yaml::{self, Fields, Reader},
+};
+use alluvium_model::{DatasetName, Span};
+use std::sync::Arc;
+
+#[derive(Default)]
+struct FrontMatter {
+    description: Option<String>,
+    contract: Option<Spanned<String>>,
+    window: Option<WindowDraft>,
+    accept: Accept,
+}
+
+pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) -> Option<Draft> {
+    let (comment, statement) = split(&file, sink)?;
+    let matter = match comment {
+        Some(text) => front_matter(&text, &file, sink),
+        None => Some(FrontMatter::default()),
+    };
+    let gold = query(&file, statement, sink);
+    let mut matter = matter?;
+    let (sql, sql_line, query) = gold?;
+    let window = matter.window.take();
+    let gold =
+        GoldDraft { sql, sql_line, canonical: query.canonical, tables: query.tables, outputs: query.outputs, window };
+    let FrontMatter { description, contract, accept, .. } = matter;
+    Some(Draft { name, description, contract, accept, body: Body::Gold(gold), file })
+}
+
+/// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
+fn split(file: &SourceFile, sink: &mut Sink) -> Option<(Option<String>, usize)> {
+    let text = &file.text;
+    let start = text.len() - text.trim_start().len();
+    if !text[start..].starts_with("/*") {
+        return Some((None, start));
+    }
+    let Some(length) = text[start..].find("*/") else {
+        let place = place_at(text, start);
+        sink.report(codes::SQL_SYNTAX, file, place, "the leading comment does not end", "add `*/`".to_owned());
+        return None;
+    };
+    let (inner, end) = (start + 2, start + length);
+    let mut padded = blank(&text[..inner]);
+    padded.push_str(text.get(inner..end).unwrap_or_default());
+    let after = end + 2;
+    let skipped = text[after..].len() - text[after..].trim_start().len();
+    Some((Some(padded), after + skipped))
+}
+
+/// Spaces in place of all characters, line breaks kept.
+fn blank(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' || c == '\r' { c } else { ' ' }).collect()
+}
+
+fn place_at(text: &str, byte: usize) -> Place {
+    let before = &text[..byte];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Place { line, column, length: 1 }
+}
+
+fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontMatter> {
+    let node = yaml::parse(text, file, sink)?;
+    if node.is_null() {
+        return Some(FrontMatter::default());
+    }
+    let mut r = Reader { file, sink };
+    let mut f = r.fields(&node, "YAML front matter in the leading comment, as in `contract: daily_delays`")?;
+    let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
+    let contract = f.take("contract").and_then(|n| r.name(n));
+    let window = window(&mut f, &mut r);
+    let accept = accept::read(&mut f, &mut r);
+    f.not_yet(&NOT_YET, &mut r);
+    f.finish_with(&mut r, |key| {
+        matches!(key, "from" | "inputs").then(|| "inputs are read from the SQL; remove it".to_owned())
+    });
+    Some(FrontMatter { description, contract, window: window?, accept })
+}
+
+/// `None`: written and unusable.
+fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Option<WindowDraft>> {
+    let Some(node) = f.take("window") else { return Some(None) };
+    let mut f = r.fields(node, "a mapping such as `{ column: flight_date, size: 1 day }`")?;
+    let column = f.require("column", r).and_then(|n| r.name(n));
+    let size = f.require("size", r).and_then(|n| r.parsed::<Span>(n));
+    f.finish(r);
+    let (column, size) = (column?, size?);
+    if size.value.micros() <= 0 {
+        r.error(codes::INVALID_VALUE, size.place, "a window has to have a length", None);
+        return None;
+    }
+    Some(Some(WindowDraft { spec: WindowSpec { column: column.value, size: size.value }, column_place: column.place }))
+}
+
+fn query(file: &SourceFile, start: usize, sink: &mut Sink) -> Option<(String, usize, sql::Query)> {
+    let statement = file.text[start..].trim_end();
+    let statement = statement.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    if statement.is_empty() {
+        sink.report(codes::SQL_STATEMENT, file, Place::WHOLE, "there is no SELECT in this file", None);
+        return None;
+    }
+    let offset = place_at(&file.text, start);
+    match sql::query(statement) {
+        Ok(mut query) => {
+            for t in &mut query.tables {
+                t.place = shift(t.place, offset);
+            }
+            Some((statement.to_owned(), offset.line, query))
+        }
+        Err(mistakes) => {
+            for m in mistakes {
+                sink.report(m.code, file, shift(m.place, offset), m.message, m.help);
+            }
+            None
+        }
+    }
+}
+
+/// A place in the statement as a place in the file.
+fn shift(place: Place, offset: Place) -> Place {
+    let column = if place.line == 1 { place.column + offset.column - 1 } else { place.column };
+    Place { line: place.line + offset.line - 1, column, length: place.length }
+}

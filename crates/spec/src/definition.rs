@@ -1,0 +1,266 @@
+//! What a checked project says, ready to plan and execute. Built by [`crate::load`], read by flow, lake and cli.
+
+use crate::{
+    contract::{Check, Contract},
+    diagnostic::Diagnostics,
+};
+use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+/// A folder of definitions in which no mistake was found.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub root: PathBuf,
+    pub name: String,
+    pub environment: String,
+    /// Root of the lake's tables for this environment: `<lake>/<environment>`, absolute.
+    pub lake: PathBuf,
+    /// The SQLite file that holds the state of this environment, absolute.
+    pub state: PathBuf,
+    pub limits: Limits,
+    pub datasets: BTreeMap<DatasetName, Dataset>,
+    /// By the contract's file stem.
+    pub contracts: BTreeMap<String, Contract>,
+    /// Every dataset after all that it reads, ties by name.
+    pub order: Vec<DatasetName>,
+    /// What is written and has no effect; warnings only.
+    pub notes: Diagnostics,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Limits {
+    /// Peak memory of the process.
+    pub memory: ByteSize,
+    /// The longest single record (a CSV row, an NDJSON line) that is accepted.
+    pub record: ByteSize,
+    /// At most this many input bytes go into one bronze step.
+    pub step_input: ByteSize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    pub name: DatasetName,
+    /// The defining file, relative to the project's root.
+    pub file: PathBuf,
+    /// Hash of everything that decides this dataset's rows: definition, SQL, contract.
+    pub version: DefinitionVersion,
+    pub description: Option<String>,
+    /// Key into [`Project::contracts`].
+    pub contract: Option<String>,
+    pub accept: Accept,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+pub enum Kind {
+    Bronze(Bronze),
+    Silver(Silver),
+    Gold(Gold),
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Bronze {
+    pub files: FileSource,
+    /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
+    pub expected: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct FileSource {
+    /// Absolute folder of the landing zone, inside the project unless the environment allows another.
+    pub folder: PathBuf,
+    /// Matched against the path relative to `folder`.
+    pub glob: String,
+    /// A file younger than this is left for the next look.
+    pub settle: Span,
+    /// Decides over the file name's ending.
+    pub format: Option<Format>,
+    pub csv: CsvOptions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Csv,
+    Tsv,
+    Ndjson,
+    Parquet,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CsvOptions {
+    /// `None`: comma for CSV, tab for TSV.
+    pub delimiter: Option<u8>,
+    pub quote: u8,
+    /// `None`: the first record names the columns.
+    pub columns: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Silver {
+    pub from: DatasetName,
+    pub steps: Vec<Step>,
+    pub write: Write,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    Normalize(Normalize),
+    Validate,
+    Enrich(Enrich),
+    /// A `SELECT` of expressions with an optional `WHERE` over `input`: row by row, no aggregate, no join.
+    Sql {
+        query: String,
+        line: usize,
+    },
+}
+
+/// Applied in the order of the fields. Columns are named as the source names them until `rename` is done, and by their
+/// new name afterwards.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Normalize {
+    /// Old name to new name.
+    pub rename: BTreeMap<String, String>,
+    pub trim: Columns,
+    /// A text equal to one of these becomes null, in every column or in those named.
+    pub null_if: Vec<NullIf>,
+    pub lower: Columns,
+    pub upper: Columns,
+    /// Column to (text as received → text to use).
+    pub map: BTreeMap<String, BTreeMap<String, String>>,
+    /// Column to the strftime format (chrono's) of its dates or timestamps.
+    pub parse: BTreeMap<String, String>,
+    /// Column to the text used in place of null.
+    pub default: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct NullIf {
+    pub columns: Columns,
+    pub values: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Columns {
+    #[default]
+    None,
+    All,
+    Named(Vec<String>),
+}
+
+impl Columns {
+    pub fn include(&self, column: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Named(n) => n.iter().any(|c| c == column),
+        }
+    }
+}
+
+/// A lookup join: at most one row of `lookup` for each row, null where there is none.
+#[derive(Debug, Clone, Serialize)]
+pub struct Enrich {
+    pub lookup: DatasetName,
+    /// Column here to column there.
+    pub on: Vec<(String, String)>,
+    /// New column here to column there.
+    pub take: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case", tag = "mode")]
+pub enum Write {
+    /// Every accepted row is added. With the dataset's own `keys` use upsert.
+    Append,
+    /// One row a key: the latest by `sequence_by`.
+    Upsert {
+        keys: Vec<String>,
+        /// Compared left to right; empty: the tie rule alone decides.
+        sequence_by: Vec<String>,
+        /// A SQL boolean over the row: the key is deleted rather than stored.
+        delete_when: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct Gold {
+    /// The statement without its front matter.
+    pub sql: String,
+    /// Line of the file (1 is the first) on which `sql` starts.
+    pub sql_line: usize,
+    /// Datasets that the SQL reads, found in the SQL itself.
+    pub inputs: Vec<DatasetName>,
+    pub window: Option<WindowSpec>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct WindowSpec {
+    /// An output column of type date or timestamp.
+    pub column: String,
+    pub size: Span,
+}
+
+/// Acceptance criteria over one step's staged rows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Accept {
+    /// Share of quarantined and dropped rows among the rows checked, 0 to 1.
+    pub invalid: Thresholds,
+    /// Rows that the table would have after the commit.
+    pub min_rows: Option<u64>,
+    pub max_rows: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Thresholds {
+    pub warn_above: Option<f64>,
+    pub error_above: Option<f64>,
+}
+
+impl Dataset {
+    pub fn silver(&self) -> Option<&Silver> {
+        match &self.kind {
+            Kind::Silver(s) => Some(s),
+            Kind::Bronze(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// The datasets that this one is computed from: a commit there makes work here.
+    pub fn consumes(&self) -> Vec<DatasetName> {
+        match &self.kind {
+            Kind::Bronze(_) => Vec::new(),
+            Kind::Silver(s) => vec![s.from.clone()],
+            Kind::Gold(g) => g.inputs.clone(),
+        }
+    }
+}
+
+impl Project {
+    pub fn contract_of(&self, dataset: &Dataset) -> Option<&Contract> {
+        self.contracts.get(dataset.contract.as_deref()?)
+    }
+
+    /// The datasets that this one looks into without consuming them: lookups of `enrich`, references and queries of
+    /// the contract. They have to be up to date before it is computed. Each once, by name.
+    pub fn lookups_of(&self, dataset: &Dataset) -> Vec<DatasetName> {
+        let steps = dataset.silver().map_or(&[][..], |s| &s.steps);
+        let lookups = steps.iter().filter_map(|s| match s {
+            Step::Enrich(e) => Some(&e.lookup),
+            Step::Normalize(_) | Step::Validate | Step::Sql { .. } => None,
+        });
+        let rules = self.contract_of(dataset).map_or(&[][..], |c| &c.rules);
+        let read = rules.iter().flat_map(|r| match &r.check {
+            Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
+            Check::Query { inputs, .. } => inputs.as_slice(),
+            _ => &[],
+        });
+        let all: BTreeSet<&DatasetName> = lookups.chain(read).collect();
+        all.into_iter().cloned().collect()
+    }
+}

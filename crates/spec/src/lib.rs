@@ -1,0 +1,28 @@
+//! Project files and ODCS contracts: parse with spans, check, resolve, hash.
+//!
+//! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
+
+mod codes;
+pub mod contract;
+mod dataset;
+mod definition;
+mod diagnostic;
+mod discover;
+mod load;
+mod nearest;
+mod odcs;
+mod paths;
+mod project_file;
+mod resolve;
+mod source_file;
+mod sql;
+mod yaml;
+
+pub use codes::{CODES, CodeDoc};
+pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
+pub use definition::{
+    Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Limits, Normalize, NullIf,
+    Project, Silver, Step, Thresholds, WindowSpec, Write,
+};
+pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use load::{Environment, load};

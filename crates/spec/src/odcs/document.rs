@@ -1,0 +1,72 @@
+//! A whole ODCS document.
+
+use super::{
+    common::{annotations, custom, links, texts},
+    draft::{ContractDraft, ObjectDraft},
+    parties, schema,
+};
+use crate::{
+    codes,
+    diagnostic::{Sink, quoted},
+    nearest,
+    source_file::SourceFile,
+    yaml::{self, Fields, Node, Reader},
+};
+use std::sync::Arc;
+
+const API_VERSIONS: [&str; 4] = ["v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0"];
+
+pub(crate) fn read(file: Arc<SourceFile>, sink: &mut Sink) -> Option<ContractDraft> {
+    let node = yaml::parse(&file.text, &file, sink)?;
+    let mut r = Reader { file: &file, sink };
+    let mut f = r.fields(&node, "an ODCS document")?;
+    version(&mut f, &mut r);
+    let mut text = |f: &mut Fields<'_>, key| f.require(key, &mut r).and_then(|n| r.text(n)).map(|t| t.value);
+    let (id, version) = (text(&mut f, "id"), text(&mut f, "version"));
+    text(&mut f, "status");
+    let name = f.take("name").and_then(|n| r.text(n)).map(|t| t.value);
+    texts(&mut f, &["tenant", "domain", "dataProduct", "contractCreatedTs"], &mut r);
+    let description = f.take("description").and_then(|n| description(n, &mut r));
+    let objects = f.take("schema").map_or_else(|| Some(Vec::new()), |n| objects(n, &mut r));
+    parties::read(&mut f, &mut r);
+    annotations(&mut f, &mut r);
+    f.finish(&mut r);
+    let objects = objects?;
+    let chosen = choose(&objects, file.stem(".odcs.yaml"));
+    Some(ContractDraft { id: id?, version: version?, name, description, objects, chosen, file })
+}
+
+fn version(f: &mut Fields<'_>, r: &mut Reader<'_>) {
+    if let Some(kind) = f.require("kind", r).and_then(|n| r.text(n))
+        && kind.value != "DataContract"
+    {
+        let help = Some("write `kind: DataContract`".to_owned());
+        r.error(codes::ODCS_VERSION, kind.place, format!("{} is no kind of contract", quoted(&kind.value)), help);
+    }
+    if let Some(api) = f.require("apiVersion", r).and_then(|n| r.text(n))
+        && !API_VERSIONS.contains(&api.value.as_str())
+    {
+        let help = nearest::help(&api.value, API_VERSIONS);
+        r.error(codes::ODCS_VERSION, api.place, format!("version {} of ODCS is not read", quoted(&api.value)), help);
+    }
+}
+
+fn description(node: &Node, r: &mut Reader<'_>) -> Option<String> {
+    let mut f = r.fields(node, "a mapping with `purpose`, `usage` and `limitations`")?;
+    let purpose = f.take("purpose").and_then(|n| r.text(n)).map(|t| t.value);
+    texts(&mut f, &["usage", "limitations"], r);
+    links(&mut f, r);
+    custom(&mut f, r);
+    f.finish(r);
+    purpose
+}
+
+fn objects(node: &Node, r: &mut Reader<'_>) -> Option<Vec<ObjectDraft>> {
+    let read: Vec<Option<ObjectDraft>> = r.list(node)?.iter().map(|n| schema::object(n, r)).collect();
+    read.into_iter().collect()
+}
+
+/// The object named like the file, else the only one. Whether there is one matters to who uses the contract.
+fn choose(objects: &[ObjectDraft], stem: &str) -> Option<usize> {
+    objects.iter().position(|o| o.is_named(stem, false)).or((objects.len() == 1).then_some(0))
+}

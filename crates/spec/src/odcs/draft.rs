@@ -1,0 +1,117 @@
+//! A contract as its file says it, references unresolved and with their places.
+
+use crate::{
+    contract::{Action, Check, Column, Severity, Threshold},
+    source_file::{Place, SourceFile, Spanned},
+    sql::TableUse,
+};
+use alluvium_model::DatasetName;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct ContractDraft {
+    pub(crate) file: Arc<SourceFile>,
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) objects: Vec<ObjectDraft>,
+    /// Index of the object that the contract is about.
+    pub(crate) chosen: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ObjectDraft {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Spanned<String>,
+    pub(crate) physical_name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) columns: Vec<ColumnDraft>,
+    pub(crate) rules: Vec<RuleDraft>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ColumnDraft {
+    pub(crate) id: Option<String>,
+    pub(crate) column: Column,
+    pub(crate) place: Place,
+    /// Position in the primary key; those without a position come in the order written.
+    pub(crate) key_position: Option<i64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RuleDraft {
+    /// The rule's own `id` or `name`.
+    pub(crate) own_id: Option<Spanned<String>>,
+    /// Kind and columns, as `required:carrier`.
+    pub(crate) made_id: String,
+    pub(crate) place: Place,
+    pub(crate) columns: Vec<String>,
+    pub(crate) check: CheckDraft,
+    pub(crate) action: Action,
+    pub(crate) severity: Severity,
+    pub(crate) dimension: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) threshold: Option<Threshold>,
+}
+
+#[derive(Debug)]
+pub(crate) enum CheckDraft {
+    Ready(Check),
+    /// Column names used are still to be checked.
+    Expression {
+        sql: String,
+        uses: Vec<Spanned<String>>,
+    },
+    Query {
+        sql: String,
+        tables: Vec<TableUse>,
+    },
+    Reference {
+        from: Vec<Spanned<String>>,
+        to: Vec<Spanned<Target>>,
+    },
+}
+
+/// What a relationship points at.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A property of an object, by names or by ids, in this contract or in the one named.
+    Property {
+        contract: Option<String>,
+        object: String,
+        property: String,
+        by_id: bool,
+    },
+    Column {
+        dataset: DatasetName,
+        column: String,
+    },
+}
+
+impl ContractDraft {
+    pub(crate) fn stem(&self) -> &str {
+        self.file.stem(".odcs.yaml")
+    }
+
+    pub(crate) fn object(&self) -> Option<&ObjectDraft> {
+        self.objects.get(self.chosen?)
+    }
+}
+
+impl ObjectDraft {
+    pub(crate) fn is_named(&self, name: &str, by_id: bool) -> bool {
+        if by_id {
+            return self.id.as_deref().unwrap_or(&self.name.value) == name;
+        }
+        self.name.value == name || self.physical_name.as_deref() == Some(name)
+    }
+
+    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.columns.iter().map(|c| c.column.name.as_str())
+    }
+
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|c| c.column.name == name)
+    }
+}

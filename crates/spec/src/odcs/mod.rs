@@ -1,0 +1,16 @@
+//! ODCS documents, v3.0 and v3.1: the whole standard is read, what decides rows is compiled.
+
+mod common;
+mod document;
+mod draft;
+mod options;
+mod parties;
+mod quality;
+mod relationship;
+mod rules;
+mod schema;
+mod types;
+
+pub(crate) use document::read;
+pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target};
+pub(crate) use rules::{compile, rule};

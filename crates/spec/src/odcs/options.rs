@@ -1,0 +1,268 @@
+//! `logicalTypeOptions:` bounds, lengths, patterns and formats of one property.
+
+use super::types::Logical;
+use crate::{
+    codes,
+    contract::{Bound, Check, ColumnType},
+    diagnostic::quoted,
+    source_file::{Place, Spanned},
+    yaml::{Fields, Node, Reader},
+};
+use jiff::{Timestamp, civil};
+
+/// Kind for the rule's id, check, place.
+type Found = (&'static str, Check, Place);
+
+const LENGTHS: [&str; 2] = ["minLength", "maxLength"];
+const BOUNDS: [&str; 4] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"];
+
+pub(super) fn read(node: &Node, logical: Logical, kind: ColumnType, r: &mut Reader<'_>) -> Vec<Found> {
+    let Some(mut f) = r.fields(node, "a mapping of options") else { return Vec::new() };
+    let mut out = Vec::new();
+    match logical {
+        Logical::String => {
+            out.extend(length(&mut f, r));
+            out.extend(pattern_option(&mut f, r));
+            out.extend(f.take("format").and_then(|n| text_format(n, r)));
+        }
+        Logical::Integer | Logical::Number => {
+            out.extend(range(&mut f, kind, r));
+            out.extend(multiple(&mut f, r));
+            out.extend(f.take("format").and_then(|n| number_format(n, logical, r)));
+        }
+        Logical::Date | Logical::Timestamp | Logical::Time => {
+            out.extend(range(&mut f, kind, r));
+            if let Some(n) = f.take("format") {
+                time_format(n, r);
+            }
+            if logical != Logical::Date {
+                super::common::booleans(&mut f, &["timezone"], r);
+                super::common::texts(&mut f, &["defaultTimezone"], r);
+            }
+        }
+        Logical::Object => {
+            not_checked(&mut f, &["maxProperties", "minProperties", "required"], r);
+        }
+        Logical::Array => {
+            not_checked(&mut f, &["maxItems", "minItems", "uniqueItems"], r);
+        }
+        Logical::Boolean => {}
+    }
+    other_types(&mut f, logical, r);
+    f.finish(r);
+    out
+}
+
+/// An option that exists and belongs to another type is told apart from a misspelt one.
+fn other_types(f: &mut Fields<'_>, logical: Logical, r: &mut Reader<'_>) {
+    let textual = logical == Logical::String;
+    let ordered =
+        matches!(logical, Logical::Integer | Logical::Number | Logical::Date | Logical::Timestamp | Logical::Time);
+    let mut wrong: Vec<&'static str> = Vec::new();
+    if !textual {
+        wrong.extend(LENGTHS);
+        wrong.push("pattern");
+    }
+    if !ordered {
+        wrong.extend(BOUNDS);
+    }
+    if !matches!(logical, Logical::Integer | Logical::Number) {
+        wrong.push("multipleOf");
+    }
+    for key in wrong {
+        if let Some(e) = f.take_entry(key) {
+            r.error(codes::TYPE_OPTION, e.key.place, format!("`{key}` does not fit this logicalType"), None);
+        }
+    }
+}
+
+fn not_checked(f: &mut Fields<'_>, keys: &[&'static str], r: &mut Reader<'_>) {
+    for key in keys {
+        if let Some(e) = f.take_entry(key) {
+            let message = format!("`{key}` is not checked: the column is kept as JSON");
+            r.error(codes::OPTION_NOT_USED, e.key.place, message, None);
+        }
+    }
+}
+
+fn length(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {
+    let [min, max] = LENGTHS.map(|k| f.take(k).and_then(|n| Some((r.whole::<u64>(n)?, n.place))));
+    let place = min.or(max)?.1;
+    let (min, max) = (min.map(|m| m.0), max.map(|m| m.0));
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        r.error(codes::CONTRADICTION, place, format!("`minLength` {min} is above `maxLength` {max}"), None);
+    }
+    Some(("length", Check::Length { min, max }, place))
+}
+
+fn pattern_option(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {
+    let text = f.take("pattern").and_then(|n| r.text(n))?;
+    let regex = pattern(&text, r)?;
+    Some(("pattern", Check::Pattern { regex }, text.place))
+}
+
+/// Checks that the engine can run it, anchored at both ends.
+pub(super) fn pattern(text: &Spanned<String>, r: &mut Reader<'_>) -> Option<String> {
+    let anchored = format!("^(?:{})$", text.value);
+    match regex::RegexBuilder::new(&anchored).size_limit(1 << 20).build() {
+        Ok(_) => Some(text.value.clone()),
+        Err(e) => {
+            let shown = e.to_string();
+            let why = shown.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let help = Some(
+                "look-around and back references are not available; a custom rule with SQL can say more".to_owned(),
+            );
+            r.error(codes::PATTERN, text.place, format!("the pattern cannot be used: {why}"), help);
+            None
+        }
+    }
+}
+
+fn multiple(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {
+    let node = f.take("multipleOf")?;
+    let divisor = r.number(node)?;
+    if divisor <= 0.0 {
+        r.error(codes::INVALID_VALUE, node.place, "`multipleOf` has to be above 0", None);
+        return None;
+    }
+    Some(("multiple_of", Check::MultipleOf { divisor }, node.place))
+}
+
+fn range(f: &mut Fields<'_>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Found> {
+    let [min, above, max, below] = BOUNDS.map(|k| f.take(k).and_then(|n| bound(n, kind, r)));
+    for (one, other, word) in [(&min, &above, "minimum"), (&max, &below, "maximum")] {
+        if let (Some(_), Some(second)) = (one, other) {
+            let help = Some("keep one of them".to_owned());
+            r.error(codes::CONTRADICTION, second.place, format!("the {word} is given twice"), help);
+        }
+    }
+    let low = min.map(|b| (b, true)).or(above.map(|b| (b, false)));
+    let high = max.map(|b| (b, true)).or(below.map(|b| (b, false)));
+    let place = low.as_ref().or(high.as_ref())?.0.place;
+    if let (Some((low, _)), Some((high, _))) = (&low, &high)
+        && is_above(&low.value, &high.value, kind)
+    {
+        let message = format!("no value is from {} to {}", quoted(&low.value), quoted(&high.value));
+        r.error(codes::CONTRADICTION, high.place, message, None);
+    }
+    let made = |(b, inclusive): (Spanned<String>, bool)| Bound { value: b.value, inclusive };
+    Some(("range", Check::Range { min: low.map(made), max: high.map(made) }, place))
+}
+
+fn is_above(low: &str, high: &str, kind: ColumnType) -> bool {
+    match kind {
+        ColumnType::Integer | ColumnType::Int32 | ColumnType::Number | ColumnType::Decimal { .. } => {
+            low.parse::<f64>().ok() > high.parse::<f64>().ok()
+        }
+        // Normalized, so that the order of the texts is that of the values.
+        _ => low > high,
+    }
+}
+
+/// The bound in the form in which the column's values are written.
+fn bound(node: &Node, kind: ColumnType, r: &mut Reader<'_>) -> Option<Spanned<String>> {
+    let text = r.text(node)?;
+    let t = text.value.trim();
+    let (normal, wanted) = match kind {
+        ColumnType::Integer | ColumnType::Int32 => (integer(t), "a whole number"),
+        ColumnType::Number => (t.parse::<f64>().ok().filter(|n| n.is_finite()).map(|_| t.to_owned()), "a number"),
+        ColumnType::Decimal { .. } => (is_plain_decimal(t).then(|| t.to_owned()), "a decimal number"),
+        ColumnType::Date => (t.parse::<civil::Date>().ok().map(|d| d.to_string()), "a date such as `2013-01-31`"),
+        ColumnType::Timestamp => (timestamp(t), "a timestamp such as `2013-01-31T05:00:00Z`"),
+        ColumnType::Time => (t.parse::<civil::Time>().ok().map(|d| d.to_string()), "a time such as `05:00:00`"),
+        ColumnType::String | ColumnType::Boolean | ColumnType::Json => (None, "no bound"),
+    };
+    if normal.is_none() {
+        r.error(codes::INVALID_VALUE, text.place, format!("{} is not {wanted}", quoted(&text.value)), None);
+    }
+    Some(Spanned::new(normal?, text.place))
+}
+
+fn integer(text: &str) -> Option<String> {
+    let whole = text.split_once('.').map_or(text, |(w, f)| if f.bytes().all(|b| b == b'0') { w } else { text });
+    whole.parse::<i64>().ok().map(|i| i.to_string())
+}
+
+fn is_plain_decimal(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let signs = digits.bytes().filter(|b| *b == b'.').count();
+    digits.bytes().any(|b| b.is_ascii_digit()) && signs <= 1 && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+/// Without an offset it is UTC.
+fn timestamp(text: &str) -> Option<String> {
+    if let Ok(t) = text.parse::<Timestamp>() {
+        return Some(t.to_string());
+    }
+    let local = text.parse::<civil::DateTime>().ok()?;
+    local.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|z| z.timestamp().to_string())
+}
+
+/// Formats of texts that a pattern can check.
+fn text_format(node: &Node, r: &mut Reader<'_>) -> Option<Found> {
+    let text = r.text(node)?;
+    let regex = match text.value.as_str() {
+        "email" => r"[^@\s]+@[^@\s]+\.[^@\s.]+",
+        "uuid" => "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+        "ipv4" => r"((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])",
+        "uri" | "url" => r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+        "hostname" => r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*",
+        "byte" => "[A-Za-z0-9+/]*={0,2}",
+        _ => {
+            let help = Some("use `pattern` to check it".to_owned());
+            r.error(
+                codes::OPTION_NOT_USED,
+                text.place,
+                format!("the format {} is not checked", quoted(&text.value)),
+                help,
+            );
+            return None;
+        }
+    };
+    Some(("format", Check::Pattern { regex: regex.to_owned() }, text.place))
+}
+
+fn number_format(node: &Node, logical: Logical, r: &mut Reader<'_>) -> Option<Found> {
+    type Limits = (Option<i64>, Option<i64>);
+    const WHOLE: [(&str, Limits); 10] = [
+        ("i8", (Some(i8::MIN as i64), Some(i8::MAX as i64))),
+        ("i16", (Some(i16::MIN as i64), Some(i16::MAX as i64))),
+        ("i32", (Some(i32::MIN as i64), Some(i32::MAX as i64))),
+        ("i64", (None, None)),
+        ("i128", (None, None)),
+        ("u8", (Some(0), Some(u8::MAX as i64))),
+        ("u16", (Some(0), Some(u16::MAX as i64))),
+        ("u32", (Some(0), Some(u32::MAX as i64))),
+        ("u64", (Some(0), None)),
+        ("u128", (Some(0), None)),
+    ];
+    if logical == Logical::Number {
+        r.choice(node, &[("f32", ()), ("f64", ())]);
+        return None;
+    }
+    let limits = r.choice(node, &WHOLE)?;
+    let bound = |n: Option<i64>| n.map(|n| Bound { value: n.to_string(), inclusive: true });
+    let (min, max) = limits.value;
+    (min.is_some() || max.is_some())
+        .then(|| ("format", Check::Range { min: bound(min), max: bound(max) }, limits.place))
+}
+
+/// ISO 8601 is what is read anyway; another format has to be read by a step.
+fn time_format(node: &Node, r: &mut Reader<'_>) {
+    let Some(text) = r.text(node) else { return };
+    let iso = [
+        "yyyy-MM-dd",
+        "HH:mm:ss",
+        "yyyy-MM-dd HH:mm:ss",
+        "yyyy-MM-dd'T'HH:mm:ss",
+        "yyyy-MM-dd'T'HH:mm:ssXXX",
+        "yyyy-MM-dd'T'HH:mm:ss'Z'",
+    ];
+    if !iso.contains(&text.value.as_str()) {
+        let help = Some("read such texts with `normalize: { parse: { column: \"%d.%m.%Y\" } }`".to_owned());
+        let message = format!("the format {} documents the source; values are read as ISO 8601", quoted(&text.value));
+        r.error(codes::OPTION_NOT_USED, text.place, message, help);
+    }
+}

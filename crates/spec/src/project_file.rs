@@ -1,0 +1,221 @@
+//! `alluvium.yaml`: the project's name, places, limits and environments.
+
+use crate::{
+    codes,
+    definition::Limits,
+    diagnostic::{Sink, quoted},
+    load::Environment,
+    nearest,
+    paths::{Fence, PathMistake},
+    source_file::{Place, SourceFile, Spanned},
+    yaml::{self, Fields, Node, Reader},
+};
+use alluvium_model::ByteSize;
+use std::path::{Path, PathBuf};
+
+pub(crate) const PROJECT_FILE: &str = "alluvium.yaml";
+const DEFAULT_STATE: &str = ".alluvium/{env}.db";
+const DEFAULT_LIMITS: Limits =
+    Limits { memory: ByteSize::mib(1_024), record: ByteSize::mib(16), step_input: ByteSize::mib(512) };
+
+pub(crate) struct ProjectFile {
+    pub(crate) name: String,
+    /// `<lake>/<environment>`.
+    pub(crate) lake: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) fence: Fence,
+}
+
+/// What one environment sets for itself.
+#[derive(Default)]
+struct Places {
+    lake: Option<Spanned<String>>,
+    state: Option<Spanned<String>>,
+}
+
+/// `None` if the file is missing or no mapping; smaller mistakes are reported and defaults used.
+pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> Option<ProjectFile> {
+    if !root.join(PROJECT_FILE).exists() {
+        let nothing = SourceFile::new(PROJECT_FILE, "");
+        let help = "a project is a folder with this file; `alluvium init` makes one".to_owned();
+        sink.report(codes::UNREADABLE, &nothing, Place::WHOLE, "there is no alluvium.yaml here", help);
+        return None;
+    }
+    let file = SourceFile::read(root, Path::new(PROJECT_FILE), sink)?;
+    let node = yaml::parse(&file.text, &file, sink)?;
+    let mut r = Reader { file: &file, sink };
+    let mut f = r.fields(&node, "a mapping that starts with `name: …`")?;
+    let mut fence = Fence::new(root);
+    let name = f.require("name", &mut r).and_then(|n| r.name(n));
+    if let Some(d) = f.take("description") {
+        r.text(d);
+    }
+    let mut top = Places::default();
+    top.read(&mut f, &mut r);
+    let limits = f.take("limits").map_or(DEFAULT_LIMITS, |n| limits(n, &mut r));
+    if let Some(n) = f.take("allow_paths") {
+        allow_paths(n, &mut fence, &mut r);
+    }
+    let own = environments(&mut f, environment, &mut r);
+    f.not_yet(&["budgets", "defaults", "policies", "secrets", "notifications", "retry", "concurrency"], &mut r);
+    f.finish(&mut r);
+    let lake = place(environment.lake.as_deref(), own.lake, top.lake, "lake", &fence, &mut r);
+    let state = state(environment, own.state, top.state, &fence, &mut r);
+    Some(ProjectFile {
+        name: name.map_or_else(String::new, |n| n.value),
+        lake: lake.join(&environment.name),
+        state,
+        limits,
+        fence,
+    })
+}
+
+impl Places {
+    fn read(&mut self, f: &mut Fields<'_>, r: &mut Reader<'_>) {
+        self.lake = f.take("lake").and_then(|n| r.text(n));
+        self.state = f.take("state").and_then(|n| r.text(n));
+    }
+}
+
+fn limits(node: &Node, r: &mut Reader<'_>) -> Limits {
+    let mut limits = DEFAULT_LIMITS;
+    let Some(mut f) = r.fields(node, "a mapping of limits") else { return limits };
+    for (key, limit) in
+        [("memory", &mut limits.memory), ("record", &mut limits.record), ("step_input", &mut limits.step_input)]
+    {
+        let Some(n) = f.take(key) else { continue };
+        let Some(size) = r.parsed::<ByteSize>(n) else { continue };
+        if size.value.0 == 0 {
+            r.error(codes::INVALID_VALUE, size.place, "a limit of nothing lets nothing through", None);
+        }
+        *limit = size.value;
+    }
+    f.finish(r);
+    if limits.record.0 > limits.memory.0 / 4 {
+        let message = format!("one record of {} does not fit into {} of memory", limits.record, limits.memory);
+        let help = "keep `record` at most a quarter of `memory`".to_owned();
+        r.error(codes::CONTRADICTION, node.place, message, Some(help));
+    }
+    limits
+}
+
+fn allow_paths(node: &Node, fence: &mut Fence, r: &mut Reader<'_>) {
+    for path in r.names(node).unwrap_or_default() {
+        if Path::new(&path.value).is_absolute() && !path.value.contains('\0') {
+            fence.allow(Path::new(&path.value));
+        } else {
+            r.error(codes::INVALID_VALUE, path.place, "an allowed path has to be absolute", None);
+        }
+    }
+}
+
+/// Checks every environment's entry and returns that of the one asked for.
+fn environments(f: &mut Fields<'_>, asked: &Environment, r: &mut Reader<'_>) -> Places {
+    let entries = f.take("environments").and_then(|n| r.entries(n)).unwrap_or_default();
+    let mut chosen = None;
+    for e in entries {
+        let mut places = Places::default();
+        if !e.value.is_null() {
+            let Some(mut f) = r.fields(&e.value, "a mapping with `lake` and `state`") else { continue };
+            places.read(&mut f, r);
+            f.not_yet(&["budgets", "secrets", "policies", "limits"], r);
+            f.finish(r);
+        }
+        if !is_environment_name(&e.key.value) {
+            let help = "write lower case letters, digits, `_` and `-`, starting with a letter".to_owned();
+            r.error(
+                codes::INVALID_VALUE,
+                e.key.place,
+                format!("{} is no environment's name", quoted(&e.key.value)),
+                Some(help),
+            );
+        }
+        if e.key.value == asked.name {
+            chosen = Some(places);
+        }
+    }
+    let unknown = chosen.is_none() && asked.name != Environment::DEFAULT;
+    if unknown || !is_environment_name(&asked.name) {
+        let known = entries.iter().map(|e| e.key.value.as_str()).chain([Environment::DEFAULT]);
+        let help = nearest::help(&asked.name, known);
+        r.error(
+            codes::UNKNOWN_ENVIRONMENT,
+            Place::WHOLE,
+            format!("there is no environment {}", quoted(&asked.name)),
+            help,
+        );
+    }
+    chosen.unwrap_or_default()
+}
+
+/// It becomes a folder's name.
+fn is_environment_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+fn state(
+    environment: &Environment,
+    own: Option<Spanned<String>>,
+    top: Option<Spanned<String>>,
+    fence: &Fence,
+    r: &mut Reader<'_>,
+) -> PathBuf {
+    if let (None, Some(t)) = (&own, &top)
+        && !t.value.contains("{env}")
+    {
+        let help = format!("write it as `{DEFAULT_STATE}`, or under `environments`");
+        r.error(codes::CONTRADICTION, t.place, "every environment would use this one state file", Some(help));
+    }
+    let fill = |s: Spanned<String>| s.map(|s| s.replace("{env}", &environment.name));
+    let default = DEFAULT_STATE.replace("{env}", &environment.name);
+    place(environment.state.as_deref(), own.map(fill), top.map(fill), &default, fence, r)
+}
+
+/// The command line decides over the environment, that over the project's top level. Only what the file says is
+/// fenced: the command line is the person's own word, relative to where they are.
+fn place(
+    asked: Option<&str>,
+    own: Option<Spanned<String>>,
+    top: Option<Spanned<String>>,
+    default: &str,
+    fence: &Fence,
+    r: &mut Reader<'_>,
+) -> PathBuf {
+    if let Some(path) = asked {
+        if path.contains("://") {
+            remote(Place::WHOLE, r);
+        }
+        return std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+    }
+    let written = own.or(top).unwrap_or_else(|| Spanned::new(default.to_owned(), Place::WHOLE));
+    inside(&written, fence, r).unwrap_or_default()
+}
+
+/// The absolute path that `written` names, if it may be used.
+pub(crate) fn inside(written: &Spanned<String>, fence: &Fence, r: &mut Reader<'_>) -> Option<PathBuf> {
+    match fence.resolve(&written.value) {
+        Ok(path) => return Some(path),
+        Err(PathMistake::Remote) => remote(written.place, r),
+        Err(PathMistake::Unusable) => {
+            r.error(codes::INVALID_VALUE, written.place, format!("{} is no path", quoted(&written.value)), None);
+        }
+        Err(PathMistake::Outside) => {
+            let help = "use a folder inside the project, or list it under `allow_paths` in alluvium.yaml".to_owned();
+            r.error(
+                codes::PATH_OUTSIDE,
+                written.place,
+                format!("{} is outside the project", quoted(&written.value)),
+                Some(help),
+            );
+        }
+    }
+    None
+}
+
+fn remote(place: Place, r: &mut Reader<'_>) {
+    let help = Some("use a folder".to_owned());
+    r.error(codes::NOT_AVAILABLE, place, "remote places are not available yet in this version", help);
+}

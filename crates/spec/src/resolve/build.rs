@@ -1,0 +1,172 @@
+//! Drafts to datasets.
+
+use super::{columns, contracts, expected, graph::Graph, names::Names, version};
+use crate::{
+    codes,
+    contract::Contract,
+    dataset::{Body, Draft, SilverDraft, StepDraft, WriteDraft},
+    definition::{Bronze, Dataset, Enrich, Gold, Kind, Silver, Step, Write},
+    diagnostic::{Sink, quoted},
+    load::Sources,
+    nearest,
+    source_file::Spanned,
+};
+use alluvium_model::{DatasetName, Layer};
+use std::collections::BTreeMap;
+
+pub(crate) struct Resolved {
+    pub(crate) datasets: BTreeMap<DatasetName, Dataset>,
+    pub(crate) contracts: BTreeMap<String, Contract>,
+    pub(crate) order: Vec<DatasetName>,
+}
+
+pub(crate) fn resolve(sources: &Sources, sink: &mut Sink) -> Resolved {
+    let names = Names::new(sources);
+    let mut graph = Graph::default();
+    for draft in sources.drafts.values() {
+        graph.node(&draft.name);
+        check(draft, &names, &mut graph, sink);
+    }
+    let mut contracts = BTreeMap::new();
+    for (stem, draft) in &sources.contracts {
+        let users = users(stem, sources);
+        contracts.extend(contracts::complete(draft, &users, &names, &mut graph, sink).map(|c| (stem.clone(), c)));
+    }
+    let order = graph.order(sink);
+    let datasets = sources.drafts.values().map(|d| (d.name.clone(), build(d, &names, &contracts))).collect();
+    Resolved { datasets, contracts, order }
+}
+
+fn users(stem: &str, sources: &Sources) -> Vec<DatasetName> {
+    let uses = |d: &&Draft| d.contract.as_ref().is_some_and(|c| c.value == stem);
+    sources.drafts.values().filter(uses).map(|d| d.name.clone()).collect()
+}
+
+fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
+    check_contract(draft, names, sink);
+    match &draft.body {
+        Body::Bronze(_) => {}
+        Body::Silver(s) => {
+            let at = (&*draft.file, s.from.place);
+            if names.check(&s.from.value, &[Layer::Bronze, Layer::Silver], at, "a silver dataset", sink) {
+                graph.edge(&draft.name, &s.from.value, &draft.file, s.from.place);
+            }
+            for e in s.steps.iter().filter_map(enrich) {
+                let at = (&*draft.file, e.lookup.place);
+                if names.check(&e.lookup.value, &[Layer::Silver, Layer::Gold], at, "a lookup", sink) {
+                    graph.edge(&draft.name, &e.lookup.value, &draft.file, e.lookup.place);
+                }
+            }
+            columns::silver(draft, s, names, sink);
+        }
+        Body::Gold(g) => {
+            for t in &g.tables {
+                let at = (&*draft.file, t.place);
+                let allowed = [Layer::Silver, Layer::Gold];
+                if let Some(name) = names.of_table(&t.name, &allowed, at, "a gold dataset", sink) {
+                    graph.edge(&draft.name, &name, &draft.file, t.place);
+                }
+            }
+            columns::gold(draft, g, names, sink);
+        }
+    }
+}
+
+/// The contract exists and has an object to use.
+fn check_contract(draft: &Draft, names: &Names<'_>, sink: &mut Sink) {
+    let Some(c) = &draft.contract else { return };
+    if !names.sources.contract_stems.contains(&c.value) {
+        let help = nearest::help(&c.value, names.sources.contract_stems.iter().map(String::as_str))
+            .unwrap_or_else(|| format!("write it as `contracts/{}.odcs.yaml`", c.value));
+        let message = format!("there is no contract {}", quoted(&c.value));
+        sink.report(codes::UNKNOWN_CONTRACT, &draft.file, c.place, message, help);
+        return;
+    }
+    let Some(contract) = names.sources.contracts.get(&c.value) else { return };
+    let (message, help) = match contract.object() {
+        Some(o) if !o.columns.is_empty() => return,
+        Some(o) => (format!("the object {} of this contract has no properties", quoted(&o.name.value)), None),
+        None if contract.objects.is_empty() => ("this contract has no schema object".to_owned(), None),
+        None => {
+            let all: Vec<&str> = contract.objects.iter().map(|o| o.name.value.as_str()).collect();
+            let help = format!("name the object `{}`, or the file like one of: {}", c.value, all.join(", "));
+            (format!("none of this contract's objects is named {}", quoted(&c.value)), Some(help))
+        }
+    };
+    sink.report(codes::CONTRACT_OBJECT, &draft.file, c.place, message, help);
+}
+
+fn enrich(step: &StepDraft) -> Option<&crate::dataset::EnrichDraft> {
+    match step {
+        StepDraft::Enrich(e) => Some(e),
+        StepDraft::Normalize(_) | StepDraft::Validate | StepDraft::Sql { .. } => None,
+    }
+}
+
+fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract>) -> Dataset {
+    let stem = draft.contract.as_ref().map(|c| c.value.clone());
+    let contract = stem.as_ref().and_then(|s| contracts.get(s));
+    let (kind, version) = match &draft.body {
+        Body::Bronze(b) => {
+            let expected = expected_of(&draft.name, names);
+            let version = version::bronze(b, &expected);
+            (Kind::Bronze(Bronze { files: b.source.clone(), expected }), version)
+        }
+        Body::Silver(s) => (Kind::Silver(silver(s)), version::silver(s, contract)),
+        Body::Gold(g) => {
+            let mut inputs: Vec<DatasetName> = g.tables.iter().filter_map(|t| t.name.parse().ok()).collect();
+            inputs.sort();
+            inputs.dedup();
+            let window = g.window.as_ref().map(|w| w.spec.clone());
+            let gold = Gold { sql: g.sql.clone(), sql_line: g.sql_line, inputs, window };
+            (Kind::Gold(gold), version::gold(g, contract))
+        }
+    };
+    Dataset {
+        name: draft.name.clone(),
+        file: draft.file.path.clone(),
+        version,
+        description: draft.description.clone(),
+        contract: stem,
+        accept: draft.accept.clone(),
+        kind,
+    }
+}
+
+fn expected_of(bronze: &DatasetName, names: &Names<'_>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for d in names.sources.drafts.values() {
+        let Body::Silver(s) = &d.body else { continue };
+        let Some(object) = names.object_of(d).filter(|_| s.from.value == *bronze) else { continue };
+        for c in expected::of_silver(s, object) {
+            if !out.contains(&c) {
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+fn silver(s: &SilverDraft) -> Silver {
+    let plain = |names: &[Spanned<String>]| names.iter().map(|n| n.value.clone()).collect::<Vec<_>>();
+    let pairs = |p: &[(Spanned<String>, Spanned<String>)]| {
+        p.iter().map(|(a, b)| (a.value.clone(), b.value.clone())).collect::<Vec<_>>()
+    };
+    let steps = s.steps.iter().map(|step| match step {
+        StepDraft::Normalize(n) => Step::Normalize(n.step.clone()),
+        StepDraft::Validate => Step::Validate,
+        StepDraft::Enrich(e) => {
+            Step::Enrich(Enrich { lookup: e.lookup.value.clone(), on: pairs(&e.on), take: pairs(&e.take) })
+        }
+        StepDraft::Sql { text, line, .. } => Step::Sql { query: text.clone(), line: *line },
+    });
+    let write = match &s.write {
+        WriteDraft::Append => Write::Append,
+        WriteDraft::Upsert { keys, sequence_by, delete_when } => Write::Upsert {
+            keys: plain(keys),
+            sequence_by: plain(sequence_by),
+            delete_when: delete_when.as_ref().map(|(text, _)| text.clone()),
+        },
+    };
+    Silver { from: s.from.value.clone(), steps: steps.collect(), write }
+}

@@ -1,0 +1,43 @@
+//! Which source columns the silver datasets of a bronze one need, found by walking their steps backwards.
+
+use crate::{
+    dataset::{SilverDraft, StepDraft, WriteDraft},
+    odcs::ObjectDraft,
+};
+use std::collections::BTreeSet;
+
+/// Source names in the order of the contract, then those that only steps use.
+pub(super) fn of_silver(silver: &SilverDraft, object: &ObjectDraft) -> Vec<String> {
+    let mut needed: Vec<String> = object.column_names().map(str::to_owned).collect();
+    if let WriteDraft::Upsert { delete_when: Some((_, e)), .. } = &silver.write {
+        needed.extend(e.uses.iter().map(|u| u.value.clone()));
+    }
+    for step in silver.steps.iter().rev() {
+        match step {
+            StepDraft::Validate => {}
+            StepDraft::Enrich(e) => {
+                needed.retain(|c| !e.take.iter().any(|(new, _)| new.value == *c));
+                needed.extend(e.on.iter().map(|(here, _)| here.value.clone()));
+            }
+            StepDraft::Sql { query, .. } => {
+                if query.passes_all {
+                    needed.retain(|c| !query.makes.contains(c));
+                } else {
+                    needed.clear();
+                }
+                needed.extend(query.uses.iter().map(|u| u.value.clone()));
+            }
+            StepDraft::Normalize(n) => {
+                for c in &mut needed {
+                    if let Some((old, _)) = n.renames.iter().find(|(_, new)| new.value == *c) {
+                        c.clone_from(&old.value);
+                    }
+                }
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    // Names with an underscore first are the columns that bronze itself adds.
+    needed.retain(|c| !c.starts_with('_') && seen.insert(c.clone()));
+    needed
+}

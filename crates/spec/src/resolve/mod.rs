@@ -1,0 +1,11 @@
+//! Names to datasets, contracts and columns; then order and versions. The last stage of [`crate::load`].
+
+mod build;
+mod columns;
+mod contracts;
+mod expected;
+mod graph;
+mod names;
+mod version;
+
+pub(crate) use build::resolve;

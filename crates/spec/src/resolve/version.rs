@@ -1,0 +1,78 @@
+//! The definition version: a hash of everything that decides a dataset's rows, and of nothing else.
+//!
+//! Comments, layout, descriptions, line numbers, places on the disk, and acceptance criteria leave it as it is.
+
+use crate::{
+    contract::{Check, Contract},
+    dataset::{BronzeDraft, GoldDraft, SilverDraft, StepDraft, WriteDraft},
+    sql,
+};
+use alluvium_model::DefinitionVersion;
+use serde_json::{Value, json};
+
+/// Raised when a release computes other rows from the same definition.
+const ENGINE_RULES_VERSION: u32 = 1;
+
+pub(super) fn bronze(b: &BronzeDraft, expected: &[String]) -> DefinitionVersion {
+    hash(&json!({ "layer": "bronze", "format": b.source.format, "csv": b.source.csv, "expected": expected }))
+}
+
+pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> DefinitionVersion {
+    let steps: Vec<Value> = s.steps.iter().map(step).collect();
+    let write = match &s.write {
+        WriteDraft::Append => json!("append"),
+        WriteDraft::Upsert { keys, sequence_by, delete_when } => json!({
+            "keys": keys.iter().map(|k| &k.value).collect::<Vec<_>>(),
+            "sequence_by": sequence_by.iter().map(|k| &k.value).collect::<Vec<_>>(),
+            "delete_when": delete_when.as_ref().map(|(_, e)| &e.canonical),
+        }),
+    };
+    let from = &s.from.value;
+    hash(&json!({ "layer": "silver", "from": from, "steps": steps, "write": write, "contract": contract.map(terms) }))
+}
+
+pub(super) fn gold(g: &GoldDraft, contract: Option<&Contract>) -> DefinitionVersion {
+    let window = g.window.as_ref().map(|w| &w.spec);
+    hash(&json!({ "layer": "gold", "sql": g.canonical, "window": window, "contract": contract.map(terms) }))
+}
+
+fn step(s: &StepDraft) -> Value {
+    match s {
+        StepDraft::Normalize(n) => json!({ "normalize": n.step }),
+        StepDraft::Validate => json!("validate"),
+        StepDraft::Enrich(e) => {
+            let pairs = |p: &[(crate::source_file::Spanned<String>, crate::source_file::Spanned<String>)]| {
+                p.iter().map(|(a, b)| json!([a.value, b.value])).collect::<Vec<_>>()
+            };
+            json!({ "lookup": e.lookup.value, "on": pairs(&e.on), "take": pairs(&e.take) })
+        }
+        StepDraft::Sql { query, .. } => json!({ "sql": query.canonical }),
+    }
+}
+
+fn terms(c: &Contract) -> Value {
+    let columns: Vec<Value> = c.columns.iter().map(|c| json!([c.name, c.kind, c.required])).collect();
+    let mut rules: Vec<Value> =
+        c.rules.iter().map(|r| json!([r.id, r.columns, canonical(&r.check), r.action, r.threshold])).collect();
+    // The order of rules in the file decides nothing.
+    rules.sort_by_cached_key(ToString::to_string);
+    json!({ "columns": columns, "key": c.primary_key, "rules": rules })
+}
+
+fn canonical(check: &Check) -> Value {
+    match check {
+        Check::Expression { sql } => {
+            json!({ "expression": sql::row_expression(sql).map_or_else(|_| sql.clone(), |e| e.canonical) })
+        }
+        Check::Query { sql, inputs } => {
+            let parsed = sql::query(&sql.replace("${object}", "_object__"));
+            json!({ "query": parsed.map_or_else(|_| sql.clone(), |q| q.canonical), "inputs": inputs })
+        }
+        other => json!(other),
+    }
+}
+
+fn hash(value: &Value) -> DefinitionVersion {
+    let text = value.to_string();
+    DefinitionVersion::of([&ENGINE_RULES_VERSION.to_be_bytes()[..], text.as_bytes()])
+}

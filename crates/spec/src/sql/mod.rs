@@ -1,0 +1,8 @@
+//! What the SQL of a project reads and makes, found by parsing it. Nothing is executed here.
+
+mod parse;
+mod query;
+mod row;
+
+pub(crate) use query::{Query, TableUse, query};
+pub(crate) use row::{RowExpression, RowQuery, row_expression, row_query};

@@ -1,0 +1,258 @@
+//! SQL over one row: the `sql` step of silver, the expression of a row rule, `delete_when`.
+
+use super::parse::{SqlMistake, check_stable, expression, function_name, normalized, place_of, statement};
+use super::query::output_name;
+use crate::{
+    codes,
+    source_file::{Place, Spanned},
+};
+use sqlparser::ast::{
+    Expr, GroupByExpr, Query as Ast, Select, SelectItem, SetExpr, Spanned as _, Statement, TableFactor, Visit, Visitor,
+};
+use std::ops::ControlFlow;
+
+/// `SELECT … FROM input [WHERE …]`.
+#[derive(Debug, Clone)]
+pub(crate) struct RowQuery {
+    pub(crate) canonical: String,
+    /// Columns that are given a name of their own.
+    pub(crate) makes: Vec<String>,
+    /// Whether a `*` passes the other columns on.
+    pub(crate) passes_all: bool,
+    pub(crate) uses: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RowExpression {
+    pub(crate) canonical: String,
+    pub(crate) uses: Vec<Spanned<String>>,
+}
+
+pub(crate) fn row_expression(sql: &str) -> Result<RowExpression, Vec<SqlMistake>> {
+    let expr = expression(sql).map_err(|e| vec![e])?;
+    let mut row = RowVisitor::default();
+    let _ = expr.visit(&mut row);
+    if row.mistakes.is_empty() {
+        Ok(RowExpression { canonical: expr.to_string(), uses: row.uses })
+    } else {
+        Err(row.mistakes)
+    }
+}
+
+pub(crate) fn row_query(sql: &str) -> Result<RowQuery, Vec<SqlMistake>> {
+    let statement = statement(sql).map_err(|e| vec![e])?;
+    let shape = |place, what: &str| {
+        let m = SqlMistake::new(codes::SQL_ROW, place, what);
+        vec![
+            m.help("write `SELECT … FROM input WHERE …`; joins and aggregates belong into gold, lookups into `enrich`"),
+        ]
+    };
+    let Statement::Query(ast) = &statement else {
+        return Err(vec![SqlMistake::new(
+            codes::SQL_STATEMENT,
+            place_of(statement.span()),
+            "only a SELECT can stand here",
+        )]);
+    };
+    let SetExpr::Select(select) = ast.body.as_ref() else {
+        return Err(shape(place_of(ast.span()), "a step is one SELECT over `input`"));
+    };
+    if !is_plain(ast) || !is_row_by_row(select) {
+        return Err(shape(place_of(ast.span()), "a step works row by row, with expressions and WHERE only"));
+    }
+    let [table] = select.from.as_slice() else {
+        return Err(shape(place_of(select.span()), "a step reads from `input`, and from nothing else"));
+    };
+    let reads_input = match &table.relation {
+        TableFactor::Table { name, args: None, version: None, sample: None, .. } => {
+            matches!(name.0.as_slice(), [one] if one.as_ident().is_some_and(|i| normalized(i) == "input"))
+        }
+        _ => false,
+    };
+    if !reads_input || !table.joins.is_empty() {
+        return Err(shape(place_of(table.span()), "a step reads from `input`, and from nothing else"));
+    }
+    let mut row = RowVisitor { queries_allowed: 1, ..RowVisitor::default() };
+    let _ = ast.visit(&mut row);
+    if !row.mistakes.is_empty() {
+        return Err(row.mistakes);
+    }
+    let wild = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    Ok(RowQuery {
+        canonical: ast.to_string(),
+        makes: select.projection.iter().filter_map(output_name).collect(),
+        passes_all: select.projection.iter().any(wild),
+        uses: row.uses,
+    })
+}
+
+fn is_plain(q: &Ast) -> bool {
+    q.with.is_none()
+        && q.order_by.is_none()
+        && q.limit_clause.is_none()
+        && q.fetch.is_none()
+        && q.locks.is_empty()
+        && q.for_clause.is_none()
+        && q.settings.is_none()
+        && q.format_clause.is_none()
+        && q.pipe_operators.is_empty()
+}
+
+fn is_row_by_row(s: &Select) -> bool {
+    let ungrouped = matches!(&s.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty());
+    ungrouped
+        && s.distinct.is_none()
+        && s.top.is_none()
+        && s.into.is_none()
+        && s.lateral_views.is_empty()
+        && s.prewhere.is_none()
+        && s.connect_by.is_empty()
+        && s.cluster_by.is_empty()
+        && s.distribute_by.is_empty()
+        && s.sort_by.is_empty()
+        && s.having.is_none()
+        && s.named_window.is_empty()
+        && s.qualify.is_none()
+}
+
+#[derive(Default)]
+struct RowVisitor {
+    queries_allowed: usize,
+    queries: usize,
+    uses: Vec<Spanned<String>>,
+    mistakes: Vec<SqlMistake>,
+}
+
+impl Visitor for RowVisitor {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Ast) -> ControlFlow<()> {
+        self.queries += 1;
+        if self.queries > self.queries_allowed {
+            self.refuse(place_of(query.span()), "a subquery reads more than one row".to_owned());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        self.mistakes.extend(check_stable(expr));
+        match expr {
+            Expr::Identifier(i) => self.uses.push(Spanned::new(normalized(i), place_of(i.span))),
+            Expr::CompoundIdentifier(parts) => {
+                // `input.column`, or a column and its fields.
+                let column = match parts.as_slice() {
+                    [first, second, ..] if normalized(first) == "input" => Some(second),
+                    all => all.first(),
+                };
+                self.uses.extend(column.map(|i| Spanned::new(normalized(i), place_of(i.span))));
+            }
+            Expr::Function(f) => {
+                let name = function_name(f);
+                let many = f.over.is_some() || f.filter.is_some() || !f.within_group.is_empty();
+                if many || AGGREGATES.contains(&name.as_str()) {
+                    self.refuse(place_of(f.name.span()), format!("`{name}` works over many rows"));
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl RowVisitor {
+    fn refuse(&mut self, place: Place, message: String) {
+        self.mistakes.push(SqlMistake::new(codes::SQL_ROW, place, message).help("one row is seen at a time here"));
+    }
+}
+
+/// The engine's functions over many rows.
+const AGGREGATES: [&str; 49] = [
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar",
+    "covar_pop",
+    "covar_samp",
+    "cume_dist",
+    "dense_rank",
+    "first_value",
+    "grouping",
+    "lag",
+    "last_value",
+    "lead",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "nth_value",
+    "ntile",
+    "percent_rank",
+    "percentile_cont",
+    "quantile_cont",
+    "rank",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "row_number",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var",
+    "var_pop",
+    "var_samp",
+    "var_sample",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_query_shows_what_it_makes_and_uses() {
+        let q = row_query("SELECT *, dep_delay + 1 AS late, upper(input.origin) AS o FROM input WHERE a > 1")
+            .expect("a query");
+        assert!(q.passes_all);
+        assert_eq!(q.makes, ["late", "o"]);
+        let uses: Vec<&str> = q.uses.iter().map(|u| u.value.as_str()).collect();
+        assert_eq!(uses, ["dep_delay", "origin", "a"]);
+    }
+
+    #[test]
+    fn whatever_sees_more_than_a_row_is_refused() {
+        for sql in [
+            "SELECT count(*) FROM input",
+            "SELECT a FROM input GROUP BY a",
+            "SELECT a FROM input JOIN silver.b USING (k)",
+            "SELECT a FROM silver.b",
+            "SELECT a FROM input, input i",
+            "SELECT DISTINCT a FROM input",
+            "SELECT a FROM input LIMIT 1",
+            "SELECT (SELECT 1 FROM silver.x) FROM input",
+            "SELECT row_number() OVER () FROM input",
+            "SELECT 1",
+            "SELECT a FROM input UNION SELECT b FROM input",
+            "SELECT a FROM input ORDER BY a",
+            "SELECT a FROM input('x')",
+        ] {
+            assert_eq!(row_query(sql).expect_err(sql)[0].code.id, "E0204", "{sql}");
+        }
+        assert_eq!(row_expression("a > (SELECT 1)").expect_err("no")[0].code.id, "E0204");
+        assert_eq!(row_expression("a > 1 b").expect_err("no")[0].code.id, "E0201");
+        assert_eq!(row_expression("a BETWEEN 1 AND 2 OR b IS NULL").expect("yes").uses.len(), 2);
+    }
+}

@@ -1,0 +1,9 @@
+//! YAML with the place of every value.
+
+mod build;
+mod fields;
+mod node;
+
+pub(crate) use build::parse;
+pub(crate) use fields::{Fields, Reader};
+pub(crate) use node::{Entry, Node, ScalarKind, Value};

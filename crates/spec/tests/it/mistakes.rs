@@ -1,0 +1,68 @@
+//! Every kind of mistake is found in one look, at its place, with its code.
+
+use crate::{fixture, folder, write};
+use alluvium_spec::{CODES, Environment, load};
+
+#[test]
+fn one_look_shows_every_mistake() {
+    let said = load(&fixture("mistakes"), &Environment { name: "staging".to_owned(), ..Environment::default() });
+    let said = said.expect_err("mistakes");
+    insta::assert_snapshot!("every_mistake", said.to_string());
+    for d in &said.0 {
+        assert!(CODES.iter().any(|c| c.code == d.code && c.severity == d.severity), "{}", d.code);
+    }
+    let seen: std::collections::BTreeSet<&str> = said.0.iter().map(|d| d.code).collect();
+    // Each has a test of its own: unreadable, too large, one name twice.
+    let elsewhere = ["E0001", "E0003", "E0104"];
+    let missing: Vec<&str> =
+        CODES.iter().map(|c| c.code).filter(|c| !seen.contains(c) && !elsewhere.contains(c)).collect();
+    assert!(missing.is_empty(), "no example of {missing:?}");
+}
+
+#[test]
+fn a_diagnostic_serializes_with_its_place() {
+    let dir = folder(&[("alluvium.yaml", "name: x\nlimts: {}\n")]);
+    let said = load(dir.path(), &Environment::default()).expect_err("a mistake");
+    insta::assert_json_snapshot!(said, @r#"
+    [
+      {
+        "code": "E0007",
+        "severity": "error",
+        "message": "unknown key `limts`",
+        "file": "alluvium.yaml",
+        "line": 2,
+        "column": 1,
+        "length": 5,
+        "source_line": "limts: {}",
+        "help": "did you mean `limits`?"
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn a_folder_that_is_no_project_says_so() {
+    let dir = folder(&[("README.md", "")]);
+    let said = load(dir.path(), &Environment::default()).expect_err("no project");
+    assert_eq!(said.0[0].code, "E0001");
+    let said = load(&dir.path().join("nowhere"), &Environment::default()).expect_err("no folder");
+    assert_eq!(said.0[0].code, "E0001");
+}
+
+#[test]
+fn two_files_cannot_define_one_dataset() {
+    let dir = folder(&[("alluvium.yaml", "name: x\n")]);
+    write(dir.path(), "datasets/bronze/a.yaml", b"source: { files: landing/a }\n");
+    write(dir.path(), "datasets/bronze/more/a.yaml", b"source: { files: landing/b }\n");
+    let said = load(dir.path(), &Environment::default()).expect_err("twice");
+    assert_eq!(said.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0104"]);
+}
+
+#[test]
+fn one_mistake_is_not_reported_as_many() {
+    // The contract cannot be read: what uses it is not wrong for that.
+    let dir = crate::flights();
+    write(dir.path(), "contracts/airlines.odcs.yaml", b"schema: [\n");
+    let said = load(dir.path(), &Environment::default()).expect_err("a mistake");
+    assert_eq!(said.0.iter().filter(|d| d.code.starts_with('E')).count(), 1, "{said}");
+}

@@ -1,0 +1,115 @@
+//! A whole project is read as it is meant.
+
+use crate::{fixture, flights};
+use alluvium_spec::{Check, Environment, Kind, Project, Write, load};
+
+fn project() -> Project {
+    load(&fixture("flights"), &Environment::default()).unwrap_or_else(|d| panic!("{d}"))
+}
+
+#[test]
+fn a_project_without_mistakes_loads() {
+    let p = project();
+    assert_eq!(p.name, "flights");
+    assert!(p.lake.ends_with("lake/dev") && p.lake.is_absolute());
+    assert!(p.state.ends_with(".alluvium/dev.db"));
+    assert_eq!(p.limits.record.0, 1 << 20);
+    let order: Vec<String> = p.order.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(order.join(" "), @"bronze.airlines bronze.airports bronze.flights bronze.planes silver.airlines silver.airports silver.planes silver.flights gold.daily_delays gold.carriers");
+}
+
+#[test]
+fn environments_and_the_command_line_move_lake_and_state() {
+    let mut e = Environment { name: "prod".to_owned(), ..Environment::default() };
+    let p = load(&fixture("flights"), &e).unwrap_or_else(|d| panic!("{d}"));
+    assert!(p.lake.ends_with("lake-prod/prod"));
+    assert!(p.state.ends_with(".alluvium/prod.db"));
+    e.lake = Some("/elsewhere".to_owned());
+    e.state = Some("/elsewhere/s.db".to_owned());
+    let p = load(&fixture("flights"), &e).unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!((p.lake.to_str(), p.state.to_str()), (Some("/elsewhere/prod"), Some("/elsewhere/s.db")));
+    for bad in ["prd", "../x", ""] {
+        let said = load(&fixture("flights"), &Environment { name: bad.to_owned(), ..Environment::default() });
+        assert!(said.expect_err("unknown").0.iter().any(|d| d.code == "E0015"), "{bad}");
+    }
+}
+
+#[test]
+fn silver_and_gold_are_read_as_written() {
+    let p = project();
+    let flights = &p.datasets[&"silver.flights".parse().expect("a name")];
+    let silver = flights.silver().expect("silver");
+    insta::assert_json_snapshot!("silver_flights_steps", silver.steps);
+    assert!(
+        matches!(&silver.write, Write::Upsert { keys, sequence_by, .. } if keys.len() == 6 && sequence_by == &["time_hour"])
+    );
+    assert_eq!(flights.accept.invalid.error_above, Some(0.05));
+    let gold = &p.datasets[&"gold.daily_delays".parse().expect("a name")];
+    let Kind::Gold(g) = &gold.kind else { panic!("gold") };
+    assert_eq!(g.sql_line, 5);
+    assert!(g.sql.ends_with("GROUP BY 1, 2"));
+    let names: Vec<String> = gold.consumes().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["silver.airports", "silver.flights"]);
+    let looked: Vec<String> = p.lookups_of(flights).iter().map(ToString::to_string).collect();
+    assert_eq!(looked, ["silver.airlines", "silver.airports", "silver.planes"]);
+}
+
+#[test]
+fn bronze_expects_what_its_silver_needs_under_the_sources_names() {
+    let p = project();
+    let Kind::Bronze(b) = &p.datasets[&"bronze.flights".parse().expect("a name")].kind else { panic!("bronze") };
+    insta::assert_snapshot!(b.expected.join(" "), @"year month day carrier flight origin dest tail dep_delay time_hour extra legs minute");
+}
+
+#[test]
+fn a_contract_with_every_part_compiles() {
+    let p = project();
+    let c = &p.contracts["flights"];
+    assert_eq!(c.primary_key, ["year", "month", "day", "carrier", "flight", "origin"]);
+    let rules: Vec<String> = c
+        .rules
+        .iter()
+        .map(|r| {
+            let check = serde_json::to_string(&r.check).expect("json");
+            let threshold = r.threshold.map(|t| format!(" {t:?}")).unwrap_or_default();
+            format!(
+                "{:>3} {} [{}] {:?}/{:?} {check}{threshold}",
+                r.line,
+                r.id,
+                r.columns.join(","),
+                r.action,
+                r.severity
+            )
+        })
+        .collect();
+    insta::assert_snapshot!("flights_rules", rules.join("\n"));
+    let airports: Vec<&str> = p.contracts["airports"].rules.iter().map(|r| r.id.as_str()).collect();
+    insta::assert_snapshot!(airports.join(" "), @"type:faa required:faa length:faa unique:faa type:lat type:name required:name valid_values:name");
+    insta::assert_snapshot!("flights_notes", p.notes.to_string());
+    assert!(c.rules.iter().any(|r| matches!(&r.check, Check::Query { inputs, .. } if inputs.len() == 1)));
+}
+
+#[test]
+fn a_landing_folder_outside_is_read_only_where_it_is_allowed() {
+    let dir = flights();
+    let outside = tempfile::tempdir().expect("a folder");
+    let shown = outside.path().canonicalize().expect("canonical");
+    let source = format!("source: {{ files: {}/drops }}\n", shown.display());
+    crate::write(dir.path(), "datasets/bronze/flights.yaml", source.as_bytes());
+    let said = load(dir.path(), &Environment::default()).expect_err("outside");
+    assert_eq!(said.0.iter().filter(|d| d.code == "E0013").count(), 1, "{said}");
+    let settings = format!("name: flights\nallow_paths: [{}]\n", shown.display());
+    crate::write(dir.path(), "alluvium.yaml", settings.as_bytes());
+    load(dir.path(), &Environment::default()).unwrap_or_else(|d| panic!("{d}"));
+}
+
+#[test]
+fn every_example_of_the_repository_loads() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for entry in std::fs::read_dir(examples).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.join("alluvium.yaml").exists() {
+            load(&path, &Environment::default()).unwrap_or_else(|d| panic!("{}\n{d}", path.display()));
+        }
+    }
+}

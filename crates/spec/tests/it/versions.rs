@@ -1,0 +1,57 @@
+//! A definition version changes with everything that decides rows, and with nothing else.
+
+use crate::{flights, write};
+use alluvium_model::{DatasetName, DefinitionVersion};
+use alluvium_spec::{Environment, load};
+use std::{collections::BTreeMap, path::Path};
+
+fn versions(root: &Path) -> BTreeMap<DatasetName, DefinitionVersion> {
+    let p = load(root, &Environment::default()).unwrap_or_else(|d| panic!("{d}"));
+    p.datasets.into_iter().map(|(n, d)| (n, d.version)).collect()
+}
+
+/// Names of the datasets whose version differs after `from` is replaced by `to` in `file`.
+fn changed(file: &str, from: &str, to: &str) -> Vec<String> {
+    let dir = flights();
+    let before = versions(dir.path());
+    let text = std::fs::read_to_string(dir.path().join(file)).expect("text");
+    assert!(text.contains(from), "{from}");
+    write(dir.path(), file, text.replacen(from, to, 1).as_bytes());
+    let after = versions(dir.path());
+    after.iter().filter(|(n, v)| before[*n] != **v).map(|(n, _)| n.to_string()).collect()
+}
+
+#[test]
+fn what_decides_rows_is_a_new_version() {
+    assert_eq!(changed("datasets/silver/flights.yaml", "trim: \"*\"", "trim: [flight]"), ["silver.flights"]);
+    assert_eq!(changed("datasets/silver/flights.yaml", "minute - 1", "minute - 2"), ["silver.flights"]);
+    assert_eq!(
+        changed("datasets/silver/flights.yaml", "sequence_by: time_hour", "sequence_by: [time_hour, day]"),
+        ["silver.flights"]
+    );
+    assert_eq!(changed("datasets/gold/daily_delays.sql", "count(*)", "count(f.day)"), ["gold.daily_delays"]);
+    assert_eq!(changed("datasets/gold/daily_delays.sql", "size: 1 day", "size: 2 days"), ["gold.daily_delays"]);
+    assert_eq!(changed("contracts/flights.odcs.yaml", "maximum: 2013", "maximum: 2014"), ["silver.flights"]);
+    assert_eq!(changed("contracts/flights.odcs.yaml", "value: drop", "value: fail"), ["silver.flights"]);
+    assert_eq!(changed("datasets/bronze/flights.yaml", "settle: 2s", "format: csv"), ["bronze.flights"]);
+}
+
+#[test]
+fn what_does_not_decide_rows_is_not() {
+    let none: Vec<String> = Vec::new();
+    assert_eq!(
+        changed("datasets/silver/flights.yaml", "description: One row", "# a comment\n\ndescription: Each row"),
+        none
+    );
+    assert_eq!(changed("datasets/silver/flights.yaml", "SELECT *, minute", "select  *,  minute"), none);
+    assert_eq!(changed("datasets/gold/daily_delays.sql", "GROUP BY", "-- summed\n  group by"), none);
+    assert_eq!(changed("contracts/flights.odcs.yaml", "version: 2.3.0", "version: 2.3.1"), none);
+    assert_eq!(changed("contracts/flights.odcs.yaml", "# One fixture", "\n\n# One fixture"), none);
+    assert_eq!(changed("datasets/bronze/flights.yaml", "settle: 2s", "settle: 5s"), none);
+    assert_eq!(changed("datasets/silver/flights.yaml", "warn_above: 1%", "warn_above: 2%"), none);
+}
+
+#[test]
+fn another_place_on_the_disk_is_the_same_version() {
+    assert_eq!(versions(flights().path()), versions(flights().path()));
+}

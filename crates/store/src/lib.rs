@@ -1,0 +1,16 @@
+//! The durable state: events, runs, steps, leases, positions, definition versions, quality results and the ledger.
+//!
+//! Called by flow and cli. Tables hold no row data and no secret.
+
+mod error;
+mod records;
+mod sqlite;
+mod store;
+
+pub use error::StoreError;
+pub use records::{
+    Claim, Claimed, EventRecord, EventState, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult, Recorded,
+    RunRecord, RunState, StepDone, StepKind, StepRecord, StepState, TableDump, Value, VersionRecord,
+};
+pub use sqlite::SqliteStore;
+pub use store::Store;

@@ -1,0 +1,253 @@
+//! What the state holds, as values.
+
+use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A landing object that a source saw for the first time under this path, size and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub event: EventId,
+    pub dataset: DatasetName,
+    /// Where the landing object is: relative to the source's folder, `/` between parts.
+    pub path: String,
+    pub content: ContentHash,
+    pub bytes: u64,
+    /// Modification time, nanoseconds since 1970; with `bytes` it tells a changed file without reading it.
+    pub modified_nanos: i64,
+    pub received_at: Timestamp,
+}
+
+/// What became of a [`NewEvent`], in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    New,
+    /// The same content arrived before under this path; no work follows.
+    Duplicate {
+        first_path: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventState {
+    Pending,
+    Planned,
+    Done,
+    /// A dead letter: it cannot proceed; the reason is kept.
+    Dead,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    pub event: EventId,
+    pub dataset: DatasetName,
+    pub path: String,
+    pub content: ContentHash,
+    pub bytes: u64,
+    pub modified_nanos: i64,
+    pub received_at: Timestamp,
+    pub state: EventState,
+    pub step: Option<StepKey>,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Landing objects into bronze.
+    Ingest,
+    /// New rows of one table into silver.
+    Refine,
+    /// Windows, or the whole, of a gold table.
+    Curate,
+    /// Rows that wait in quarantine, once more.
+    ReplayQuarantine,
+    /// A silver table made anew from all of its input.
+    Rebuild,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    Planned,
+    Running,
+    Done,
+    Failed,
+    /// Never committed; another step under a newer definition took its input.
+    Superseded,
+}
+
+/// The half-open range of table versions `(after, upto]` that a step reads of each input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// -1 stands before the first version.
+    pub after: i64,
+    pub upto: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewStep {
+    pub key: StepKey,
+    pub run: RunId,
+    pub kind: StepKind,
+    pub dataset: DatasetName,
+    pub version: DefinitionVersion,
+    /// Ingest: the events that the step takes, in this order. Otherwise empty.
+    pub events: Vec<EventId>,
+    /// What the step consumes: the dataset's position for each of these inputs moves to `upto` when it is planned.
+    pub inputs: BTreeMap<DatasetName, Claimed>,
+    /// Versions of the tables it looks up (enrich, references): read, not consumed.
+    pub lookups: BTreeMap<DatasetName, i64>,
+    /// `None`: not by window, or the whole table.
+    pub windows: Option<Vec<Window>>,
+    pub planned_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Planned {
+    New,
+    /// A step with this key is there already.
+    Exists,
+    /// Another process planned over one of its events or positions in between: plan again.
+    Conflict,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRecord {
+    pub key: StepKey,
+    pub run: RunId,
+    pub kind: StepKind,
+    pub dataset: DatasetName,
+    pub version: DefinitionVersion,
+    pub events: Vec<EventId>,
+    pub inputs: BTreeMap<DatasetName, Claimed>,
+    pub lookups: BTreeMap<DatasetName, i64>,
+    pub windows: Option<Vec<Window>>,
+    pub state: StepState,
+    pub attempts: u32,
+    pub planned_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    /// Version of the table that the step's commit made.
+    pub committed: Option<i64>,
+    pub balance: Balance,
+    /// Code and message of the last failed attempt.
+    pub error: Option<String>,
+}
+
+/// A process that takes leases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub host: String,
+    pub process: u32,
+    /// Start of the process in clock ticks since boot, so that a reused process id is told apart.
+    pub started_ticks: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    Taken,
+    /// Another live process holds it until then.
+    Held {
+        by: Owner,
+        until: Timestamp,
+    },
+    /// It is no longer open (done or superseded).
+    Closed,
+}
+
+/// Everything that one finished step changes in the state, in one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepDone {
+    pub key: StepKey,
+    pub finished_at: Timestamp,
+    pub committed: Option<i64>,
+    pub balance: Balance,
+    /// Events that became dead letters, with the reason; the step's other events are done.
+    pub dead: Vec<(EventId, String)>,
+    pub quality: Vec<QualityResult>,
+    pub ledger: LedgerEntry,
+}
+
+/// One rule's result over one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QualityResult {
+    pub rule: String,
+    pub action: String,
+    pub severity: String,
+    pub dimension: Option<String>,
+    pub checked: u64,
+    pub violations: u64,
+    pub passed: bool,
+    /// What was found, for a person.
+    pub note: Option<String>,
+}
+
+/// What one attempt used. Sums of these are the bill.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    pub attempt: u32,
+    pub wall_micros: u64,
+    pub cpu_micros: u64,
+    /// Peak resident memory of the process so far.
+    pub peak_memory_bytes: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+    /// Requests to the store of tables.
+    pub store_reads: u64,
+    pub store_writes: u64,
+    pub store_lists: u64,
+    pub retries: u64,
+    pub rows_in: u64,
+    pub rows_out: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Running,
+    Done,
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    pub run: RunId,
+    pub command: String,
+    pub state: RunState,
+    pub started_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
+    /// Landing objects: new, duplicate by content, dead.
+    pub objects_new: u64,
+    pub objects_duplicate: u64,
+    pub objects_dead: u64,
+}
+
+/// A definition version that a dataset has had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRecord {
+    pub dataset: DatasetName,
+    pub version: DefinitionVersion,
+    pub first_seen: Timestamp,
+    /// The version under which the dataset's newest rows were made.
+    pub active: bool,
+}
+
+/// One cell of a [`TableDump`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+/// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `quality`, `ledger`, `versions`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableDump {
+    pub name: &'static str,
+    /// Name and whether it is `integer`, `real`, `text` or `timestamp` (microseconds, UTC, in an integer).
+    pub columns: Vec<(&'static str, &'static str)>,
+    pub rows: Vec<Vec<Value>>,
+}

@@ -1,0 +1,187 @@
+//! How values lie in columns, and how lists of rows travel to SQLite.
+//!
+//! Called by the other files of this folder. It never turns a value that it cannot read into a default.
+
+use crate::{EventState, RunState, StepKind, StepState, StoreError};
+use alluvium_model::{Balance, DatasetName, Span};
+use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{Row, sqlite::SqliteRow};
+use std::error::Error;
+
+/// Rows sent with one statement; the text that carries them stays small.
+pub(super) const ROWS_PER_STATEMENT: usize = 2_000;
+
+/// An enum that lies in a column as a word.
+pub(super) trait Word: Copy + Eq + 'static {
+    const WORDS: &'static [(Self, &'static str)];
+
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(v, _)| *v == self).expect("every value has its word").1
+    }
+}
+
+impl Word for EventState {
+    const WORDS: &'static [(Self, &'static str)] =
+        &[(Self::Pending, "pending"), (Self::Planned, "planned"), (Self::Done, "done"), (Self::Dead, "dead")];
+}
+
+impl Word for StepKind {
+    const WORDS: &'static [(Self, &'static str)] = &[
+        (Self::Ingest, "ingest"),
+        (Self::Refine, "refine"),
+        (Self::Curate, "curate"),
+        (Self::ReplayQuarantine, "replay_quarantine"),
+        (Self::Rebuild, "rebuild"),
+    ];
+}
+
+impl Word for StepState {
+    const WORDS: &'static [(Self, &'static str)] = &[
+        (Self::Planned, "planned"),
+        (Self::Running, "running"),
+        (Self::Done, "done"),
+        (Self::Failed, "failed"),
+        (Self::Superseded, "superseded"),
+    ];
+}
+
+impl Word for RunState {
+    const WORDS: &'static [(Self, &'static str)] =
+        &[(Self::Running, "running"), (Self::Done, "done"), (Self::Failed, "failed")];
+}
+
+/// A list as one bound argument for `json_each`.
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain fields and text keys serialise")
+}
+
+/// Microseconds; what is finer is cut off, and so is the calendar's last second, which cannot be read back.
+pub(super) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond().min(last_micros())
+}
+
+/// The last instant that both a [`Timestamp`] and its microseconds can be.
+fn last_micros() -> i64 {
+    Timestamp::MAX.as_second() * 1_000_000
+}
+
+/// The end of a lease; one without end ends with the calendar.
+pub(super) fn micros_after(now: Timestamp, ttl: Span) -> i64 {
+    micros(now).saturating_add(ttl.micros()).min(last_micros())
+}
+
+/// Same bits: every count comes back as it went in.
+pub(super) fn signed(count: u64) -> i64 {
+    count.cast_signed()
+}
+
+/// A row read by name.
+pub(super) struct Cells<'r>(pub(super) &'r SqliteRow);
+
+impl Cells<'_> {
+    fn get<'r, T>(&'r self, column: &'static str) -> Result<T, StoreError>
+    where
+        T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    {
+        self.0.try_get(column).map_err(|e| unreadable(column, e))
+    }
+
+    pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn optional_integer(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn count(&self, column: &'static str) -> Result<u64, StoreError> {
+        self.integer(column).map(i64::cast_unsigned)
+    }
+
+    pub(super) fn small(&self, column: &'static str) -> Result<u32, StoreError> {
+        u32::try_from(self.integer(column)?).map_err(|e| unreadable(column, e))
+    }
+
+    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        Timestamp::from_microsecond(self.integer(column)?).map_err(|e| unreadable(column, e))
+    }
+
+    pub(super) fn optional_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        let Some(at) = self.optional_integer(column)? else { return Ok(None) };
+        Timestamp::from_microsecond(at).map(Some).map_err(|e| unreadable(column, e))
+    }
+
+    pub(super) fn dataset(&self, column: &'static str) -> Result<DatasetName, StoreError> {
+        self.get::<&str>(column)?.parse().map_err(|e: alluvium_model::InvalidName| unreadable(column, e))
+    }
+
+    pub(super) fn word<T: Word>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text: &str = self.get(column)?;
+        let found = T::WORDS.iter().find(|(_, w)| *w == text);
+        found.map(|(v, _)| *v).ok_or_else(|| unreadable(column, UnknownWord(text.to_owned())))
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        serde_json::from_str(self.get(column)?).map_err(|e| unreadable(column, e))
+    }
+
+    pub(super) fn optional_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+        let Some(text) = self.get::<Option<&str>>(column)? else { return Ok(None) };
+        serde_json::from_str(text).map(Some).map_err(|e| unreadable(column, e))
+    }
+
+    pub(super) fn balance(&self) -> Result<Balance, StoreError> {
+        Ok(Balance {
+            received: self.count("received")?,
+            loaded: self.count("loaded")?,
+            quarantined: self.count("quarantined")?,
+            dropped: self.count("dropped")?,
+            dead: self.count("dead")?,
+            duplicates: self.count("duplicates")?,
+            late: self.count("late")?,
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no known state or kind")]
+struct UnknownWord(String);
+
+fn unreadable(column: &'static str, source: impl Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Unreadable { column, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_serde() {
+        fn check<T: Word + Serialize>() {
+            for (value, word) in T::WORDS {
+                assert_eq!(json(value), format!("\"{word}\""));
+            }
+        }
+        check::<EventState>();
+        check::<StepKind>();
+        check::<StepState>();
+        check::<RunState>();
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_can_be_read_back() {
+        assert!(Timestamp::from_microsecond(micros(Timestamp::MAX)).is_ok());
+        assert!(Timestamp::from_microsecond(micros(Timestamp::MIN)).is_ok());
+        let end = micros_after(Timestamp::MAX, Span::from_secs(i64::MAX / 1_000_000));
+        assert!(Timestamp::from_microsecond(end).is_ok());
+    }
+}

@@ -1,0 +1,140 @@
+//! [`Store`] over one file: each method is one transaction around the functions of its concern.
+//!
+//! Called by flow and cli through the trait. A future that is dropped rolls its transaction back, unless the commit
+//! was already on its way.
+
+use super::{
+    SqliteStore,
+    connection::{begin_read, begin_write},
+    dump, events, finish, leases, plan, runs, steps,
+    versions::{self, Activation},
+};
+use crate::{
+    Claim, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, StepDone, StepRecord, Store,
+    StoreError, TableDump, VersionRecord,
+};
+use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Runs `$call` inside a transaction; nothing of it stays when it fails.
+macro_rules! within {
+    ($begin:ident, $store:ident, |$tx:ident| $call:expr) => {{
+        let mut conn = $store.lock().await?;
+        let mut transaction = $begin(&mut conn).await?;
+        let $tx = &mut *transaction;
+        let answer = $call.await?;
+        transaction.commit().await?;
+        Ok(answer)
+    }};
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn known_files(&self, dataset: &DatasetName) -> Result<BTreeMap<String, (u64, i64)>, StoreError> {
+        within!(begin_read, self, |tx| events::known_files(tx, dataset))
+    }
+
+    async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError> {
+        within!(begin_write, self, |tx| events::record(tx, run, events))
+    }
+
+    async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError> {
+        within!(begin_read, self, |tx| events::pending(tx, dataset))
+    }
+
+    async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
+        within!(begin_read, self, |tx| events::by_id(tx, ids))
+    }
+
+    async fn dead_events(&self) -> Result<Vec<EventRecord>, StoreError> {
+        within!(begin_read, self, |tx| events::dead(tx))
+    }
+
+    async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError> {
+        within!(begin_read, self, |tx| steps::positions(tx, dataset))
+    }
+
+    async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError> {
+        let mut answers = self.plan_many(std::slice::from_ref(step)).await?;
+        Ok(answers.pop().expect("one answer a step"))
+    }
+
+    async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError> {
+        within!(begin_write, self, |tx| plan::plan(tx, steps))
+    }
+
+    async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError> {
+        within!(begin_read, self, |tx| steps::open(tx))
+    }
+
+    async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
+        within!(begin_read, self, |tx| steps::by_key(tx, key))
+    }
+
+    async fn claim(
+        &self,
+        key: &StepKey,
+        owner: &Owner,
+        now: Timestamp,
+        ttl: Span,
+        alive: &(dyn for<'o> Fn(&'o Owner) -> bool + Sync),
+    ) -> Result<Claim, StoreError> {
+        within!(begin_write, self, |tx| leases::claim(tx, key, owner, now, ttl, alive))
+    }
+
+    async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
+        within!(begin_write, self, |tx| leases::renew(tx, key, owner, now, ttl))
+    }
+
+    async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
+        self.finish_many(std::slice::from_ref(done)).await
+    }
+
+    async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| finish::finish(tx, done))
+    }
+
+    async fn fail(&self, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| steps::fail(tx, key, error, now))
+    }
+
+    async fn supersede(&self, key: &StepKey) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| steps::supersede(tx, key))
+    }
+
+    async fn start_run(&self, run: &RunRecord) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| runs::start(tx, run))
+    }
+
+    async fn finish_run(&self, run: &RunId, state: RunState, at: Timestamp) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| runs::finish(tx, run, state, at))
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+        within!(begin_read, self, |tx| runs::newest(tx, limit))
+    }
+
+    async fn run_steps(&self, run: &RunId) -> Result<Vec<StepRecord>, StoreError> {
+        within!(begin_read, self, |tx| steps::of_run(tx, run))
+    }
+
+    async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError> {
+        within!(begin_read, self, |tx| versions::all(tx))
+    }
+
+    async fn activate(
+        &self,
+        dataset: &DatasetName,
+        version: &DefinitionVersion,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let activation = [Activation::new(dataset, version, now)];
+        within!(begin_write, self, |tx| versions::activate(tx, &activation))
+    }
+
+    async fn tables(&self) -> Result<Vec<TableDump>, StoreError> {
+        within!(begin_read, self, |tx| dump::tables(tx))
+    }
+}

@@ -1,0 +1,94 @@
+//! What flow needs of the state. Every method is one transaction: it happened as a whole and is durable when it
+//! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
+
+use crate::{
+    Claim, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, StepDone, StepRecord,
+    StoreError, TableDump, VersionRecord,
+};
+use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Size and modification time of every path recorded for the dataset, so that a known file is not read again.
+    async fn known_files(&self, dataset: &DatasetName) -> Result<BTreeMap<String, (u64, i64)>, StoreError>;
+
+    /// Idempotent: a path already recorded with the same content only has its size and time refreshed, and answers as
+    /// it did the first time. Two new events of one content in one call: the first is new, the second a duplicate.
+    async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Accepted events that no step has taken, by `received_at`, then path.
+    async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError>;
+
+    async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// Dead letters of all datasets.
+    async fn dead_events(&self) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// How far the dataset's planned steps have consumed each input (the `upto` of the newest step that was not
+    /// superseded); an input without an entry was never read.
+    async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError>;
+
+    /// Creates the step, takes its events and moves the positions; `Conflict` when an event is taken or a position
+    /// is not at `after` any more (for `Rebuild` and whole-table `Curate` steps `after` may lie before it).
+    async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError>;
+
+    /// Many steps in one transaction; answers in order. One conflict does not undo the others.
+    async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError>;
+
+    /// Steps that are neither done nor superseded, oldest first (by planning order).
+    async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError>;
+
+    async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
+
+    /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time) and counts the attempt.
+    /// A lease past its end, or of a process that `alive` denies, is free.
+    async fn claim(
+        &self,
+        key: &StepKey,
+        owner: &Owner,
+        now: Timestamp,
+        ttl: Span,
+        alive: &(dyn for<'o> Fn(&'o Owner) -> bool + Sync),
+    ) -> Result<Claim, StoreError>;
+
+    /// `false`: the lease was lost to another process; the holder must stop.
+    async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError>;
+
+    /// The step is done; its lease ends, its events are done or dead, its version becomes the active one.
+    /// Idempotent: a second call for a done step changes nothing.
+    async fn finish(&self, done: &StepDone) -> Result<(), StoreError>;
+
+    /// As [`Store::finish`], many in one transaction.
+    async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError>;
+
+    /// The attempt failed; the lease ends, the step stays open.
+    async fn fail(&self, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The step will never run: its events are pending again and the positions return to where the newest remaining
+    /// step left them.
+    async fn supersede(&self, key: &StepKey) -> Result<(), StoreError>;
+
+    async fn start_run(&self, run: &RunRecord) -> Result<(), StoreError>;
+
+    async fn finish_run(&self, run: &RunId, state: RunState, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Newest first.
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+
+    async fn run_steps(&self, run: &RunId) -> Result<Vec<StepRecord>, StoreError>;
+
+    async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError>;
+
+    /// Makes `version` the dataset's active one, remembering when it was first seen.
+    async fn activate(
+        &self,
+        dataset: &DatasetName,
+        version: &DefinitionVersion,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    async fn tables(&self) -> Result<Vec<TableDump>, StoreError>;
+}

@@ -1,0 +1,125 @@
+//! Short words for long records.
+
+use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
+use alluvium_store::{
+    Claim, Claimed, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, StepDone, StepKind,
+    Store,
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+pub fn name(text: &str) -> DatasetName {
+    text.parse().expect("a dataset name")
+}
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).expect("within the calendar")
+}
+
+pub fn run() -> RunId {
+    RunId::from_stored("20260101T000000-00000001")
+}
+
+pub fn key(text: &str) -> StepKey {
+    StepKey::from_stored(text)
+}
+
+pub fn owner(process: u32) -> Owner {
+    Owner { host: "here".into(), process, started_ticks: u64::MAX - u64::from(process) }
+}
+
+pub fn run_record(run: &RunId, started: i64) -> RunRecord {
+    RunRecord {
+        run: run.clone(),
+        command: "run".into(),
+        state: RunState::Running,
+        started_at: at(started),
+        finished_at: None,
+        objects_new: 0,
+        objects_duplicate: 0,
+        objects_dead: 0,
+    }
+}
+
+pub async fn started(store: &dyn Store) -> RunId {
+    store.start_run(&run_record(&run(), 0)).await.expect("a run starts");
+    run()
+}
+
+pub fn event_id(content: &str) -> EventId {
+    EventId::of(&name("bronze.flights"), &ContentHash::from_stored(content))
+}
+
+/// An event of `bronze.flights`.
+pub fn event(path: &str, content: &str) -> NewEvent {
+    NewEvent {
+        event: event_id(content),
+        dataset: name("bronze.flights"),
+        path: path.into(),
+        content: ContentHash::from_stored(content),
+        bytes: 10,
+        modified_nanos: 1,
+        received_at: at(0),
+    }
+}
+
+pub fn ingest(step: &str, events: &[&str]) -> NewStep {
+    NewStep {
+        key: key(step),
+        run: run(),
+        kind: StepKind::Ingest,
+        dataset: name("bronze.flights"),
+        version: DefinitionVersion::from_stored("v1"),
+        events: events.iter().map(|c| event_id(c)).collect(),
+        inputs: BTreeMap::new(),
+        lookups: BTreeMap::new(),
+        windows: None,
+        planned_at: at(1),
+    }
+}
+
+/// A step of `silver.flights` over `(after, upto]` of `bronze.flights`.
+pub fn refine(step: &str, after: i64, upto: i64) -> NewStep {
+    NewStep {
+        kind: StepKind::Refine,
+        dataset: name("silver.flights"),
+        inputs: BTreeMap::from([(name("bronze.flights"), Claimed { after, upto })]),
+        ..ingest(step, &[])
+    }
+}
+
+pub fn curate(step: &str, after: i64, upto: i64, windows: Option<Vec<Window>>) -> NewStep {
+    NewStep { kind: StepKind::Curate, windows, ..refine(step, after, upto) }
+}
+
+pub fn done(step: &str) -> StepDone {
+    StepDone {
+        key: key(step),
+        finished_at: at(9),
+        committed: Some(3),
+        balance: Balance { received: 5, loaded: 3, quarantined: 1, dropped: 1, ..Balance::default() },
+        dead: Vec::new(),
+        quality: Vec::new(),
+        ledger: LedgerEntry { attempt: 1, wall_micros: 7, rows_in: 5, rows_out: u64::MAX, ..LedgerEntry::default() },
+    }
+}
+
+pub fn quality(rule: &str, note: Option<&str>) -> QualityResult {
+    QualityResult {
+        rule: rule.into(),
+        action: "quarantine".into(),
+        severity: "error".into(),
+        dimension: note.map(|_| "validity".into()),
+        checked: 5,
+        violations: 1,
+        passed: false,
+        note: note.map(Into::into),
+    }
+}
+
+pub async fn claim(store: &dyn Store, step: &str, process: u32, now: i64) -> Claim {
+    let ttl = alluvium_model::Span::from_secs(60);
+    // Process 13 is always dead.
+    let alive = |o: &Owner| o.process != 13;
+    store.claim(&key(step), &owner(process), at(now), ttl, &alive).await.expect("a claim is answered")
+}

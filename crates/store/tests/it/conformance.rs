@@ -1,0 +1,529 @@
+//! The promises of [`Store`], each over a fresh store of whatever kind.
+
+use crate::build::*;
+use alluvium_model::{DefinitionVersion, Fault, RetryClass, RunId, Span, Window};
+use alluvium_store::{
+    Claim, Claimed, EventState, NewStep, Planned, Recorded, RunState, StepKind, StepRecord, StepState, Store,
+    StoreError, Value,
+};
+use std::collections::BTreeMap;
+
+const NEW: Recorded = Recorded::New;
+
+fn duplicate(first: &str) -> Recorded {
+    Recorded::Duplicate { first_path: first.into() }
+}
+
+async fn recorded(store: &dyn Store, contents: &[&str]) {
+    let events: Vec<_> = contents.iter().map(|c| event(&format!("{c}.csv"), c)).collect();
+    store.record_events(&run(), &events).await.expect("recorded");
+}
+
+async fn planned(store: &dyn Store, step: &NewStep) -> Planned {
+    store.plan(step).await.expect("planned")
+}
+
+async fn found(store: &dyn Store, step: &str) -> StepRecord {
+    store.step(&key(step)).await.expect("read").expect("the step is there")
+}
+
+async fn position(store: &dyn Store) -> Option<i64> {
+    let positions = store.positions(&name("silver.flights")).await.expect("read");
+    positions.get(&name("bronze.flights")).copied()
+}
+
+async fn event_state(store: &dyn Store, content: &str) -> EventState {
+    store.events(&[event_id(content)]).await.expect("read").pop().expect("the event is there").state
+}
+
+async fn open_keys(store: &dyn Store) -> Vec<String> {
+    store.open_steps().await.expect("read").iter().map(|s| s.key.to_string()).collect()
+}
+
+async fn pending_paths(store: &dyn Store) -> Vec<String> {
+    let pending = store.pending_events(&name("bronze.flights")).await.expect("read");
+    pending.into_iter().map(|e| e.path).collect()
+}
+
+pub async fn arrivals_are_told_apart(store: &dyn Store) {
+    started(store).await;
+    let list = [event("a", "1"), event("b", "1"), event("c", "2"), event("c", "2")];
+    let answers = store.record_events(&run(), &list).await.unwrap();
+    assert_eq!(answers, [NEW, duplicate("a"), NEW, NEW]);
+    // A path with other content is another event.
+    assert_eq!(store.record_events(&run(), &[event("a", "3")]).await.unwrap(), [NEW]);
+    assert_eq!(store.record_events(&run(), &[]).await.unwrap(), []);
+
+    let ids = [event_id("3"), event_id("unknown"), event_id("1")];
+    let events = store.events(&ids).await.unwrap();
+    assert_eq!(events.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), ["a", "a"]);
+    assert_eq!(events[0].event, event_id("3"));
+    assert_eq!((events[0].state, events[0].step.as_ref()), (EventState::Pending, None));
+
+    let known = store.known_files(&name("bronze.flights")).await.unwrap();
+    assert_eq!(known.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(store.known_files(&name("bronze.other")).await.unwrap().is_empty());
+    let run = store.runs(1).await.unwrap().remove(0);
+    assert_eq!((run.objects_new, run.objects_duplicate, run.objects_dead), (3, 1, 0));
+}
+
+pub async fn a_path_that_is_told_again_counts_once(store: &dyn Store) {
+    started(store).await;
+    let mut list = [event("a", "1"), event("b", "1"), event("b", "2")];
+    let first = store.record_events(&run(), &list).await.unwrap();
+    for e in &mut list {
+        e.modified_nanos = 99;
+        e.received_at = at(50);
+    }
+    assert_eq!(store.record_events(&run(), &list).await.unwrap(), first);
+    let run = store.runs(1).await.unwrap().remove(0);
+    assert_eq!((run.objects_new, run.objects_duplicate), (2, 1));
+    assert_eq!(store.known_files(&name("bronze.flights")).await.unwrap()["a"], (10, 99));
+    let event = store.events(&[event_id("1")]).await.unwrap().remove(0);
+    assert_eq!((event.modified_nanos, event.received_at), (99, at(0)));
+}
+
+pub async fn hostile_text_comes_back_as_it_was(store: &dyn Store) {
+    started(store).await;
+    let path = "a\0b/\u{1F600} '\"\\;--\n\u{FEFF}\u{7f}{}[]\r%_.csv";
+    let mut hostile = event(path, "1");
+    hostile.bytes = u64::MAX;
+    hostile.modified_nanos = i64::MIN;
+    store.record_events(&run(), &[hostile]).await.unwrap();
+    let again = store.record_events(&run(), &[event("b", "1")]).await.unwrap();
+    assert_eq!(again, [duplicate(path)]);
+    assert_eq!(store.known_files(&name("bronze.flights")).await.unwrap()[path], (u64::MAX, i64::MIN));
+
+    planned(store, &ingest("s", &["1"])).await;
+    store.fail(&key("s"), path, at(2)).await.unwrap();
+    assert_eq!(found(store, "s").await.error.as_deref(), Some(path));
+    let mut end = done("s");
+    end.dead = vec![(event_id("1"), path.into())];
+    end.quality = vec![quality(path, Some(path))];
+    store.finish(&end).await.unwrap();
+    assert_eq!(store.dead_events().await.unwrap()[0].reason.as_deref(), Some(path));
+    let tables = store.tables().await.unwrap();
+    let quality = tables.iter().find(|t| t.name == "quality").unwrap();
+    assert!(quality.rows[0].iter().filter(|v| **v == Value::Text(path.into())).count() == 2);
+}
+
+pub async fn pending_events_come_in_order(store: &dyn Store) {
+    started(store).await;
+    let mut list = [event("b", "1"), event("a", "2"), event("c", "3")];
+    list[2].received_at = at(-5);
+    store.record_events(&run(), &list).await.unwrap();
+    assert_eq!(pending_paths(store).await, ["c", "a", "b"]);
+    planned(store, &ingest("s", &["2"])).await;
+    assert_eq!(pending_paths(store).await, ["c", "b"]);
+}
+
+pub async fn a_step_comes_back_as_it_was_planned(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2"]).await;
+    for (n, kind) in
+        [StepKind::Ingest, StepKind::Refine, StepKind::Curate, StepKind::ReplayQuarantine, StepKind::Rebuild]
+            .into_iter()
+            .enumerate()
+    {
+        let step = NewStep {
+            key: key(&format!("s{n}")),
+            kind,
+            events: if n == 0 { vec![event_id("2"), event_id("1")] } else { vec![] },
+            inputs: BTreeMap::from([(name(&format!("bronze.t{n}")), Claimed { after: -1, upto: i64::MAX })]),
+            lookups: BTreeMap::from([(name("silver.airlines"), 4), (name("silver.planes"), -1)]),
+            windows: (n == 2).then(|| vec![Window { from: i64::MIN, to: 0 }, Window { from: 0, to: i64::MAX }]),
+            ..ingest("", &[])
+        };
+        assert_eq!(planned(store, &step).await, Planned::New);
+        let back = found(store, step.key.as_str()).await;
+        assert_eq!((&back.key, &back.run, back.kind, &back.dataset), (&step.key, &step.run, kind, &step.dataset));
+        assert_eq!((&back.version, &back.events, &back.inputs), (&step.version, &step.events, &step.inputs));
+        assert_eq!((&back.lookups, &back.windows, back.planned_at), (&step.lookups, &step.windows, step.planned_at));
+        assert_eq!((back.state, back.attempts, back.committed), (StepState::Planned, 0, None));
+        assert_eq!((back.finished_at, back.error), (None, None));
+    }
+    assert_eq!(open_keys(store).await, ["s0", "s1", "s2", "s3", "s4"]);
+    assert_eq!(store.run_steps(&run()).await.unwrap().len(), 5);
+    assert_eq!(store.step(&key("none")).await.unwrap(), None);
+}
+
+pub async fn an_event_is_taken_once(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2"]).await;
+    assert_eq!(planned(store, &ingest("a", &["1"])).await, Planned::New);
+    assert_eq!(planned(store, &ingest("a", &["1"])).await, Planned::Exists);
+    assert_eq!(planned(store, &ingest("b", &["2", "1"])).await, Planned::Conflict);
+    assert_eq!(store.step(&key("b")).await.unwrap(), None);
+    assert_eq!(pending_paths(store).await, ["2.csv"]);
+    store.finish(&done("a")).await.unwrap();
+    assert_eq!(planned(store, &ingest("b", &["1"])).await, Planned::Conflict);
+}
+
+pub async fn a_position_moves_once(store: &dyn Store) {
+    started(store).await;
+    assert_eq!(position(store).await, None);
+    assert_eq!(planned(store, &refine("early", 0, 3)).await, Planned::Conflict);
+    assert_eq!(planned(store, &refine("a", -1, 3)).await, Planned::New);
+    assert_eq!(position(store).await, Some(3));
+    for (after, upto) in [(-1, 3), (2, 5), (4, 5)] {
+        assert_eq!(planned(store, &refine("b", after, upto)).await, Planned::Conflict);
+    }
+    assert_eq!(planned(store, &refine("b", 3, 5)).await, Planned::New);
+    assert_eq!(position(store).await, Some(5));
+    // Another dataset reads the same input from its own position.
+    let other = NewStep { dataset: name("silver.other"), ..refine("c", -1, 2) };
+    assert_eq!(planned(store, &other).await, Planned::New);
+    assert_eq!(position(store).await, Some(5));
+    // One input out of place is enough, and nothing of the step stays.
+    let mut two = refine("d", 5, 6);
+    two.inputs.insert(name("bronze.planes"), Claimed { after: 1, upto: 2 });
+    assert_eq!(planned(store, &two).await, Planned::Conflict);
+    assert_eq!(store.positions(&name("silver.flights")).await.unwrap().len(), 1);
+}
+
+pub async fn a_table_made_anew_may_start_before_the_position(store: &dyn Store) {
+    started(store).await;
+    planned(store, &refine("a", -1, 3)).await;
+    let day = Some(vec![Window { from: 0, to: 1 }]);
+    assert_eq!(planned(store, &curate("by_window", -1, 4, day.clone())).await, Planned::Conflict);
+    assert_eq!(planned(store, &curate("whole", 1, 4, None)).await, Planned::New);
+    let rebuild = NewStep { kind: StepKind::Rebuild, windows: day, ..refine("rebuild", -1, 4) };
+    assert_eq!(planned(store, &rebuild).await, Planned::New);
+    assert_eq!(position(store).await, Some(4));
+    // It may not start after it: something would be left out.
+    let beyond = NewStep { kind: StepKind::Rebuild, ..refine("beyond", 5, 6) };
+    assert_eq!(planned(store, &beyond).await, Planned::Conflict);
+}
+
+pub async fn conflicts_do_not_undo_the_others(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2"]).await;
+    let steps = [
+        ingest("a", &["1"]),
+        ingest("b", &["1", "2"]),
+        ingest("c", &["2"]),
+        ingest("a", &["1"]),
+        refine("d", -1, 3),
+        refine("e", -1, 3),
+        refine("f", 3, 4),
+    ];
+    use Planned::{Conflict, Exists, New};
+    let answers = store.plan_many(&steps).await.unwrap();
+    assert_eq!(answers, [New, Conflict, New, Exists, New, Conflict, New]);
+    assert_eq!(open_keys(store).await, ["a", "c", "d", "f"]);
+    assert_eq!(position(store).await, Some(4));
+    assert_eq!(store.plan_many(&[]).await.unwrap(), []);
+}
+
+pub async fn superseding_gives_back_what_was_taken(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2"]).await;
+    let mut step = ingest("a", &["1", "2"]);
+    step.inputs = BTreeMap::from([
+        (name("bronze.x"), Claimed { after: -1, upto: 2 }),
+        (name("bronze.y"), Claimed { after: -1, upto: 7 }),
+    ]);
+    planned(store, &step).await;
+    assert_eq!(claim(store, "a", 1, 0).await, Claim::Taken);
+    store.supersede(&key("a")).await.unwrap();
+    assert_eq!(pending_paths(store).await, ["1.csv", "2.csv"]);
+    assert!(store.positions(&step.dataset).await.unwrap().is_empty());
+    assert_eq!(found(store, "a").await.state, StepState::Superseded);
+    assert_eq!(found(store, "a").await.events.len(), 2);
+    assert!(open_keys(store).await.is_empty());
+    assert!(!store.renew(&key("a"), &owner(1), at(1), Span::from_secs(60)).await.unwrap());
+    store.supersede(&key("a")).await.unwrap();
+    // Its dataset is free for the step that takes over.
+    assert_eq!(planned(store, &ingest("b", &["1", "2"])).await, Planned::New);
+    assert_eq!(claim(store, "b", 2, 0).await, Claim::Taken);
+    store.supersede(&key("a")).await.unwrap();
+    assert!(pending_paths(store).await.is_empty());
+    // What was committed is not taken back.
+    store.finish(&done("b")).await.unwrap();
+    store.supersede(&key("b")).await.unwrap();
+    assert_eq!(found(store, "b").await.state, StepState::Done);
+    assert_eq!(event_state(store, "1").await, EventState::Done);
+}
+
+pub async fn superseding_an_older_step_leaves_the_newest_position(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5), refine("c", 5, 9)]).await.unwrap();
+    store.supersede(&key("b")).await.unwrap();
+    assert_eq!(position(store).await, Some(9));
+    store.supersede(&key("c")).await.unwrap();
+    assert_eq!(position(store).await, Some(3));
+    assert_eq!(planned(store, &refine("d", 3, 9)).await, Planned::New);
+    store.supersede(&key("a")).await.unwrap();
+    assert_eq!(position(store).await, Some(9));
+    store.supersede(&key("d")).await.unwrap();
+    assert_eq!(position(store).await, None);
+}
+
+pub async fn a_superseded_step_can_be_planned_again(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1"]).await;
+    planned(store, &ingest("a", &["1"])).await;
+    claim(store, "a", 1, 0).await;
+    store.supersede(&key("a")).await.unwrap();
+    planned(store, &refine("between", -1, 1)).await;
+    assert_eq!(planned(store, &ingest("a", &["1"])).await, Planned::New);
+    assert_eq!(open_keys(store).await, ["between", "a"]);
+    assert_eq!((found(store, "a").await.state, found(store, "a").await.attempts), (StepState::Planned, 0));
+    assert_eq!(claim(store, "a", 2, 0).await, Claim::Taken);
+}
+
+pub async fn one_step_of_a_dataset_runs_at_a_time(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5), ingest("c", &[])]).await.unwrap();
+    assert_eq!(claim(store, "a", 1, 0).await, Claim::Taken);
+    let held = Claim::Held { by: owner(1), until: at(60) };
+    assert_eq!(claim(store, "a", 2, 0).await, held);
+    assert_eq!(claim(store, "b", 2, 0).await, held);
+    // Two tasks of one process are two claimants.
+    assert_eq!(claim(store, "a", 1, 0).await, held);
+    assert_eq!(claim(store, "c", 2, 0).await, Claim::Taken);
+    assert_eq!((found(store, "a").await.state, found(store, "a").await.attempts), (StepState::Running, 1));
+    assert_eq!((found(store, "b").await.state, found(store, "b").await.attempts), (StepState::Planned, 0));
+    store.finish(&done("a")).await.unwrap();
+    assert_eq!(claim(store, "b", 2, 0).await, Claim::Taken);
+}
+
+pub async fn dead_and_late_owners_lose_their_lease(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
+    let minute = Span::from_secs(60);
+    assert_eq!(claim(store, "a", 1, 0).await, Claim::Taken);
+    assert!(store.renew(&key("a"), &owner(1), at(30), minute).await.unwrap());
+    assert!(matches!(claim(store, "a", 2, 89).await, Claim::Held { .. }));
+    assert!(!store.renew(&key("a"), &owner(2), at(30), minute).await.unwrap());
+    // Its end is past.
+    assert_eq!(claim(store, "a", 13, 90).await, Claim::Taken);
+    assert!(!store.renew(&key("a"), &owner(1), at(91), minute).await.unwrap());
+    assert_eq!(found(store, "a").await.attempts, 2);
+    // Its owner is dead; the step that the owner left is open and does not run.
+    assert_eq!(claim(store, "b", 3, 91).await, Claim::Taken);
+    assert_eq!(found(store, "a").await.state, StepState::Planned);
+    assert!(!store.renew(&key("a"), &owner(13), at(91), minute).await.unwrap());
+    assert_eq!(claim(store, "a", 2, 92).await, Claim::Held { by: owner(3), until: at(151) });
+    // A lease past its end that nobody took can be renewed.
+    assert!(store.renew(&key("b"), &owner(3), at(500), minute).await.unwrap());
+    // A process with the same id that started at another time is another one.
+    let mut again = owner(3);
+    again.started_ticks = 1;
+    assert!(!store.renew(&key("b"), &again, at(500), minute).await.unwrap());
+}
+
+pub async fn a_closed_step_is_not_claimed(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
+    store.finish(&done("a")).await.unwrap();
+    store.supersede(&key("b")).await.unwrap();
+    assert_eq!(claim(store, "a", 1, 0).await, Claim::Closed);
+    assert_eq!(claim(store, "b", 1, 0).await, Claim::Closed);
+    assert_eq!(found(store, "a").await.attempts, 0);
+}
+
+pub async fn a_failed_step_stays_open(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
+    claim(store, "a", 1, 0).await;
+    store.fail(&key("a"), "L0301 the disk is full", at(1)).await.unwrap();
+    let failed = found(store, "a").await;
+    assert_eq!((failed.state, failed.error.as_deref()), (StepState::Failed, Some("L0301 the disk is full")));
+    assert_eq!(open_keys(store).await, ["a", "b"]);
+    assert_eq!(position(store).await, Some(5));
+    assert_eq!(claim(store, "b", 2, 1).await, Claim::Taken);
+    store.finish(&done("b")).await.unwrap();
+    assert_eq!(claim(store, "a", 2, 1).await, Claim::Taken);
+    assert_eq!(found(store, "a").await.attempts, 2);
+    // A step that ended is not failed by an attempt that comes late.
+    store.finish(&done("a")).await.unwrap();
+    store.fail(&key("a"), "late", at(3)).await.unwrap();
+    assert_eq!(found(store, "a").await.state, StepState::Done);
+}
+
+pub async fn finishing_ends_everything_at_once(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2", "3"]).await;
+    planned(store, &ingest("a", &["1", "2"])).await;
+    planned(store, &ingest("b", &["3"])).await;
+    claim(store, "a", 1, 0).await;
+    let mut end = done("a");
+    end.dead = vec![(event_id("2"), "truncated".into()), (event_id("2"), "again".into())];
+    end.quality = vec![quality("one", None), quality("two", Some("note"))];
+    store.finish(&end).await.unwrap();
+
+    let step = found(store, "a").await;
+    assert_eq!((step.state, step.committed, step.finished_at), (StepState::Done, Some(3), Some(at(9))));
+    assert_eq!((step.balance, step.attempts), (end.balance, 1));
+    assert_eq!(event_state(store, "1").await, EventState::Done);
+    assert_eq!(event_state(store, "3").await, EventState::Planned);
+    let dead = store.dead_events().await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].reason.as_deref(), dead[0].step.as_ref()), (Some("truncated"), Some(&key("a"))));
+    assert_eq!(store.runs(1).await.unwrap()[0].objects_dead, 1);
+    assert_eq!(claim(store, "b", 2, 0).await, Claim::Taken);
+    assert_eq!(open_keys(store).await, ["b"]);
+
+    // A dead letter of another step is refused as a whole.
+    let mut wrong = done("b");
+    wrong.dead = vec![(event_id("3"), "x".into()), (event_id("1"), "x".into())];
+    assert!(matches!(store.finish(&wrong).await, Err(StoreError::Unknown { what: "event", .. })));
+    assert_eq!(found(store, "b").await.state, StepState::Running);
+    assert_eq!(event_state(store, "3").await, EventState::Planned);
+}
+
+pub async fn finishing_twice_changes_nothing(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1"]).await;
+    planned(store, &ingest("a", &["1"])).await;
+    let mut end = done("a");
+    end.quality = vec![quality("one", None)];
+    store.finish(&end).await.unwrap();
+    let before = (store.tables().await.unwrap(), found(store, "a").await);
+    let mut other = done("a");
+    other.committed = Some(99);
+    other.dead = vec![(event_id("1"), "x".into())];
+    store.finish(&other).await.unwrap();
+    store.finish_many(&[end, other]).await.unwrap();
+    assert_eq!((store.tables().await.unwrap(), found(store, "a").await), before);
+}
+
+pub async fn finishing_many_is_one_change(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
+    let unknown = store.finish_many(&[done("a"), done("nowhere")]).await.unwrap_err();
+    assert!(matches!(unknown, StoreError::Unknown { what: "step", .. }));
+    assert_eq!(found(store, "a").await.state, StepState::Planned);
+    let mut second = done("a");
+    second.committed = Some(99);
+    store.finish_many(&[done("a"), done("b"), second]).await.unwrap();
+    assert!(open_keys(store).await.is_empty());
+    assert_eq!(found(store, "a").await.committed, Some(3));
+    store.finish_many(&[]).await.unwrap();
+}
+
+pub async fn a_superseded_step_cannot_be_finished(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1"]).await;
+    planned(store, &ingest("a", &["1"])).await;
+    store.supersede(&key("a")).await.unwrap();
+    let error = store.finish(&done("a")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Superseded { .. }));
+    assert_eq!(event_state(store, "1").await, EventState::Pending);
+}
+
+pub async fn the_last_finished_version_is_active(store: &dyn Store) {
+    started(store).await;
+    let version = |v: &str| DefinitionVersion::from_stored(v);
+    let of = |step: NewStep, v: &str| NewStep { version: version(v), ..step };
+    let steps =
+        [of(refine("a", -1, 1), "v1"), of(refine("b", 1, 2), "v2"), of(refine("c", 2, 3), "v1"), ingest("d", &[])];
+    store.plan_many(&steps).await.unwrap();
+    assert_eq!(store.versions().await.unwrap(), []);
+    let active = async || -> Vec<(String, String)> {
+        let all = store.versions().await.unwrap();
+        all.iter().filter(|v| v.active).map(|v| (v.dataset.to_string(), v.version.to_string())).collect()
+    };
+    let pair = |d: &str, v: &str| (d.to_owned(), v.to_owned());
+    store.finish_many(&[done("a"), done("b")]).await.unwrap();
+    assert_eq!(active().await, [pair("silver.flights", "v2")]);
+    store.finish_many(&[done("d"), done("c")]).await.unwrap();
+    assert_eq!(active().await, [pair("bronze.flights", "v1"), pair("silver.flights", "v1")]);
+    store.activate(&name("silver.flights"), &version("v3"), at(70)).await.unwrap();
+    store.activate(&name("silver.flights"), &version("v2"), at(80)).await.unwrap();
+    assert_eq!(active().await, [pair("bronze.flights", "v1"), pair("silver.flights", "v2")]);
+    let seen: Vec<_> = store.versions().await.unwrap().into_iter().map(|v| v.first_seen).collect();
+    assert_eq!(seen, [at(1), at(1), at(1), at(70)]);
+}
+
+pub async fn runs_come_newest_first(store: &dyn Store) {
+    for (n, start) in [(1, 10), (2, 30), (3, 20), (4, 30)] {
+        let mut record = run_record(&RunId::from_stored(format!("r{n}")), start);
+        record.objects_new = n;
+        store.start_run(&record).await.unwrap();
+        store.start_run(&record).await.unwrap();
+    }
+    let runs = store.runs(3).await.unwrap();
+    assert_eq!(runs.iter().map(|r| r.run.as_str()).collect::<Vec<_>>(), ["r4", "r2", "r3"]);
+    assert_eq!(runs[0].objects_new, 4);
+    store.finish_run(&RunId::from_stored("r4"), RunState::Failed, at(99)).await.unwrap();
+    let newest = store.runs(1).await.unwrap().remove(0);
+    assert_eq!((newest.state, newest.finished_at), (RunState::Failed, Some(at(99))));
+    assert_eq!(store.runs(0).await.unwrap(), []);
+}
+
+pub async fn what_was_never_told_is_refused(store: &dyn Store) {
+    let nobody = RunId::from_stored("nobody");
+    let never = key("never");
+    let errors = [
+        store.record_events(&nobody, &[event("a", "1")]).await.unwrap_err(),
+        store.plan(&ingest("a", &[])).await.unwrap_err(),
+        store.finish_run(&nobody, RunState::Done, at(0)).await.unwrap_err(),
+        store.fail(&never, "x", at(0)).await.unwrap_err(),
+        store.supersede(&never).await.unwrap_err(),
+        store.finish(&done("never")).await.unwrap_err(),
+        store.claim(&never, &owner(1), at(0), Span::ZERO, &|_| true).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
+        assert_eq!(error.class(), RetryClass::Internal);
+    }
+    started(store).await;
+    assert!(matches!(store.plan(&ingest("a", &["1"])).await, Err(StoreError::Unknown { what: "event", .. })));
+    assert!(!store.renew(&never, &owner(1), at(0), Span::ZERO).await.unwrap());
+    assert!(store.known_files(&name("bronze.flights")).await.unwrap().is_empty());
+}
+
+pub async fn tables_show_what_happened(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1"]).await;
+    planned(store, &ingest("a", &["1"])).await;
+    let mut end = done("a");
+    end.quality = vec![quality("origin in airports", None)];
+    store.finish(&end).await.unwrap();
+
+    let tables = store.tables().await.unwrap();
+    let names: Vec<_> = tables.iter().map(|t| t.name).collect();
+    assert_eq!(names, ["runs", "steps", "events", "quality", "ledger", "versions"]);
+    let cell = |table: &str, column: &str| {
+        let table = tables.iter().find(|t| t.name == table).unwrap();
+        assert_eq!(table.rows.len(), 1);
+        let at = table.columns.iter().position(|(name, _)| *name == column).unwrap();
+        table.rows[0][at].clone()
+    };
+    for table in ["steps", "quality", "ledger"] {
+        assert_eq!(cell(table, "run"), Value::Text(run().to_string()));
+        assert_eq!(cell(table, "dataset"), Value::Text("bronze.flights".into()));
+        assert_eq!(cell(table, "step"), Value::Text("a".into()));
+    }
+    let counts = ["received", "loaded", "quarantined", "dropped", "dead", "duplicates", "late"];
+    let counts = counts.map(|c| cell("steps", c));
+    assert_eq!(counts, [5, 3, 1, 1, 0, 0, 0].map(Value::Integer));
+    assert_eq!(cell("steps", "finished_at"), Value::Integer(at(9).as_microsecond()));
+    assert_eq!(cell("ledger", "wall_micros"), Value::Integer(7));
+    assert_eq!(cell("quality", "passed"), Value::Integer(0));
+    assert_eq!(cell("quality", "note"), Value::Null);
+    assert_eq!(cell("events", "state"), Value::Text("done".into()));
+    assert_eq!(cell("versions", "active"), Value::Integer(1));
+    for table in &tables {
+        assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{}", table.name);
+    }
+}
+
+pub async fn ten_thousand_at_once(store: &dyn Store) {
+    started(store).await;
+    let events: Vec<_> = (0..10_000).map(|n| event(&format!("{n:05}.csv"), &n.to_string())).collect();
+    let answers = store.record_events(&run(), &events).await.unwrap();
+    assert!(answers.iter().all(|a| *a == NEW));
+    assert_eq!(store.pending_events(&name("bronze.flights")).await.unwrap().len(), 10_000);
+    let steps: Vec<_> = (0..10_000).map(|n| ingest(&format!("s{n}"), &[&n.to_string()])).collect();
+    let answers = store.plan_many(&steps).await.unwrap();
+    assert!(answers.iter().all(|a| *a == Planned::New));
+    let ends: Vec<_> = steps.iter().map(|s| done(s.key.as_str())).collect();
+    store.finish_many(&ends).await.unwrap();
+    assert!(store.open_steps().await.unwrap().is_empty());
+    let ids: Vec<_> = events.iter().map(|e| e.event.clone()).collect();
+    let events = store.events(&ids).await.unwrap();
+    assert!(events.iter().zip(&ids).all(|(e, id)| e.event == *id && e.state == EventState::Done));
+}

@@ -1,0 +1,276 @@
+//! What the SQLite file does beside the promises of every store: several processes, crashes, bad files.
+
+use crate::{build::*, sqlite};
+use alluvium_model::{Fault, RetryClass};
+use alluvium_store::{Claim, Planned, SqliteStore, Store, StoreError};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use std::{path::Path, sync::Arc};
+
+async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_stores_over_one_file_exactly_one_takes_an_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [Arc::new(sqlite(&folder).await), Arc::new(sqlite(&folder).await)];
+    started(&*stores[0]).await;
+    for round in 0..20 {
+        let content = format!("c{round}");
+        stores[0].record_events(&run(), &[event(&content, &content)]).await.unwrap();
+        let race = |store: &Arc<SqliteStore>, who: &str| {
+            let (store, content, who) = (Arc::clone(store), content.clone(), format!("{who}{round}"));
+            tokio::spawn(async move {
+                let mut second = refine(&format!("{who}-refine"), round - 1, round);
+                second.run = run();
+                store.plan_many(&[ingest(&who, &[&content]), second]).await.unwrap()
+            })
+        };
+        let (a, b) = (race(&stores[0], "a"), race(&stores[1], "b"));
+        let answers = [a.await.unwrap(), b.await.unwrap()];
+        let won = vec![Planned::New, Planned::New];
+        let lost = vec![Planned::Conflict, Planned::Conflict];
+        assert!(answers == [won.clone(), lost.clone()] || answers == [lost, won], "{answers:?}");
+    }
+    assert_eq!(stores[1].open_steps().await.unwrap().len(), 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_stores_over_one_file_exactly_one_gets_a_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = [Arc::new(sqlite(&folder).await), Arc::new(sqlite(&folder).await)];
+    started(&*stores[0]).await;
+    for round in 0..20 {
+        let step = format!("s{round}");
+        stores[1].plan(&refine(&step, round - 1, round)).await.unwrap();
+        let race = |n: usize| {
+            let (store, step) = (Arc::clone(&stores[n]), step.clone());
+            tokio::spawn(async move { claim(&*store, &step, n as u32, 0).await })
+        };
+        let (a, b) = (race(0), race(1));
+        let taken = [a.await.unwrap(), b.await.unwrap()].into_iter().filter(|c| *c == Claim::Taken).count();
+        assert_eq!(taken, 1);
+        stores[0].finish(&done(&step)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_open_a_fresh_file_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/state.db");
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                tokio::spawn(async move { SqliteStore::open(&path).await.map(drop) })
+            })
+            .collect();
+        for open in opening {
+            open.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder).await;
+    started(&store).await;
+    store.record_events(&run(), &[event("a", "1")]).await.unwrap();
+    store.plan(&ingest("s", &["1"])).await.unwrap();
+    // The files as a process leaves them that is killed here: nothing is closed or checkpointed.
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let after = sqlite(&copy).await;
+    assert_eq!(after.open_steps().await.unwrap(), store.open_steps().await.unwrap());
+    assert_eq!(after.tables().await.unwrap(), store.tables().await.unwrap());
+    assert_eq!(after.plan(&ingest("s", &["1"])).await.unwrap(), Planned::Exists);
+    // And after an orderly end.
+    let before = store.tables().await.unwrap();
+    drop(store);
+    assert_eq!(sqlite(&folder).await.tables().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_all_or_nothing() {
+    use std::{future::Future, pin::pin, task::Context};
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder).await;
+    started(&store).await;
+    let events: Vec<_> = (0..50).map(|n| event(&n.to_string(), &n.to_string())).collect();
+    store.record_events(&run(), &events).await.unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    for n in 0..40 {
+        let step = format!("s{n}");
+        {
+            let new = ingest(&step, &[&n.to_string()]);
+            let mut planning = pin!(store.plan(&new));
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            // Dropped after n polls, the thread of the connection being as far as it happens to be.
+            for _ in 0..=n * 3 {
+                if planning.as_mut().poll(&mut context).is_ready() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+        let there = store.step(&key(&step)).await.unwrap().is_some();
+        let event = store.events(&[event_id(&n.to_string())]).await.unwrap().remove(0);
+        assert_eq!(event.step.is_some(), there);
+        if there { taken += 1 } else { refused += 1 }
+    }
+    assert!(refused > 0, "{taken} of 40 were planned: no future was dropped half-way");
+    assert_eq!(store.plan(&ingest("last", &["49"])).await.unwrap(), Planned::New);
+}
+
+#[tokio::test]
+async fn a_place_where_nothing_can_be_made_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let below_a_file = SqliteStore::open(&file.join("state.db")).await.unwrap_err();
+    assert!(matches!(below_a_file, StoreError::Folder { .. }), "{below_a_file}");
+    let a_folder = SqliteStore::open(folder.path()).await.unwrap_err();
+    assert!(matches!(a_folder, StoreError::CannotOpen { .. }), "{a_folder:?}");
+    assert_eq!(a_folder.class(), RetryClass::Data);
+}
+
+/// The kernel refuses files in `/proc` and `/sys` even to root.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_may_not_be_written_is_told() {
+    let refused = SqliteStore::open(Path::new("/proc/self/state.db")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::CannotOpen { .. }), "{refused:?}");
+    let refused = SqliteStore::open(Path::new("/proc/self/folder/state.db")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Folder { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let text = "month,day,carrier\n".repeat(1000);
+    std::fs::write(&path, &text).unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn the_database_of_another_program_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut other = raw(&path).await;
+    sqlx::raw_sql("CREATE TABLE theirs (x)").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Foreign { .. }), "{error:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn damaged_pages_are_told_as_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = sqlite(&folder).await;
+    started(&store).await;
+    drop(store);
+    let mut conn = raw(&path).await;
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // All but the first page, which holds the header and the schema's root.
+    bytes[4096..].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    let error = match SqliteStore::open(&path).await {
+        Err(e) => e,
+        Ok(store) => store.runs(1).await.unwrap_err(),
+    };
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    assert_eq!(error.class(), RetryClass::Data);
+}
+
+#[tokio::test]
+async fn a_cell_that_nobody_wrote_is_told_with_its_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder).await;
+    started(&store).await;
+    store.plan(&refine("a", -1, 3)).await.unwrap();
+    let mut conn = raw(&folder.path().join("state.db")).await;
+    // From the last column that is read to the first, so that each is the first that fails.
+    for (change, column) in [
+        ("UPDATE steps SET planned_at = 9223372036854775807", "planned_at"),
+        ("UPDATE steps SET attempts = -1", "attempts"),
+        ("UPDATE steps SET windows = '{'", "windows"),
+        ("UPDATE steps SET inputs = '[]'", "inputs"),
+        ("UPDATE steps SET dataset = '../etc'", "dataset"),
+        ("UPDATE steps SET kind = 'guess'", "kind"),
+    ] {
+        sqlx::raw_sql(change).execute(&mut conn).await.unwrap();
+        match store.open_steps().await.unwrap_err() {
+            StoreError::Unreadable { column: found, .. } => assert_eq!(found, column),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    drop(sqlite(&folder).await);
+    let mut conn = raw(&path).await;
+    sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut conn).await.unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 1 }), "{error:?}");
+    assert_eq!(error.class(), RetryClass::Schema);
+    assert!(error.remedy().starts_with("use a newer alluvium"));
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(version, 99);
+}
+
+#[tokio::test]
+async fn the_file_is_write_ahead_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder).await;
+    started(&store).await;
+    store.plan(&refine("a", -1, 3)).await.unwrap();
+    let mut conn = raw(&folder.path().join("state.db")).await;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(mode, "wal");
+    let health: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(health, "ok");
+}
+
+/// The plans of the reads that every pass of the planner makes.
+#[tokio::test]
+async fn frequent_reads_use_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(sqlite(&folder).await);
+    let mut conn = raw(&folder.path().join("state.db")).await;
+    for (query, index) in [
+        ("SELECT * FROM steps WHERE state NOT IN ('done', 'superseded') ORDER BY seq", "steps_open"),
+        (
+            "SELECT * FROM events AS e WHERE e.state = 'pending' AND e.dataset = 'x' ORDER BY e.received_at, e.path",
+            "events_pending",
+        ),
+        ("UPDATE events SET state = 'done' WHERE step IN (SELECT value FROM json_each('[]'))", "events_by_step"),
+        (
+            "UPDATE steps SET error = j.value ->> 'e' FROM json_each('[]') AS j WHERE steps.seq = j.value ->> 'seq'",
+            "PRIMARY KEY",
+        ),
+        (
+            "UPDATE events SET step = j.value FROM json_each('[]') AS j WHERE events.event = j.value ->> 0",
+            "PRIMARY KEY",
+        ),
+    ] {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut conn).await.unwrap();
+        assert!(plan.iter().any(|row| row.3.contains(index)), "{query}: {plan:?}");
+        assert!(!plan.iter().any(|row| row.3.contains("TEMP B-TREE")), "{query}: {plan:?}");
+    }
+}

@@ -1,0 +1,53 @@
+//! What every store promises (`conformance`, `model`), and what the file does beside (`file`).
+
+mod build;
+mod conformance;
+mod file;
+mod model;
+
+use alluvium_store::SqliteStore;
+
+async fn sqlite(folder: &tempfile::TempDir) -> SqliteStore {
+    SqliteStore::open(&folder.path().join("state.db")).await.expect("a fresh state opens")
+}
+
+/// One test a case of [`conformance`], each over its own fresh file.
+macro_rules! conform {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite_conforms {
+            $(#[tokio::test]
+            async fn $case() {
+                let folder = tempfile::tempdir().expect("a folder");
+                super::conformance::$case(&super::sqlite(&folder).await).await;
+            })*
+        }
+    };
+}
+
+conform!(
+    arrivals_are_told_apart,
+    a_path_that_is_told_again_counts_once,
+    hostile_text_comes_back_as_it_was,
+    pending_events_come_in_order,
+    a_step_comes_back_as_it_was_planned,
+    an_event_is_taken_once,
+    a_position_moves_once,
+    a_table_made_anew_may_start_before_the_position,
+    conflicts_do_not_undo_the_others,
+    superseding_gives_back_what_was_taken,
+    superseding_an_older_step_leaves_the_newest_position,
+    a_superseded_step_can_be_planned_again,
+    one_step_of_a_dataset_runs_at_a_time,
+    dead_and_late_owners_lose_their_lease,
+    a_closed_step_is_not_claimed,
+    a_failed_step_stays_open,
+    finishing_ends_everything_at_once,
+    finishing_twice_changes_nothing,
+    finishing_many_is_one_change,
+    a_superseded_step_cannot_be_finished,
+    the_last_finished_version_is_active,
+    runs_come_newest_first,
+    what_was_never_told_is_refused,
+    tables_show_what_happened,
+    ten_thousand_at_once,
+);

@@ -1,0 +1,9 @@
+//! `cargo xtask test`: everything that has to be green, in one command.
+
+mod options;
+mod python;
+mod run;
+mod totals;
+
+pub use options::Options;
+pub use run::run;
