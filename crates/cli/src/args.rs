@@ -6,7 +6,8 @@ use alluvium_spec::Environment;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
-const ENDS: &str = "Exit codes: 0 done, 1 work failed, 2 wrong input. Data goes to standard output, all else to standard error.";
+const ENDS: &str =
+    "Exit codes: 0 done, 1 work failed, 2 wrong input. Data goes to standard output, all else to standard error.";
 
 /// Turns a folder of definitions and files that arrive into checked tables, exactly once.
 #[derive(Debug, Parser)]
@@ -151,7 +152,7 @@ pub enum Show {
         dir: Option<PathBuf>,
     },
     /// What waits in quarantine, by rule; with DATASET also the first rows
-    Quarantine { dataset: Option<DatasetName>, dir: Option<PathBuf> },
+    Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
     /// What each dataset's work has used
     Ledger { dir: Option<PathBuf> },
     /// The definition versions of each dataset

@@ -19,14 +19,17 @@ pub enum CliError {
     UnknownTemplate(String),
     #[error("{} is not empty", .0.display())]
     NotEmpty(PathBuf),
-    #[error("`{0}` is neither a dataset nor a folder")]
-    UnknownDataset(DatasetName),
+    #[error("`{0}` is not a dataset of this project")]
+    UnknownDataset(String),
     #[error("the state knows no run `{0}`")]
     UnknownRun(String),
     #[error("more than one run starts with `{0}`")]
     AmbiguousRun(String),
-    #[error("the query is wrong")]
-    Query(#[source] LakeError),
+    /// What the engine said of it, and the error itself, whose wrapping says no more.
+    #[error("the query is wrong: {said}")]
+    Query { said: String, error: LakeError },
+    #[error("{0} has no table yet")]
+    NoTable(DatasetName),
     #[error("Parquet is not written to a terminal")]
     Terminal,
     #[error("{} cannot be read or written", path.display())]
@@ -68,7 +71,8 @@ impl CliError {
             | Self::UnknownDataset(_)
             | Self::UnknownRun(_)
             | Self::AmbiguousRun(_)
-            | Self::Query(_)
+            | Self::Query { .. }
+            | Self::NoTable(_)
             | Self::Terminal
             | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_)) => Exit::BadInput,
             Self::File { .. }
@@ -97,6 +101,7 @@ impl Fault for CliError {
             Self::UnknownRun(_) => "C0006",
             Self::AmbiguousRun(_) => "C0007",
             Self::Terminal => "C0008",
+            Self::NoTable(_) => "C0009",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -107,7 +112,7 @@ impl Fault for CliError {
             Self::Stopped => "C0108",
             Self::Flow(e) => e.code(),
             Self::Store(e) => e.code(),
-            Self::Query(e) | Self::Lake(e) => e.code(),
+            Self::Query { error: e, .. } | Self::Lake(e) => e.code(),
         }
     }
 
@@ -120,6 +125,7 @@ impl Fault for CliError {
             | Self::UnknownDataset(_)
             | Self::UnknownRun(_)
             | Self::AmbiguousRun(_)
+            | Self::NoTable(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { .. } | Self::Input(_) | Self::Output(_) | Self::Runtime(_) | Self::Stopped => {
                 RetryClass::Transient
@@ -127,7 +133,7 @@ impl Fault for CliError {
             Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => RetryClass::Data,
             Self::Flow(e) => e.class(),
             Self::Store(e) => e.class(),
-            Self::Query(e) | Self::Lake(e) => e.class(),
+            Self::Query { error: e, .. } | Self::Lake(e) => e.class(),
         }
     }
 
@@ -140,16 +146,21 @@ impl Fault for CliError {
             Self::UnknownDataset(_) => "`alluvium show datasets` lists the names",
             Self::UnknownRun(_) => "`alluvium show runs` lists the ids",
             Self::AmbiguousRun(_) => "write more of the id",
+            Self::NoTable(_) => "`alluvium run` makes it, once there is something to load",
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",
             Self::Input(_) => "give the query as an argument",
             Self::Output(_) => "check what standard output is connected to",
-            Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => "cast the column in the query, or use another --output",
+            Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => {
+                "cast the column in the query, or use another --output"
+            }
             Self::Runtime(_) => "check the limit on processes and memory of this user",
             Self::Stopped => "run again: it goes on where it stopped",
             Self::Flow(e) => e.remedy(),
             Self::Store(e) => e.remedy(),
-            Self::Query(_) => "tables are bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*; `alluvium show datasets` lists them",
+            Self::Query { .. } => {
+                "tables are bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*; `alluvium show datasets` lists them"
+            }
             Self::Lake(e) => e.remedy(),
         }
     }

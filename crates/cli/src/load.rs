@@ -27,7 +27,8 @@ pub async fn mistakes(project: &Project) -> Vec<Diagnostic> {
     if found.is_empty() {
         return Vec::new();
     }
-    let mut all: Vec<_> = project.notes.0.iter().cloned().chain(found.into_iter().map(|m| diagnostic(project, m))).collect();
+    let mut all: Vec<_> =
+        project.notes.0.iter().cloned().chain(found.into_iter().map(|m| diagnostic(project, m))).collect();
     all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     all
 }

@@ -2,17 +2,11 @@
 
 use crate::args::{Global, LogFormat};
 use std::io;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 const FILTER: &str = "ALLUVIUM_LOG";
-const OWN: [&str; 6] = [
-    "alluvium",
-    "alluvium_flow",
-    "alluvium_lake",
-    "alluvium_source",
-    "alluvium_spec",
-    "alluvium_store",
-];
+const OWN: [&str; 6] =
+    ["alluvium", "alluvium_flow", "alluvium_lake", "alluvium_source", "alluvium_spec", "alluvium_store"];
 
 /// Whether log lines may come at any time, so that nothing may draw over them.
 pub fn is_on(global: &Global) -> bool {
@@ -25,6 +19,8 @@ pub fn start(global: &Global) {
         Err(_) => EnvFilter::builder().parse_lossy(directives(global.verbose)),
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    // One line at the end of each step, with its time.
+    let lines = lines.with_span_events(FmtSpan::CLOSE);
     match global.log_format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().with_current_span(true).with_span_list(false).flatten_event(true).init(),

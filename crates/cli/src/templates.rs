@@ -13,9 +13,11 @@ const EMPTY: Template = Template {
     files: &[
         ("alluvium.yaml", include_bytes!("../templates/empty/alluvium.yaml")),
         ("README.md", include_bytes!("../templates/empty/README.md")),
-        (".gitignore", include_bytes!("../templates/empty/gitignore")),
     ],
 };
+
+/// What a run makes has no place in version control.
+pub const IGNORED: &str = "/.alluvium/\n/lake/\n";
 
 /// Folders that an empty project has from the start.
 pub const FOLDERS: [&str; 4] = ["contracts", "datasets/bronze", "datasets/silver", "datasets/gold"];

@@ -59,7 +59,7 @@ impl DatasetSummary {
         self.wall_micros += o.usage.wall_micros;
         self.rows_in += o.usage.rows_in;
         self.notes.extend(o.notes.iter().cloned());
-        for q in o.quality.iter().filter(|q| q.violations > 0) {
+        for q in o.quality.iter().filter(|q| !q.passed) {
             let r = self.rules.entry(q.rule.clone()).or_default();
             r.action.clone_from(&q.action);
             r.violations += q.violations;

@@ -12,7 +12,7 @@ use crate::{
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_spec::{Gold, Kind};
 use arrow::{
-    array::{Array, BooleanArray, RecordBatch},
+    array::{BooleanArray, RecordBatch},
     compute::filter_record_batch,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };

@@ -11,7 +11,7 @@ use alluvium_flow::{Engine, Increment, Job, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
 use alluvium_spec::{Contract, Dataset, Project};
 use alluvium_store::{StepKind, StepRecord};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use std::{path::PathBuf, sync::Arc};
 
@@ -75,11 +75,6 @@ impl LakeEngine {
 pub(crate) fn contract_schema(contract: &Contract) -> SchemaRef {
     let columns = contract.columns.iter().map(|c| Field::new(&c.name, refine::arrow_type(c.kind), true));
     Arc::new(Schema::new(columns.collect::<Vec<_>>()))
-}
-
-/// Columns that a silver table has after its contract's.
-pub(crate) fn origin_fields() -> [Field; 2] {
-    [Field::new("_event_id", DataType::Utf8, true), Field::new("_position", DataType::Int64, true)]
 }
 
 #[async_trait]

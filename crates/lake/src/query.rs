@@ -7,7 +7,7 @@ use crate::{
     table::Place,
 };
 use alluvium_model::DatasetName;
-use alluvium_spec::Project;
+use alluvium_spec::{Check, Project};
 use alluvium_store::{TableDump, Value};
 use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
@@ -86,6 +86,23 @@ fn dump(table: TableDump) -> Result<RecordBatch, LakeError> {
         columns.push(column);
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// How many rows of `files` a check's query counts, and of how many.
+pub(crate) async fn measure_of(
+    engine: &LakeEngine,
+    project: &Project,
+    schema: &SchemaRef,
+    files: &[(PathBuf, u64)],
+    sql: &str,
+    check: &Check,
+) -> Result<(f64, f64), LakeError> {
+    let inputs = match check {
+        Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
+        _ => &[],
+    };
+    let rows = files.iter().map(|f| f.1).sum::<u64>() as f64;
+    Ok((measure(engine, project, schema, files, sql, inputs).await?, rows))
 }
 
 /// The single number that a contract's query gives over `files`, which `${object}` stands for.

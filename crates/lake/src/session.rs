@@ -7,7 +7,7 @@ use crate::{
 };
 use alluvium_model::DatasetName;
 use datafusion::{
-    catalog::{MemorySchemaProvider, SchemaProvider, TableProvider},
+    catalog::{MemorySchemaProvider, TableProvider},
     execution::{
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::FairSpillPool,

@@ -17,7 +17,7 @@ use alluvium_model::{Balance, DatasetName};
 use alluvium_spec::{Action, Check, Contract, Silver, Write};
 use alluvium_store::{QualityResult, StepKind};
 use arrow::{
-    array::{Array, RecordBatch},
+    array::RecordBatch,
     datatypes::{Schema, SchemaRef},
 };
 use std::{
@@ -397,7 +397,7 @@ impl Upsert<'_> {
         let units = scan::units(&paths)?;
         let graves = self.tombstones().await?;
         let probing = Arc::new(Probing {
-            fate: (0..winners.len()).map(|_| AtomicU8::new(0)).collect(),
+            fate: (0..winners.len()).map(|_| AtomicU8::new(upsert::NEW)).collect(),
             keys: self.keys.clone(),
             schema: self.schema.clone(),
             candidates,
@@ -423,8 +423,8 @@ impl Upsert<'_> {
         let plan = Arc::new(Plan::new(
             self.schema.clone(),
             p.candidates,
-            p.winners,
-            p.fate,
+            &p.winners,
+            &p.fate,
             probed,
             &units,
             self.attempt.stager(self.engine, &place, self.schema.clone()),

@@ -84,7 +84,6 @@ pub(crate) struct FileChange {
 pub(crate) struct DataFile {
     pub(crate) path: String,
     pub(crate) rows: u64,
-    pub(crate) stats: Option<String>,
     pub(crate) remove: Remove,
 }
 
@@ -225,7 +224,6 @@ impl Table {
         let files = log.iter().map(|f| DataFile {
             path: f.path().into_owned(),
             rows: f.num_records().unwrap_or(0) as u64,
-            stats: f.stats(),
             remove: f.remove_action(true),
         });
         let mut files: Vec<DataFile> = files.collect();

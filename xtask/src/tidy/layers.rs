@@ -9,7 +9,7 @@ use super::{
 const LEVELS: [(&str, u8); 7] =
     [("model", 0), ("spec", 1), ("store", 1), ("flow", 2), ("source", 2), ("lake", 2), ("cli", 4)];
 /// Within a level: lake provides what flow asks for.
-const SIBLINGS: [(&str, &str); 1] = [("lake", "flow")];
+const SIBLINGS: [(&str, &str); 2] = [("lake", "flow"), ("source", "flow")];
 /// Dependency and the only crate that names it.
 const HOMES: [(&str, &str); 3] = [("datafusion", "lake"), ("deltalake", "lake"), ("sqlx", "store")];
 

@@ -5,7 +5,7 @@ use crate::{
     error::CliError,
     output::{print, print_json},
     render::printable,
-    templates::{self, FOLDERS, Template},
+    templates::{self, FOLDERS, IGNORED, Template},
 };
 use alluvium_model::Exit;
 use alluvium_spec::Kind;
@@ -48,6 +48,8 @@ fn write(root: &Path, template: &Template) -> Result<(), CliError> {
         folder(at.parent().unwrap_or(root))?;
         fs::write(&at, content).map_err(CliError::file(&at))?;
     }
+    let ignored = root.join(".gitignore");
+    fs::write(&ignored, IGNORED).map_err(CliError::file(&ignored))?;
     for path in FOLDERS {
         folder(&root.join(path))?;
     }

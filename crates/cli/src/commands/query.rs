@@ -2,14 +2,15 @@
 
 use crate::{
     args::{Format, Global, Output, Query},
-    error::CliError,
+    error::{CliError, causes},
     load,
     output::{Destination, Written, say},
     render::{grouped, results::Results},
     wire::Wired,
 };
 use alluvium_lake::{LakeError, QueryResult};
-use alluvium_model::Exit;
+use alluvium_model::{DatasetName, Exit};
+use alluvium_spec::Project;
 use alluvium_store::Store;
 use futures::StreamExt;
 use std::io::{self, IsTerminal, Read};
@@ -46,19 +47,22 @@ pub async fn query(global: &Global, args: &Query) -> Result<Exit, CliError> {
 /// Plans the statement; a wrong one is the asker's mistake, not failed work.
 pub async fn ask(wired: &Wired, sql: &str) -> Result<QueryResult, CliError> {
     let state = wired.store.tables().await?;
-    alluvium_lake::query(&wired.engine, &wired.project, state, sql).await.map_err(|e| match e {
-        LakeError::Query(_) => CliError::Query(e),
-        other => CliError::Lake(other),
-    })
+    alluvium_lake::query(&wired.engine, &wired.project, state, sql).await.map_err(|e| wrong(&wired.project, e))
+}
+
+fn wrong(project: &Project, error: LakeError) -> CliError {
+    let LakeError::Query(_) = error else { return CliError::Lake(error) };
+    let Some(innermost) = causes(&error).pop() else { return CliError::Lake(error) };
+    let said = innermost.replace("'alluvium.", "'");
+    let missing = |n: &&DatasetName| said.contains(&format!("table '{n}' not found"));
+    match project.datasets.keys().find(missing) {
+        Some(name) => CliError::NoTable(name.clone()),
+        None => CliError::Query { said, error },
+    }
 }
 
 /// Writes at most `limit` rows. `true`: there were more.
-pub async fn send(
-    result: QueryResult,
-    output: Output,
-    out: Destination,
-    limit: Option<usize>,
-) -> Result<bool, CliError> {
+async fn send(result: QueryResult, output: Output, out: Destination, limit: Option<usize>) -> Result<bool, CliError> {
     let QueryResult { schema, mut batches } = result;
     let mut results = Results::new(output, schema, out)?;
     let mut left = limit.unwrap_or(usize::MAX);

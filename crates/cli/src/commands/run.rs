@@ -62,9 +62,7 @@ impl<'a> Work<'a> {
 }
 
 /// Ends the work when the process is asked to stop. What is not committed then is not visible and is done again.
-pub async fn until_stopped(
-    work: impl Future<Output = Result<Summary, FlowError>>,
-) -> Result<Summary, CliError> {
+pub async fn until_stopped(work: impl Future<Output = Result<Summary, FlowError>>) -> Result<Summary, CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
     tokio::select! {
         done = work => Ok(done?),

@@ -1,7 +1,9 @@
 //! What the signals of a run told, kept for its closing summary. Lists are kept up to a bound and counted beyond it.
 
 use alluvium_flow::Signal;
+use alluvium_model::DatasetName;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// More of one kind are counted, not listed.
 const MOST: usize = 1_000;
@@ -77,6 +79,8 @@ pub struct Heard {
     pub adopted: Vec<NewVersion>,
     pub failed: Kept<FailedStep>,
     pub recovered_steps: u64,
+    /// Rows that each dataset's commits wrote.
+    pub written: BTreeMap<DatasetName, u64>,
 }
 
 impl Heard {
@@ -109,18 +113,21 @@ impl Heard {
             }
             Signal::StepDone { dataset, outcome, recovered, .. } => {
                 self.recovered_steps += u64::from(*recovered);
+                *self.written.entry(dataset.clone()).or_default() += outcome.usage.rows_out;
                 for (event, reason) in &outcome.dead {
                     let (dataset, event) = (dataset.to_string(), event.to_string());
                     self.dead.add(DeadObject { dataset, event, reason: reason.clone() });
                 }
             }
-            Signal::StepFailed { step, dataset, code, message, remedy, again: false } => self.failed.add(FailedStep {
-                dataset: dataset.to_string(),
-                step: step.to_string(),
-                code,
-                message: message.clone(),
-                remedy,
-            }),
+            Signal::StepFailed { step, dataset, code, message, remedy, again: false } => {
+                let (dataset, step) = (dataset.to_string(), step.to_string());
+                let failed = FailedStep { dataset, step, code, message: message.clone(), remedy };
+                // A step that is tried in two rounds of one run is still one step.
+                match self.failed.first.iter_mut().find(|f| f.step == failed.step) {
+                    Some(earlier) => *earlier = failed,
+                    None => self.failed.add(failed),
+                }
+            }
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
             | Signal::Settling { .. }

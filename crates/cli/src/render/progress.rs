@@ -154,14 +154,18 @@ fn line(signal: &Signal, style: Style) -> Option<String> {
             format!("{dataset}: {} new {}", grouped(*new), if *new == 1 { "file" } else { "files" })
         }
         Signal::Settling { dataset, files, time } => {
-            format!("{dataset}: waiting {} s for {files} young files", seconds(micros(*time)))
+            let what = if *files == 1 { "file" } else { "files" };
+            format!("{dataset}: waiting {} s for {files} {what} to settle", seconds(micros(*time)))
         }
         Signal::StepStarted { dataset, attempt, .. } if *attempt > 1 => format!("{dataset}: attempt {attempt}"),
         Signal::StepDone { dataset, kind, outcome, recovered, .. } => {
             let b = &outcome.balance;
             let mut text = format!("{} {dataset} {}:", style.green("done"), word(*kind));
-            let mut parts = vec![format!(" {} rows", grouped(b.loaded))];
-            for (n, what) in [(b.quarantined, "quarantined"), (b.dropped, "dropped"), (b.duplicates, "duplicates"), (b.dead, "dead")] {
+            let rows = if *kind == StepKind::Curate { outcome.usage.rows_out } else { b.loaded };
+            let mut parts = vec![format!(" {} rows", grouped(rows))];
+            for (n, what) in
+                [(b.quarantined, "quarantined"), (b.dropped, "dropped"), (b.duplicates, "duplicates"), (b.dead, "dead")]
+            {
                 if n > 0 {
                     parts.push(format!(" {} {what}", grouped(n)));
                 }

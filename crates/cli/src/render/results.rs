@@ -130,7 +130,14 @@ fn table(
     })
 }
 
-fn cell(text: &str) -> String {
+/// Each row as an object.
+pub fn json_rows(batch: &RecordBatch) -> Result<Vec<serde_json::Value>, CliError> {
+    let text = lines(batch)?;
+    Ok(serde_json::Deserializer::from_slice(&text).into_iter().collect::<Result<_, _>>()?)
+}
+
+/// As it fits into a table.
+pub fn cell(text: &str) -> String {
     let shown = printable(text);
     match shown.char_indices().nth(WIDEST_CELL) {
         Some((end, _)) => format!("{}…", &shown[..end]),
@@ -259,8 +266,8 @@ mod tests {
     fn a_table_is_safe_to_look_at() {
         let shown = text(Output::Table, &[batch()]);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], "id  text                list");
+        assert_eq!(lines[0], "id  text            list");
         assert_eq!(lines[1], " 1  a\\u{1b}[2J,\"b\"  [1,null]");
-        assert_eq!(lines[2], "22  NULL                NULL");
+        assert_eq!(lines[2], "22  NULL            NULL");
     }
 }

@@ -15,6 +15,7 @@ pub struct RunSummary {
     pub objects: Objects,
     pub failed_steps: u64,
     pub datasets: Vec<DatasetLine>,
+    #[serde(rename = "details")]
     pub heard: Heard,
     pub wall_micros: u64,
     pub peak_memory_bytes: Option<u64>,
@@ -35,6 +36,8 @@ pub struct DatasetLine {
     pub dataset: String,
     pub steps: u64,
     pub balance: Balance,
+    /// Rows that the commits wrote.
+    pub written: u64,
     pub windows: u64,
     pub wall_micros: u64,
     pub rows_in: u64,
@@ -58,7 +61,8 @@ pub struct Note {
 impl RunSummary {
     /// `order`: the project's, in which datasets are listed.
     pub fn new(summary: &Summary, order: &[DatasetName], heard: Heard, wall_micros: u64, peak: Option<u64>) -> Self {
-        let lines = order.iter().filter_map(|n| summary.datasets.get(n).map(|d| DatasetLine::new(n, d)));
+        let datasets =
+            order.iter().filter_map(|n| summary.datasets.get(n).map(|d| DatasetLine::new(n, d, &heard))).collect();
         Self {
             run: summary.run.as_ref().map(ToString::to_string),
             complete: summary.complete(),
@@ -71,7 +75,7 @@ impl RunSummary {
                 dead: summary.objects_dead,
             },
             failed_steps: summary.failed_steps,
-            datasets: lines.collect(),
+            datasets,
             heard,
             wall_micros,
             peak_memory_bytes: peak,
@@ -80,7 +84,7 @@ impl RunSummary {
 }
 
 impl DatasetLine {
-    fn new(name: &DatasetName, d: &DatasetSummary) -> Self {
+    fn new(name: &DatasetName, d: &DatasetSummary, heard: &Heard) -> Self {
         let mut notes = BTreeMap::<&str, u64>::new();
         for note in &d.notes {
             *notes.entry(note).or_default() += 1;
@@ -94,6 +98,7 @@ impl DatasetLine {
             dataset: name.to_string(),
             steps: d.steps,
             balance: d.balance,
+            written: heard.written.get(name).copied().unwrap_or(0),
             windows: d.windows,
             wall_micros: d.wall_micros,
             rows_in: d.rows_in,

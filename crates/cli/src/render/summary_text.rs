@@ -1,14 +1,17 @@
 //! The closing words of a run: a table, then what needs a person's eye.
 
 use super::{
-    Align, Style, Table, grouped, printable, rate, seconds, size,
+    Align, Style, Table, grouped,
     heard::{Kept, NewVersion},
+    printable, rate, seconds, size,
     summary::RunSummary,
 };
+use alluvium_model::Balance;
 use std::fmt::Write;
 
 /// Of each list; the rest is counted. `--format json` lists more.
 const MOST_LINES: usize = 20;
+const ACCEPTANCE: &str = "accept:";
 /// Columns left out when no dataset has anything in them.
 const RARE: [&str; 5] = ["dropped", "dead", "late", "windows", "duplicates"];
 
@@ -32,26 +35,43 @@ impl RunSummary {
     }
 
     fn table(&self) -> Table {
-        let names = ["received", "loaded", "quarantined", "dropped", "duplicates", "dead", "late", "windows", "seconds", "rows/s"];
+        let names = [
+            "received",
+            "loaded",
+            "quarantined",
+            "dropped",
+            "duplicates",
+            "dead",
+            "late",
+            "written",
+            "windows",
+            "seconds",
+            "rows/s",
+        ];
         let columns = std::iter::once(("dataset", Align::Left)).chain(names.map(|n| (n, Align::Right)));
         let mut table = Table::new(columns);
         for d in &self.datasets {
             let b = &d.balance;
-            let counts = [b.received, b.loaded, b.quarantined, b.dropped, b.duplicates, b.dead, b.late, d.windows];
+            let counts = [b.received, b.loaded, b.quarantined, b.dropped, b.duplicates, b.dead, b.late];
             let mut row = vec![d.dataset.clone()];
-            row.extend(counts.map(grouped));
+            // A gold table is computed, not received: it has no balance.
+            let computed = *b == Balance::default();
+            row.extend(counts.map(|n| if computed && n == 0 { "-".to_owned() } else { grouped(n) }));
+            row.extend([d.written, d.windows].map(grouped));
             row.push(seconds(d.wall_micros));
             row.push(rate(d.rows_in.max(b.received), d.wall_micros));
             table.row(row);
         }
-        table.without(&RARE, |cell| cell == "0")
+        table.without(&RARE, |cell| cell == "0" || cell == "-")
     }
 
     fn rules(&self, out: &mut String, style: Style) {
-        let columns = [("dataset", Align::Left), ("rule", Align::Left), ("action", Align::Left), ("rows", Align::Right)];
+        let columns =
+            [("dataset", Align::Left), ("rule", Align::Left), ("action", Align::Left), ("rows", Align::Right)];
         let mut table = Table::new(columns);
         for d in &self.datasets {
-            for r in &d.rules {
+            // What an acceptance criterion found is a note, or the failure of its step.
+            for r in d.rules.iter().filter(|r| !r.rule.starts_with(ACCEPTANCE)) {
                 let (rule, action) = (printable(&r.rule), printable(&r.action));
                 table.row(vec![d.dataset.clone(), rule, action, grouped(r.violations)]);
             }

@@ -113,7 +113,7 @@ impl Parquet {
                 return guarded(|| self.decode(&slice)).map(Some);
             }
             let Some(reader) = &mut self.reader else { return Ok(None) };
-            match guarded(|| reader.next().transpose().map_err(|e| damaged_arrow(e)))? {
+            match guarded(|| reader.next().transpose().map_err(damaged_arrow))? {
                 Some(batch) => self.pending = Some((batch, 0)),
                 None if self.position == self.promised_rows => return Ok(None),
                 None => return Err(DecodeError::Corrupt { what: WHAT, source: Some("rows are missing".into()) }),

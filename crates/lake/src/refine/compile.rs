@@ -176,9 +176,9 @@ impl<'a> Compiler<'a> {
         for (rule, column) in self.contract.columns.iter().enumerate() {
             let state = self.scope.columns.insert(column.name.clone(), State::Cast(column.kind));
             let format = match state {
-                Some(State::Cast(_)) => continue,
+                Some(State::Cast(kind)) if kind == column.kind => continue,
                 Some(State::Raw(format)) => format,
-                Some(State::Computed(_)) | None => None,
+                Some(State::Cast(_) | State::Computed(_)) | None => None,
             };
             let (name, kind) = (column.name.clone(), column.kind);
             casts.push(CastOp { column: name, kind, format, optional: false, rule });

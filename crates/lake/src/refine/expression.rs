@@ -4,7 +4,13 @@
 //! answer may differ from one call to the next. A row on which it fails (a division by zero) is told apart from the
 //! others and does not stop them.
 
-use super::{Place, RefineError, frame::Frame, scope::nearest, text::to_text, types};
+use super::{
+    Place, RefineError,
+    frame::Frame,
+    scope::nearest,
+    text::{is_text, to_text},
+    types,
+};
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, new_null_array},
     buffer::BooleanBuffer,
@@ -14,12 +20,12 @@ use arrow::{
 use datafusion::{
     common::{
         DFSchema, DataFusionError,
-        tree_node::{TreeNode, TreeNodeRecursion},
+        tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion},
     },
     execution::{SessionState, SessionStateBuilder},
     logical_expr::{Expr, Volatility, simplify::SimplifyContext},
     optimizer::simplify_expressions::ExprSimplifier,
-    physical_expr::PhysicalExpr,
+    physical_expr::{PhysicalExpr, expressions::BinaryExpr},
     prelude::SessionConfig,
     sql::sqlparser::{
         ast::{self, Ident, Visit, Visitor, visit_expressions, visit_expressions_mut},
@@ -93,7 +99,10 @@ impl Planner {
         // What cannot be folded (1 / 0) is left for the rows to show.
         let simple = simplifier.simplify(coerced.clone()).unwrap_or(coerced);
         let physical = self.0.create_physical_expr(simple, &schema).map_err(failed)?;
+        let physical = checked(physical).map_err(failed)?;
         let kind = physical.data_type(&inputs).map_err(failed)?;
+        // Text has one form here, whatever form a function gives it.
+        let kind = if is_text(&kind) { DataType::Utf8 } else { kind };
         Ok(RowExpr { physical, inputs, kind })
     }
 
@@ -170,6 +179,7 @@ impl RowExpr {
     ) -> Result<ArrayRef, RefineError> {
         let rows = batch.num_rows();
         let error = match self.physical.evaluate(batch).and_then(|v| v.into_array(rows)) {
+            Ok(values) if is_text(values.data_type()) => return Ok(Arc::new(to_text(&values)?)),
             Ok(values) => return Ok(values),
             Err(e) => e,
         };
@@ -302,6 +312,18 @@ pub(super) fn unknown_columns(
             RefineError::UnknownColumn { place: Box::new(place.clone().at(offset)), column, nearest }
         })
         .collect()
+}
+
+/// Sums and products that overflow fail instead of wrapping around.
+fn checked(physical: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let strict = |e: Arc<dyn PhysicalExpr>| match e.downcast_ref::<BinaryExpr>() {
+        Some(binary) => {
+            let strict: Arc<dyn PhysicalExpr> = Arc::new(binary.clone().with_fail_on_overflow(true));
+            Ok(Transformed::yes(strict))
+        }
+        None => Ok(Transformed::no(e)),
+    };
+    physical.transform_up(strict).data()
 }
 
 fn no_subquery(sql: &ast::Expr, place: &Place) -> Result<(), RefineError> {

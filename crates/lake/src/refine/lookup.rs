@@ -1,10 +1,10 @@
 //! Hash tables over the rows of a lookup dataset, for references and `enrich`.
 
-use super::RefineError;
+use super::{RefineError, cast::fitting, text::is_text};
 use alluvium_model::DatasetName;
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, new_null_array},
-    compute::{can_cast_types, cast, concat},
+    compute::{CastOptions, cast, cast_with_options, concat},
     datatypes::DataType,
     row::{RowConverter, Rows, SortField},
 };
@@ -85,11 +85,7 @@ impl Lookup {
         let failed = RefineError::arrow("looking up keys");
         let mut cast_columns = Vec::with_capacity(columns.len());
         for (column, kind) in columns.iter().zip(&self.types) {
-            cast_columns.push(match column.data_type() == kind {
-                true => (*column).clone(),
-                false if can_cast_types(column.data_type(), kind) => cast(column, kind).map_err(&failed)?,
-                false => new_null_array(kind, column.len()),
-            });
+            cast_columns.push(if column.data_type() == kind { (*column).clone() } else { key_of(column, kind)? });
         }
         let rows = self.converter.convert_columns(&cast_columns).map_err(&failed)?;
         let nullable: Vec<&ArrayRef> = cast_columns.iter().filter(|c| c.logical_null_count() > 0).collect();
@@ -106,6 +102,16 @@ impl Lookup {
     pub fn taken(&self, index: usize) -> &ArrayRef {
         &self.taken[index]
     }
+}
+
+/// A key in the lookup's type, null where it has no such value. A text and what it stands for are the same key.
+fn key_of(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef, RefineError> {
+    let fits = if is_text(column.data_type()) || is_text(kind) {
+        cast_with_options(column, kind, &CastOptions::default()).ok()
+    } else {
+        fitting(column, kind)?
+    };
+    Ok(fits.unwrap_or_else(|| new_null_array(kind, column.len())))
 }
 
 fn converter_of(types: &[DataType]) -> Result<RowConverter, arrow::error::ArrowError> {

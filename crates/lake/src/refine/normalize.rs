@@ -76,7 +76,7 @@ impl NormalizeOp {
         if !errors.is_empty() {
             return Err(errors);
         }
-        check_again(scope, &changed);
+        check_again(scope, &changed, &defaults);
         let pairs = |m: &std::collections::BTreeMap<String, String>| m.clone().into_iter().collect::<HashMap<_, _>>();
         let op = Self {
             rename: step.rename.clone().into_iter().collect(),
@@ -206,8 +206,16 @@ fn rename_in(step: &Normalize, scope: &mut Scope, place: &Place, changed: &mut B
     for from in step.rename.keys() {
         scope.columns.remove(from);
     }
-    // The new name may be filled from a raw column beside it: only what is still raw stays so.
-    scope.columns.extend(moved);
+    for (to, state) in moved {
+        // Two columns of different types become one text.
+        let state = match (scope.columns.get(&to), state) {
+            (Some(State::Cast(there)), State::Cast(here)) if *there == here => State::Cast(here),
+            (Some(State::Cast(_) | State::Computed(_)), _) => State::Raw(None),
+            (Some(State::Raw(_)), State::Cast(_) | State::Computed(_)) => State::Raw(None),
+            (_, state) => state,
+        };
+        scope.columns.insert(to, state);
+    }
     errors
 }
 
@@ -257,7 +265,7 @@ fn default(
         Some(State::Raw(Some(format))) => {
             let written = match format.reads(text.as_bytes(), kind) {
                 true => text.to_owned(),
-                false => format.from_iso(text, kind).ok_or_else(bad)?,
+                false => format.in_this_format(text, kind).ok_or_else(bad)?,
             };
             Ok(Default { column: column.to_owned(), text: constant(&written), typed: None })
         }
@@ -273,10 +281,13 @@ fn kind_of(contract: &Contract, column: &str) -> Option<ColumnType> {
     contract.columns.iter().find(|c| c.name == column).map(|c| c.kind)
 }
 
-/// A text that has to have a form (a time, JSON) and was cast before is cast again after a change.
-fn check_again(scope: &mut Scope, changed: &BTreeSet<String>) {
-    for (_, state) in scope.columns.iter_mut().filter(|(n, _)| changed.contains(*n)) {
-        if matches!(state, State::Cast(ColumnType::Time | ColumnType::Json)) {
+/// A text that has to have a form (a time, JSON) is cast again after a change, and so is a computed column with a
+/// default, which may have become text.
+fn check_again(scope: &mut Scope, changed: &BTreeSet<String>, defaults: &[Default]) {
+    for (name, state) in scope.columns.iter_mut().filter(|(n, _)| changed.contains(*n)) {
+        let formed = matches!(state, State::Cast(ColumnType::Time | ColumnType::Json));
+        let filled = matches!(state, State::Computed(_)) && defaults.iter().any(|d| d.column == *name);
+        if formed || filled {
             *state = State::Raw(None);
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn encode_records(bronze: &RecordBatch, picked: &UInt32Array) -> Resu
         columns.push((key, column, make_encoder(field, column, &options).map_err(&failed)?));
     }
     let mut out = StringBuilder::with_capacity(picked.len(), picked.len() * 128);
-    let mut line = Vec::new();
+    let (mut line, mut written) = (Vec::new(), 0_usize);
     for row in 0..picked.len() {
         line.clear();
         line.push(b'{');
@@ -61,6 +61,10 @@ pub(super) fn encode_records(bronze: &RecordBatch, picked: &UInt32Array) -> Resu
             line.extend_from_slice(embedded(text).as_bytes());
         }
         line.push(b'}');
+        written += line.len();
+        if i32::try_from(written).is_err() {
+            return Err(failed(ArrowError::OffsetOverflowError(written)));
+        }
         out.append_value(std::str::from_utf8(&line).expect("JSON is UTF-8"));
     }
     Ok(out.finish())

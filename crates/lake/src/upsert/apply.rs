@@ -13,7 +13,7 @@ use crate::{
     stage::{Lane, StagedFile, Stager},
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray},
     compute::{filter_record_batch, not},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
@@ -40,8 +40,6 @@ pub(crate) struct Applied {
 pub(crate) struct Plan {
     pub(crate) table: SchemaRef,
     pub(crate) candidates: Candidates,
-    pub(crate) winners: Winners,
-    pub(crate) fate: Vec<AtomicU8>,
     pub(crate) probed: Probed,
     /// Row groups of the files that hold a superseded row.
     rewrite: Vec<Unit>,
@@ -65,8 +63,8 @@ impl Plan {
     pub(crate) fn new(
         table: SchemaRef,
         candidates: Candidates,
-        winners: Winners,
-        fate: Vec<AtomicU8>,
+        winners: &Winners,
+        fate: &[AtomicU8],
         probed: Probed,
         units: &[Unit],
         stager: Stager,
@@ -78,7 +76,7 @@ impl Plan {
         let mut spots: Vec<(Spot, bool)> = winners
             .all
             .iter()
-            .zip(&fate)
+            .zip(fate)
             .map(|(c, f)| (c.spot, f.load(Ordering::Relaxed)))
             .filter(|(_, f)| *f != OUTDATED)
             .map(|(s, f)| (s, f == REPLACES))
@@ -91,7 +89,7 @@ impl Plan {
                 None => emit.push(vec![s]),
             }
         }
-        Self { table, candidates, winners, fate, probed, rewrite, emit, stager, feed, tombstones, meter }
+        Self { table, candidates, probed, rewrite, emit, stager, feed, tombstones, meter }
     }
 
     /// What the change feed calls the removal of a stored row.

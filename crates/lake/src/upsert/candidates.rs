@@ -3,7 +3,7 @@
 use super::keys::{Encoder, Keys};
 use crate::error::LakeError;
 use arrow::{
-    array::{Array, ArrayRef, BooleanArray, RecordBatch},
+    array::{ArrayRef, BooleanArray, RecordBatch},
     datatypes::{DataType, Field, Schema, SchemaRef},
     ipc::{reader::FileReader, writer::FileWriter},
 };

@@ -2,7 +2,7 @@
 
 use crate::error::LakeError;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
+    array::{ArrayRef, AsArray, RecordBatch},
     compute::cast,
     datatypes::{DataType, Int64Type, SchemaRef},
     row::{RowConverter, Rows, SortField},

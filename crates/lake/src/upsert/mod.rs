@@ -10,8 +10,8 @@ mod keys;
 mod probe;
 mod winners;
 
-pub(crate) use apply::{Applied, Plan, apply, feed_schema};
+pub(crate) use apply::{Plan, apply, feed_schema};
 pub(crate) use candidates::{CandidateLane, Candidates};
 pub(crate) use keys::Keys;
-pub(crate) use probe::{Probed, probe};
+pub(crate) use probe::{NEW, Probed, probe};
 pub(crate) use winners::{Winners, resolve};

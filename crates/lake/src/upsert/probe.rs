@@ -19,7 +19,7 @@ use std::{
 };
 
 /// What the table says of one winner.
-pub(super) const NEW: u8 = 0;
+pub(crate) const NEW: u8 = 0;
 /// A stored row makes way for it.
 pub(super) const REPLACES: u8 = 1;
 /// The table holds a later row (or the same one): it changes nothing.

@@ -16,7 +16,6 @@ pub(crate) struct Winners {
     pub(super) all: Vec<Candidate>,
     /// Index into `all` by key.
     index: HashTable<u32>,
-    pub(crate) candidates: u64,
     /// Candidates with the key and the sequence of another one.
     pub(crate) duplicates: u64,
 }
@@ -40,7 +39,6 @@ fn spread(key: u128) -> u64 {
 
 pub(crate) fn resolve(keys: &Keys, from: &mut Candidates) -> Result<Winners, LakeError> {
     let mut all = std::mem::take(&mut from.all);
-    let candidates = all.len() as u64;
     all.sort_unstable_by(|a, b| (a.key, b.sequence, a.spot).cmp(&(b.key, a.sequence, b.spot)));
     let ties = ties(&all);
     let duplicates = settle(keys, from, &mut all, &ties)?;
@@ -51,7 +49,7 @@ pub(crate) fn resolve(keys: &Keys, from: &mut Candidates) -> Result<Winners, Lak
         let at = u32::try_from(i).map_err(|_| LakeError::Worker("a step has too many keys"))?;
         index.insert_unique(spread(all[i].key), at, |j| spread(all[*j as usize].key));
     }
-    Ok(Winners { all, index, candidates, duplicates })
+    Ok(Winners { all, index, duplicates })
 }
 
 /// A run of candidates with one key and one sequence prefix.

@@ -62,14 +62,7 @@ impl FileLanding {
     }
 
     /// The files that are not known and have rested; counts those that have not.
-    fn ready(
-        &self,
-        name: &DatasetName,
-        settle: Span,
-        files: Vec<Found>,
-        known: &Seen,
-        look: &mut Look,
-    ) -> Vec<Found> {
+    fn ready(&self, name: &DatasetName, settle: Span, files: Vec<Found>, known: &Seen, look: &mut Look) -> Vec<Found> {
         let now = self.clock.now().as_nanosecond();
         let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
         let before = ahead.remove(name).unwrap_or_default();

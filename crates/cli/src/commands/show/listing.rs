@@ -20,12 +20,7 @@ pub fn table<T>(columns: &[Column<T>], lines: &[T]) -> Table {
 }
 
 /// `nothing` is said in place of an empty table.
-pub fn list<T: Serialize>(
-    global: &Global,
-    columns: &[Column<T>],
-    lines: &[T],
-    nothing: &str,
-) -> Result<(), CliError> {
+pub fn list<T: Serialize>(global: &Global, columns: &[Column<T>], lines: &[T], nothing: &str) -> Result<(), CliError> {
     match global.format {
         Format::Json => print_json(&lines),
         Format::Human if lines.is_empty() => print(&format!("{nothing}\n")),

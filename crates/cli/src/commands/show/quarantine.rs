@@ -2,11 +2,14 @@
 
 use super::listing::{Column, table};
 use crate::{
-    args::{Format, Global, Output},
-    commands::query::{ask, send},
+    args::{Format, Global},
+    commands::query::ask,
     error::CliError,
-    output::{Destination, print, print_json},
-    render::{Align, Style, grouped, printable},
+    output::{print, print_json},
+    render::{
+        Align, Style, Table, grouped, printable,
+        results::{cell, json_rows},
+    },
     wire::Wired,
 };
 use alluvium_model::DatasetName;
@@ -16,6 +19,8 @@ use arrow::{
 };
 use futures::TryStreamExt;
 use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 const FIRST_ROWS: usize = 20;
 
@@ -38,11 +43,21 @@ const COLUMNS: &[Column<Line>] = &[
     ("rows", Align::Right, |l| grouped(l.rows)),
 ];
 
+/// The one argument of `show quarantine flights/` is the project.
+pub fn target(first: Option<&str>, dir: Option<PathBuf>) -> Result<(Option<DatasetName>, Option<PathBuf>), CliError> {
+    let Some(text) = first else { return Ok((None, dir)) };
+    match text.parse() {
+        Ok(name) => Ok((Some(name), dir)),
+        Err(_) if dir.is_none() && Path::new(text).is_dir() => Ok((None, Some(PathBuf::from(text)))),
+        Err(_) => Err(CliError::UnknownDataset(printable(text))),
+    }
+}
+
 pub async fn show(global: &Global, wired: &Wired, only: Option<&DatasetName>) -> Result<(), CliError> {
     if let Some(name) = only
         && !wired.project.datasets.contains_key(name)
     {
-        return Err(CliError::UnknownDataset(name.clone()));
+        return Err(CliError::UnknownDataset(name.to_string()));
     }
     let mut lines = Vec::new();
     for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
@@ -91,14 +106,37 @@ async fn by_rule(wired: &Wired, name: &DatasetName, waiting: u64) -> Result<Vec<
     Ok(lines)
 }
 
+/// The first rows, each with what it broke and the record as received.
 async fn rows(wired: &Wired, name: &DatasetName) -> Result<(), CliError> {
     let sql = format!(
         "SELECT _object AS object, _position AS position, reasons, record
          FROM {} ORDER BY _object, _position LIMIT {FIRST_ROWS}",
         place(name)
     );
-    send(ask(wired, &sql).await?, Output::Table, Destination::stdout(), None).await?;
-    Ok(())
+    let batches: Vec<RecordBatch> = ask(wired, &sql).await?.batches.try_collect().await?;
+    let columns = [("object", Align::Left), ("row", Align::Right), ("broken", Align::Left), ("record", Align::Left)];
+    let mut table = Table::new(columns);
+    for row in batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat() {
+        let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+        let reasons = row["reasons"].as_array().into_iter().flatten().map(reason).collect::<Vec<_>>().join("; ");
+        table.row(vec![
+            cell(&text(&row["object"])),
+            text(&row["position"]),
+            cell(&reasons),
+            cell(&text(&row["record"])),
+        ]);
+    }
+    print(&table.text(Style::stdout()))
+}
+
+/// `required:amount`, `status_known: status = lost`.
+fn reason(reason: &Value) -> String {
+    let text = |field: &str| reason[field].as_str();
+    let rule = text("rule").unwrap_or_default();
+    match (text("column"), text("value")) {
+        (Some(column), Some(value)) => format!("{rule}: {column} = {value}"),
+        _ => text("message").map_or_else(|| rule.to_owned(), |m| format!("{rule}: {m}")),
+    }
 }
 
 /// The quarantine's table in SQL.

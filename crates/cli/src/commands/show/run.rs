@@ -84,10 +84,14 @@ pub async fn show(global: &Global, wired: &Wired, id: &str) -> Result<(), CliErr
 fn text(run: &RunLine, steps: &[StepLine], rules: Vec<RuleLine>) -> String {
     let style = Style::stdout();
     let (state, started, took) = (word(run.state), brief_time(run.started_at), run.took());
-    let mut out = format!("run {} {state}: {}\nstarted {started}, {took} s\n", run.run, printable(&run.command));
+    let command = printable(&run.command);
+    let mut out = format!("run {}: {state}\nalluvium {command}\nstarted {started}, {took} s\n", run.run);
     if !steps.is_empty() {
         let needless = ["dropped", "duplicates", "dead", "quarantined"];
         let _ = write!(out, "\n{}", table(STEPS, steps).without(&needless, |c| c == "0").text(style));
+    }
+    if steps.is_empty() {
+        out.push_str("it planned no step\n");
     }
     for step in steps {
         if let Some(error) = &step.error {

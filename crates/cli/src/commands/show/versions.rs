@@ -56,6 +56,8 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
             lines.push(Line { dataset, version, first_seen: None, active: false, defined: true });
         }
     }
-    lines.sort_by(|a, b| (&a.dataset, a.first_seen.is_none(), a.first_seen).cmp(&(&b.dataset, b.first_seen.is_none(), b.first_seen)));
+    lines.sort_by(|a, b| {
+        (&a.dataset, a.first_seen.is_none(), a.first_seen).cmp(&(&b.dataset, b.first_seen.is_none(), b.first_seen))
+    });
     list(global, COLUMNS, &lines, "this project has no datasets yet")
 }

@@ -16,7 +16,8 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Runs { dir, limit } => runs::show(global, &open(global, dir).await?, *limit).await?,
         Show::Run { id, dir } => run::show(global, &open(global, dir).await?, id).await?,
         Show::Quarantine { dataset, dir } => {
-            quarantine::show(global, &open(global, dir).await?, dataset.as_ref()).await?;
+            let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
+            quarantine::show(global, &open(global, &dir).await?, dataset.as_ref()).await?;
         }
         Show::Ledger { dir } => ledger::show(global, &open(global, dir).await?).await?,
         Show::Versions { dir } => versions::show(global, &open(global, dir).await?).await?,

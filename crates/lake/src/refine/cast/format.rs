@@ -64,7 +64,7 @@ impl Format {
     }
 
     /// An ISO text in this format: for the default of a column that is parsed. `None` if it is no such text.
-    pub fn from_iso(&self, iso: &str, kind: ColumnType) -> Option<String> {
+    pub fn in_this_format(&self, iso: &str, kind: ColumnType) -> Option<String> {
         let iso = iso.as_bytes();
         let at = match kind {
             ColumnType::Date => NaiveDate::from_epoch_days(super::time::parse_date(iso)?)?.and_time(NaiveTime::MIN),
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(date.date(b"29/02/2000"), Some(11_016));
         assert_eq!(date.date(b"30/02/2000"), None);
         assert_eq!(date.date(b"29/02/2000 "), None);
-        assert_eq!(date.from_iso("2000-02-29", ColumnType::Date).as_deref(), Some("29/02/2000"));
+        assert_eq!(date.in_this_format("2000-02-29", ColumnType::Date).as_deref(), Some("29/02/2000"));
         let at = Format::new("%d.%m.%Y %H:%M", ColumnType::Timestamp).unwrap();
         assert_eq!(at.timestamp(b"01.07.2025 12:00"), Some(1_751_371_200_000_000));
         let zoned = Format::new("%Y%m%dT%H%M%S%z", ColumnType::Timestamp).unwrap();

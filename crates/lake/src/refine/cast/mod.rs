@@ -9,6 +9,7 @@ mod typed;
 
 pub(super) use format::Format;
 pub(super) use number::{parse_decimal_parts, parse_integer, parse_number};
+pub(super) use typed::fitting;
 
 use super::{
     RefineError,
@@ -77,7 +78,7 @@ fn from_text(text: &StringArray, kind: ColumnType, format: Option<&Format>) -> C
         (ColumnType::Boolean, _) => boolean(text),
         (ColumnType::Date, None) => primitive::<Date32Type>(text, kind, time::parse_date),
         (ColumnType::Date, Some(f)) => primitive::<Date32Type>(text, kind, |t| f.date(t)),
-        (ColumnType::Timestamp, None) => primitive::<TimestampMicrosecondType>(text, kind, time::parse_timestamp),
+        (ColumnType::Timestamp, None) => primitive::<TimestampMicrosecondType>(text, kind, time::timestamp_parser()),
         (ColumnType::Timestamp, Some(f)) => primitive::<TimestampMicrosecondType>(text, kind, |t| f.timestamp(t)),
         (ColumnType::Time, None) => checked_text(text, |t| time::is_time(t.as_bytes())),
         (ColumnType::Time, Some(f)) => reworded_time(text, f),
@@ -94,7 +95,7 @@ fn is_json_container(text: &str) -> bool {
 fn primitive<T: ArrowPrimitiveType>(
     text: &StringArray,
     kind: ColumnType,
-    parse: impl Fn(&[u8]) -> Option<T::Native>,
+    mut parse: impl FnMut(&[u8]) -> Option<T::Native>,
 ) -> Cast {
     let (offsets, data) = (text.value_offsets(), text.value_data());
     let mut failed = Vec::new();

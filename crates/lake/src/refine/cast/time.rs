@@ -11,7 +11,24 @@ pub(crate) fn parse_date(text: &[u8]) -> Option<i32> {
 /// `YYYY-MM-DD`, then nothing or `T` (or a space) and `HH:MM[:SS[.fraction]]`, then nothing (UTC), `Z`, `±HH`, `±HHMM`
 /// or `±HH:MM`; as microseconds since 1970-01-01 UTC. A fraction finer than a microsecond does not fit.
 pub(crate) fn parse_timestamp(text: &[u8]) -> Option<i64> {
-    let days = i64::from(date_prefix(text)?);
+    at_day(date_prefix(text)?, text)
+}
+
+/// [`parse_timestamp`] that remembers the last day: neighbours often share it.
+pub(crate) fn timestamp_parser() -> impl FnMut(&[u8]) -> Option<i64> {
+    let (mut last, mut day) = ([0; 10], None);
+    move |text| {
+        let date = text.first_chunk::<10>()?;
+        if *date != last || day.is_none() {
+            (last, day) = (*date, date_prefix(text));
+        }
+        at_day(day?, text)
+    }
+}
+
+/// The time of the day that follows the date.
+fn at_day(days: i32, text: &[u8]) -> Option<i64> {
+    let days = i64::from(days);
     let rest = &text[10..];
     let Some((separator, rest)) = rest.split_first() else {
         return Some(days * SECONDS_PER_DAY * MICROS_PER_SECOND);

@@ -20,11 +20,22 @@ pub(super) fn cast(array: &ArrayRef, kind: ColumnType) -> Result<Option<Cast>, R
     if !is_direct(array.data_type(), kind) {
         return Ok(None);
     }
-    let Some(there) = convert(array, &target)? else { return Ok(None) };
-    let Some(back) = convert(&there, array.data_type())? else { return Ok(None) };
-    let failed = either(lost(array, &there), differs(array, &back)?);
+    let Some((there, failed)) = exactly(array, &target)? else { return Ok(None) };
     let failed = either(failed, not_finite(&there, kind));
     Ok(Some(blank(there, failed)))
+}
+
+/// In another type, null where that type has no such value; `None` if there is no way from one type to the other.
+pub(crate) fn fitting(array: &ArrayRef, target: &DataType) -> Result<Option<ArrayRef>, RefineError> {
+    Ok(exactly(array, target)?.map(|(there, failed)| blank(there, failed).array))
+}
+
+/// A cast, and the rows on which it or the way back loses something.
+fn exactly(array: &ArrayRef, target: &DataType) -> Result<Option<(ArrayRef, Option<BooleanBuffer>)>, RefineError> {
+    let Some(there) = convert(array, target)? else { return Ok(None) };
+    let Some(back) = convert(&there, array.data_type())? else { return Ok(None) };
+    let failed = either(lost(array, &there), differs(array, &back)?);
+    Ok(Some((there, failed)))
 }
 
 fn is_direct(from: &DataType, kind: ColumnType) -> bool {

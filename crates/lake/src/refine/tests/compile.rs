@@ -151,3 +151,10 @@ fn it_knows_what_it_reads_from_bronze() {
     let sources: Vec<&str> = compiled.source_columns().iter().map(String::as_str).collect();
     assert_eq!(sources, ["Carrier Code", "Tail", "carrier", "delay", "raw_tail"]);
 }
+
+#[test]
+fn workers_share_it() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Compiled>();
+    shared::<Refinery>();
+}

@@ -176,3 +176,13 @@ fn the_first_of_equal_keys_stays_across_batches() {
     assert_eq!(refined.valid.num_rows(), 4);
     assert!(!tally.rules.contains_key("key"));
 }
+
+#[test]
+fn a_key_that_would_have_to_be_rounded_is_not_found() {
+    let to = Check::Reference { dataset: "silver.sizes".parse().unwrap(), to: vec!["size".into()] };
+    let c = contract(&[("n", ColumnType::Number)], vec![rule("size", &["n"], to, Action::Quarantine)]);
+    let sizes = RecordBatch::try_from_iter([("size", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
+    let r = refinery_with(&silver(vec![]), &c, &[("silver.sizes", sizes)]);
+    let (refined, _) = refine(&r, &bronze(&[("n", texts(["1", "1.5", "2.0", "∅"]))]));
+    assert_eq!(rows(&refined.valid), ["1.0", "2.0", "∅"]);
+}

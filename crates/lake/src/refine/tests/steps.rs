@@ -241,3 +241,30 @@ fn the_system_columns_follow_the_rows() {
     let empty = batch.slice(0, 0);
     assert_eq!(refine(&refinery(&silver(vec![]), &c), &empty).0.valid.num_rows(), 0);
 }
+
+#[test]
+fn a_sum_that_overflows_fails_on_its_row() {
+    let c = contract(&[("a", ColumnType::Integer), ("b", ColumnType::Integer)], vec![]);
+    let s = silver(vec![Step::Validate, sql("SELECT a, a + 1 AS b FROM input")]);
+    let texts = ["9223372036854775807", "1"].map(Some).to_vec();
+    let (refined, _) = refine(&refinery(&s, &c), &bronze(&[("a", texts)]));
+    assert_eq!(rows(&refined.valid), ["1|2"]);
+    assert_eq!(reasons(&refined), ["0: sql:2(=∅)"]);
+}
+
+#[test]
+fn a_column_under_another_name_takes_its_type() {
+    let c = contract(&[("a", ColumnType::Integer), ("b", ColumnType::String), ("c", DECIMAL)], vec![]);
+    let s = silver(vec![
+        Step::Validate,
+        sql("SELECT a, a AS b, concat(a, '.5') AS c FROM input"),
+        normalize(|n| drop(n.default.insert("c".into(), "0.00".into()))),
+        sql("SELECT *, trim(c) AS c FROM input"),
+    ]);
+    let (refined, _) = refine(&refinery(&s, &c), &bronze(&[("a", ["1", "x"].map(Some).to_vec())]));
+    assert_eq!(rows(&refined.valid), ["1|1|1.50"]);
+    let s = silver(vec![Step::Validate, normalize(|n| n.rename = pairs(&[("a", "b")]))]);
+    let (refined, _) =
+        refine(&refinery(&s, &c), &bronze(&[("a", vec![Some("1"), None]), ("b", vec![None, Some("x")])]));
+    assert_eq!(rows(&refined.valid), ["∅|1|∅", "∅|x|∅"]);
+}

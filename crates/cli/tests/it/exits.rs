@@ -1,0 +1,93 @@
+//! Exit codes, streams and the form of errors.
+
+use crate::harness::Project;
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+#[test]
+fn arguments_that_make_no_sense_are_wrong_input() {
+    let p = Project::shop();
+    for args in [
+        &["frobnicate"][..],
+        &["run", "--adopt", "not a dataset"],
+        &["run", "--adopt", "silver.nope"],
+        &["run", "--env", "nowhere"],
+        &["check", ".", "--project", "other"],
+        &["replay", "quarantine", "bronze.orders"],
+        &["query", "SELECT 1", "--output", "xml"],
+    ] {
+        let ran = p.alluvium(args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{args:?}\n{ran}");
+        assert!(!ran.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_error_as_json_has_the_fields_of_the_text() {
+    let ran = Project::shop().alluvium(&["show", "run", "1999", "--format", "json"]);
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|e| panic!("{e}\n{ran}"));
+    assert_eq!(error["error"]["code"], "C0006");
+    for field in ["message", "causes", "class", "help"] {
+        assert!(!error["error"][field].is_null(), "{field}");
+    }
+}
+
+#[test]
+fn the_project_can_be_named_from_anywhere() {
+    let p = Project::shop();
+    let away = Project::new(&[]);
+    let root = p.root().to_str().expect("a path");
+    away.done(&["run", root]);
+    away.done(&["show", "datasets", "--project", root]).said("silver.orders");
+    assert_eq!(std::fs::read_dir(away.root()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn log_lines_name_the_run_and_the_step() {
+    let ran = Project::shop().done(&["run", "-vv", "--log-format", "json"]);
+    let lines: Vec<Value> = ran.stderr.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let steps: Vec<&Value> = lines.iter().filter(|l| l["span"]["name"] == "step").collect();
+    assert!(steps.iter().any(|l| l["span"]["dataset"] == "gold.daily"), "{ran}");
+    for line in steps {
+        assert!(line["span"]["run"].is_string() && line["span"]["step"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_stops() {
+    let p = Project::shop();
+    p.edit("datasets/bronze/orders.yaml", "settle: 0s", "settle: 1h");
+    let mut child = p.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|l| l.expect("text"));
+    assert!(lines.any(|l| l.contains("to settle")), "it waits");
+    let told = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
+    assert!(told.success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(1), "{rest:?}");
+    assert!(rest.iter().any(|l| l.contains("error[C0108]")), "{rest:?}");
+    p.edit("datasets/bronze/orders.yaml", "settle: 1h", "settle: 0s");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 2);
+}
+
+#[test]
+fn a_state_file_of_something_else_is_left_alone() {
+    let p = Project::shop();
+    p.put(".alluvium/dev.db", b"this is no state file, and it is longer than a header");
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("error[S0007]");
+    assert!(std::fs::read(p.path(".alluvium/dev.db")).expect("a file").starts_with(b"this is no"));
+}
+
+#[test]
+fn environments_stay_apart() {
+    let p = Project::shop();
+    p.edit("alluvium.yaml", "name: shop", "name: shop\nenvironments: { dev: {}, prod: {} }");
+    p.done(&["run", "--env", "prod"]);
+    assert!(p.done(&["show", "runs"]).stdout.starts_with("nothing has run yet"));
+    assert_eq!(p.json(&["show", "runs", "--env", "prod"]).as_array().map(Vec::len), Some(1));
+}

@@ -1,0 +1,247 @@
+//! A project in a folder of its own, and the real binary run on it.
+
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+/// A small shop: customers and orders, a reference between them, a gold table by day.
+pub const SHOP: &[(&str, &str)] = &[
+    ("alluvium.yaml", "name: shop\n"),
+    ("datasets/bronze/customers.yaml", "source: { files: landing/customers/, glob: \"*.csv\", settle: 0s }\n"),
+    ("datasets/bronze/orders.yaml", "source: { files: landing/orders/, glob: \"*.csv\", settle: 0s }\n"),
+    (
+        "datasets/silver/customers.yaml",
+        "from: bronze.customers\ncontract: customers\nsteps:\n  - validate\nwrite: { keys: [customer] }\n",
+    ),
+    (
+        "datasets/silver/orders.yaml",
+        "from: bronze.orders
+contract: orders
+steps:
+  - normalize: { trim: \"*\", null_if: [\"\"] }
+  - validate
+write: { keys: [id], sequence_by: updated_at }
+",
+    ),
+    (
+        "datasets/gold/daily.sql",
+        "/*
+window: { column: day, size: 1 day }
+*/
+SELECT day, count(*) AS orders, sum(amount) AS amount FROM silver.orders GROUP BY day
+",
+    ),
+    ("contracts/customers.odcs.yaml", CUSTOMERS),
+    ("contracts/orders.odcs.yaml", ORDERS),
+    ("landing/customers/customers.csv", "customer,name\nc1,Ada\nc2,Ben\n"),
+    (
+        "landing/orders/2024-01-01.csv",
+        "id,customer,day,amount,updated_at
+1,c1,2024-01-01,10.50,2024-01-01T10:00:00Z
+2,c2,2024-01-01,-4,2024-01-01T11:00:00Z
+3,c1,2024-01-02,7.25,2024-01-02T09:00:00Z
+",
+    ),
+];
+
+/// One order, of a customer that the shop does not know yet.
+pub const STRANGER: &str = "id,customer,day,amount,updated_at\n4,c9,2024-01-02,1.00,2024-01-02T12:00:00Z\n";
+
+const CUSTOMERS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: shop.customers
+name: customers
+version: 1.0.0
+status: active
+schema:
+  - name: customers
+    properties:
+      - { name: customer, logicalType: string, primaryKey: true, primaryKeyPosition: 1, required: true }
+      - { name: name, logicalType: string }
+";
+
+const ORDERS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: shop.orders
+name: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - { name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1, required: true }
+      - name: customer
+        logicalType: string
+        required: true
+        relationships:
+          - to: customers.customer
+            customProperties:
+              - { property: action, value: quarantine }
+      - { name: day, logicalType: date, required: true }
+      - name: amount
+        logicalType: number
+        physicalType: decimal(12, 2)
+        logicalTypeOptions: { minimum: 0 }
+        required: true
+      - { name: updated_at, logicalType: timestamp, required: true }
+";
+
+pub struct Project {
+    folder: tempfile::TempDir,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// `None`: killed by a signal.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Project {
+    /// With these files, by path.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let project = Self { folder: tempfile::tempdir().expect("a folder") };
+        for (path, text) in files {
+            project.put(path, text.as_bytes());
+        }
+        project
+    }
+
+    pub fn shop() -> Self {
+        Self::new(SHOP)
+    }
+
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+
+    pub fn put(&self, path: &str, content: &[u8]) {
+        let at = self.path(path);
+        fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
+        fs::write(at, content).expect("a file");
+    }
+
+    /// Replaces a text that is there in a file.
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(path)).expect("a file");
+        assert!(text.contains(from), "{path} does not hold `{from}`");
+        self.put(path, text.replace(from, to).as_bytes());
+    }
+
+    /// In the project's folder, with nothing of the surrounding environment that the product reads.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ALLUVIUM_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(args).current_dir(self.root()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    pub fn alluvium(&self, args: &[&str]) -> Ran {
+        self.command(args).output().expect("the binary runs").into()
+    }
+
+    /// As [`Project::alluvium`], and it has to end well.
+    #[track_caller]
+    pub fn done(&self, args: &[&str]) -> Ran {
+        let ran = self.alluvium(args);
+        assert_eq!(ran.code, Some(0), "alluvium {}\n{ran}", args.join(" "));
+        ran
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let args = [args, &["--format", "json"]].concat();
+        let ran = self.alluvium(&args);
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("alluvium {}: {e}\n{ran}", args.join(" ")))
+    }
+
+    #[track_caller]
+    pub fn rows(&self, sql: &str) -> Vec<Value> {
+        self.json(&["query", sql]).as_array().expect("rows").clone()
+    }
+
+    /// A query's only cell.
+    #[track_caller]
+    pub fn cell(&self, sql: &str) -> Value {
+        let rows = self.rows(sql);
+        assert_eq!(rows.len(), 1, "{sql}");
+        rows[0].as_object().and_then(|o| o.values().next()).expect("a cell").clone()
+    }
+
+    /// Table version of each dataset; none where there is no table.
+    #[track_caller]
+    pub fn versions(&self) -> BTreeMap<String, Option<i64>> {
+        let shown = self.json(&["show", "datasets"]);
+        let line = |l: &Value| (l["dataset"].as_str().expect("a name").to_owned(), l["table_version"].as_i64());
+        shown.as_array().expect("datasets").iter().map(line).collect()
+    }
+
+    /// Every row of every silver and gold table and of every quarantine, without what differs from run to run.
+    #[track_caller]
+    pub fn tables(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all = BTreeMap::new();
+        let shown = self.json(&["show", "datasets"]);
+        for line in shown.as_array().expect("datasets") {
+            let name = line["dataset"].as_str().expect("a name");
+            if line["table_version"].is_i64() {
+                all.insert(name.to_owned(), self.sorted(&format!("SELECT * FROM {name}")));
+            }
+            if line["quarantined"].as_u64() > Some(0) {
+                let table = format!("quarantine.{}", name.replace('.', "_"));
+                let sql = format!("SELECT _event_id, _object, _position, record, reasons FROM {table}");
+                all.insert(table.clone(), self.sorted(&sql));
+            }
+        }
+        all
+    }
+
+    fn sorted(&self, sql: &str) -> Vec<String> {
+        const PASSING: [&str; 3] = ["_run_id", "_received_at", "_step_key"];
+        let mut rows: Vec<String> = self
+            .rows(sql)
+            .into_iter()
+            .map(|mut row| {
+                let fields = row.as_object_mut().expect("a row");
+                PASSING.iter().for_each(|f| drop(fields.remove(*f)));
+                row.to_string()
+            })
+            .collect();
+        rows.sort();
+        rows
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn said(&self, text: &str) {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "`{text}` was not said\n{self}");
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(o: Output) -> Self {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: o.status.code(), stdout: text(&o.stdout), stderr: text(&o.stderr) }
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {:?}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+}

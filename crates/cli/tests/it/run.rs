@@ -1,0 +1,117 @@
+//! `alluvium run` and `alluvium replay`.
+
+use crate::harness::{Project, STRANGER};
+use serde_json::json;
+
+#[test]
+fn a_run_fills_every_layer_and_accounts_for_every_row() {
+    let p = Project::shop();
+    let summary = p.json(&["run"]);
+    assert_eq!(summary["complete"], true, "{summary:#}");
+    let line = summary["datasets"].as_array().expect("datasets").iter().find(|d| d["dataset"] == "silver.orders");
+    let balance = &line.expect("silver.orders")["balance"];
+    assert_eq!((&balance["received"], &balance["loaded"], &balance["quarantined"]), (&json!(3), &json!(2), &json!(1)));
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 3);
+    assert_eq!(p.rows("SELECT id FROM silver.orders ORDER BY id"), [json!({ "id": 1 }), json!({ "id": 3 })]);
+    assert_eq!(p.cell("SELECT count(*) FROM gold.daily"), 2);
+    assert_eq!(p.cell("SELECT count(*) FROM quarantine.silver_orders"), 1);
+}
+
+#[test]
+fn the_closing_table_says_what_happened() {
+    let ran = Project::shop().done(&["run"]);
+    for text in
+        ["dataset", "received", "quarantined", "rows/s", "silver.orders", "gold.daily", "broken rules", "peak memory"]
+    {
+        assert!(ran.stdout.contains(text), "{text}\n{ran}");
+    }
+    assert!(ran.stderr.contains("bronze.orders: 1 new file"), "{ran}");
+}
+
+#[test]
+fn running_again_changes_nothing() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    let (versions, tables) = (p.versions(), p.tables());
+    let ran = p.done(&["run"]);
+    assert!(ran.stdout.starts_with("nothing to do\n"), "{ran}");
+    assert_eq!((p.versions(), p.tables()), (versions, tables));
+}
+
+#[test]
+fn the_same_file_under_another_name_is_recognised() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    let versions = p.versions();
+    std::fs::copy(p.path("landing/orders/2024-01-01.csv"), p.path("landing/orders/again.csv")).expect("a copy");
+    let ran = p.done(&["run"]);
+    ran.said("bronze.orders: again.csv is 2024-01-01.csv");
+    assert_eq!(p.versions(), versions);
+    assert!(p.done(&["run"]).stdout.starts_with("nothing to do\n"), "it is said once");
+}
+
+#[test]
+fn what_waits_lands_once_when_it_passes() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    p.put("landing/orders/stranger.csv", STRANGER.as_bytes());
+    p.done(&["run"]).said("alluvium show quarantine silver.orders");
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders WHERE id = 4"), 0);
+    p.put("landing/customers/more.csv", b"customer,name\nc9,Cy\n");
+    p.done(&["run"]);
+    for _ in 0..2 {
+        p.done(&["replay", "quarantine", "silver.orders"]);
+        assert_eq!(p.cell("SELECT count(*) FROM silver.orders WHERE id = 4"), 1);
+        assert_eq!(p.cell("SELECT count(*) FROM quarantine.silver_orders"), 1, "the other row still waits");
+        assert_eq!(p.cell("SELECT orders FROM gold.daily WHERE day = DATE '2024-01-02'"), 2);
+    }
+}
+
+#[test]
+fn any_order_and_any_split_give_the_same_tables() {
+    let head = "id,customer,day,amount,updated_at\n";
+    let a = "1,c1,2024-01-01,10.50,2024-01-01T10:00:00Z\n";
+    let b = "1,c2,2024-01-03,11.50,2024-01-03T10:00:00Z\n";
+    let apart = Project::shop();
+    std::fs::remove_file(apart.path("landing/orders/2024-01-01.csv")).expect("removed");
+    for (name, rows) in [("z.csv", b), ("a.csv", a)] {
+        apart.put(&format!("landing/orders/{name}"), format!("{head}{rows}").as_bytes());
+        apart.done(&["run"]);
+    }
+    let sql = "SELECT id, customer, day, amount, updated_at FROM silver.orders";
+    let rows = apart.rows(sql);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["customer"], "c2", "the later state stays, though it came first");
+    let together = Project::shop();
+    together.put("landing/orders/2024-01-01.csv", format!("{head}{a}{b}").as_bytes());
+    together.done(&["run"]);
+    assert_eq!(together.rows(sql), rows);
+    assert_eq!(together.rows("SELECT * FROM gold.daily"), apart.rows("SELECT * FROM gold.daily"));
+}
+
+#[test]
+fn a_changed_definition_waits_for_a_word() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: 8");
+    p.put("landing/orders/more.csv", b"id,customer,day,amount,updated_at\n5,c1,2024-01-03,7,2024-01-03T09:00:00Z\n");
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("alluvium run --adopt silver.orders");
+    ran.said("alluvium run --rebuild silver.orders");
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 2);
+    p.done(&["run", "--rebuild", "silver.orders"]);
+    assert_eq!(p.rows("SELECT id FROM silver.orders"), [json!({ "id": 1 })]);
+    assert_eq!(p.cell("SELECT count(*) FROM gold.daily"), 1);
+}
+
+#[test]
+fn adopting_leaves_older_rows_as_they_are() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: 8");
+    p.put("landing/orders/more.csv", b"id,customer,day,amount,updated_at\n5,c1,2024-01-03,9,2024-01-03T09:00:00Z\n");
+    p.done(&["run", "--adopt", "silver.orders"]);
+    let ids = p.rows("SELECT id FROM silver.orders ORDER BY id");
+    assert_eq!(ids, [json!({ "id": 1 }), json!({ "id": 3 }), json!({ "id": 5 })]);
+}
