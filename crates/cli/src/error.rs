@@ -27,7 +27,7 @@ pub enum CliError {
     AmbiguousRun(String),
     /// What the engine said of it, and the error itself, whose wrapping says no more.
     #[error("the query is wrong: {said}")]
-    Query { said: String, error: LakeError },
+    Query { said: String, error: Box<LakeError> },
     #[error("{0} has no table yet")]
     NoTable(DatasetName),
     #[error("Parquet is not written to a terminal")]
@@ -112,7 +112,8 @@ impl Fault for CliError {
             Self::Stopped => "C0108",
             Self::Flow(e) => e.code(),
             Self::Store(e) => e.code(),
-            Self::Query { error: e, .. } | Self::Lake(e) => e.code(),
+            Self::Query { error, .. } => error.code(),
+            Self::Lake(e) => e.code(),
         }
     }
 
@@ -133,7 +134,8 @@ impl Fault for CliError {
             Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => RetryClass::Data,
             Self::Flow(e) => e.class(),
             Self::Store(e) => e.class(),
-            Self::Query { error: e, .. } | Self::Lake(e) => e.class(),
+            Self::Query { error, .. } => error.class(),
+            Self::Lake(e) => e.class(),
         }
     }
 

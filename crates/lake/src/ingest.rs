@@ -166,11 +166,9 @@ fn table_schema(
             }
         }
     }
-    for name in &bronze.expected {
-        if !fields.iter().any(|f| f.name() == name) {
-            fields.push(Field::new(name, DataType::Utf8, true));
-        }
-    }
+    let expected: Vec<Field> = bronze.expected.iter().map(|n| Field::new(n, DataType::Utf8, true)).collect();
+    let missing = decode::new_columns(&Schema::new(fields.clone()), &expected);
+    fields.extend(missing);
     fields.extend(metadata_fields());
     let schema = Schema::new(fields);
     crate::table::storable(&schema)?;

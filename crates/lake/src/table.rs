@@ -321,6 +321,7 @@ impl Table {
             .with_metadata(memory)
             .with_application_transaction(Transaction::new(step.as_str(), 1));
         let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        self.sync_folders(&actions)?;
         let done = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(snapshot), self.log(), operation)
@@ -339,6 +340,15 @@ impl Table {
             }) => Err(LakeError::Conflict { path: self.dir.clone() }),
             Err(e) => Err(LakeError::delta(&self.dir)(e)),
         }
+    }
+
+    /// A staged file's content is on the disk already; its name has to be as well before a commit refers to it.
+    fn sync_folders(&self, actions: &[Action]) -> Result<(), LakeError> {
+        let feed = actions.iter().any(|a| matches!(a, Action::Cdc(_))).then(|| self.dir.join("_change_data"));
+        for dir in [Some(self.dir.clone()), feed].into_iter().flatten() {
+            File::open(&dir).and_then(|f| f.sync_all()).map_err(LakeError::io(&dir))?;
+        }
+        Ok(())
     }
 
     /// The action that gives the table these columns.

@@ -25,7 +25,7 @@ pub fn run(root: &Path, options: &Options) -> ExitCode {
     }
     count("tidy", problems.is_empty());
     if options.lint {
-        let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+        let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         count("clippy", succeeds(cargo(root).args(clippy)));
     }
     match tests(root, options) {
@@ -56,7 +56,7 @@ fn succeeds(command: &mut Command) -> bool {
 fn tests(root: &Path, options: &Options) -> io::Result<Totals> {
     let python = python::prepare(root, &target(root))?;
     let mut command = cargo(root);
-    command.args(["test", "--release", "--all-targets", "--no-fail-fast"]).env(python::VARIABLE, python);
+    command.args(["test", "--all-targets", "--no-fail-fast"]).env(python::VARIABLE, python);
     if options.select.is_empty() {
         command.arg("--workspace");
     } else {

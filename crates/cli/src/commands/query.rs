@@ -57,7 +57,7 @@ fn wrong(project: &Project, error: LakeError) -> CliError {
     let missing = |n: &&DatasetName| said.contains(&format!("table '{n}' not found"));
     match project.datasets.keys().find(missing) {
         Some(name) => CliError::NoTable(name.clone()),
-        None => CliError::Query { said, error },
+        None => CliError::Query { said, error: Box::new(error) },
     }
 }
 

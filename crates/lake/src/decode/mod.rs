@@ -27,6 +27,7 @@ mod csv_scan;
 mod decoder;
 mod drift;
 mod error;
+mod format;
 mod footer;
 mod guard;
 mod json_scan;
@@ -46,22 +47,8 @@ mod tests;
 mod types;
 mod window;
 
-pub use decoder::{Decoded, Decoder, Options, discover, open};
-pub use drift::{Drift, Rescues};
+pub use decoder::{Decoder, Options, discover, open};
 pub use error::DecodeError;
-pub use malformed::{Malformed, MalformedReason};
+pub use format::format_of;
+pub use malformed::Malformed;
 pub use names::new_columns;
-pub use types::delta_type;
-
-/// The format that a file's name tells, without the ending of its compression; CSV where it tells none.
-pub fn format_of(path: &str) -> alluvium_spec::Format {
-    use alluvium_spec::Format;
-    let lower = path.to_ascii_lowercase();
-    let name = [".gz", ".zst", ".zstd", ".gzip"].iter().find_map(|z| lower.strip_suffix(z)).unwrap_or(&lower);
-    match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("tsv" | "tab") => Format::Tsv,
-        Some("ndjson" | "jsonl" | "json") => Format::Ndjson,
-        Some("parquet" | "pq") => Format::Parquet,
-        _ => Format::Csv,
-    }
-}

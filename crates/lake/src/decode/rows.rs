@@ -120,11 +120,6 @@ impl Rows {
         self.positions.len() + self.malformed.len() >= self.batch_rows || self.cost_bytes >= BATCH_BYTES
     }
 
-    /// Number of records so far, of any fate.
-    pub(super) fn records(&self) -> u64 {
-        self.next_position
-    }
-
     /// Takes the row that every column, and `_rescued`, has got a value for.
     #[inline]
     pub(super) fn commit(&mut self, record_bytes: usize) {

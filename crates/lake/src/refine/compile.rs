@@ -43,6 +43,7 @@ pub struct Compiled {
     pub(super) ops: Vec<Op>,
     pub(super) rules: Vec<Rule>,
     pub(super) lookups: Vec<LookupSpec>,
+    /// The columns, under the source's own names, that the steps and the contract can read from bronze.
     pub(super) sources: BTreeSet<String>,
     /// With the index of the rule under which its failures are counted.
     pub(super) delete_when: Option<(RowExpr, usize)>,
@@ -78,11 +79,6 @@ impl Compiled {
             compiler.validate();
         }
         compiler.finish(silver)
-    }
-
-    /// The columns, under the source's own names, that the steps and the contract can read from bronze.
-    pub fn source_columns(&self) -> &BTreeSet<String> {
-        &self.sources
     }
 
     /// The contract's columns, typed and in order, then `_event_id` and `_position`.

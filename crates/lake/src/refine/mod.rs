@@ -25,12 +25,12 @@ mod tally;
 mod text;
 mod types;
 
-pub use compile::{Compiled, LookupNeeds, lookup_needs};
+pub use compile::{Compiled, lookup_needs};
 pub use error::{Part, Place, RefineError};
 pub use quarantine::{Stamp, quarantine_schema};
 pub use record::unquarantine;
-pub use refinery::{Binding, Refined, Refinery};
-pub use tally::{RuleCount, Stop, Tally};
+pub use refinery::{Binding, Refinery};
+pub use tally::{Stop, Tally};
 pub use types::arrow_type;
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub struct Refinery {
     seed: [u8; 32],
 }
 
-/// A bronze batch, refined. `valid + quarantined + dropped` is the number of rows received.
+/// A bronze batch, refined. What is in neither table was dropped, and counted in the tally.
 #[derive(Debug)]
 pub struct Refined {
     /// In the output schema, in the order of the input.
@@ -53,7 +53,6 @@ pub struct Refined {
     pub deletes: Option<BooleanArray>,
     /// In the quarantine schema; `None` if there are none.
     pub quarantined: Option<RecordBatch>,
-    pub dropped: u64,
 }
 
 impl Refinery {
@@ -104,7 +103,7 @@ impl Refinery {
         let deletes = self.deletes(&mut frame, &mut exits)?;
         let valid = self.output(bronze, &frame)?;
         let (quarantined, dropped) = (exits.rejected.len() as u64, exits.dropped);
-        let refined = Refined { valid, deletes, quarantined: exits.rejected.finish(bronze, &self.stamp)?, dropped };
+        let refined = Refined { valid, deletes, quarantined: exits.rejected.finish(bronze, &self.stamp)? };
         tally.received += bronze.num_rows() as u64;
         tally.valid += refined.valid.num_rows() as u64;
         tally.quarantined += quarantined;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Additive: the tallies of several workers merge in any order to the same result.
+/// `received = valid + quarantined + dropped`. Additive: the tallies of several workers merge in any order to the same result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Bronze rows given to `refine`.
@@ -38,11 +38,6 @@ impl Tally {
         for (id, count) in &other.rules {
             self.count(id, count.checked, count.violations);
         }
-    }
-
-    /// No row was lost and none was made.
-    pub fn balances(&self) -> bool {
-        self.received == self.valid + self.quarantined + self.dropped
     }
 
     pub(super) fn count(&mut self, rule: &str, checked: u64, violations: u64) {

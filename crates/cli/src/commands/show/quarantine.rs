@@ -96,7 +96,7 @@ async fn by_rule(wired: &Wired, name: &DatasetName, waiting: u64) -> Result<Vec<
         for i in 0..batch.num_rows() {
             lines.push(Line {
                 dataset: name.to_string(),
-                rule: rules.is_valid(i).then(|| rules.value(i).to_owned()).unwrap_or_default(),
+                rule: if rules.is_valid(i) { rules.value(i).to_owned() } else { String::new() },
                 column: columns.is_valid(i).then(|| columns.value(i).to_owned()),
                 rows: counts.value(i).unsigned_abs(),
                 waiting,

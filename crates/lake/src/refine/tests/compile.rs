@@ -1,3 +1,5 @@
+//! Definitions that are wrong are told, each at its place.
+
 use super::*;
 use alluvium_model::Fault;
 use alluvium_spec::{Bound, Columns};
@@ -148,7 +150,7 @@ fn it_knows_what_it_reads_from_bronze() {
         sql("SELECT *, upper(raw_tail) AS \"Tail\" FROM input"),
     ]);
     let compiled = compiled(&s, &flights());
-    let sources: Vec<&str> = compiled.source_columns().iter().map(String::as_str).collect();
+    let sources: Vec<&str> = compiled.sources.iter().map(String::as_str).collect();
     assert_eq!(sources, ["Carrier Code", "Tail", "carrier", "delay", "raw_tail"]);
 }
 

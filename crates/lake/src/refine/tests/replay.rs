@@ -1,3 +1,5 @@
+//! From the quarantine back to the bronze batch.
+
 use super::*;
 use arrow::{
     array::{

@@ -1,3 +1,5 @@
+//! Each rule on the rows it is about.
+
 use super::*;
 use alluvium_spec::{Bound, Operator, Threshold, Unit};
 

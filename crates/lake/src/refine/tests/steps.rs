@@ -1,3 +1,5 @@
+//! Steps one after another: what each sees of those before it.
+
 use super::*;
 use alluvium_spec::{Columns, Enrich, NullIf};
 use arrow::array::{Date32Array, Float64Array, TimestampNanosecondArray, UInt64Array};
@@ -193,7 +195,7 @@ fn sql_before_and_after_the_cast() {
     ]);
     let (refined, tally) = refine(&refinery(&s, &c), &batch);
     assert_eq!(rows(&refined.valid), ["Ada L.|90|1.5", "Bo D.|-1|∅"]);
-    assert_eq!((tally.dropped, refined.dropped), (2, 2));
+    assert_eq!(tally.dropped, 2);
 }
 
 #[test]

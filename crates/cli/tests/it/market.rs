@@ -1,0 +1,293 @@
+//! A project that touches every effect of a run, and what its tables, logs and state hold in the end.
+
+use crate::harness::{Project, Ran};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+/// Two CSV drops and NDJSON, a reference, an upsert that deletes and quarantines, gold with and without a window.
+pub const MARKET: &[(&str, &str)] = &[
+    ("alluvium.yaml", "name: market\n"),
+    ("datasets/bronze/customers.yaml", "source: { files: landing/customers/, glob: \"*.csv\", settle: 0s }\n"),
+    ("datasets/bronze/orders.yaml", "source: { files: landing/orders/, glob: \"*.csv\", settle: 0s }\n"),
+    ("datasets/bronze/clicks.yaml", "source: { files: landing/clicks/, glob: \"*.ndjson\", settle: 0s }\n"),
+    (
+        "datasets/silver/customers.yaml",
+        "from: bronze.customers\ncontract: customers\nsteps: [validate]\nwrite: { keys: [customer] }\n",
+    ),
+    (
+        "datasets/silver/orders.yaml",
+        "from: bronze.orders
+contract: orders
+steps:
+  - normalize: { trim: \"*\", null_if: [\"\"] }
+  - validate
+write: { keys: [id], sequence_by: changed, delete_when: \"op = 'D'\" }
+",
+    ),
+    ("datasets/silver/clicks.yaml", "from: bronze.clicks\ncontract: clicks\nsteps: [validate]\nwrite: append\n"),
+    (
+        "datasets/gold/daily.sql",
+        "/*
+window: { column: day, size: 1 day }
+*/
+SELECT day, count(*) AS orders, sum(amount) AS amount FROM silver.orders GROUP BY day
+",
+    ),
+    (
+        "datasets/gold/best.sql",
+        "SELECT o.customer, c.name, sum(o.amount) AS amount, count(*) AS orders
+FROM silver.orders o JOIN silver.customers c ON o.customer = c.customer GROUP BY o.customer, c.name
+",
+    ),
+    ("contracts/customers.odcs.yaml", CUSTOMERS),
+    ("contracts/orders.odcs.yaml", ORDERS),
+    ("contracts/clicks.odcs.yaml", CLICKS),
+    ("landing/customers/customers.csv", "customer,name\nc1,Ada\nc2,Ben\n"),
+    (
+        "landing/orders/1.csv",
+        "id,customer,day,amount,op,changed
+1,c1,2024-01-01,10.50,I,1
+2,c2,2024-01-01,-4,I,1
+3,c1,2024-01-02,7.25,I,1
+4,c9,2024-01-02,8.25,I,1
+5,c2,2024-01-02,8.25,I,1
+",
+    ),
+    (
+        "landing/orders/2.csv",
+        "id,customer,day,amount,op,changed\n1,c2,2024-01-03,11.50,U,2\n3,c1,2024-01-02,7.25,D,2\n6,c2,2024-01-04,1,I,1\n",
+    ),
+    (
+        "landing/clicks/1.ndjson",
+        "{\"id\":1,\"page\":\"x\"}\n{\"id\":2,\"page\":\"y\"}\n[1]\n{\"id\":\"no\"}\n",
+    ),
+];
+
+/// What a second run finds: the missing customer, late and later changes, new clicks.
+pub const MORE: &[(&str, &str)] = &[
+    ("landing/customers/more.csv", "customer,name\nc9,Cy\n"),
+    (
+        "landing/orders/3.csv",
+        "id,customer,day,amount,op,changed
+3,c1,2024-01-02,9,U,1
+5,c1,2024-01-05,9.25,U,2
+6,c2,2024-01-04,1,D,3
+7,c8,2024-01-05,2,I,1
+8,c9,2024-01-05,3,I,1
+",
+    ),
+    ("landing/clicks/2.ndjson", "{\"id\":3}\n{\"id\":4,\"page\":\"z\"\n"),
+];
+
+pub const ORDERS_HEAD: &str = "id,customer,day,amount,op,changed\n";
+
+const CUSTOMERS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: market.customers
+name: customers
+version: 1.0.0
+status: active
+schema:
+  - name: customers
+    properties:
+      - { name: customer, logicalType: string, primaryKey: true, primaryKeyPosition: 1, required: true }
+      - { name: name, logicalType: string }
+";
+
+const ORDERS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: market.orders
+name: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - { name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1, required: true }
+      - name: customer
+        logicalType: string
+        required: true
+        relationships:
+          - to: customers.customer
+            customProperties:
+              - { property: action, value: quarantine }
+      - { name: day, logicalType: date, required: true }
+      - name: amount
+        logicalType: number
+        physicalType: decimal(12, 2)
+        logicalTypeOptions: { minimum: 0 }
+        required: true
+      - { name: op, logicalType: string, required: true }
+      - { name: changed, logicalType: integer, required: true }
+";
+
+const CLICKS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: market.clicks
+name: clicks
+version: 1.0.0
+status: active
+schema:
+  - name: clicks
+    properties:
+      - { name: id, logicalType: integer, required: true }
+      - { name: page, logicalType: string }
+";
+
+/// Tables and their columns, without what differs from run to run.
+const TABLES: &[(&str, &str)] = &[
+    ("bronze.customers", "customer, name, _rescued, _position, _event_id, _object"),
+    ("bronze.orders", "id, customer, day, amount, op, changed, _rescued, _position, _event_id, _object"),
+    ("bronze.clicks", "id, page, _rescued, _position, _event_id, _object"),
+    ("silver.customers", "customer, name, _event_id, _position"),
+    ("silver.orders", "id, customer, day, amount, op, changed, _event_id, _position"),
+    ("silver.clicks", "id, page, _event_id, _position"),
+    ("gold.daily", "day, orders, amount"),
+    ("gold.best", "customer, name, amount, orders"),
+];
+
+/// Everything that has to be the same, whatever happened on the way.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Rows by table.
+    pub rows: BTreeMap<String, Vec<String>>,
+    /// Commits that add or remove files, by table below the lake.
+    pub commits: BTreeMap<String, usize>,
+    /// By dataset: received, loaded, quarantined, dropped, dead, duplicates, late.
+    pub balances: BTreeMap<String, [u64; 7]>,
+}
+
+/// Kills the command at a crash point. `false`: it ended well, without reaching the point so often.
+#[track_caller]
+pub fn killed_at(p: &Project, args: &[&str], point: &str, nth: usize) -> bool {
+    let output = p.command(args).env("ALLUVIUM_CRASH_AT", format!("{point}:{nth}")).output().expect("the binary runs");
+    let signal = output.status.signal();
+    let ran = Ran::from(output);
+    match (ran.code, signal) {
+        (None, Some(9)) => true,
+        (Some(0), _) => false,
+        _ => panic!("{point}:{nth} ended by signal {signal:?}\n{ran}"),
+    }
+}
+
+/// Runs `case` for each item, two at a time.
+pub fn two_at_a_time<T: Sync>(items: &[T], case: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|s| {
+        for _ in 0..2 {
+            s.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    case(item);
+                }
+            });
+        }
+    });
+}
+
+/// The same files in another folder.
+pub fn copied(from: &Project) -> Project {
+    let to = Project::new(&[]);
+    copy_folder(from.root(), to.root());
+    to
+}
+
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            // Modification times stay: a copy of a known file is the known file.
+            let times = fs::metadata(entry.path()).and_then(|m| m.modified()).expect("a time");
+            fs::copy(entry.path(), &target).expect("a copy");
+            let file = fs::File::options().write(true).open(&target).expect("a file");
+            file.set_modified(times).expect("a time set");
+        }
+    }
+}
+
+/// Reads all of it, and checks what has to hold for any project: balances, closed steps, one commit a step key.
+#[track_caller]
+pub fn held(p: &Project) -> Held {
+    Held { rows: rows(p), commits: commits(p), balances: balances(p) }
+}
+
+#[track_caller]
+pub fn rows(p: &Project) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let text = |columns: &str| {
+        let cells: Vec<String> =
+            columns.split(", ").map(|c| format!("coalesce(CAST({c} AS VARCHAR), '~')")).collect();
+        cells.join(" || '|' || ")
+    };
+    let plain: Vec<String> =
+        TABLES.iter().map(|(t, c)| format!("SELECT '{t}' AS t, {} AS r FROM {t}", text(c))).collect();
+    for row in p.rows(&format!("{} ORDER BY t, r", plain.join(" UNION ALL "))) {
+        let cell = |name: &str| row[name].as_str().expect("a text").to_owned();
+        all.entry(cell("t")).or_default().push(cell("r"));
+    }
+    let aside: Vec<String> = ["bronze_clicks", "silver_clicks", "silver_orders"]
+        .iter()
+        .filter(|t| p.path("lake/dev/quarantine").join(t.replace('_', ".")).exists())
+        .map(|t| format!("SELECT '{t}' AS t, _event_id, _object, _position, record, reasons FROM quarantine.{t}"))
+        .collect();
+    for row in p.rows(&format!("{} ORDER BY t, _event_id, _position", aside.join(" UNION ALL "))) {
+        let table = format!("quarantine.{}", row["t"].as_str().expect("a text"));
+        all.entry(table).or_default().push(row.to_string());
+    }
+    all
+}
+
+/// Commits that change rows, by table; each transaction in a log has to be there once.
+#[track_caller]
+pub fn commits(p: &Project) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
+    for layer in fs::read_dir(p.path("lake/dev")).expect("a lake") {
+        for table in fs::read_dir(layer.expect("a layer").path()).expect("a layer") {
+            let table = table.expect("a table").path();
+            let (mut changes, mut seen) = (0, BTreeSet::new());
+            let Ok(log) = fs::read_dir(table.join("_delta_log")) else { continue };
+            for entry in log.map(|e| e.expect("an entry").path()).filter(|p| p.extension().is_some_and(|e| e == "json"))
+            {
+                let text = fs::read_to_string(&entry).expect("a log entry");
+                let actions: Vec<Value> =
+                    text.lines().map(|l| serde_json::from_str(l).expect("an action of the log")).collect();
+                changes += usize::from(actions.iter().any(|a| !a["add"].is_null() || !a["remove"].is_null()));
+                for step in actions.iter().filter_map(|a| a["txn"]["appId"].as_str()) {
+                    assert!(seen.insert(step.to_owned()), "step {step} committed twice in {}", table.display());
+                }
+            }
+            let name = table.strip_prefix(p.path("lake/dev")).expect("below the lake").display().to_string();
+            all.insert(name, changes);
+        }
+    }
+    all
+}
+
+#[track_caller]
+pub fn balances(p: &Project) -> BTreeMap<String, [u64; 7]> {
+    let mut all = BTreeMap::new();
+    for row in p.rows("SELECT * FROM state.steps") {
+        assert!(row["state"] == "done" || row["state"] == "superseded", "an open step: {row}");
+        let names = ["received", "loaded", "quarantined", "dropped", "dead", "duplicates", "late"];
+        let counts = names.map(|n| row[n].as_u64().expect("a count"));
+        assert_eq!(counts[0], counts[1..].iter().sum::<u64>(), "not balanced: {row}");
+        let sums: &mut [u64; 7] = all.entry(row["dataset"].as_str().expect("a name").to_owned()).or_default();
+        sums.iter_mut().zip(counts).for_each(|(s, c)| *s += c);
+    }
+    all
+}
+
+pub fn put_all(p: &Project, files: &[(&str, &str)]) {
+    for (path, text) in files {
+        p.put(path, text.as_bytes());
+    }
+}
