@@ -49,7 +49,8 @@ fn a_run_over_new_input_survives_a_kill_at_every_point() {
     let start = Project::new(MARKET);
     start.done(&["run"]);
     put_all(&start, MORE);
-    let reached = ["stage.after_file", "commit.before_main", "commit.after_main", "commit.before_follow", "step.before_done"];
+    let reached =
+        ["stage.after_file", "commit.before_main", "commit.after_main", "commit.before_follow", "step.before_done"];
     matrix(&start, &["run"], &[&["run"]], &reached);
 }
 
@@ -60,6 +61,7 @@ fn a_replay_survives_a_kill_at_every_point() {
     start.put(MORE[0].0, MORE[0].1.as_bytes());
     start.done(&["run"]);
     let replay = ["replay", "quarantine", "silver.orders"];
-    let reached = ["plan.after_record", "step.after_claim", "commit.after_main", "commit.after_follow", "step.before_done"];
+    let reached =
+        ["plan.after_record", "step.after_claim", "commit.after_main", "commit.after_follow", "step.before_done"];
     matrix(&start, &replay, &[&["run"], &replay], &reached);
 }

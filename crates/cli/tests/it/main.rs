@@ -1,11 +1,16 @@
 //! The command as its users meet it: real processes over real folders.
 
+mod bad_input;
 mod check;
+mod concurrent;
+mod crash;
 mod examples;
 mod exits;
 mod harness;
 mod init;
 mod input;
+mod market;
+mod order;
 mod query;
 mod run;
 mod show;

@@ -63,10 +63,7 @@ FROM silver.orders o JOIN silver.customers c ON o.customer = c.customer GROUP BY
         "landing/orders/2.csv",
         "id,customer,day,amount,op,changed\n1,c2,2024-01-03,11.50,U,2\n3,c1,2024-01-02,7.25,D,2\n6,c2,2024-01-04,1,I,1\n",
     ),
-    (
-        "landing/clicks/1.ndjson",
-        "{\"id\":1,\"page\":\"x\"}\n{\"id\":2,\"page\":\"y\"}\n[1]\n{\"id\":\"no\"}\n",
-    ),
+    ("landing/clicks/1.ndjson", "{\"id\":1,\"page\":\"x\"}\n{\"id\":2,\"page\":\"y\"}\n[1]\n{\"id\":\"no\"}\n"),
 ];
 
 /// What a second run finds: the missing customer, late and later changes, new clicks.
@@ -224,8 +221,7 @@ pub fn held(p: &Project) -> Held {
 pub fn rows(p: &Project) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let text = |columns: &str| {
-        let cells: Vec<String> =
-            columns.split(", ").map(|c| format!("coalesce(CAST({c} AS VARCHAR), '~')")).collect();
+        let cells: Vec<String> = columns.split(", ").map(|c| format!("coalesce(CAST({c} AS VARCHAR), '~')")).collect();
         cells.join(" || '|' || ")
     };
     let plain: Vec<String> =

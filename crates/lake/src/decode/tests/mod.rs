@@ -5,7 +5,7 @@ mod hostile;
 mod ndjson;
 mod parquet;
 
-use super::{DecodeError, Decoded, Decoder, Drift, Malformed, Options, discover, open};
+use super::{DecodeError, Decoder, Malformed, Options, decoder::Decoded, discover, drift::Drift, open};
 use alluvium_spec::{CsvOptions, Format};
 use arrow::{
     array::{Array, AsArray, RecordBatch},

@@ -1,0 +1,151 @@
+//! Any order and any split of the same records over files and runs give the same tables, those of a naive model.
+
+use crate::{
+    harness::Project,
+    market::{MARKET, ORDERS_HEAD, balances, two_at_a_time},
+};
+use std::collections::BTreeMap;
+
+/// Columns left to right as the tie rule compares them; the amount in cents.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Change {
+    id: u64,
+    customer: &'static str,
+    day: u64,
+    cents: u64,
+    op: &'static str,
+    changed: u64,
+}
+
+/// Small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    fn pick(&mut self, of: &[&'static str]) -> &'static str {
+        of[usize::try_from(self.below(of.len() as u64)).expect("small")]
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, usize::try_from(self.below(i as u64 + 1)).expect("small"));
+        }
+    }
+}
+
+/// Few keys and few sequences: ties, deletions that come late, rows that come twice.
+fn history(random: &mut Random) -> Vec<Change> {
+    let mut all = Vec::new();
+    for _ in 0..90 {
+        all.push(Change {
+            id: random.below(14),
+            customer: random.pick(&["c1", "c2"]),
+            day: 1 + random.below(6),
+            cents: random.below(400),
+            op: random.pick(&["I", "U", "U", "D"]),
+            changed: random.below(7),
+        });
+        if random.below(8) == 0 {
+            all.push(all[usize::try_from(random.below(all.len() as u64)).expect("small")].clone());
+        }
+    }
+    all
+}
+
+/// Of each key the latest change; at a tie a deletion, then the greater row.
+fn expected(history: &[Change]) -> (Vec<String>, Vec<String>) {
+    let mut latest: BTreeMap<u64, &Change> = BTreeMap::new();
+    let rank = |c: &Change| (c.changed, c.op == "D", c.clone());
+    for c in history {
+        let stands = latest.entry(c.id).or_insert(c);
+        if rank(c) > rank(stands) {
+            *stands = c;
+        }
+    }
+    latest.retain(|_, c| c.op != "D");
+    let money = |cents: u64| format!("{}.{:02}", cents / 100, cents % 100);
+    let mut days: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for c in latest.values() {
+        let day = days.entry(c.day).or_default();
+        *day = (day.0 + 1, day.1 + c.cents);
+    }
+    let line =
+        |c: &&Change| format!("{}|{}|2024-01-0{}|{}|{}|{}", c.id, c.customer, c.day, money(c.cents), c.op, c.changed);
+    let mut orders: Vec<String> = latest.values().map(line).collect();
+    orders.sort();
+    (orders, days.iter().map(|(d, (n, sum))| format!("2024-01-0{d}|{n}|{}", money(*sum))).collect())
+}
+
+#[track_caller]
+fn lines(p: &Project, columns: &[&str], table: &str) -> Vec<String> {
+    let cells: Vec<String> = columns.iter().map(|c| format!("CAST({c} AS VARCHAR)")).collect();
+    let rows = p.rows(&format!("SELECT {} AS r FROM {table} ORDER BY r", cells.join(" || '|' || ")));
+    rows.iter().map(|r| r["r"].as_str().expect("a text").to_owned()).collect()
+}
+
+fn csv(changes: &[Change]) -> String {
+    let line = |c: &Change| {
+        let Change { id, customer, day, cents, op, changed } = c;
+        format!("{id},{customer},2024-01-0{day},{}.{:02},{op},{changed}\n", cents / 100, cents % 100)
+    };
+    format!("{ORDERS_HEAD}{}", changes.iter().map(line).collect::<String>())
+}
+
+#[test]
+fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
+    let seeds: Vec<u64> = (1..=10).collect();
+    two_at_a_time(&seeds, |seed| {
+        // Two seeds share a history, so that different orders of one history are compared, too.
+        let mut changes = history(&mut Random(seed / 2 * 7_919 + 1));
+        let expected = expected(&changes);
+        let mut random = Random(*seed * 104_729);
+        random.shuffle(&mut changes);
+        let p = Project::new(MARKET);
+        std::fs::remove_file(p.path("landing/orders/1.csv")).expect("removed");
+        std::fs::remove_file(p.path("landing/orders/2.csv")).expect("removed");
+        let mut rest = &changes[..];
+        let mut file = 0;
+        while !rest.is_empty() {
+            for _ in 0..=random.below(3) {
+                let (now, later) = rest.split_at(rest.len().min(1 + usize::try_from(random.below(40)).expect("small")));
+                rest = later;
+                file += 1;
+                if !now.is_empty() {
+                    // Names are no help: they do not tell the order.
+                    p.put(&format!("landing/orders/{}-{file}.csv", random.below(1_000)), csv(now).as_bytes());
+                }
+            }
+            p.done(&["run"]);
+        }
+        let orders = lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders");
+        assert_eq!(orders, expected.0, "seed {seed}");
+        assert_eq!(lines(&p, &["day", "orders", "amount"], "gold.daily"), expected.1, "seed {seed}");
+        let received = balances(&p)["silver.orders"][0];
+        assert_eq!(received, changes.len() as u64, "seed {seed}");
+    });
+}
+
+#[test]
+fn a_rebuild_gives_what_the_increments_gave() {
+    let changes = history(&mut Random(4_242));
+    let expected = expected(&changes);
+    let p = Project::new(MARKET);
+    std::fs::remove_dir_all(p.path("landing/orders")).expect("removed");
+    for (i, part) in changes.chunks(30).enumerate() {
+        p.put(&format!("landing/orders/{i}.csv"), csv(part).as_bytes());
+        p.done(&["run"]);
+    }
+    p.done(&["run", "--rebuild", "silver.orders"]);
+    assert_eq!(lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders"), expected.0);
+    assert_eq!(lines(&p, &["day", "orders", "amount"], "gold.daily"), expected.1);
+    // A key that was deleted before the rebuild stays deleted for what comes late.
+    let deleted =
+        (0..14).find(|id| !expected.0.iter().any(|l| l.starts_with(&format!("{id}|")))).expect("a deleted key");
+    p.put("landing/orders/late.csv", format!("{ORDERS_HEAD}{deleted},c1,2024-01-01,1,U,0\n").as_bytes());
+    p.done(&["run"]);
+    assert_eq!(lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders"), expected.0);
+}
