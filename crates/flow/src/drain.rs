@@ -6,13 +6,20 @@ use crate::{
 };
 use alluvium_model::{Clock, DatasetName, Entropy, EventId, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Project};
-use alluvium_store::{Claimed, NewEvent, NewStep, Owner, Planned, RunRecord, RunState, StepState, Store, StepRecord};
-use std::collections::{BTreeMap, BTreeSet};
+use alluvium_store::{
+    Claimed, EventState, NewEvent, NewStep, Owner, Planned, RunRecord, RunState, StepKind, StepRecord, StepState, Store,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How often a round of planning may lose to another process before it gives up.
 const PLAN_ATTEMPTS: u32 = 16;
 /// How often a landing zone is looked at while its files settle.
 const SETTLE_LOOKS: u32 = 3;
+/// Files that need longer are left for the next run.
+const SETTLE_MOST: Duration = Duration::from_secs(30);
 pub(crate) const LEASE: Span = Span::from_secs(60);
 
 /// Everything a run works with. Holds no state of its own.
@@ -159,7 +166,13 @@ impl Flow<'_> {
         options: &Options,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
+        let needs = dataset.consumes().into_iter().chain(self.project.lookups_of(dataset));
         if summary.failed.contains(&dataset.name) {
+            return Ok(());
+        }
+        // What a failed dataset would have given is missing: rows would be judged against tables that are not there yet.
+        if needs.into_iter().any(|n| summary.failed.contains(&n)) {
+            summary.failed.insert(dataset.name.clone());
             return Ok(());
         }
         if matches!(dataset.kind, Kind::Bronze(_)) {
@@ -171,6 +184,9 @@ impl Flow<'_> {
         for _ in 0..PLAN_ATTEMPTS {
             let steps = self.new_steps(run, dataset, options, summary).await?;
             if steps.is_empty() {
+                // Nothing is left to plan, but another process may be at work on what it planned: what comes after this
+                // dataset has to see its rows.
+                self.work_open_steps(run, dataset, summary).await?;
                 return Ok(());
             }
             if self.plan(dataset, steps).await? {
@@ -202,13 +218,14 @@ impl Flow<'_> {
                     received_at: now,
                 })
                 .collect();
+            let events = self.redelivered(events).await?;
             let (new, duplicates) = self.record(run, &events).await?;
             summary.objects_new += new;
             summary.objects_duplicate += duplicates;
             let unsettled = look.unsettled;
             self.report.signal(Signal::Looked { dataset: name.clone(), new, duplicates, unsettled });
             looks += 1;
-            if unsettled == 0 || looks >= SETTLE_LOOKS {
+            if unsettled == 0 || looks >= SETTLE_LOOKS || look.settled_in > SETTLE_MOST {
                 summary.objects_unsettled += unsettled;
                 summary.objects_refused += look.refused.len() as u64;
                 for r in look.refused {
@@ -220,6 +237,22 @@ impl Flow<'_> {
             let time = look.settled_in;
             self.report.signal(Signal::Settling { dataset: name.clone(), files: unsettled, time });
             self.timer.wait(time).await;
+        }
+    }
+
+    /// Content that arrives again after it became a dead letter is another event: whoever delivers it wants it tried.
+    async fn redelivered(&self, mut events: Vec<NewEvent>) -> Result<Vec<NewEvent>, FlowError> {
+        loop {
+            let ids: Vec<EventId> = events.iter().map(|e| e.event.clone()).collect();
+            let known = self.store.events(&ids).await?;
+            let dead: BTreeSet<&EventId> =
+                known.iter().filter(|e| e.state == EventState::Dead).map(|e| &e.event).collect();
+            if dead.is_empty() {
+                return Ok(events);
+            }
+            for e in events.iter_mut().filter(|e| dead.contains(&e.event)) {
+                e.event = e.event.again();
+            }
         }
     }
 
@@ -345,10 +378,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn active_version(
-        &self,
-        name: &DatasetName,
-    ) -> Result<Option<alluvium_model::DefinitionVersion>, FlowError> {
+    async fn active_version(&self, name: &DatasetName) -> Result<Option<alluvium_model::DefinitionVersion>, FlowError> {
         let versions = self.store.versions().await?;
         Ok(versions.into_iter().find(|v| v.active && v.dataset == *name).map(|v| v.version))
     }
@@ -373,21 +403,21 @@ impl Flow<'_> {
     }
 
     /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
-    async fn work_open_steps(
-        &self,
-        run: &RunId,
-        dataset: &Dataset,
-        summary: &mut Summary,
-    ) -> Result<bool, FlowError> {
+    async fn work_open_steps(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<bool, FlowError> {
         let open: Vec<StepRecord> =
             self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
         for step in open {
             if step.version != dataset.version && self.replaced(dataset, &step, summary).await? {
                 continue;
             }
+            let (kind, key) = (step.kind, step.key.clone());
             if !self.work(run, dataset, step, summary).await? {
                 summary.failed_steps += 1;
                 summary.failed.insert(dataset.name.clone());
+                if kind == StepKind::ReplayQuarantine {
+                    // It took no input: what waits, waits on, and new input need not wait for it.
+                    self.store.supersede(&key).await?;
+                }
                 return Ok(false);
             }
         }

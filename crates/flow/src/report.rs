@@ -7,24 +7,82 @@ use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Clone)]
 pub enum Signal {
-    RunStarted { run: RunId },
+    RunStarted {
+        run: RunId,
+    },
     /// The landing zone of a bronze dataset was looked at.
-    Looked { dataset: DatasetName, new: u64, duplicates: u64, unsettled: u64 },
+    Looked {
+        dataset: DatasetName,
+        new: u64,
+        duplicates: u64,
+        unsettled: u64,
+    },
     /// The same content arrived before under another name.
-    Duplicate { dataset: DatasetName, path: String, first_path: String },
-    Refused { dataset: DatasetName, path: String, code: &'static str, reason: String },
-    Settling { dataset: DatasetName, files: u64, time: Duration },
+    Duplicate {
+        dataset: DatasetName,
+        path: String,
+        first_path: String,
+    },
+    Refused {
+        dataset: DatasetName,
+        path: String,
+        code: &'static str,
+        reason: String,
+    },
+    Settling {
+        dataset: DatasetName,
+        files: u64,
+        time: Duration,
+    },
     /// New input waits because the dataset's definition changed.
-    Held { dataset: DatasetName, active: DefinitionVersion, now: DefinitionVersion, rows: u64 },
+    Held {
+        dataset: DatasetName,
+        active: DefinitionVersion,
+        now: DefinitionVersion,
+        rows: u64,
+    },
     /// Rows from now on are made under another version than the table's older rows.
-    Adopted { dataset: DatasetName, active: DefinitionVersion, now: DefinitionVersion, recomputed: bool },
-    StepStarted { step: StepKey, dataset: DatasetName, kind: StepKind, attempt: u32 },
+    Adopted {
+        dataset: DatasetName,
+        active: DefinitionVersion,
+        now: DefinitionVersion,
+        recomputed: bool,
+    },
+    StepStarted {
+        step: StepKey,
+        dataset: DatasetName,
+        kind: StepKind,
+        attempt: u32,
+    },
     /// `done` of `total` in the unit of the stage: bytes while ingesting, rows otherwise; `total` 0: unknown.
-    Progress { step: StepKey, stage: &'static str, done: u64, total: u64 },
-    StepDone { step: StepKey, dataset: DatasetName, kind: StepKind, outcome: Box<Outcome>, recovered: bool },
-    StepFailed { step: StepKey, dataset: DatasetName, code: &'static str, message: String, remedy: &'static str, again: bool },
-    StepHeldBy { dataset: DatasetName, process: u32 },
-    RunFinished { run: RunId },
+    Progress {
+        step: StepKey,
+        stage: &'static str,
+        done: u64,
+        total: u64,
+    },
+    StepDone {
+        step: StepKey,
+        dataset: DatasetName,
+        kind: StepKind,
+        outcome: Box<Outcome>,
+        recovered: bool,
+    },
+    StepFailed {
+        step: StepKey,
+        dataset: DatasetName,
+        code: &'static str,
+        message: String,
+        remedy: &'static str,
+        again: bool,
+    },
+    StepHeldBy {
+        dataset: DatasetName,
+        process: u32,
+    },
+    RunFinished {
+        run: RunId,
+    },
 }
 
 /// Takes signals in the order they happen; must not block and must not fail.

@@ -1,6 +1,9 @@
 //! One step: take its lease, execute it or find that it committed earlier, record what it did.
 
-use crate::{Flow, FlowError, Job, Outcome, Signal, StepError, Summary, drain::{LEASE, is_open}};
+use crate::{
+    Flow, FlowError, Job, Outcome, Signal, StepError, Summary,
+    drain::{LEASE, is_open},
+};
 use alluvium_model::{RetryClass, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{Claim, LedgerEntry, StepDone, StepRecord};

@@ -152,7 +152,9 @@ fn agrees(schema: &SchemaRef, contract: &Contract) -> Result<(), String> {
                 let (name, have, want) = (column.name(), f.data_type(), column.data_type());
                 return Err(format!("column `{name}` is {have} in the query and {want} in the contract"));
             }
-            Err(_) => return Err(format!("the contract has a column `{}` that the query does not give", column.name())),
+            Err(_) => {
+                return Err(format!("the contract has a column `{}` that the query does not give", column.name()));
+            }
         }
     }
     match schema.fields().iter().find(|f| !contract.columns.iter().any(|c| c.name == *f.name())) {

@@ -10,7 +10,7 @@ use crate::{
     refine::Stamp,
     scan,
     stage::{self, StagedFile, Stager},
-    table::{Place, FileChange, StepInfo, Table},
+    table::{FileChange, Place, StepInfo, Table},
 };
 use alluvium_flow::{Job, Outcome};
 use alluvium_model::{Balance, EventId, StepKey, crash_point};
@@ -128,7 +128,12 @@ impl Attempt<'_> {
         let version = table
             .commit(&self.step.key, self.actions(&table, &staged)?, Some(&info), SaveMode::Append)
             .await
-            .inspect_err(|_| staged.discard(engine, job.dataset))?;
+            // After any other error the commit may stand all the same, and then its files are the table's.
+            .inspect_err(|e| {
+                if matches!(e, LakeError::Conflict { .. }) {
+                    staged.discard(engine, job.dataset);
+                }
+            })?;
         crash_point("commit.after_main");
         follow(engine, job.dataset, &info).await?;
         let mut outcome = outcome_of(&info, version);
@@ -143,7 +148,8 @@ impl Attempt<'_> {
         if let Some(schema) = &staged.evolved {
             actions.push(table.with_schema(schema)?);
         }
-        actions.extend(staged.remove.iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r.clone() })));
+        actions
+            .extend(staged.remove.iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r.clone() })));
         actions.extend(staged.add.iter().map(|f| f.add(at)));
         actions.extend(staged.feed.iter().map(StagedFile::change));
         Ok(actions)

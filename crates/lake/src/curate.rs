@@ -108,12 +108,20 @@ fn replaced_schema(table: Option<&Table>, schema: &SchemaRef) -> Result<Option<S
     let Some(table) = table else { return Ok(None) };
     let stored = crate::ingest::plain_schema(table.schema()?.as_ref());
     let same = stored.fields().len() == schema.fields().len()
-        && stored.fields().iter().zip(schema.fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
+        && stored
+            .fields()
+            .iter()
+            .zip(schema.fields())
+            .all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type());
     Ok((!same).then(|| schema.clone()))
 }
 
 /// Runs the query on all cores into staged files, one lane a partition.
-async fn stage(result: DataFrame, stager: &Stager, mut progress: impl FnMut(u64)) -> Result<Vec<StagedFile>, LakeError> {
+async fn stage(
+    result: DataFrame,
+    stager: &Stager,
+    mut progress: impl FnMut(u64),
+) -> Result<Vec<StagedFile>, LakeError> {
     let context = Arc::new(result.task_ctx());
     let plan = result.create_physical_plan().await?;
     let streams = execute_stream_partitioned(plan, context)?;

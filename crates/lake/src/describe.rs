@@ -21,8 +21,7 @@ pub struct DatasetInfo {
 pub async fn describe(engine: &LakeEngine, project: &Project) -> Result<Vec<DatasetInfo>, LakeError> {
     let mut all = Vec::new();
     for name in &project.order {
-        let mut info =
-            DatasetInfo { name: name.clone(), version: None, rows: 0, files: 0, bytes: 0, quarantined: 0 };
+        let mut info = DatasetInfo { name: name.clone(), version: None, rows: 0, files: 0, bytes: 0, quarantined: 0 };
         if let Some(table) = engine.tables.open(&Place::Dataset(name.clone())).await? {
             let files = table.files()?;
             info.version = Some(table.version());

@@ -129,10 +129,9 @@ impl Fault for LakeError {
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
             Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
-            Self::TypeChanged { .. }
-            | Self::Window { .. }
-            | Self::NoContract { .. }
-            | Self::LookupTooLarge { .. } => RetryClass::Schema,
+            Self::TypeChanged { .. } | Self::Window { .. } | Self::NoContract { .. } | Self::LookupTooLarge { .. } => {
+                RetryClass::Schema
+            }
             Self::Delta { .. }
             | Self::Arrow(_)
             | Self::Parquet(_)

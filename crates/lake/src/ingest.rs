@@ -154,7 +154,7 @@ fn table_schema(
                     break;
                 }
                 Err(e) if e.class() == RetryClass::Data => {
-                    unreadable.insert(i, reason(&e));
+                    unreadable.insert(i, reason(event, &e));
                 }
                 Err(source) => return Err(LakeError::Decode { object: event.path.clone(), source }),
             }
@@ -243,7 +243,7 @@ fn ingest(work: &Work, shared: &Shared) -> Result<Done, LakeError> {
         match ingest_object(work, event, shared, &mut lane, &mut aside, &mut done) {
             Ok(()) => {}
             Err(LakeError::Decode { source, .. }) if source.class() == RetryClass::Data => {
-                done.dead.push((i, reason(&source)));
+                done.dead.push((i, reason(event, &source)));
             }
             Err(e) => return Err(e),
         }
@@ -318,8 +318,8 @@ fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError>
     Ok(file)
 }
 
-fn reason(e: &DecodeError) -> String {
-    format!("{}: {e}", e.code())
+fn reason(event: &EventRecord, e: &DecodeError) -> String {
+    format!("{}: {}: {e}. {}", e.code(), event.path, e.remedy())
 }
 
 /// The decoder's columns in the table's order, with where they came from.
@@ -366,4 +366,3 @@ fn merge(results: Vec<Done>) -> Done {
     }
     all
 }
-

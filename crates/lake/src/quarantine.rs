@@ -1,6 +1,10 @@
 //! Rows that broke their contract, or could not even be split into fields, kept with every reason.
 
-use crate::{decode::Malformed, error::LakeError, refine::{Stamp, quarantine_schema}};
+use crate::{
+    decode::Malformed,
+    error::LakeError,
+    refine::{Stamp, quarantine_schema},
+};
 use alluvium_store::EventRecord;
 use arrow::{
     array::{

@@ -1,11 +1,6 @@
 //! SQL over the lake and the state, for people and for rules. Reads only.
 
-use crate::{
-    engine::LakeEngine,
-    error::LakeError,
-    session,
-    table::Place,
-};
+use crate::{engine::LakeEngine, error::LakeError, session, table::Place};
 use alluvium_model::DatasetName;
 use alluvium_spec::{Check, Project};
 use alluvium_store::{TableDump, Value};
@@ -13,11 +8,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Float64Type, Schema, SchemaRef},
 };
-use datafusion::{
-    datasource::MemTable,
-    execution::context::SQLOptions,
-    prelude::ParquetReadOptions,
-};
+use datafusion::{datasource::MemTable, execution::context::SQLOptions, prelude::ParquetReadOptions};
 use futures::{Stream, StreamExt, TryStreamExt};
 use std::{path::PathBuf, pin::Pin, sync::Arc};
 
@@ -125,7 +116,12 @@ pub(crate) async fn measure(
     let paths: Vec<String> = files.iter().filter(|f| f.1 > 0).map(|f| f.0.display().to_string()).collect();
     if paths.is_empty() {
         let empty = RecordBatch::new_empty(schema.clone());
-        session::register(&session, "silver", "object", Arc::new(MemTable::try_new(empty.schema(), vec![vec![empty]])?))?;
+        session::register(
+            &session,
+            "silver",
+            "object",
+            Arc::new(MemTable::try_new(empty.schema(), vec![vec![empty]])?),
+        )?;
     } else {
         let options = ParquetReadOptions::default().schema(schema);
         let frame = session.read_parquet(paths, options).await?;

@@ -134,7 +134,9 @@ pub(crate) async fn execute(
         }
     }
     if rebuild || job.step.kind == StepKind::ReplayQuarantine {
-        if let Some(q) = engine.tables.open(&Place::Quarantine(name.clone())).await? {
+        // What entered the quarantine after a replay was planned is not part of it.
+        let version = job.step.lookups.get(name).copied().filter(|_| !rebuild);
+        if let Some(q) = engine.tables.open_at(&Place::Quarantine(name.clone()), version).await? {
             staged.quarantine_remove = q.files()?.into_iter().map(|f| f.path).collect();
         }
         let landed = staged.balance.loaded + staged.balance.dropped + staged.balance.duplicates;
@@ -225,11 +227,7 @@ async fn lookup(
     Ok(batches)
 }
 
-async fn input(
-    engine: &LakeEngine,
-    job: &Job<'_>,
-    silver: &Silver,
-) -> Result<Input, LakeError> {
+async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver) -> Result<Input, LakeError> {
     let from = engine.tables.open(&Place::Dataset(silver.from.clone())).await?;
     let from = from.ok_or(LakeError::Worker("the input of a planned step has a table"))?;
     // Every column: a row that breaks a rule is kept whole.

@@ -109,8 +109,7 @@ impl Stager {
             std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
         }
         let file = File::create_new(&path).map_err(LakeError::io(&path))?;
-        let options =
-            ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?;
         Ok(Open { name, path, writer })
     }
@@ -147,7 +146,7 @@ impl Lane<'_> {
 
     pub(crate) fn finish(mut self) -> Result<Vec<StagedFile>, LakeError> {
         self.close()?;
-        Ok(self.done)
+        Ok(std::mem::take(&mut self.done))
     }
 
     fn close(&mut self) -> Result<(), LakeError> {
@@ -163,6 +162,16 @@ impl Lane<'_> {
         self.done.push(StagedFile { path: name, bytes, rows, stats });
         crash_point("stage.after_file");
         Ok(())
+    }
+}
+
+/// A lane that is given up takes its files with it; a killed process leaves them, and nothing refers to them.
+impl Drop for Lane<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            let _ = std::fs::remove_file(&open.path);
+        }
+        discard(&self.stager.dir, &self.done);
     }
 }
 

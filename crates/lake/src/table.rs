@@ -33,7 +33,7 @@ use url::Url;
 const INFO: &str = "alluvium";
 /// The transaction id of a step is remembered this long in the table's log.
 const TRANSACTION_RETENTION: &str = "interval 30 days";
-const CHECKPOINT_EVERY: &str = "20";
+const CHECKPOINT_EVERY: i64 = 20;
 
 /// A table of the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -174,10 +174,7 @@ impl Tables {
         let dir = self.dir(place);
         std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
         let kernel: StructType = kernel_schema(schema)?;
-        let mut configuration = vec![
-            ("delta.setTransactionRetentionDuration", Some(TRANSACTION_RETENTION)),
-            ("delta.checkpointInterval", Some(CHECKPOINT_EVERY)),
-        ];
+        let mut configuration = vec![("delta.setTransactionRetentionDuration", Some(TRANSACTION_RETENTION))];
         if feed {
             configuration.push(("delta.enableChangeDataFeed", Some("true")));
         }
@@ -318,18 +315,19 @@ impl Table {
         // No retry against a newer snapshot: it could hold this very step, and the same transaction would pass again.
         let properties = CommitProperties::default()
             .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
             .with_metadata(memory)
             .with_application_transaction(Transaction::new(step.as_str(), 1));
         let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
         self.sync_folders(&actions)?;
-        let done = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(Some(snapshot), self.log(), operation)
-            .await;
+        let done =
+            CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
         match done {
             Ok(c) => {
                 let version = to_i64(c.version());
                 sync_log(&self.dir, version)?;
+                self.checkpoint(version).await;
                 Ok(version)
             }
             Err(DeltaTableError::Transaction {
@@ -339,6 +337,21 @@ impl Table {
                     | TransactionError::VersionAlreadyExists(_),
             }) => Err(LakeError::Conflict { path: self.dir.clone() }),
             Err(e) => Err(LakeError::delta(&self.dir)(e)),
+        }
+    }
+
+    /// Spares readers the log's beginning. The commit stands whether or not this works: the next one tries again.
+    async fn checkpoint(&self, version: i64) {
+        if (version + 1) % CHECKPOINT_EVERY != 0 {
+            return;
+        }
+        let made = async {
+            let mut table = self.delta.clone();
+            table.update_state().await?;
+            deltalake::checkpoints::create_checkpoint(&table, None).await
+        };
+        if let Err(e) = made.await {
+            tracing::warn!(table = %self.dir.display(), version, error = %e, "no checkpoint could be written");
         }
     }
 

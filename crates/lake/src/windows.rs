@@ -17,7 +17,10 @@ use arrow::{
     datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType},
 };
 use datafusion::{
-    common::{Column, tree_node::{Transformed, TreeNode}},
+    common::{
+        Column,
+        tree_node::{Transformed, TreeNode},
+    },
     logical_expr::{Distinct, Expr, LogicalPlan},
     prelude::{ParquetReadOptions, SessionContext},
 };
@@ -31,7 +34,10 @@ const DAY_MICROS: i64 = 86_400_000_000;
 pub(crate) enum Touched {
     All,
     /// Ranges of adjacent windows, ascending, and whether rows without a window are touched.
-    Windows { ranges: Vec<(Window, u64)>, null: bool },
+    Windows {
+        ranges: Vec<(Window, u64)>,
+        null: bool,
+    },
 }
 
 impl Touched {
@@ -75,7 +81,10 @@ pub(crate) async fn touched(
         }
         let files: Vec<String> =
             changes.iter().flat_map(rows_changed).map(|f| table.path_of(f).display().to_string()).collect();
-        let found = session.read_parquet(files, ParquetReadOptions::default()).await?.select(vec![expression.clone().alias("w")])?;
+        let found = session
+            .read_parquet(files, ParquetReadOptions::default())
+            .await?
+            .select(vec![expression.clone().alias("w")])?;
         for batch in found.distinct()?.collect().await? {
             let micros = micros(batch.column(0))?;
             for m in micros.as_primitive::<TimestampMicrosecondType>() {
@@ -152,10 +161,8 @@ pub(crate) fn condition(column: &str, ranges: &[(Window, u64)], null: bool) -> S
         let t = jiff::Timestamp::from_microsecond(m).unwrap_or(jiff::Timestamp::MAX);
         format!("TIMESTAMP '{}'", t.strftime("%Y-%m-%d %H:%M:%S%.6f"))
     };
-    let mut parts: Vec<String> = ranges
-        .iter()
-        .map(|(w, _)| format!("({name} >= {} AND {name} < {})", at(w.from), at(w.to)))
-        .collect();
+    let mut parts: Vec<String> =
+        ranges.iter().map(|(w, _)| format!("({name} >= {} AND {name} < {})", at(w.from), at(w.to))).collect();
     if null {
         parts.push(format!("{name} IS NULL"));
     }
@@ -205,7 +212,9 @@ fn follow(plan: &LogicalPlan, index: usize, tables: &mut BTreeSet<DatasetName>) 
         LogicalPlan::Filter(f) => follow(&f.input, index, tables),
         LogicalPlan::SubqueryAlias(s) => follow(&s.input, index, tables),
         LogicalPlan::Sort(s) if s.fetch.is_none() => follow(&s.input, index, tables),
-        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => Err("cannot stand beside LIMIT: a row could move into another window"),
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
+            Err("cannot stand beside LIMIT: a row could move into another window")
+        }
         LogicalPlan::Distinct(Distinct::All(input)) => follow(input, index, tables),
         LogicalPlan::Join(j) => {
             let left = j.left.schema().fields().len();
@@ -222,7 +231,9 @@ fn follow(plan: &LogicalPlan, index: usize, tables: &mut BTreeSet<DatasetName>) 
                 _ => false,
             });
             if !partitioned {
-                return Err("has to be in PARTITION BY of every window function, or windows would depend on each other");
+                return Err(
+                    "has to be in PARTITION BY of every window function, or windows would depend on each other",
+                );
             }
             follow(&w.input, index, tables)
         }

@@ -28,13 +28,8 @@ pub struct Unbalanced {
 impl Balance {
     /// `received = loaded + quarantined + dropped + dead + duplicates + late`, or the difference.
     pub fn check(&self) -> Result<(), Unbalanced> {
-        let accounted =
-            self.loaded + self.quarantined + self.dropped + self.dead + self.duplicates + self.late;
-        if accounted == self.received {
-            Ok(())
-        } else {
-            Err(Unbalanced { received: self.received, accounted })
-        }
+        let accounted = self.loaded + self.quarantined + self.dropped + self.dead + self.duplicates + self.late;
+        if accounted == self.received { Ok(()) } else { Err(Unbalanced { received: self.received, accounted }) }
     }
 }
 

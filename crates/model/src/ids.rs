@@ -57,6 +57,14 @@ impl EventId {
         field(&mut h, content.0.as_bytes());
         Self(short(&h))
     }
+
+    /// The next delivery of the same content, after this one came to nothing.
+    pub fn again(&self) -> Self {
+        let mut h = blake3::Hasher::new();
+        field(&mut h, b"again");
+        field(&mut h, self.0.as_bytes());
+        Self(short(&h))
+    }
 }
 
 impl RunId {

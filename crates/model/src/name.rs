@@ -37,7 +37,9 @@ pub struct DatasetName {
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no dataset name; write `bronze.name`, `silver.name` or `gold.name`, lower case, up to 63 letters, digits or _")]
+#[error(
+    "`{0}` is no dataset name; write `bronze.name`, `silver.name` or `gold.name`, lower case, up to 63 letters, digits or _"
+)]
 pub struct InvalidName(pub String);
 
 impl DatasetName {

@@ -43,7 +43,12 @@ impl Keys {
 fn is_whole_number(t: &DataType) -> bool {
     matches!(
         t,
-        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(..)
+        DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Date32
+            | DataType::Timestamp(..)
     )
 }
 
@@ -95,15 +100,16 @@ fn prefix(bytes: &[u8]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::{array::{Int64Array, StringArray}, datatypes::{Field, Schema}};
+    use arrow::{
+        array::{Int64Array, StringArray},
+        datatypes::{Field, Schema},
+    };
     use std::sync::Arc;
 
     #[test]
     fn null_differs_from_every_number_and_sequences_keep_their_order() {
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("k", DataType::Int64, true),
-            Field::new("s", DataType::Utf8, true),
-        ]));
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, true), Field::new("s", DataType::Utf8, true)]));
         let batch = RecordBatch::try_new(
             schema.clone(),
             vec![

@@ -1,7 +1,7 @@
 //! One column into its contract type: the way for each kind of input.
 
+use super::Format;
 use super::{number, time, typed};
-use super::{Format};
 use super::{parse_integer, parse_number};
 use crate::refine::{
     RefineError,
@@ -35,7 +35,11 @@ impl Cast {
 }
 
 /// `format` is for text only: the form in which `parse` says dates and times are written.
-pub(in crate::refine) fn cast(array: &ArrayRef, kind: ColumnType, format: Option<&Format>) -> Result<Cast, RefineError> {
+pub(in crate::refine) fn cast(
+    array: &ArrayRef,
+    kind: ColumnType,
+    format: Option<&Format>,
+) -> Result<Cast, RefineError> {
     if is_text(array.data_type()) {
         return Ok(from_text(&to_text(array)?, kind, format));
     }

@@ -8,8 +8,8 @@ mod number;
 mod time;
 mod typed;
 
+pub(super) use column::{Cast, cast, cast_constant};
+use column::{either, lost, without};
 pub(super) use format::Format;
 pub(super) use number::{parse_decimal_parts, parse_integer, parse_number};
 pub(super) use typed::fitting;
-pub(super) use column::{Cast, cast, cast_constant};
-use column::{either, without, lost};

@@ -11,6 +11,6 @@ mod range;
 mod rule;
 mod unique;
 
-pub(super) use unique::{KeyHasher, Seen};
 pub(super) use rule::{Rule, RuleCompiler, Test};
-use rule::{not_applicable, bad_value, mask};
+use rule::{bad_value, mask, not_applicable};
+pub(super) use unique::{KeyHasher, Seen};

@@ -1,7 +1,7 @@
 //! A rule compiled, and what it found in a batch.
 
+use super::KeyHasher;
 use super::{length, members, multiple, pattern, range};
-use super::{KeyHasher};
 use crate::refine::{
     Place, RefineError,
     expression::{Planner, RowExpr, contract_columns},
