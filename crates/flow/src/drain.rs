@@ -82,8 +82,10 @@ impl Flow<'_> {
     /// in the summary, stays open, and the next run tries it again.
     pub async fn run(&self, options: &Options) -> Result<Summary, FlowError> {
         for name in options.adopt.iter().chain(&options.rebuild) {
-            if !self.project.datasets.contains_key(name) {
-                return Err(FlowError::UnknownDataset(name.clone()));
+            match self.project.datasets.get(name) {
+                None => return Err(FlowError::UnknownDataset(name.clone())),
+                Some(d) if d.silver().is_none() => return Err(FlowError::NotSilver(name.clone())),
+                Some(_) => {}
             }
         }
         let mut summary = Summary::default();
@@ -302,7 +304,8 @@ impl Flow<'_> {
                     let Some(head) = self.engine.head(&silver.from).await.map_err(|e| look_error(name, e))? else {
                         return Ok(Vec::new());
                     };
-                    return Ok(vec![round.rebuild(&silver.from, head)]);
+                    let own = self.engine.head(name).await.map_err(|e| look_error(name, e))?.unwrap_or(-1);
+                    return Ok(vec![round.rebuild(&silver.from, head, own)]);
                 }
                 let increments =
                     self.engine.increments(&silver.from, position).await.map_err(|e| look_error(name, e))?;
@@ -342,10 +345,12 @@ impl Flow<'_> {
                 if !changed {
                     return Ok(Vec::new());
                 }
+                let mut replaced = None;
                 if anew {
                     self.announce_version(dataset, 0, true).await?;
+                    replaced = self.engine.head(name).await.map_err(|e| look_error(name, e))?;
                 }
-                Ok(vec![round.curate(&inputs)])
+                Ok(vec![round.curate(&inputs, replaced)])
             }
         }
     }

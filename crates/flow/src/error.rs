@@ -47,6 +47,8 @@ pub enum FlowError {
     UnknownDataset(DatasetName),
     #[error("{0} has no quarantine to replay: only silver datasets validate rows")]
     NoQuarantine(DatasetName),
+    #[error("{0} is not silver: bronze keeps what it received, and gold is recomputed by itself")]
+    NotSilver(DatasetName),
     #[error("another process kept planning over the same input of {0}")]
     Contended(DatasetName),
 }
@@ -59,6 +61,7 @@ impl Fault for FlowError {
             Self::UnknownDataset(_) => "F0101",
             Self::NoQuarantine(_) => "F0102",
             Self::Contended(_) => "F0103",
+            Self::NotSilver(_) => "F0104",
         }
     }
 
@@ -66,7 +69,7 @@ impl Fault for FlowError {
         match self {
             Self::Store(e) => e.class(),
             Self::Look { source, .. } => source.class(),
-            Self::UnknownDataset(_) | Self::NoQuarantine(_) => RetryClass::Schema,
+            Self::UnknownDataset(_) | Self::NoQuarantine(_) | Self::NotSilver(_) => RetryClass::Schema,
             Self::Contended(_) => RetryClass::Transient,
         }
     }
@@ -76,7 +79,7 @@ impl Fault for FlowError {
             Self::Store(e) => e.remedy(),
             Self::Look { source, .. } => source.remedy(),
             Self::UnknownDataset(_) => "name a dataset that `alluvium show datasets` lists",
-            Self::NoQuarantine(_) => "name a silver dataset",
+            Self::NoQuarantine(_) | Self::NotSilver(_) => "name a silver dataset",
             Self::Contended(_) => "run again when the other process has finished",
         }
     }

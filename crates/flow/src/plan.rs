@@ -62,8 +62,13 @@ impl Round<'_> {
     }
 
     /// All of `from` once more, into a table that is replaced as a whole.
-    pub(crate) fn rebuild(&self, from: &DatasetName, upto: i64) -> NewStep {
-        self.over(StepKind::Rebuild, "rebuild", from, Claimed { after: -1, upto })
+    /// `head`: the version of the dataset's own table that it replaces, so that going back to an earlier definition is
+    /// work of its own.
+    pub(crate) fn rebuild(&self, from: &DatasetName, upto: i64, head: i64) -> NewStep {
+        let key = self.key("rebuild").input(from, -1, upto).input(&self.dataset.name, head, head).finish();
+        let mut step = self.step(StepKind::Rebuild, key);
+        step.inputs.insert(from.clone(), Claimed { after: -1, upto });
+        step
     }
 
     /// What waits in quarantine at its version `upto`.
@@ -74,9 +79,10 @@ impl Round<'_> {
         step
     }
 
-    /// A gold dataset over changed inputs.
-    pub(crate) fn curate(&self, inputs: &BTreeMap<DatasetName, Claimed>) -> NewStep {
-        let key = inputs.iter().fold(self.key("curate"), |k, (n, c)| k.input(n, c.after, c.upto)).finish();
+    /// A gold dataset over changed inputs. `head` as for a rebuild, when the whole table is replaced.
+    pub(crate) fn curate(&self, inputs: &BTreeMap<DatasetName, Claimed>, head: Option<i64>) -> NewStep {
+        let key = inputs.iter().fold(self.key("curate"), |k, (n, c)| k.input(n, c.after, c.upto));
+        let key = head.iter().fold(key, |k, h| k.input(&self.dataset.name, *h, *h)).finish();
         let mut step = self.step(StepKind::Curate, key);
         step.inputs = inputs.clone();
         step

@@ -82,7 +82,7 @@ impl Fault for StoreError {
                 "check that the path is free, on a disk with space, and that this user may write there"
             }
             Self::Corrupt { .. } | Self::Unreadable { .. } => {
-                "restore the state file from a backup, or move it away to plan all landing objects anew"
+                "restore the state file from a backup; with neither, move the lake away together with the state"
             }
             Self::Foreign { .. } => "name another path for the state, or move that file away",
             Self::Newer { .. } => "use a newer alluvium; the one that wrote this file will do",

@@ -98,3 +98,21 @@ async fn a_rebuild_reads_all_input_again() {
     assert_eq!(rebuilt.datasets[&silver()].balance.received, 10);
     assert!(world.run(&Options::default()).await.did_nothing());
 }
+
+#[tokio::test]
+async fn going_back_to_an_earlier_definition_is_work_of_its_own() {
+    let mut world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    let first = world.version(&silver());
+    let rebuild = Options { rebuild: BTreeSet::from([silver()]), ..Options::default() };
+    for _ in 0..2 {
+        world.redefine(&silver());
+        assert!(world.run(&rebuild).await.complete());
+        world.define(&silver(), first.clone());
+        let back = world.run(&rebuild).await;
+        assert!(back.complete() && !back.did_nothing(), "{back:?}");
+    }
+    let of_silver = world.engine.executed().into_iter().filter(|(d, _)| *d == silver()).count();
+    assert_eq!(of_silver, 5);
+}

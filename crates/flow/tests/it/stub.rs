@@ -214,6 +214,14 @@ impl World {
         dataset.version = DefinitionVersion::of([dataset.version.as_str().as_bytes(), b"changed"]);
     }
 
+    pub fn version(&self, dataset: &DatasetName) -> DefinitionVersion {
+        self.project.datasets[dataset].version.clone()
+    }
+
+    pub fn define(&mut self, dataset: &DatasetName, version: DefinitionVersion) {
+        self.project.datasets.get_mut(dataset).expect("a dataset").version = version;
+    }
+
     pub async fn run(&self, options: &Options) -> Summary {
         self.clock.advance_micros(1_000_000);
         let flow = Flow {

@@ -49,6 +49,16 @@ fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
         Body::Silver(s) => {
             let at = (&*draft.file, s.from.place);
             if names.check(&s.from.value, &[Layer::Bronze, Layer::Silver], at, "a silver dataset", sink) {
+                if s.from.value.layer() == Layer::Silver {
+                    let message = "silver from silver is not available yet in this version".to_owned();
+                    sink.report(
+                        codes::NOT_AVAILABLE,
+                        at.0,
+                        at.1,
+                        message,
+                        "read the bronze dataset, or use gold".to_owned(),
+                    );
+                }
                 graph.edge(&draft.name, &s.from.value, &draft.file, s.from.place);
             }
             for e in s.steps.iter().filter_map(enrich) {
