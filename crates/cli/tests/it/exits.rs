@@ -59,7 +59,7 @@ fn log_lines_name_the_run_and_the_step() {
 #[test]
 fn a_run_that_is_asked_to_stop_stops() {
     let p = Project::shop();
-    p.edit("datasets/bronze/orders.yaml", "settle: 0s", "settle: 1h");
+    p.edit("datasets/bronze/orders.yaml", "settle: 0s", "settle: 25s");
     let mut child = p.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|l| l.expect("text"));
     assert!(lines.any(|l| l.contains("to settle")), "it waits");
@@ -68,7 +68,7 @@ fn a_run_that_is_asked_to_stop_stops() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(1), "{rest:?}");
     assert!(rest.iter().any(|l| l.contains("error[C0108]")), "{rest:?}");
-    p.edit("datasets/bronze/orders.yaml", "settle: 1h", "settle: 0s");
+    p.edit("datasets/bronze/orders.yaml", "settle: 25s", "settle: 0s");
     p.done(&["run"]);
     assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 2);
 }
