@@ -114,8 +114,8 @@ impl Flow<'_> {
         let run = self.start(command, &mut summary).await?;
         self.work_open_steps(&run, dataset, &mut summary).await?;
         let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
-        if let Some((version, rows)) = waiting.filter(|(_, rows)| *rows > 0) {
-            self.announce_version(dataset, rows, false).await?;
+        if let Some((version, _)) = waiting.filter(|(_, rows)| *rows > 0) {
+            self.announce_version(dataset, false).await?;
             let round = self.round(&run, dataset).await?;
             self.plan(dataset, vec![round.replay(version)]).await?;
             self.work_open_steps(&run, dataset, &mut summary).await?;
@@ -293,7 +293,7 @@ impl Flow<'_> {
             Kind::Bronze(_) => {
                 let pending = self.store.pending_events(name).await?;
                 if !pending.is_empty() {
-                    self.announce_version(dataset, 0, false).await?;
+                    self.announce_version(dataset, false).await?;
                 }
                 Ok(round.ingest(&pending, self.project.limits.step_input.0))
             }
@@ -317,7 +317,7 @@ impl Flow<'_> {
                     return Ok(Vec::new());
                 }
                 if options.adopt.contains(name) {
-                    self.announce_version(dataset, 0, false).await?;
+                    self.announce_version(dataset, false).await?;
                     self.store.activate(name, &dataset.version, self.clock.now()).await?;
                 }
                 Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step()))
@@ -347,7 +347,7 @@ impl Flow<'_> {
                 }
                 let mut replaced = None;
                 if anew {
-                    self.announce_version(dataset, 0, true).await?;
+                    self.announce_version(dataset, true).await?;
                     replaced = self.engine.head(name).await.map_err(|e| look_error(name, e))?;
                 }
                 Ok(vec![round.curate(&inputs, replaced)])
@@ -373,7 +373,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn announce_version(&self, dataset: &Dataset, _rows: u64, recomputed: bool) -> Result<(), FlowError> {
+    async fn announce_version(&self, dataset: &Dataset, recomputed: bool) -> Result<(), FlowError> {
         if let Some(active) = self.active_version(&dataset.name).await?
             && active != dataset.version
         {
