@@ -4,7 +4,7 @@
 
 use crate::{
     commit::{Attempt, Staged},
-    decode::{self, DecodeError, Decoder, Malformed, Options},
+    decode::{self, DecodeError, Decoded, Drift, Options, Piece, PieceDecoder, Pieces},
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
@@ -25,12 +25,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 const BATCH_ROWS: usize = 8192;
 /// Bytes decoded between two words of progress, about.
 const PROGRESS_BATCHES: usize = 8;
+
+/// An NDJSON object of this size is decoded by several lanes.
+const SPLIT_BYTES: u64 = 4 << 20;
+/// With less than this for each lane, lanes cost more files than they save time.
+const LANE_BYTES: u64 = 8 << 20;
 
 /// Columns of every bronze table after the data's own.
 pub(crate) fn metadata_fields() -> Vec<Field> {
@@ -59,6 +64,15 @@ struct Work {
     stamp: Stamp,
     run: String,
     max_record_bytes: u64,
+    /// For each event, what its lanes read from; `None` for an object that one lane decodes alone.
+    split: Vec<Option<Mutex<Reading>>>,
+}
+
+/// How far an object of several lanes has been read.
+enum Reading {
+    Waiting,
+    Open(Box<Pieces>),
+    Ended,
 }
 
 #[derive(Default)]
@@ -70,6 +84,8 @@ struct Done {
     dead: Vec<Dead>,
     /// Unexpected or missing field, or a value that had to be rescued, to the number of records.
     drift: BTreeMap<String, u64>,
+    /// Of the objects that other lanes decode too, by the event's place.
+    shared_drift: BTreeMap<usize, Drift>,
 }
 
 pub(crate) async fn execute(
@@ -97,7 +113,7 @@ pub(crate) async fn execute(
         let progress = |done: u64| {
             report.signal(Signal::Progress { step: job.step.key.clone(), stage: "bronze", done, total });
         };
-        let results = lanes::run(lanes::count().min(job.events.len()), move |s| ingest(&work, s), progress).await?;
+        let results = lanes::run(lane_count(&work), move |s| ingest(&work, s), progress).await?;
         let all = merge(results);
         if all.dead.is_empty() {
             break all;
@@ -194,14 +210,17 @@ fn plain(t: &DataType) -> DataType {
     }
 }
 
-fn options(bronze: &Bronze, path: &str, max_record_bytes: u64) -> (Format, u64) {
-    (bronze.files.format.unwrap_or_else(|| decode::format_of(path)), max_record_bytes)
+fn format(bronze: &Bronze, path: &str) -> Format {
+    bronze.files.format.unwrap_or_else(|| decode::format_of(path))
+}
+
+fn options<'a>(bronze: &'a Bronze, path: &str, max_record_bytes: u64) -> Options<'a> {
+    Options { format: format(bronze, path), csv: &bronze.files.csv, max_record_bytes, batch_rows: BATCH_ROWS }
 }
 
 fn discover(bronze: &Bronze, event: &EventRecord, max_record_bytes: u64) -> Result<Vec<Field>, DecodeError> {
     let file = open_unchanged(&bronze.files.folder.join(&event.path), event)?;
-    let (format, max_record_bytes) = options(bronze, &event.path, max_record_bytes);
-    decode::discover(file, &Options { format, csv: &bronze.files.csv, max_record_bytes, batch_rows: BATCH_ROWS })
+    decode::discover(file, &options(bronze, &event.path, max_record_bytes))
 }
 
 fn work(
@@ -213,7 +232,9 @@ fn work(
     skip: BTreeSet<usize>,
 ) -> Result<Work, LakeError> {
     let columns: Vec<_> = schema.fields().iter().filter(|f| !is_metadata(f.name())).cloned().collect();
+    let several = |e: &EventRecord| e.bytes >= SPLIT_BYTES && format(bronze, &e.path) == Format::Ndjson;
     Ok(Work {
+        split: job.events.iter().map(|e| several(e).then(|| Mutex::new(Reading::Waiting))).collect(),
         bronze: bronze.clone(),
         events: job.events.to_vec(),
         skip,
@@ -230,79 +251,160 @@ fn work(
     })
 }
 
-/// One lane: object after object.
+fn lane_count(work: &Work) -> usize {
+    let parts = work.events.iter().zip(&work.split).map(|(e, split)| match split {
+        Some(_) => usize::try_from(e.bytes / LANE_BYTES).unwrap_or(usize::MAX).max(1),
+        None => 1,
+    });
+    lanes::count().min(parts.fold(0, usize::saturating_add))
+}
+
+/// One lane: object after object, then what is left of those that other lanes have begun.
 fn ingest(work: &Work, shared: &Shared) -> Result<Done, LakeError> {
-    let mut done = Done::default();
-    let mut lane = work.stager.lane();
-    let mut aside = work.quarantine.lane();
+    let mut lane =
+        Ingest { work, shared, rows: work.stager.lane(), aside: work.quarantine.lane(), done: Done::default() };
     while let Some(i) = shared.take(work.events.len()) {
-        if work.skip.contains(&i) {
-            continue;
-        }
-        let event = &work.events[i];
-        match ingest_object(work, event, shared, &mut lane, &mut aside, &mut done) {
-            Ok(()) => {}
-            Err(LakeError::Decode { source, .. }) if source.class() == RetryClass::Data => {
-                done.dead.push((i, reason(event, &source)));
-            }
-            Err(e) => return Err(e),
-        }
+        lane.object(i)?;
     }
-    done.files = lane.finish()?;
+    for i in (0..work.events.len()).filter(|i| work.split[*i].is_some()) {
+        lane.object(i)?;
+    }
+    let Ingest { rows, aside, mut done, .. } = lane;
+    done.files = rows.finish()?;
     done.quarantined = aside.finish()?;
     Ok(done)
 }
 
-fn ingest_object(
-    work: &Work,
-    event: &EventRecord,
-    shared: &Shared,
-    lane: &mut Lane<'_>,
-    aside: &mut Lane<'_>,
-    done: &mut Done,
-) -> Result<(), LakeError> {
-    let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
-    let path = work.bronze.files.folder.join(&event.path);
-    let file = open_unchanged(&path, event).map_err(failed)?;
-    work.stager.meter().read(event.bytes);
-    let (format, max_record_bytes) = options(&work.bronze, &event.path, work.max_record_bytes);
-    let options = Options { format, csv: &work.bronze.files.csv, max_record_bytes, batch_rows: BATCH_ROWS };
-    let mut decoder = decode::open(file, &options, &work.columns).map_err(failed)?;
-    let mut batches = 0;
-    while let Some(decoded) = decoder.next().map_err(failed)? {
+struct Ingest<'a> {
+    work: &'a Work,
+    shared: &'a Shared,
+    rows: Lane<'a>,
+    aside: Lane<'a>,
+    done: Done,
+}
+
+impl Ingest<'_> {
+    /// Loads the object, or what of it no other lane has taken.
+    fn object(&mut self, i: usize) -> Result<(), LakeError> {
+        if self.work.skip.contains(&i) {
+            return Ok(());
+        }
+        let event = &self.work.events[i];
+        let loaded = match &self.work.split[i] {
+            None => self.whole(event),
+            Some(reading) => self.pieces(i, event, reading),
+        };
+        match loaded {
+            Err(LakeError::Decode { source, .. }) if source.class() == RetryClass::Data => {
+                self.done.dead.push((i, reason(event, &source)));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn whole(&mut self, event: &EventRecord) -> Result<(), LakeError> {
+        let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
+        let work = self.work;
+        let file = work.open(event).map_err(failed)?;
+        work.stager.meter().read(event.bytes);
+        let mut decoder = decode::open(file, &work.options(event), &work.columns).map_err(failed)?;
+        let mut batches = 0;
+        while let Some(decoded) = decoder.next().map_err(failed)? {
+            self.write(event, decoded)?;
+            batches += 1;
+            if batches % PROGRESS_BATCHES == 0 {
+                self.shared.advance(0)?;
+            }
+        }
+        // Changed while it was read: what was staged may be neither the old nor the new content.
+        work.open(event).map_err(failed)?;
+        self.done.note(decoder.drift());
+        self.shared.advance(event.bytes)
+    }
+
+    fn pieces(&mut self, i: usize, event: &EventRecord, reading: &Mutex<Reading>) -> Result<(), LakeError> {
+        let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
+        let mut decoder = PieceDecoder::new(&self.work.options(event), &self.work.columns).map_err(failed)?;
+        let mut piece = Piece::default();
+        while self.work.next_piece(event, reading, &mut piece, self.shared)? {
+            decoder.load(&mut piece);
+            while let Some(decoded) = decoder.next().map_err(failed)? {
+                self.write(event, decoded)?;
+            }
+            self.shared.advance(0)?;
+        }
+        if let Some(drift) = decoder.drift() {
+            self.done.share(i, drift);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, event: &EventRecord, decoded: Decoded) -> Result<(), LakeError> {
         let rows = decoded.batch.num_rows();
         if rows > 0 {
-            lane.write(&with_metadata(work, event, decoded.batch)?)?;
-            done.rows += rows as u64;
+            self.rows.write(&with_metadata(self.work, event, decoded.batch)?)?;
+            self.done.rows += rows as u64;
         }
-        done.malformed += write_malformed(work, event, &decoded.malformed, aside)?;
-        batches += 1;
-        if batches % PROGRESS_BATCHES == 0 {
-            shared.advance(0)?;
+        if !decoded.malformed.is_empty() {
+            let Work { stamp, run, .. } = self.work;
+            self.aside.write(&quarantine::malformed(stamp, run, event, &decoded.malformed)?)?;
+            self.done.malformed += decoded.malformed.len() as u64;
         }
+        Ok(())
     }
-    // Changed while it was read: what was staged may be neither the old nor the new content.
-    open_unchanged(&path, event).map_err(failed)?;
-    note_drift(&decoder, &mut done.drift);
-    shared.advance(event.bytes)
 }
 
-fn write_malformed(
-    work: &Work,
-    event: &EventRecord,
-    malformed: &[Malformed],
-    aside: &mut Lane<'_>,
-) -> Result<u64, LakeError> {
-    if malformed.is_empty() {
-        return Ok(0);
+impl Work {
+    fn options(&self, event: &EventRecord) -> Options<'_> {
+        options(&self.bronze, &event.path, self.max_record_bytes)
     }
-    aside.write(&quarantine::malformed(&work.stamp, &work.run, event, malformed)?)?;
-    Ok(malformed.len() as u64)
+
+    fn open(&self, event: &EventRecord) -> Result<File, DecodeError> {
+        open_unchanged(&self.bronze.files.folder.join(&event.path), event)
+    }
+
+    /// Reads the next piece of an object that several lanes decode; `false` when all has been taken. An error is told to
+    /// one lane only, and ends the object for all.
+    fn next_piece(
+        &self,
+        event: &EventRecord,
+        reading: &Mutex<Reading>,
+        piece: &mut Piece,
+        shared: &Shared,
+    ) -> Result<bool, LakeError> {
+        let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
+        let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pieces = match std::mem::replace(&mut *reading, Reading::Ended) {
+            Reading::Ended => return Ok(false),
+            Reading::Open(pieces) => pieces,
+            Reading::Waiting => {
+                let file = self.open(event).map_err(failed)?;
+                self.stager.meter().read(event.bytes);
+                Box::new(Pieces::open(file, &self.options(event)).map_err(failed)?)
+            }
+        };
+        if pieces.next(piece).map_err(failed)? {
+            *reading = Reading::Open(pieces);
+            return Ok(true);
+        }
+        // Changed while it was read: what was staged may be neither the old nor the new content.
+        self.open(event).map_err(failed)?;
+        shared.advance(event.bytes)?;
+        Ok(false)
+    }
 }
 
-fn note_drift(decoder: &Decoder, drift: &mut BTreeMap<String, u64>) {
-    for (what, records) in decoder.drift().notes() {
-        *drift.entry(what).or_default() += records;
+impl Done {
+    fn note(&mut self, drift: &Drift) {
+        for (what, records) in drift.notes() {
+            *self.drift.entry(what).or_default() += records;
+        }
+    }
+
+    /// Takes what a lane found in its part of an object.
+    fn share(&mut self, event: usize, drift: &Drift) {
+        self.shared_drift.entry(event).and_modify(|d| d.merge(drift)).or_insert_with(|| drift.clone());
     }
 }
 
@@ -363,6 +465,12 @@ fn merge(results: Vec<Done>) -> Done {
         for (what, n) in d.drift {
             *all.drift.entry(what).or_default() += n;
         }
+        for (event, drift) in d.shared_drift {
+            all.share(event, &drift);
+        }
+    }
+    for drift in std::mem::take(&mut all.shared_drift).into_values() {
+        all.note(&drift);
     }
     all
 }

@@ -8,6 +8,7 @@ mod commit;
 mod curate;
 mod decode;
 mod describe;
+mod encoding;
 mod engine;
 mod error;
 mod gate;

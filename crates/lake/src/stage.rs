@@ -2,13 +2,13 @@
 //!
 //! Called by the writers of steps, one [`Lane`] a thread. A file is durable when [`Lane::finish`] returned it.
 
-use crate::{error::LakeError, meter::Meter, statistics};
+use crate::{encoding, error::LakeError, meter::Meter, statistics};
 use alluvium_model::crash_point;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use deltalake::kernel::{Action, Add, AddCDCFile};
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
-    basic::{Compression, ZstdLevel},
+    basic::Compression,
     file::properties::{EnabledStatistics, WriterProperties},
 };
 use serde::{Deserialize, Serialize};
@@ -73,20 +73,20 @@ pub(crate) struct Stager {
     /// Folder below the table's and start of each file's name.
     prefix: String,
     schema: SchemaRef,
-    properties: WriterProperties,
+    compression: Compression,
     meter: Arc<Meter>,
     next: AtomicU32,
 }
 
 impl Stager {
-    pub(crate) fn new(dir: &Path, prefix: String, schema: SchemaRef, meter: Arc<Meter>) -> Self {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd")))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by("alluvium".into())
-            .build();
-        Self { dir: dir.to_owned(), prefix, schema, properties, meter, next: AtomicU32::new(0) }
+    pub(crate) fn new(
+        dir: &Path,
+        prefix: String,
+        schema: SchemaRef,
+        compression: Compression,
+        meter: Arc<Meter>,
+    ) -> Self {
+        Self { dir: dir.to_owned(), prefix, schema, compression, meter, next: AtomicU32::new(0) }
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -101,7 +101,14 @@ impl Stager {
         Lane { stager: self, open: None, done: Vec::new() }
     }
 
-    fn open(&self) -> Result<Open, LakeError> {
+    /// A file that begins with `first`.
+    fn open(&self, first: &RecordBatch) -> Result<Open, LakeError> {
+        let properties = WriterProperties::builder()
+            .set_compression(self.compression)
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_created_by("alluvium".into());
+        let properties = encoding::choose(properties, first)?.build();
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{n:04}.parquet", self.prefix);
         let path = self.dir.join(&name);
@@ -109,7 +116,7 @@ impl Stager {
             std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
         }
         let file = File::create_new(&path).map_err(LakeError::io(&path))?;
-        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?;
         Ok(Open { name, path, writer })
     }
@@ -135,7 +142,7 @@ impl Lane<'_> {
         }
         let open = match &mut self.open {
             Some(open) => open,
-            None => self.open.insert(self.stager.open()?),
+            None => self.open.insert(self.stager.open(batch)?),
         };
         open.writer.write(batch)?;
         if open.writer.bytes_written() as u64 >= TARGET_BYTES {

@@ -41,3 +41,26 @@ fn a_file_name_moves_no_cursor() {
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{ran}");
     ran.said("\\u{1b}[2J.csv");
 }
+
+#[test]
+fn a_large_file_is_shared_by_threads_and_keeps_its_order() {
+    let p = Project::new(&[
+        ("alluvium.yaml", "name: big\n"),
+        ("datasets/bronze/big.yaml", "source: { files: landing/big/, glob: \"*.ndjson\", settle: 0s }\n"),
+    ]);
+    let pad = "x".repeat(200);
+    let line = |i: u32| match i % 10_000 {
+        7 => format!("bad {i}\n"),
+        8 => format!("\n{{\"n\":{i},\"pad\":\"{pad}\",\"late\":1}}\n"),
+        _ => format!("{{\"n\":{i},\"pad\":\"{pad}\"}}\n"),
+    };
+    let text: String = (0..90_000).map(line).collect();
+    assert!(text.len() > 16 << 20, "large enough for two threads");
+    p.put("landing/big/big.ndjson", text.as_bytes());
+    let ran = p.done(&["run"]);
+    ran.said("new field `late`, kept in _rescued (9 records)");
+    assert_eq!(p.cell("SELECT count(DISTINCT _position) FROM bronze.big WHERE n = CAST(_position AS VARCHAR)"), 89_991);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.big"), 89_991);
+    let rows = p.rows("SELECT record FROM quarantine.bronze_big WHERE record = concat('bad ', _position)");
+    assert_eq!(rows.len(), 9);
+}

@@ -74,6 +74,18 @@ impl Drift {
 }
 
 impl Drift {
+    /// Adds what another thread found in its part of the same object. Both parts had rows.
+    pub fn merge(&mut self, part: &Self) {
+        for (name, records) in &part.new_fields {
+            self.new_field(name, *records);
+        }
+        self.new_fields_unlisted += part.new_fields_unlisted;
+        self.missing.retain(|name| part.missing.contains(name));
+        for (name, counts) in &part.rescued {
+            self.rescue(name, *counts);
+        }
+    }
+
     /// What a person should hear of, each with the number of records it concerns (0: the whole object).
     pub fn notes(&self) -> Vec<(String, u64)> {
         let new = self.new_fields.iter().map(|(n, records)| (format!("new field `{n}`, kept in _rescued"), *records));

@@ -15,13 +15,16 @@ pub(super) enum Line<'w> {
         offset: u64,
         bytes: &'w [u8],
     },
-    /// Longer than the limit, read over. `head` is its beginning.
-    TooLong {
-        offset: u64,
-        length: u64,
-        head: Vec<u8>,
-    },
+    /// Longer than the limit, read over.
+    TooLong(LongLine),
     End,
+}
+
+/// A line that is no record for its length. `head` is its beginning.
+pub(super) struct LongLine {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) head: Vec<u8>,
 }
 
 impl Lines {
@@ -52,7 +55,7 @@ impl Lines {
             }
             // One byte more may be the carriage return of the terminator.
             if rest.len() as u64 > self.limit_bytes + 1 {
-                return self.skip();
+                return self.skip().map(Line::TooLong);
             }
             self.window.consume(self.taken);
             self.taken = 0;
@@ -64,13 +67,47 @@ impl Lines {
         let length = bytes.len() as u64;
         if length > self.limit_bytes {
             let head = bytes[..bytes.len().min(RAW_LIMIT_BYTES)].to_vec();
-            return Ok(Line::TooLong { offset, length, head });
+            return Ok(Line::TooLong(LongLine { offset, length, head }));
         }
         Ok(Line::Whole { offset, bytes })
     }
 
+    /// Appends the next lines, as many as make about `wanted` bytes and at least one, and answers the offset of the first.
+    /// Nothing is appended at the end of the object. `None` where the next line is too long to be held: it has to be
+    /// skipped.
+    pub(super) fn take_whole(&mut self, wanted: usize, into: &mut Vec<u8>) -> Result<Option<u64>, DecodeError> {
+        self.window.consume(self.taken);
+        self.taken = 0;
+        self.window.fill_to(wanted)?;
+        loop {
+            let (bytes, at_end) = (self.window.bytes(), self.window.at_end());
+            let near = bytes.len().min(wanted);
+            let last = || memchr::memrchr(b'\n', &bytes[..near]);
+            let next = || memchr::memchr(b'\n', &bytes[near..]).map(|at| near + at);
+            let whole = match last().or_else(next) {
+                Some(at) if !at_end || bytes.len() > wanted => Some(at + 1),
+                Some(_) | None => at_end.then_some(bytes.len()),
+            };
+            if let Some(whole) = whole {
+                into.extend_from_slice(&bytes[..whole]);
+                self.taken = whole;
+                return Ok(Some(self.window.offset()));
+            }
+            if bytes.len() as u64 > self.limit_bytes + 1 {
+                return Ok(None);
+            }
+            self.window.fill()?;
+        }
+    }
+
+    /// Gives out these lines next, as those at `offset` of the object, and its own buffer in return.
+    pub(super) fn load(&mut self, bytes: &mut Vec<u8>, offset: u64) {
+        self.taken = 0;
+        self.window.load(bytes, offset);
+    }
+
     /// Reads over the line at `taken`, which is not complete in the window and already too long.
-    fn skip(&mut self) -> Result<Line<'_>, DecodeError> {
+    pub(super) fn skip(&mut self) -> Result<LongLine, DecodeError> {
         self.window.consume(self.taken);
         self.taken = 0;
         let offset = self.window.offset();
@@ -93,7 +130,7 @@ impl Lines {
         // The terminator itself.
         self.taken = self.window.bytes().len().min(1);
         head.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        Ok(Line::TooLong { offset, length, head })
+        Ok(LongLine { offset, length, head })
     }
 
     #[cfg(test)]

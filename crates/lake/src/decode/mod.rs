@@ -37,6 +37,7 @@ mod malformed;
 mod names;
 mod ndjson;
 mod parquet;
+mod pieces;
 #[cfg(test)]
 mod rebuild;
 mod rows;
@@ -47,8 +48,10 @@ mod tests;
 mod types;
 mod window;
 
-pub use decoder::{Decoder, Options, discover, open};
+pub use decoder::{Decoded, Options, discover, open};
+pub use drift::Drift;
 pub use error::DecodeError;
 pub use format::format_of;
 pub use malformed::Malformed;
 pub use names::new_columns;
+pub use pieces::{Piece, PieceDecoder, Pieces};

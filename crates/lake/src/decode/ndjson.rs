@@ -7,9 +7,10 @@ use super::{
     error::DecodeError,
     json_scan::{self, DEPTH_LIMIT, Flaw, Key, Kind, Members, Value},
     json_text,
-    lines::{Line, Lines},
+    lines::{Line, Lines, LongLine},
     malformed::{Defect, MalformedReason},
     names,
+    pieces::Piece,
     rows::{RECORD_LIMIT_BYTES, Rows},
     source::Source,
     window::Window,
@@ -42,14 +43,32 @@ pub(super) fn discover(source: Source, o: &Options<'_>) -> Result<Vec<String>, D
                     }
                 }
             }
-            Line::Whole { .. } | Line::TooLong { .. } | Line::End => break,
+            Line::Whole { .. } | Line::TooLong(_) | Line::End => break,
         }
     }
     Ok(names)
 }
 
-fn lines(source: Source, o: &Options<'_>) -> Result<Lines, DecodeError> {
+pub(super) fn lines(source: Source, o: &Options<'_>) -> Result<Lines, DecodeError> {
     Ok(Lines::new(Window::open(source)?, o.max_record_bytes.min(RECORD_LIMIT_BYTES)))
+}
+
+/// Records in these whole lines, malformed ones counted too, as the reader counts them.
+pub(super) fn records(lines: &[u8], limit_bytes: u64) -> u64 {
+    let (mut count, mut start) = (0, 0);
+    while start < lines.len() {
+        let end = memchr::memchr(b'\n', &lines[start..]).map_or(lines.len(), |at| start + at);
+        let line = &lines[start..end];
+        // The first byte tells of nearly every line.
+        let blank = || is_blank(line) && line.strip_suffix(b"\r").unwrap_or(line).len() as u64 <= limit_bytes;
+        count += u64::from(line.first() == Some(&b'{') || !blank());
+        start = end + 1;
+    }
+    count
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|b| b" \t\r".contains(b))
 }
 
 /// The keys of a line; `None` where it is no good record.
@@ -79,14 +98,21 @@ impl Ndjson {
         &self.reader.drift
     }
 
+    /// Goes on with this piece of the object, after the last record of another.
+    pub(super) fn load(&mut self, piece: &mut Piece) {
+        self.reader.rows.seek(piece.position);
+        self.lines.load(&mut piece.bytes, piece.offset);
+        if let Some(line) = piece.too_long.take() {
+            self.reader.too_long(&line, self.lines.limit_bytes());
+        }
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<Decoded>, DecodeError> {
         while !self.reader.rows.is_full() {
             let limit = self.lines.limit_bytes();
             match self.lines.next()? {
                 Line::End => break,
-                Line::TooLong { offset, length, head } => {
-                    self.reader.rows.reject(Defect::too_long(length, limit), offset, length, &head);
-                }
+                Line::TooLong(line) => self.reader.too_long(&line, limit),
                 Line::Whole { offset, bytes } => {
                     if let Err(defect) = self.reader.line(bytes) {
                         self.reader.rows.rollback();
@@ -172,13 +198,17 @@ impl Reader {
         })
     }
 
+    fn too_long(&mut self, line: &LongLine, limit: u64) {
+        self.rows.reject(Defect::too_long(line.length, limit), line.offset, line.length, &line.head);
+    }
+
     /// A line becomes a row, or nothing where it is blank. After an error the row may be half written.
     fn line(&mut self, line: &[u8]) -> Result<(), Defect> {
         if simdutf8::basic::from_utf8(line).is_err() {
             return Err(Defect::new(MalformedReason::Encoding, "the line is not valid UTF-8"));
         }
         let Some(members) = Members::open(line) else {
-            return if line.iter().all(|b| b" \t\r".contains(b)) { Ok(()) } else { Err(no_object(line)) };
+            return if is_blank(line) { Ok(()) } else { Err(no_object(line)) };
         };
         if self.members(members, line).map_err(defect)? == Keys::Repeated {
             self.rows.rollback();

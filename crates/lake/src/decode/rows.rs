@@ -144,6 +144,12 @@ impl Rows {
         self.malformed.push(malformed);
     }
 
+    /// The next record has this number in the object.
+    pub(super) fn seek(&mut self, position: u64) {
+        debug_assert!(self.positions.is_empty() && self.malformed.is_empty());
+        self.next_position = position;
+    }
+
     /// What was built since the last call; nothing where that is nothing.
     pub(super) fn finish(&mut self) -> Result<Option<Decoded>, DecodeError> {
         if self.positions.is_empty() && self.malformed.is_empty() {

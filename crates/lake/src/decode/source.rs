@@ -49,6 +49,10 @@ impl Source {
         })
     }
 
+    pub(super) fn empty() -> Self {
+        Self { read: Box::new(io::empty()), compression: None }
+    }
+
     #[cfg(test)]
     pub(super) fn from_read(read: impl Read + Send + 'static) -> Self {
         Self { read: Box::new(read), compression: None }

@@ -61,10 +61,16 @@ impl Window {
     /// Reads until the window has at least doubled or the object ends, so that a reader which starts its record again
     /// after each call still takes time in proportion to the record.
     pub(super) fn fill(&mut self) -> Result<(), DecodeError> {
+        let held = self.end - self.start;
+        self.fill_to(held + held.max(CHUNK_BYTES))
+    }
+
+    /// Reads until the window has `wanted` bytes or the object ends.
+    pub(super) fn fill_to(&mut self, wanted: usize) -> Result<(), DecodeError> {
         self.buf.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let wanted = self.end + self.end.max(CHUNK_BYTES);
+        let wanted = wanted.max(self.end);
         if self.buf.len() > wanted * SHRINK_FACTOR {
             self.buf.truncate(wanted);
             self.buf.shrink_to_fit();
@@ -78,6 +84,14 @@ impl Window {
             self.end += n;
         }
         Ok(())
+    }
+
+    /// Holds these bytes, and no others after them, as those at `offset` of the object; gives its buffer in return.
+    pub(super) fn load(&mut self, bytes: &mut Vec<u8>, offset: u64) {
+        std::mem::swap(&mut self.buf, bytes);
+        (self.start, self.end) = (0, self.buf.len());
+        self.offset = offset;
+        self.at_end = true;
     }
 
     #[cfg(test)]

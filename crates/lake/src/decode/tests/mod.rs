@@ -4,8 +4,15 @@ mod csv;
 mod hostile;
 mod ndjson;
 mod parquet;
+mod pieces;
 
-use super::{DecodeError, Decoder, Malformed, Options, decoder::Decoded, discover, drift::Drift, open};
+use super::{
+    DecodeError, Malformed, Options,
+    decoder::{Decoded, Decoder},
+    discover,
+    drift::Drift,
+    open,
+};
 use alluvium_spec::{CsvOptions, Format};
 use arrow::{
     array::{Array, AsArray, RecordBatch},

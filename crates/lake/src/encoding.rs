@@ -1,0 +1,134 @@
+//! How a staged file is encoded: each column as its first rows suggest, and compressed as its table is used. Called by
+//! `stage` and `commit`.
+//!
+//! A dictionary pays where values repeat. Where they do not it costs the hashing of every value, only to be given up
+//! once it is full; such columns are encoded in the way that their type compresses best. Readers see no difference.
+
+use crate::{error::LakeError, table::Place};
+use alluvium_model::Layer;
+use arrow::{
+    array::{Array, ArrayRef, RecordBatch},
+    compute::filter,
+    datatypes::DataType,
+};
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use hashbrown::HashSet;
+use parquet::{
+    basic::{Compression, Encoding, ZstdLevel},
+    file::properties::WriterPropertiesBuilder,
+    schema::types::ColumnPath,
+};
+
+/// Rows looked at in each column.
+const SAMPLE_ROWS: usize = 4096;
+/// With fewer values than this nothing is known about a column.
+const SAMPLE_LEAST: usize = 64;
+/// A dictionary is worth while if each of the sampled values comes this often, in the mean.
+const REPEATS: usize = 4;
+/// The widest decimal that Parquet holds as an integer.
+const INTEGER_DIGITS: u8 = 18;
+
+/// What was received is kept for as long as the lake and read about once, so bytes count; the tables made of it are read
+/// again and again, so time counts, and every reader knows Snappy. `docs/decisions/0012` has the figures.
+pub(crate) fn compression(place: &Place) -> Compression {
+    match place {
+        Place::Dataset(name) if name.layer() != Layer::Bronze => Compression::SNAPPY,
+        Place::Dataset(_) | Place::Quarantine(_) | Place::Tombstones(_) => {
+            Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd"))
+        }
+    }
+}
+
+/// Sets the encodings for a file that begins with `batch`.
+pub(crate) fn choose(
+    mut to: WriterPropertiesBuilder,
+    batch: &RecordBatch,
+) -> Result<WriterPropertiesBuilder, LakeError> {
+    for (field, values) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let Some(encoding) = direct(values.data_type()) else { continue };
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        if !repeats(values)? {
+            to = to.set_column_dictionary_enabled(path.clone(), false);
+        }
+        // With a dictionary: for what comes when it is full.
+        to = to.set_column_encoding(path, encoding);
+    }
+    Ok(to)
+}
+
+/// The encoding without a dictionary; `None` where the writer's own choice is right.
+fn direct(t: &DataType) -> Option<Encoding> {
+    match t {
+        DataType::Utf8 | DataType::Binary => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Some(Encoding::DELTA_BINARY_PACKED),
+        DataType::Date32 | DataType::Timestamp(_, _) => Some(Encoding::DELTA_BINARY_PACKED),
+        DataType::Decimal128(digits, _) if *digits <= INTEGER_DIGITS => Some(Encoding::DELTA_BINARY_PACKED),
+        DataType::Decimal128(_, _) | DataType::Float32 | DataType::Float64 => Some(Encoding::PLAIN),
+        DataType::Dictionary(_, values) => direct(values),
+        _ => None,
+    }
+}
+
+/// Whether the values come again so often that a dictionary pays.
+fn repeats(values: &ArrayRef) -> Result<bool, LakeError> {
+    let mut sample = values.slice(0, values.len().min(SAMPLE_ROWS));
+    if let Some(nulls) = sample.logical_nulls().filter(|n| n.null_count() > 0) {
+        sample = filter(&sample, &nulls.inner().clone().into())?;
+    }
+    if sample.len() < SAMPLE_LEAST {
+        return Ok(true);
+    }
+    let mut hashes = vec![0; sample.len()];
+    create_hashes([&sample], &RandomState::with_seed(0), &mut hashes)?;
+    let rows = hashes.len();
+    let distinct: HashSet<u64> = hashes.into_iter().collect();
+    Ok(distinct.len() * REPEATS <= rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{DictionaryArray, Int32Array, Int64Array, StringArray};
+    use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+    use std::sync::Arc;
+
+    fn texts(distinct: usize, rows: usize) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((0..rows).map(|i| format!("text {}", i * 7919 % distinct))))
+    }
+
+    /// For each column of a written file: whether it has a dictionary, and whether this encoding is in it.
+    fn written(columns: Vec<(&str, ArrayRef, Encoding)>) -> Vec<(bool, bool)> {
+        let encodings: Vec<_> = columns.iter().map(|c| c.2).collect();
+        let batch = RecordBatch::try_from_iter(columns.into_iter().map(|c| (c.0, c.1))).unwrap();
+        let properties = choose(WriterProperties::builder(), &batch).unwrap().build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        let footer = writer.finish().unwrap();
+        let of = |(i, e): (usize, &Encoding)| {
+            let chunk = footer.row_group(0).column(i);
+            (chunk.dictionary_page_offset().is_some(), chunk.encodings().any(|found| found == *e))
+        };
+        encodings.iter().enumerate().map(of).collect()
+    }
+
+    #[test]
+    fn a_dictionary_is_for_values_that_come_again() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..2_000));
+        let one: ArrayRef = Arc::new(DictionaryArray::new(Int32Array::from_value(0, 2_000), texts(1, 1)));
+        let mostly_null: ArrayRef =
+            Arc::new((0..2_000).map(|i| (i % 10 == 0).then(|| i.to_string())).collect::<StringArray>());
+        let found = written(vec![
+            ("many", texts(2_000, 2_000), Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            ("few", texts(20, 2_000), Encoding::RLE_DICTIONARY),
+            ("numbers", numbers, Encoding::DELTA_BINARY_PACKED),
+            ("one", one, Encoding::RLE_DICTIONARY),
+            ("a.dotted name", mostly_null, Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        ]);
+        assert_eq!(found, [(false, true), (true, true), (false, true), (true, true), (false, true)]);
+    }
+
+    #[test]
+    fn a_few_rows_tell_nothing() {
+        assert_eq!(written(vec![("c", texts(63, 63), Encoding::RLE_DICTIONARY)]), [(true, true)]);
+    }
+}
