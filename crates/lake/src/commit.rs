@@ -10,7 +10,8 @@ use crate::{
     refine::Stamp,
     scan,
     stage::{self, StagedFile, Stager},
-    table::{FileChange, Place, StepInfo, Table},
+    table::{DataFile, FileChange, Place, StepInfo, Table, TableKind},
+    vector,
 };
 use alluvium_flow::{Job, Outcome};
 use alluvium_model::{Balance, EventId, StepKey, crash_point};
@@ -18,7 +19,7 @@ use alluvium_spec::Dataset;
 use alluvium_store::{QualityResult, StepRecord};
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::{
-    kernel::{Action, Remove},
+    kernel::{Action, DeletionVectorDescriptor, Remove},
     protocol::SaveMode,
 };
 use std::sync::Arc;
@@ -35,11 +36,11 @@ pub(crate) struct Attempt<'a> {
 pub(crate) struct Staged {
     pub(crate) schema: SchemaRef,
     pub(crate) evolved: Option<SchemaRef>,
-    /// Whether the table keeps a change feed.
-    pub(crate) keeps_feed: bool,
+    pub(crate) kind: TableKind,
     pub(crate) add: Vec<StagedFile>,
     pub(crate) remove: Vec<Remove>,
-    pub(crate) feed: Vec<StagedFile>,
+    /// Files of the table of which more rows are gone.
+    pub(crate) marked: Vec<(DataFile, DeletionVectorDescriptor)>,
     pub(crate) quarantine: Vec<StagedFile>,
     pub(crate) quarantine_remove: Vec<String>,
     /// Keys that the step deletes, with their sequences.
@@ -58,10 +59,10 @@ impl Staged {
         Self {
             schema,
             evolved: None,
-            keeps_feed: false,
+            kind: TableKind::Plain,
             add: Vec::new(),
             remove: Vec::new(),
-            feed: Vec::new(),
+            marked: Vec::new(),
             quarantine: Vec::new(),
             quarantine_remove: Vec::new(),
             tombstones: Vec::new(),
@@ -78,7 +79,9 @@ impl Staged {
     pub(crate) fn discard(&self, engine: &LakeEngine, dataset: &Dataset) {
         let dir = engine.tables.dir(&Place::Dataset(dataset.name.clone()));
         stage::discard(&dir, &self.add);
-        stage::discard(&dir, &self.feed);
+        for vectors in self.marked.iter().filter_map(|(_, v)| vector::file_of(v)) {
+            let _ = std::fs::remove_file(dir.join(vectors));
+        }
         stage::discard(&engine.tables.dir(&Place::Quarantine(dataset.name.clone())), &self.quarantine);
         stage::discard(&engine.tables.dir(&Place::Tombstones(dataset.name.clone())), &self.tombstones);
     }
@@ -87,12 +90,6 @@ impl Staged {
 impl Attempt<'_> {
     pub(crate) fn stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
         let prefix = format!("{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
-        Stager::new(&engine.tables.dir(place), prefix, schema, engine.tables.meter.clone())
-    }
-
-    /// Readers find files of the change feed below `_change_data/`.
-    pub(crate) fn feed_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
-        let prefix = format!("_change_data/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
         Stager::new(&engine.tables.dir(place), prefix, schema, engine.tables.meter.clone())
     }
 
@@ -117,7 +114,7 @@ impl Attempt<'_> {
             return Err(e);
         }
         crash_point("gate.after_pass");
-        let table = engine.tables.ensure(&place, &staged.schema, staged.keeps_feed).await?;
+        let table = engine.tables.ensure(&place, &staged.schema, staged.kind).await?;
         // Another worker may have committed this very step since it was looked for.
         if table.committed(&self.step.key).await? {
             staged.discard(engine, job.dataset);
@@ -138,7 +135,7 @@ impl Attempt<'_> {
         follow(engine, job.dataset, &info).await?;
         let mut outcome = outcome_of(&info, version);
         outcome.usage.rows_in = staged.rows_in;
-        outcome.usage.rows_out = staged.add.iter().map(|f| f.rows).sum();
+        outcome.usage.rows_out = staged.add.iter().map(StagedFile::live).sum();
         Ok(outcome)
     }
 
@@ -151,7 +148,10 @@ impl Attempt<'_> {
         actions
             .extend(staged.remove.iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r.clone() })));
         actions.extend(staged.add.iter().map(|f| f.add(at)));
-        actions.extend(staged.feed.iter().map(StagedFile::change));
+        for (file, vector) in &staged.marked {
+            actions.push(Action::Remove(Remove { deletion_timestamp: Some(at), ..file.remove.clone() }));
+            actions.push(file.with_vector(vector.clone(), at));
+        }
         Ok(actions)
     }
 
@@ -198,7 +198,8 @@ async fn follow_in(
     change: &FileChange,
     schema: &SchemaRef,
 ) -> Result<(), LakeError> {
-    let table = engine.tables.ensure(place, schema, false).await?;
+    let kind = if matches!(place, Place::Tombstones(_)) { TableKind::Upserted } else { TableKind::Plain };
+    let table = engine.tables.ensure(place, schema, kind).await?;
     if table.committed(&info.step).await? {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use arrow::{
 };
 use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned, prelude::SessionContext};
 use futures::StreamExt;
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 pub(crate) async fn execute(
     engine: &LakeEngine,
@@ -154,8 +154,7 @@ fn replace(
     let mut lane = stager.lane();
     let column = scan::project(stager.schema(), std::slice::from_ref(&window.column))?;
     for file in files {
-        let paths: [PathBuf; 1] = [table.path_of(&file.path)];
-        let units = scan::units(&paths)?;
+        let units = scan::units(&[file.source(&table.dir)?])?;
         let mut hit = false;
         for unit in &units {
             for batch in unit.read(&column, &engine.tables.meter)? {

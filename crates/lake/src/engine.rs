@@ -94,7 +94,7 @@ impl Engine for LakeEngine {
         let changes = table.changes(after, table.version()).await.map_err(StepError::new)?;
         Ok(changes
             .into_iter()
-            .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.1).sum() })
+            .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.rows).sum() })
             .collect())
     }
 

@@ -31,6 +31,8 @@ pub enum LakeError {
     LogGone { path: PathBuf, version: i64 },
     #[error("the log of {path} holds an entry that is not understood")]
     Log { path: PathBuf, source: serde_json::Error },
+    #[error("the deletion vector {vector} of {path} is damaged or of an unknown kind")]
+    Vector { path: PathBuf, vector: String },
     #[error("{lookup} has {rows} rows, too many to look up within the memory limit")]
     LookupTooLarge { lookup: DatasetName, rows: u64 },
     #[error("column `{column}` of the table {dataset} is {stored} and cannot become {declared}")]
@@ -110,6 +112,7 @@ impl Fault for LakeError {
             (Self::Conflict { .. }, _) => "L0301",
             (Self::LogGone { .. }, _) => "L0302",
             (Self::Log { .. }, _) => "L0303",
+            (Self::Vector { .. }, _) => "L0304",
             (Self::LookupTooLarge { .. }, _) => "L0401",
             (Self::TypeChanged { .. }, _) => "L0402",
             (Self::Window { .. }, _) => "L0403",
@@ -138,6 +141,7 @@ impl Fault for LakeError {
             | Self::Unbalanced(_)
             | Self::LogGone { .. }
             | Self::Log { .. }
+            | Self::Vector { .. }
             | Self::Worker(_) => RetryClass::Internal,
         }
     }
@@ -151,7 +155,7 @@ impl Fault for LakeError {
         }
         match self {
             Self::Io { .. } | Self::Conflict { .. } => "run again",
-            Self::Delta { .. } | Self::Log { .. } | Self::LogGone { .. } => {
+            Self::Delta { .. } | Self::Log { .. } | Self::LogGone { .. } | Self::Vector { .. } => {
                 "check that nothing but alluvium changed the table's folder"
             }
             Self::Query(_) => "check the SQL with `alluvium check`",

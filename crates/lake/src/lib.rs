@@ -10,6 +10,7 @@ mod decode;
 mod describe;
 mod engine;
 mod error;
+mod files;
 mod gate;
 mod ingest;
 mod lanes;
@@ -24,6 +25,7 @@ mod stage;
 mod statistics;
 mod table;
 mod upsert;
+mod vector;
 mod windows;
 
 pub use check::{Mistake, check};

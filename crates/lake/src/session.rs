@@ -3,6 +3,7 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
+    files::Files,
     table::{Place, Table},
 };
 use alluvium_model::DatasetName;
@@ -61,12 +62,11 @@ pub(crate) async fn register_dataset(
     version: Option<i64>,
 ) -> Result<bool, LakeError> {
     let Some(table) = engine.tables.open_at(&Place::Dataset(name.clone()), version).await? else { return Ok(false) };
-    register(session, name.layer().as_str(), name.name(), provider(session, &table).await?)?;
+    register(session, name.layer().as_str(), name.name(), Arc::new(provider(&table)?))?;
     Ok(true)
 }
 
-pub(crate) async fn provider(session: &SessionContext, table: &Table) -> Result<Arc<dyn TableProvider>, LakeError> {
-    table.delta.update_datafusion_session(&session.state()).map_err(LakeError::delta(&table.dir))?;
-    let scan = table.delta.table_provider().with_session(Arc::new(session.state())).build().await?;
-    Ok(Arc::new(scan))
+/// The table as SQL reads it: its files without the rows that are gone.
+pub(crate) fn provider(table: &Table) -> Result<Files, LakeError> {
+    Files::new(table.schema()?, &table.sources()?)
 }

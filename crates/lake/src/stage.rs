@@ -2,10 +2,15 @@
 //!
 //! Called by the writers of steps, one [`Lane`] a thread. A file is durable when [`Lane::finish`] returned it.
 
-use crate::{error::LakeError, meter::Meter, statistics};
+use crate::{
+    error::LakeError,
+    meter::Meter,
+    scan::{Pick, Source},
+    statistics, table, upsert, vector,
+};
 use alluvium_model::crash_point;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use deltalake::kernel::{Action, Add, AddCDCFile};
+use deltalake::kernel::{Action, Add, DeletionVectorDescriptor};
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
@@ -35,6 +40,12 @@ pub(crate) struct StagedFile {
     pub(crate) rows: u64,
     /// Delta's statistics: numRecords, minValues, maxValues, nullCount as JSON.
     pub(crate) stats: String,
+    /// Rows of it that are not part of the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vector: Option<DeletionVectorDescriptor>,
+    /// Of the files of one stager.
+    #[serde(skip)]
+    pub(crate) number: u32,
 }
 
 impl StagedFile {
@@ -45,23 +56,27 @@ impl StagedFile {
             size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
             modification_time: at_millis,
             data_change: true,
-            stats: Some(self.stats.clone()),
+            stats: Some(if self.vector.is_some() { table::loose(&self.stats) } else { self.stats.clone() }),
             tags: None,
-            deletion_vector: None,
+            deletion_vector: self.vector.clone(),
             base_row_id: None,
             default_row_commit_version: None,
             clustering_provider: None,
         })
     }
 
-    pub(crate) fn change(&self) -> Action {
-        Action::Cdc(AddCDCFile {
-            path: self.path.clone(),
-            size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
-            partition_values: HashMap::new(),
-            data_change: false,
-            tags: None,
-        })
+    /// Rows that are part of the table.
+    pub(crate) fn live(&self) -> u64 {
+        let gone = self.vector.as_ref().and_then(|v| u64::try_from(v.cardinality).ok()).unwrap_or(0);
+        self.rows.saturating_sub(gone)
+    }
+
+    pub(crate) fn source(&self, dir: &Path) -> Result<Source, LakeError> {
+        let pick = match &self.vector {
+            None => Pick::All,
+            Some(v) => Pick::Without(vector::read(dir, v)?),
+        };
+        Ok(Source { path: dir.join(&self.path), pick })
     }
 }
 
@@ -97,13 +112,27 @@ impl Stager {
         &self.meter
     }
 
+    /// The table's folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where this stager's file of that number is.
+    pub(crate) fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(self.name(number))
+    }
+
+    fn name(&self, number: u32) -> String {
+        format!("{}-{number:04}.parquet", self.prefix)
+    }
+
     pub(crate) fn lane(&self) -> Lane<'_> {
         Lane { stager: self, open: None, done: Vec::new() }
     }
 
     fn open(&self) -> Result<Open, LakeError> {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{n:04}.parquet", self.prefix);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = self.name(number);
         let path = self.dir.join(&name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
@@ -111,13 +140,15 @@ impl Stager {
         let file = File::create_new(&path).map_err(LakeError::io(&path))?;
         let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?;
-        Ok(Open { name, path, writer })
+        Ok(Open { number, name, path, rows: 0, writer })
     }
 }
 
 struct Open {
+    number: u32,
     name: String,
     path: PathBuf,
+    rows: u32,
     writer: ArrowWriter<File>,
 }
 
@@ -129,19 +160,26 @@ pub(crate) struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.stager.schema()
+    }
+
+    /// Answers the number of the file and of the row in it that the batch's first row became.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(u32, u32), LakeError> {
         if batch.num_rows() == 0 {
-            return Ok(());
+            return Ok((0, 0));
         }
         let open = match &mut self.open {
             Some(open) => open,
             None => self.open.insert(self.stager.open()?),
         };
         open.writer.write(batch)?;
+        let place = (open.number, open.rows);
+        open.rows += batch.num_rows() as u32;
         if open.writer.bytes_written() as u64 >= TARGET_BYTES {
             self.close()?;
         }
-        Ok(())
+        Ok(place)
     }
 
     pub(crate) fn finish(mut self) -> Result<Vec<StagedFile>, LakeError> {
@@ -150,16 +188,17 @@ impl Lane<'_> {
     }
 
     fn close(&mut self) -> Result<(), LakeError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, path, mut writer } = open;
+        // Until it is done, the file is the lane's to remove.
+        let Some(Open { path, writer, .. }) = &mut self.open else { return Ok(()) };
         let metadata = writer.finish()?;
         let file = writer.inner();
-        file.sync_all().map_err(LakeError::io(&path))?;
-        let bytes = file.metadata().map_err(LakeError::io(&path))?.len();
+        file.sync_all().map_err(LakeError::io(path.as_path()))?;
+        let bytes = file.metadata().map_err(LakeError::io(path.as_path()))?.len();
         self.stager.meter.wrote(bytes);
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let stats = statistics::of(&metadata, &self.stager.schema)?;
-        self.done.push(StagedFile { path: name, bytes, rows, stats });
+        let Some(Open { number, name, .. }) = self.open.take() else { return Ok(()) };
+        self.done.push(StagedFile { path: name, bytes, rows, stats, vector: None, number });
         crash_point("stage.after_file");
         Ok(())
     }
@@ -179,5 +218,9 @@ impl Drop for Lane<'_> {
 pub(crate) fn discard(dir: &Path, files: &[StagedFile]) {
     for f in files {
         let _ = std::fs::remove_file(dir.join(&f.path));
+        let _ = std::fs::remove_file(upsert::keys_of_file(dir, &f.path));
+        if let Some(vectors) = f.vector.as_ref().and_then(vector::file_of) {
+            let _ = std::fs::remove_file(dir.join(vectors));
+        }
     }
 }

@@ -6,7 +6,8 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
-    table::{Change, Place},
+    files::Files,
+    table::{Change, Part, Place},
 };
 use alluvium_flow::Job;
 use alluvium_model::{DatasetName, Span, Window};
@@ -22,9 +23,9 @@ use datafusion::{
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{Distinct, Expr, LogicalPlan},
-    prelude::{ParquetReadOptions, SessionContext},
+    prelude::SessionContext,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Above this many separate ranges of windows the whole table is recomputed: it costs less than the conditions.
 const MOST_RANGES: usize = 500;
@@ -79,11 +80,10 @@ pub(crate) async fn touched(
         if *input != driver {
             return Ok(Touched::All);
         }
-        let files: Vec<String> =
-            changes.iter().flat_map(rows_changed).map(|f| table.path_of(f).display().to_string()).collect();
+        let parts = changes.iter().flat_map(rows_changed).map(|p| table.part(p));
+        let files = Files::new(table.schema()?, &parts.collect::<Result<Vec<_>, _>>()?)?;
         let found = session
-            .read_parquet(files, ParquetReadOptions::default())
-            .await?
+            .read_table(Arc::new(files))?
             .select(vec![expression.clone().alias("w")])?;
         for batch in found.distinct()?.collect().await? {
             let micros = micros(batch.column(0))?;
@@ -101,12 +101,12 @@ pub(crate) async fn touched(
     if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, null }) }
 }
 
-/// Files that hold the rows before and after a change.
-fn rows_changed(change: &Change) -> Vec<&str> {
+/// Where the rows before and after a change are.
+fn rows_changed(change: &Change) -> Vec<&Part> {
     if change.feed.is_empty() {
-        change.added.iter().map(|(p, _)| p.as_str()).chain(change.removed.iter().map(String::as_str)).collect()
+        change.added.iter().chain(&change.removed).collect()
     } else {
-        change.feed.iter().map(String::as_str).collect()
+        change.feed.iter().collect()
     }
 }
 
