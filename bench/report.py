@@ -62,9 +62,11 @@ def by_size(results, sizes, kinds):
 
 def curve(results, sizes):
     """How one more file costs more as the tables grow: wall seconds by size, and the last size's time over the first's."""
+    if len(sizes) < 2:
+        return []
     medians_by_size = {size: medians(results, size, "incr") for size in sizes}
     engines = [e for e in medians_by_size[sizes[0]] if all(e in m for m in medians_by_size.values())]
-    if len(sizes) < 2 or not engines:
+    if not engines:
         return []
     lines = ["\n**One more file, by the events already there**: wall s / CPU s / peak MiB\n"]
     rows = []
@@ -80,24 +82,17 @@ def many(results):
     """What a file costs beside its events: the same events as one file and as many."""
     one, pieces = medians(results, 1, "one"), medians(results, 1, "many")
     rows = []
-    for engine in (e for e in pieces if e in one):
-        m, whole = pieces[engine], one[engine]["wall_s"]
-        files = sorted({r["files"] for r in results if (r["engine"], r["kind"]) == (engine, "many") and r.get("files")})
-        rows.append(
-            [
-                engine,
-                f"{whole:.2f}",
-                f"{m['wall_s']:.2f}",
-                f"{m['cpu_s']:.2f}",
-                f"{m['rss_mib']:.0f}",
-                f"{m['wall_s'] / SMALL_FILES:.4f}",
-                f"{(m['wall_s'] - whole) / (SMALL_FILES - 1) * 1000:.2f}",
-                ", ".join(str(f) for f in files) or "-",
-                verdict(results, engine, 1, "many"),
-            ]
-        )
+    for engine in dict.fromkeys(r["engine"] for r in results if r["kind"] == "many"):
+        figures = ["-"] * 6
+        if engine in one and engine in pieces:
+            m, whole = pieces[engine], one[engine]["wall_s"]
+            each, more = m["wall_s"] / SMALL_FILES, (m["wall_s"] - whole) / (SMALL_FILES - 1) * 1000
+            measures = (cell(pieces, engine, measure) for measure in MEASURES)
+            figures = [f"{whole:.2f}", *measures, f"{each:.4f}", f"{more:.2f}"]
+        files = {r["files"] for r in results if (r["engine"], r["kind"]) == (engine, "many") and r.get("files")}
+        rows.append([engine, *figures, ", ".join(map(str, sorted(files))) or "-", verdict(results, engine, 1, "many")])
     if not rows:
         return []
-    header = ["engine", "one file, wall s", "wall s", "CPU s", "peak MiB", "s/file", "more than in one file, ms/file"]
-    title = f"\n**{SMALL_FILES:,} files of 100 events in one run** (medians)\n"
+    header = ["engine", "as one file, wall s", *MEASURES.values(), "s/file", "more than as one file, ms/file"]
+    title = f"\n**{SMALL_FILES:,} files of 100 events in one run** (medians; in brackets: ours / theirs)\n"
     return [title, *grid([*header, "data files in the tables", "result"], rows)]
