@@ -10,7 +10,8 @@ import sys
 
 import duckdb
 import polars
-from deltalake import DeltaTable
+import pyarrow
+from deltalake import DeltaTable, QueryBuilder
 
 
 def tables(lake):
@@ -20,7 +21,9 @@ def tables(lake):
 
 
 def by_deltalake(folder):
-    return polars.from_arrow(DeltaTable(str(folder)).to_pyarrow_table())
+    """Delta's own reader, through its query engine: the one that knows deletion vectors."""
+    engine = QueryBuilder().register("t", DeltaTable(str(folder)))
+    return polars.from_arrow(pyarrow.table(engine.execute("SELECT * FROM t").read_all()))
 
 
 def by_polars(folder):
@@ -28,12 +31,24 @@ def by_polars(folder):
 
 
 def by_duckdb(folder):
+    """DuckDB reads the active files by itself, and leaves out the rows that the deletion vectors name."""
     table = DeltaTable(str(folder))
     files = table.file_uris()
     if not files:
         return by_deltalake(folder)
+    gone = pyarrow.table(table.deletion_vectors()) if has_vectors(table) else None
     columns = ", ".join(f'"{f.name}"' for f in table.schema().fields)
-    return duckdb.sql(f"SELECT {columns} FROM read_parquet({files!r}, union_by_name = true)").pl()
+    rows = f"read_parquet({files!r}, union_by_name = true, filename = true, file_row_number = true)"
+    if gone is None or gone.num_rows == 0:
+        return duckdb.sql(f"SELECT {columns} FROM {rows}").pl()
+    return duckdb.sql(f"""
+        WITH mask AS (SELECT parse_path(filepath)[-1] AS file, selection_vector AS keep FROM gone)
+        SELECT {columns} FROM {rows} AS r LEFT JOIN mask ON parse_path(r.filename)[-1] = mask.file
+        WHERE mask.file IS NULL OR coalesce(mask.keep[r.file_row_number + 1], true)""").pl()
+
+
+def has_vectors(table):
+    return "deletionVectors" in (table.protocol().reader_features or [])
 
 
 def canonical(frame):

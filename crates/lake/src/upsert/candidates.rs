@@ -8,7 +8,7 @@ use crate::{
     stage::{Lane, Stager},
 };
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
     compute::{filter_record_batch, not},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
@@ -87,7 +87,10 @@ impl<'a> CandidateLane<'a> {
             return Ok(());
         };
         let graves = self.graves.as_mut().ok_or(LakeError::Worker("a dataset that deletes keeps deleted keys"))?;
-        let deletes = arrow::compute::prep_null_mask_filter(deletes);
+        let deletes = match deletes.nulls() {
+            Some(_) => arrow::compute::prep_null_mask_filter(deletes),
+            None => deletes.clone(),
+        };
         let (file, mut row) = self.rows.write(&filter_record_batch(rows, &not(&deletes)?)?)?;
         let dead = conform(&filter_record_batch(rows, &deletes)?, graves.schema())?;
         let (grave, mut grave_row) = graves.write(&dead)?;
