@@ -69,6 +69,8 @@ enum Cause {
     DiskFull,
     Denied,
     Memory,
+    /// The system said it itself, and it may pass.
+    Passing(RetryClass),
     Other,
 }
 
@@ -81,6 +83,12 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
                     return Cause::DiskFull;
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => return Cause::Denied,
+                kind if io.raw_os_error().is_some() => match RetryClass::of_io(kind) {
+                    class @ (RetryClass::Transient | RetryClass::Throttled | RetryClass::Timeout) => {
+                        return Cause::Passing(class);
+                    }
+                    RetryClass::Auth | RetryClass::Schema | RetryClass::Data | RetryClass::Internal => {}
+                },
                 _ => {}
             }
         }
@@ -122,10 +130,12 @@ impl Fault for LakeError {
         match cause(self) {
             Cause::DiskFull => return RetryClass::Transient,
             Cause::Denied => return RetryClass::Auth,
+            Cause::Passing(class) => return class,
             Cause::Memory | Cause::Other => {}
         }
         match self {
-            Self::Io { .. } | Self::Conflict { .. } => RetryClass::Transient,
+            Self::Io { source, .. } => RetryClass::of_io(source.kind()),
+            Self::Conflict { .. } => RetryClass::Transient,
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
             Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
@@ -147,9 +157,12 @@ impl Fault for LakeError {
             Cause::DiskFull => return "free space on the lake's disk and run again; nothing was committed",
             Cause::Denied => return "give this user the right to write the lake and the project folder, and run again",
             Cause::Memory => return "raise `limits.memory` in alluvium.yaml, or make the query smaller",
-            Cause::Other => {}
+            Cause::Passing(_) | Cause::Other => {}
         }
         match self {
+            Self::Io { .. } if self.class() == RetryClass::Data => {
+                "look at the path and the folders above it: one of them is gone, or something else stands in its place"
+            }
             Self::Io { .. } | Self::Conflict { .. } => "run again",
             Self::Delta { .. } | Self::Log { .. } | Self::LogGone { .. } => {
                 "check that nothing but alluvium changed the table's folder"
@@ -166,5 +179,39 @@ impl Fault for LakeError {
                 "this is a defect: report it with the step's key; nothing was committed"
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(kind: io::ErrorKind) -> LakeError {
+        LakeError::Io { path: "lake".into(), source: kind.into() }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        use io::ErrorKind as Kind;
+        for kind in [Kind::NotFound, Kind::NotADirectory, Kind::IsADirectory, Kind::AlreadyExists] {
+            let error = io(kind);
+            assert_eq!((error.class(), error.code()), (RetryClass::Data, "L0101"));
+            assert!(error.remedy().starts_with("look at the path"));
+        }
+        assert_eq!(io(Kind::PermissionDenied).class(), RetryClass::Auth);
+        assert_eq!(io(Kind::TimedOut).class(), RetryClass::Timeout);
+        assert_eq!(
+            (io(Kind::ResourceBusy).class(), io(Kind::ResourceBusy).remedy()),
+            (RetryClass::Transient, "run again")
+        );
+    }
+
+    #[test]
+    fn the_systems_own_word_counts_below_whatever_wraps_it() {
+        const ESTALE: i32 = 116;
+        let wrap = |e: io::Error| LakeError::Parquet(parquet::errors::ParquetError::External(Box::new(e)));
+        assert_eq!(wrap(io::Error::from_raw_os_error(ESTALE)).class(), RetryClass::Transient);
+        assert_eq!(wrap(io::Error::other("a defect of a library")).class(), RetryClass::Internal);
+        assert_eq!(wrap(io::ErrorKind::PermissionDenied.into()).class(), RetryClass::Auth);
     }
 }

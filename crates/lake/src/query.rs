@@ -34,7 +34,7 @@ pub async fn query(
     state: Vec<TableDump>,
     sql: &str,
 ) -> Result<QueryResult, LakeError> {
-    let session = session::bare(engine)?;
+    let session = session::reading(engine)?;
     for name in project.datasets.keys() {
         session::register_dataset(engine, &session, name, None).await?;
         if let Some(q) = engine.tables.open(&Place::Quarantine(name.clone())).await? {

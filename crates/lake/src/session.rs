@@ -21,11 +21,20 @@ use std::sync::Arc;
 const QUERY_SHARE: f64 = 0.5;
 const CATALOG: &str = "alluvium";
 
-/// A session without tables.
+/// A session without tables, for work that writes to the lake.
 pub(crate) fn bare(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
+    spilling(engine, DiskManagerMode::Directories(vec![engine.scratch()?]))
+}
+
+/// A session without tables, for work that must not make a folder in the lake.
+pub(crate) fn reading(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
+    let scratch = engine.scratch_if_there();
+    spilling(engine, scratch.map_or(DiskManagerMode::OsTmpDirectory, |dir| DiskManagerMode::Directories(vec![dir])))
+}
+
+fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext, LakeError> {
     let pool = FairSpillPool::new((engine.memory.0 as f64 * QUERY_SHARE) as usize);
-    let scratch = engine.scratch()?;
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch]));
+    let disk = DiskManagerBuilder::default().with_mode(mode);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
     let config = SessionConfig::new()

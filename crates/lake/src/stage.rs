@@ -109,9 +109,14 @@ impl Stager {
             std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
         }
         let file = File::create_new(&path).map_err(LakeError::io(&path))?;
-        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?;
+        let made = self.writer(file);
+        let writer = made.inspect_err(|_| drop(std::fs::remove_file(&path)))?;
         Ok(Open { name, path, writer })
+    }
+
+    fn writer(&self, file: File) -> Result<ArrowWriter<File>, LakeError> {
+        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        Ok(ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?)
     }
 }
 
@@ -119,6 +124,19 @@ struct Open {
     name: String,
     path: PathBuf,
     writer: ArrowWriter<File>,
+}
+
+impl Open {
+    fn finish(&mut self, stager: &Stager) -> Result<StagedFile, LakeError> {
+        let metadata = self.writer.finish()?;
+        let file = self.writer.inner();
+        file.sync_all().map_err(LakeError::io(&self.path))?;
+        let bytes = file.metadata().map_err(LakeError::io(&self.path))?.len();
+        stager.meter.wrote(bytes);
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        let stats = statistics::of(&metadata, &stager.schema)?;
+        Ok(StagedFile { path: self.name.clone(), bytes, rows, stats })
+    }
 }
 
 /// Writes batches into one file after another. Dropped unfinished, it leaves files that nothing refers to.
@@ -150,16 +168,11 @@ impl Lane<'_> {
     }
 
     fn close(&mut self) -> Result<(), LakeError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, path, mut writer } = open;
-        let metadata = writer.finish()?;
-        let file = writer.inner();
-        file.sync_all().map_err(LakeError::io(&path))?;
-        let bytes = file.metadata().map_err(LakeError::io(&path))?.len();
-        self.stager.meter.wrote(bytes);
-        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-        let stats = statistics::of(&metadata, &self.stager.schema)?;
-        self.done.push(StagedFile { path: name, bytes, rows, stats });
+        let Some(open) = &mut self.open else { return Ok(()) };
+        // Until it is whole it stays the open one, which is removed with the lane.
+        let staged = open.finish(self.stager)?;
+        self.open = None;
+        self.done.push(staged);
         crash_point("stage.after_file");
         Ok(())
     }
@@ -179,5 +192,30 @@ impl Drop for Lane<'_> {
 pub(crate) fn discard(dir: &Path, files: &[StagedFile]) {
     for f in files {
         let _ = std::fs::remove_file(dir.join(&f.path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::{
+        array::Int64Array,
+        datatypes::{DataType, Field, Schema},
+    };
+
+    #[test]
+    fn a_file_that_cannot_be_finished_does_not_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+        let stager = Stager::new(folder.path(), "step".to_owned(), schema.clone(), Arc::new(Meter::default()));
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![1, 2]))]).expect("a batch");
+        let mut lane = stager.lane();
+        lane.write(&batch).expect("written");
+        // As if the disk refused what is still buffered: this handle may not write.
+        let open = lane.open.as_mut().expect("an open file");
+        open.writer = stager.writer(File::open(&open.path).expect("the file")).expect("a writer");
+        open.writer.write(&batch).expect("buffered");
+        assert!(lane.finish().is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

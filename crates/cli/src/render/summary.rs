@@ -70,8 +70,8 @@ impl RunSummary {
             objects: Objects {
                 new: summary.objects_new,
                 duplicate: summary.objects_duplicate,
-                refused: summary.objects_refused,
-                unsettled: summary.objects_unsettled,
+                refused: summary.objects_refused(),
+                unsettled: summary.objects_unsettled(),
                 dead: summary.objects_dead,
             },
             failed_steps: summary.failed_steps,

@@ -94,6 +94,11 @@ fn a_changed_definition_waits_for_a_word() {
     let p = Project::shop();
     p.done(&["run"]);
     p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: 8");
+    let noted = p.done(&["run"]);
+    noted.said("nothing to do");
+    noted.said("note silver.orders: its definition changed");
+    noted.said("no new input waits");
+    noted.said("alluvium run --adopt silver.orders");
     p.put("landing/orders/more.csv", b"id,customer,day,amount,updated_at\n5,c1,2024-01-03,7,2024-01-03T09:00:00Z\n");
     let ran = p.alluvium(&["run"]);
     assert_eq!(ran.code, Some(1), "{ran}");
@@ -114,4 +119,26 @@ fn adopting_leaves_older_rows_as_they_are() {
     p.done(&["run", "--adopt", "silver.orders"]);
     let ids = p.rows("SELECT id FROM silver.orders ORDER BY id");
     assert_eq!(ids, [json!({ "id": 1 }), json!({ "id": 3 }), json!({ "id": 5 })]);
+}
+
+#[test]
+fn a_replay_under_a_corrected_rule_waits_for_a_word() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    let of_orders = "SELECT version FROM state.versions WHERE active = 1 AND dataset = 'silver.orders'";
+    let (active, versions) = (p.cell(of_orders), p.versions());
+    p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: -10");
+    let replay = ["replay", "quarantine", "silver.orders"];
+    let refused = p.alluvium(&replay);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    refused.said("held silver.orders: its definition changed");
+    refused.said("alluvium replay quarantine silver.orders --adopt");
+    refused.said("alluvium run --rebuild silver.orders");
+    assert_eq!((p.versions(), p.cell(of_orders)), (versions, active.clone()));
+
+    p.done(&[&replay[..], &["--adopt"]].concat()).said("rows from now on are made under it");
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 3);
+    assert_eq!(p.cell("SELECT count(*) FROM quarantine.silver_orders"), 0);
+    assert_ne!(p.cell(of_orders), active);
+    p.done(&replay);
 }

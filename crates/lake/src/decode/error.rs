@@ -83,7 +83,7 @@ impl Fault for DecodeError {
             | Self::Gone
             | Self::TooWide { .. } => RetryClass::Data,
             Self::Options { .. } | Self::ColumnType { .. } => RetryClass::Schema,
-            Self::Io { .. } => RetryClass::Transient,
+            Self::Io { source } => RetryClass::of_io(source.kind()),
             Self::Batch { .. } => RetryClass::Internal,
         }
     }
@@ -103,7 +103,7 @@ impl Fault for DecodeError {
                 "Nothing, if the file was still being written: its complete content is loaded by itself. Write files under a name that the glob does not match, then rename them."
             }
             Self::Gone => "Deliver the file again, and leave it in the landing zone until it is loaded.",
-            Self::Io { .. } => "Check the disk that holds the landing zone; the step is tried again.",
+            Self::Io { .. } => "Check the disk that holds the landing zone, and that this user may read the file.",
             Self::Batch { .. } => "This is a defect: report it with the landing object.",
         }
     }
@@ -112,6 +112,25 @@ impl Fault for DecodeError {
 impl DecodeError {
     /// For opening an object and looking at it.
     pub fn from_io(source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::NotFound { Self::Gone } else { Self::Io { source } }
+        match source.kind() {
+            // Also when a folder above it made way for something else.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Gone,
+            io::ErrorKind::IsADirectory => Self::NotAFile,
+            _ => Self::Io { source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_cannot_be_there_is_gone() {
+        let of = |kind: io::ErrorKind| DecodeError::from_io(kind.into());
+        assert_eq!(of(io::ErrorKind::NotADirectory).code(), "D0013");
+        assert_eq!(of(io::ErrorKind::IsADirectory).code(), "D0004");
+        assert_eq!(of(io::ErrorKind::PermissionDenied).class(), RetryClass::Auth);
+        assert_eq!(of(io::ErrorKind::Interrupted).class(), RetryClass::Transient);
     }
 }
