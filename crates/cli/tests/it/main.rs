@@ -6,6 +6,7 @@ mod concurrent;
 mod crash;
 mod examples;
 mod exits;
+mod fixtures;
 mod harness;
 mod init;
 mod input;
