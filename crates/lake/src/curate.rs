@@ -14,7 +14,7 @@ use alluvium_spec::{Gold, Kind};
 use arrow::{
     array::{BooleanArray, RecordBatch},
     compute::filter_record_batch,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned, prelude::SessionContext};
 use futures::StreamExt;
@@ -96,8 +96,13 @@ pub(crate) fn storable_schema(result: &Schema) -> SchemaRef {
             DataType::List(f) | DataType::LargeList(f) => {
                 DataType::List(Arc::new(Field::new("element", plain(f.data_type()), true)))
             }
+            DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+            DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
             other => other.clone(),
         }
+    }
+    fn inner(field: &FieldRef) -> FieldRef {
+        Arc::new(Field::new(field.name(), plain(field.data_type()), field.is_nullable()))
     }
     let fields = result.fields().iter().map(|f| Field::new(f.name(), plain(f.data_type()), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))

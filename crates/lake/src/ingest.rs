@@ -319,7 +319,8 @@ fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError>
 }
 
 fn reason(event: &EventRecord, e: &DecodeError) -> String {
-    format!("{}: {}: {e}. {}", e.code(), event.path, e.remedy())
+    let cause = e.cause().map_or_else(String::new, |c| format!(" ({c})"));
+    format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
 }
 
 /// The decoder's columns in the table's order, with where they came from.

@@ -12,6 +12,7 @@ mod init;
 mod input;
 mod market;
 mod order;
+mod parquet;
 mod query;
 mod run;
 mod show;
