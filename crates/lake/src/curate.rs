@@ -58,6 +58,10 @@ pub(crate) async fn execute(
     let step = job.step.key.clone();
     let progress = |done| report.signal(Signal::Progress { step: step.clone(), stage: "gold", done, total: 0 });
     staged.add = stage(result, &stager, progress).await?;
+    if let (Some(window), Touched::All) = (&gold.window, &touched) {
+        let files = staged.add.iter().map(|f| engine.tables.dir(&place).join(&f.path));
+        staged.windows = windows::count(&session, files, window).await?;
+    }
     if let Some(table) = &table {
         replace(engine, table, gold, &touched, &stager, &mut staged)?;
     }
