@@ -113,7 +113,7 @@ pub(crate) async fn measure(
             session::register(&session, input.layer().as_str(), input.name(), Arc::new(table))?;
         }
     }
-    let paths: Vec<String> = files.iter().filter(|f| f.1 > 0).map(|f| f.0.display().to_string()).collect();
+    let paths = session::locations(files.iter().filter(|f| f.1 > 0).map(|f| f.0.clone()))?;
     if paths.is_empty() {
         let empty = RecordBatch::new_empty(schema.clone());
         session::register(

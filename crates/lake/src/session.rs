@@ -15,7 +15,8 @@ use datafusion::{
     },
     prelude::{SessionConfig, SessionContext},
 };
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+use url::Url;
 
 /// Share of the process's memory that queries may hold; the rest is for decoding, encoding and the keys of upserts.
 const QUERY_SHARE: f64 = 0.5;
@@ -72,6 +73,12 @@ pub(crate) async fn register_dataset(
     let Some(table) = engine.tables.open_at(&Place::Dataset(name.clone()), version).await? else { return Ok(false) };
     register(session, name.layer().as_str(), name.name(), provider(session, &table).await?)?;
     Ok(true)
+}
+
+/// Files as the engine takes them: as a plain path, a name with `[` or `*` in it would be a pattern.
+pub(crate) fn locations(files: impl Iterator<Item = PathBuf>) -> Result<Vec<String>, LakeError> {
+    let url = |path: PathBuf| Url::from_file_path(path).map(String::from);
+    files.map(|f| url(f).map_err(|()| LakeError::Worker("the lake's root is an absolute path"))).collect()
 }
 
 pub(crate) async fn provider(session: &SessionContext, table: &Table) -> Result<Arc<dyn TableProvider>, LakeError> {

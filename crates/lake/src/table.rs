@@ -404,6 +404,14 @@ fn to_i64(version: u64) -> i64 {
 
 /// Whether a table of these columns can be made at all, told before anything is staged.
 pub(crate) fn storable(schema: &Schema) -> Result<(), LakeError> {
+    for field in schema.fields() {
+        let alone = Schema::new(vec![field.clone()]);
+        StructType::try_from_arrow(&alone).map_err(|source| LakeError::Unstorable {
+            column: field.name().clone(),
+            kind: field.data_type().to_string(),
+            source,
+        })?;
+    }
     StructType::try_from_arrow(schema)?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
+    session,
     table::{Change, Place},
 };
 use alluvium_flow::Job;
@@ -21,10 +22,10 @@ use datafusion::{
         Column,
         tree_node::{Transformed, TreeNode},
     },
-    logical_expr::{Distinct, Expr, LogicalPlan},
+    logical_expr::{Distinct, Expr, LogicalPlan, cast as cast_in_sql, ident, lit, try_cast},
     prelude::{ParquetReadOptions, SessionContext},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Above this many separate ranges of windows the whole table is recomputed: it costs less than the conditions.
 const MOST_RANGES: usize = 500;
@@ -45,7 +46,7 @@ impl Touched {
         matches!(self, Self::Windows { ranges, null: false } if ranges.is_empty())
     }
 
-    /// 0 for the whole table.
+    /// 0 for the whole table: its windows are counted when they are known.
     pub(crate) fn count(&self) -> u64 {
         match self {
             Self::All => 0,
@@ -79,8 +80,7 @@ pub(crate) async fn touched(
         if *input != driver {
             return Ok(Touched::All);
         }
-        let files: Vec<String> =
-            changes.iter().flat_map(rows_changed).map(|f| table.path_of(f).display().to_string()).collect();
+        let files = session::locations(changes.iter().flat_map(rows_changed).map(|f| table.path_of(f)))?;
         let found = session
             .read_parquet(files, ParquetReadOptions::default())
             .await?
@@ -99,6 +99,25 @@ pub(crate) async fn touched(
     }
     let ranges = adjacent(values, window.size);
     if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, null }) }
+}
+
+/// How many windows the rows of these files lie in; rows without a window are in one together.
+pub(crate) async fn count(
+    session: &SessionContext,
+    files: impl Iterator<Item = PathBuf>,
+    window: &WindowSpec,
+) -> Result<u64, LakeError> {
+    let files = session::locations(files)?;
+    if files.is_empty() {
+        return Ok(0);
+    }
+    // The engine counts, because it spills. A time beyond the years of microseconds is as good as none.
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let micros = cast_in_sql(try_cast(ident(&window.column), micros), DataType::Int64);
+    let size = lit(window.size.micros());
+    let number = micros.clone() / size.clone() - cast_in_sql((micros % size).lt(lit(0_i64)), DataType::Int64);
+    let rows = session.read_parquet(files, ParquetReadOptions::default()).await?;
+    Ok(rows.select(vec![number.alias("number")])?.distinct()?.count().await? as u64)
 }
 
 /// Files that hold the rows before and after a change.
@@ -190,7 +209,7 @@ pub(crate) fn source(
         return Err(refuse(&format!("is {kind}, not a date or timestamp")));
     }
     let mut tables = BTreeSet::new();
-    let expression = follow(plan, index, &mut tables).map_err(|reason| refuse(reason))?;
+    let expression = follow(plan, index, &mut tables).map_err(refuse)?;
     let mut tables = tables.into_iter();
     match (tables.next(), tables.next()) {
         (Some(one), None) => Ok((one, expression)),

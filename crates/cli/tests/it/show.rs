@@ -55,6 +55,17 @@ fn the_quarantine_shows_rules_and_rows() {
 }
 
 #[test]
+fn malformed_records_are_not_said_to_be_replayable() {
+    let p = Project::shop();
+    p.put("landing/orders/short.csv", b"id,customer,day,amount,updated_at\n7,c1\n");
+    p.done(&["run"]);
+    let shown = p.done(&["show", "quarantine", "bronze.orders"]);
+    shown.said("malformed:fields");
+    shown.said("in a file of their own");
+    assert!(!shown.stdout.contains("alluvium replay"), "{shown}");
+}
+
+#[test]
 fn a_new_definition_is_seen() {
     let p = Project::shop();
     p.done(&["run"]);

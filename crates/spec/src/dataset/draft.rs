@@ -24,6 +24,8 @@ pub(crate) enum Body {
     Bronze(BronzeDraft),
     Silver(SilverDraft),
     Gold(GoldDraft),
+    /// Mistakes left nothing to resolve; the contract still tells the columns to those who read them.
+    Unusable,
 }
 
 #[derive(Debug)]
