@@ -100,7 +100,11 @@ impl Engine for LakeEngine {
             return Ok(Vec::new());
         }
         let Some(table) = self.tables.open(&place).await.map_err(StepError::new)? else { return Ok(Vec::new()) };
-        let changes = table.changes(after, table.version()).await.map_err(StepError::new)?;
+        let version = table.version();
+        let changes = table.changes(after, version).await.map_err(StepError::new)?;
+        if changes.is_empty() && after < 0 {
+            return Ok(vec![Increment { version, rows: 0 }]);
+        }
         Ok(changes
             .into_iter()
             .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.rows).sum() })

@@ -41,6 +41,8 @@ pub enum LakeError {
     Window { dataset: DatasetName, column: String, reason: String },
     #[error("{dataset} has no contract, and its rows cannot be typed without one")]
     NoContract { dataset: DatasetName },
+    #[error("column `{column}` is {kind}, which a table cannot hold")]
+    Unstorable { column: String, kind: String, source: arrow::error::ArrowError },
     #[error("the step could not be finished: {0}")]
     Worker(&'static str),
     #[error("{dataset} is over its memory limit")]
@@ -125,6 +127,7 @@ impl Fault for LakeError {
             (Self::TypeChanged { .. }, _) => "L0402",
             (Self::Window { .. }, _) => "L0403",
             (Self::NoContract { .. }, _) => "L0404",
+            (Self::Unstorable { .. }, _) => "L0406",
             (Self::Worker(_), _) => "L0901",
         }
     }
@@ -142,9 +145,11 @@ impl Fault for LakeError {
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
             Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
-            Self::TypeChanged { .. } | Self::Window { .. } | Self::NoContract { .. } | Self::LookupTooLarge { .. } => {
-                RetryClass::Schema
-            }
+            Self::TypeChanged { .. }
+            | Self::Window { .. }
+            | Self::NoContract { .. }
+            | Self::Unstorable { .. }
+            | Self::LookupTooLarge { .. } => RetryClass::Schema,
             Self::Delta { .. }
             | Self::Arrow(_)
             | Self::Parquet(_)
@@ -178,6 +183,7 @@ impl Fault for LakeError {
             Self::LookupTooLarge { .. } | Self::Memory { .. } => "raise `limits.memory` in alluvium.yaml",
             Self::TypeChanged { .. } => "give the column another name, or rebuild the dataset into a new one",
             Self::Window { .. } => "let the window column be an expression over columns of one input",
+            Self::Unstorable { .. } => "cast it to text, a number, a date or a timestamp",
             Self::NoContract { .. } => "name the dataset's contract with `contract:`",
             Self::Arrow(_) | Self::Parquet(_) | Self::Unbalanced(_) | Self::Worker(_) => {
                 "this is a defect: report it with the step's key; nothing was committed"

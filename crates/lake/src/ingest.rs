@@ -15,8 +15,8 @@ use crate::{
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, Fault, RetryClass};
-use alluvium_spec::{Bronze, Format, Kind};
-use alluvium_store::EventRecord;
+use alluvium_spec::{Action, Bronze, Format, Kind, Severity};
+use alluvium_store::{EventRecord, QualityResult};
 use arrow::{
     array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
@@ -66,7 +66,8 @@ struct Done {
     files: Vec<StagedFile>,
     quarantined: Vec<StagedFile>,
     rows: u64,
-    malformed: u64,
+    /// Records by why they are malformed.
+    malformed: BTreeMap<&'static str, u64>,
     dead: Vec<Dead>,
     /// Unexpected or missing field, or a value that had to be rescued, to the number of records.
     drift: BTreeMap<String, u64>,
@@ -112,10 +113,12 @@ pub(crate) async fn execute(
         _ => None,
     };
     let lost = dead.len() as u64;
+    let malformed: u64 = done.malformed.values().sum();
+    let received = done.rows + malformed;
     let balance = Balance {
-        received: done.rows + done.malformed + lost,
+        received: received + lost,
         loaded: done.rows,
-        quarantined: done.malformed,
+        quarantined: malformed,
         dead: lost,
         ..Balance::default()
     };
@@ -125,9 +128,9 @@ pub(crate) async fn execute(
         quarantine: done.quarantined,
         balance,
         dead: dead.into_iter().map(|(i, reason)| (job.events[i].event.clone(), reason)).collect(),
-        quality: Vec::new(),
+        quality: done.malformed.into_iter().map(|(reason, n)| quality(reason, n, received)).collect(),
         notes: done.drift.into_iter().map(note).collect(),
-        rows_in: done.rows + done.malformed,
+        rows_in: received,
         ..Staged::new(schema)
     };
     attempt.commit(engine, job, staged).await
@@ -275,7 +278,10 @@ fn ingest_object(
             lane.write(&with_metadata(work, event, decoded.batch)?)?;
             done.rows += rows as u64;
         }
-        done.malformed += write_malformed(work, event, &decoded.malformed, aside)?;
+        write_malformed(work, event, &decoded.malformed, aside)?;
+        for m in &decoded.malformed {
+            *done.malformed.entry(m.reason.code()).or_default() += 1;
+        }
         batches += 1;
         if batches % PROGRESS_BATCHES == 0 {
             shared.advance(0)?;
@@ -292,12 +298,26 @@ fn write_malformed(
     event: &EventRecord,
     malformed: &[Malformed],
     aside: &mut Lane<'_>,
-) -> Result<u64, LakeError> {
+) -> Result<(), LakeError> {
     if malformed.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     aside.write(&quarantine::malformed(&work.stamp, &work.run, event, malformed)?)?;
-    Ok(malformed.len() as u64)
+    Ok(())
+}
+
+/// Malformed records as a broken rule, under the name that their quarantine rows give it.
+fn quality(reason: &str, records: u64, received: u64) -> QualityResult {
+    QualityResult {
+        rule: quarantine::malformed_rule(reason),
+        action: Action::Quarantine.word().into(),
+        severity: Severity::Error.word().into(),
+        dimension: Some("conformity".into()),
+        checked: received,
+        violations: records,
+        passed: false,
+        note: None,
+    }
 }
 
 fn note_drift(decoder: &Decoder, drift: &mut BTreeMap<String, u64>) {
@@ -319,7 +339,8 @@ fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError>
 }
 
 fn reason(event: &EventRecord, e: &DecodeError) -> String {
-    format!("{}: {}: {e}. {}", e.code(), event.path, e.remedy())
+    let cause = e.cause().map_or_else(String::new, |c| format!(" ({c})"));
+    format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
 }
 
 /// The decoder's columns in the table's order, with where they came from.
@@ -358,7 +379,9 @@ fn merge(results: Vec<Done>) -> Done {
         all.files.extend(d.files);
         all.quarantined.extend(d.quarantined);
         all.rows += d.rows;
-        all.malformed += d.malformed;
+        for (reason, n) in d.malformed {
+            *all.malformed.entry(reason).or_default() += n;
+        }
         all.dead.extend(d.dead);
         for (what, n) in d.drift {
             *all.drift.entry(what).or_default() += n;

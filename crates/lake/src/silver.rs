@@ -109,7 +109,8 @@ pub(crate) async fn execute(
         tally.merge(&p.tally);
     }
     staged.evolved = evolved;
-    staged.kind = TableKind::Upserted;
+    let feed = wants_feed(silver) || table.as_ref().map_or(Ok(false), Table::keeps_feed)?;
+    staged.kind = if keys.is_some() { TableKind::Upserted { feed } } else { TableKind::Plain };
     staged.rows_in = tally.received;
     staged.quality = quality(contract, &tally, work.refinery.stops(&tally));
     staged.balance = Balance {
@@ -127,9 +128,10 @@ pub(crate) async fn execute(
     match keys {
         Some(keys) => {
             let stored = if rebuild { &[][..] } else { &stored };
+            let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
             let up = Upsert { engine, job, keys, schema: &schema };
             let staging = (work.stager.clone(), work.graves.clone());
-            up.settle(stored, candidates, staging, &mut staged, tell).await?;
+            up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
         }
         None => {}
     }
@@ -170,6 +172,10 @@ fn keys_of(silver: &Silver) -> Option<Keys> {
         Write::Append => None,
         Write::Upsert { keys, sequence_by, .. } => Some(Keys { keys: keys.clone(), sequence: sequence_by.clone() }),
     }
+}
+
+fn wants_feed(silver: &Silver) -> bool {
+    matches!(&silver.write, Write::Upsert { change_feed: true, .. })
 }
 
 fn deletes(silver: &Silver) -> bool {
@@ -385,6 +391,7 @@ impl Upsert<'_> {
         stored: &[DataFile],
         mut parts: Vec<CandidatePart>,
         (rows, graves): (Arc<Stager>, Option<Arc<Stager>>),
+        feed: Option<Stager>,
         staged: &mut Staged,
         tell: impl Fn(&'static str, u64) -> P,
     ) -> Result<(), LakeError> {
@@ -423,6 +430,13 @@ impl Upsert<'_> {
             files.extend(p.rows);
             dead.extend(p.graves);
         }
+        if let Some(feed) = feed {
+            let numbers: Vec<u32> = files.iter().map(|f| f.number).collect();
+            let paths: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
+            let (w, f) = (&probing.winners, &probing.fate);
+            let changes = upsert::changes(&sources, &probed, &paths, &numbers, &gone, w, f);
+            staged.feed = self.feed(feed, changes, tell("feed", rows_of(&files))).await?;
+        }
         let marks = marks(stored, &sources, probed);
         let vectors: Vec<&Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
         let id = || u128::from(self.engine.entropy.next_u64()) << 64 | u128::from(self.engine.entropy.next_u64());
@@ -439,11 +453,22 @@ impl Upsert<'_> {
         }
         let keyed: Vec<(bool, StagedFile)> =
             files.iter().map(|f| (false, f.clone())).chain(dead.iter().map(|f| (true, f.clone()))).collect();
-        let total = keyed.iter().map(|f| f.1.rows).sum();
+        let total = rows_of(&files) + rows_of(&dead);
         probing.write_keys(keyed, tell("keys", total)).await?;
         staged.add.extend(files);
         staged.tombstones.extend(dead);
         Ok(())
+    }
+
+    async fn feed(
+        &self,
+        stager: Stager,
+        changes: Vec<(Source, &'static str)>,
+        progress: impl FnMut(u64),
+    ) -> Result<Vec<StagedFile>, LakeError> {
+        let (schema, meter) = (self.schema.clone(), self.engine.tables.meter.clone());
+        let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
+        Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
     }
 
     /// Folder and files of the keys deleted so far.
@@ -455,6 +480,10 @@ impl Upsert<'_> {
         let Some(table) = self.engine.tables.open(&place).await? else { return Ok(None) };
         Ok(Some((table.dir.clone(), table.sources()?)))
     }
+}
+
+fn rows_of(files: &[StagedFile]) -> u64 {
+    files.iter().map(|f| f.rows).sum()
 }
 
 /// By stored file: all its rows that are gone from now on, or nothing when none is left.

@@ -10,7 +10,7 @@ use crate::{
 };
 use alluvium_model::crash_point;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use deltalake::kernel::{Action, Add, DeletionVectorDescriptor};
+use deltalake::kernel::{Action, Add, AddCDCFile, DeletionVectorDescriptor};
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
@@ -62,6 +62,16 @@ impl StagedFile {
             base_row_id: None,
             default_row_commit_version: None,
             clustering_provider: None,
+        })
+    }
+
+    pub(crate) fn change(&self) -> Action {
+        Action::Cdc(AddCDCFile {
+            path: self.path.clone(),
+            size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            partition_values: HashMap::new(),
+            data_change: false,
+            tags: None,
         })
     }
 

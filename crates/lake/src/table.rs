@@ -121,8 +121,21 @@ pub(crate) struct Part {
 pub(crate) enum TableKind {
     /// With their files.
     Plain,
-    /// One by one: marked in deletion vectors, and told in the change feed.
-    Upserted,
+    /// One by one, marked in deletion vectors; with a change feed if somebody wants one.
+    Upserted { feed: bool },
+}
+
+impl TableKind {
+    /// Table properties and the features that they stand for.
+    fn wants(self) -> &'static [(&'static str, &'static str)] {
+        const BOTH: [(&str, &str); 2] =
+            [("delta.enableDeletionVectors", VECTORS), ("delta.enableChangeDataFeed", "changeDataFeed")];
+        match self {
+            Self::Plain => &[],
+            Self::Upserted { feed: false } => &BOTH[..1],
+            Self::Upserted { feed: true } => &BOTH,
+        }
+    }
 }
 
 pub(crate) struct Tables {
@@ -196,15 +209,14 @@ impl Tables {
     /// The table, made with this schema if it is not there.
     pub(crate) async fn ensure(&self, place: &Place, schema: &Schema, kind: TableKind) -> Result<Table, LakeError> {
         if let Some(table) = self.open(place).await? {
-            return if kind == TableKind::Upserted { self.upgraded(place, table).await } else { Ok(table) };
+            return self.upgraded(place, table, kind).await;
         }
         let dir = self.dir(place);
         std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
         let kernel: StructType = kernel_schema(schema)?;
         let mut configuration = vec![("delta.setTransactionRetentionDuration", Some(TRANSACTION_RETENTION))];
-        if kind == TableKind::Upserted {
-            configuration.push(("delta.enableChangeDataFeed", Some("true")));
-            configuration.push(("delta.enableDeletionVectors", Some("true")));
+        for (property, _) in kind.wants() {
+            configuration.push((property, Some("true")));
         }
         alluvium_model::crash_point("commit.before_create");
         let made = CreateBuilder::new()
@@ -230,15 +242,15 @@ impl Tables {
 }
 
 impl Tables {
-    /// A table made before its rows could be marked gets the feature, in a version of its own.
-    async fn upgraded(&self, place: &Place, table: Table) -> Result<Table, LakeError> {
-        let actions = table.with_vectors()?;
+    /// A table made without what is asked of it now gets the features, in a version of its own.
+    async fn upgraded(&self, place: &Place, table: Table, kind: TableKind) -> Result<Table, LakeError> {
+        let actions = table.with_features(kind)?;
         if actions.is_empty() {
             return Ok(table);
         }
         let snapshot = table.delta.snapshot().map_err(LakeError::delta(&table.dir))?;
         let properties = CommitProperties::default().with_max_retries(0).with_create_checkpoint(false);
-        let operation = DeltaOperation::SetTableProperties { properties: [("delta.enableDeletionVectors".to_owned(), "true".to_owned())].into() };
+        let operation = DeltaOperation::SetTableProperties { properties: kind.wants().iter().map(|(p, _)| ((*p).to_owned(), "true".to_owned())).collect() };
         let done = CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), table.log(), operation);
         let done = done.await.map_err(LakeError::delta(&table.dir))?;
         sync_log(&table.dir, to_i64(done.version()))?;
@@ -441,8 +453,14 @@ impl Table {
         Ok(Source { path: self.path_of(&part.path), pick })
     }
 
-    /// What makes the table able to hold deletion vectors, when it is not yet.
-    pub(crate) fn with_vectors(&self) -> Result<Vec<Action>, LakeError> {
+    /// Whether every commit has to tell what it changed.
+    pub(crate) fn keeps_feed(&self) -> Result<bool, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        Ok(snapshot.metadata().configuration().get("delta.enableChangeDataFeed").is_some_and(|v| v == "true"))
+    }
+
+    /// What gives the table the features of `kind` that it has not yet.
+    fn with_features(&self, kind: TableKind) -> Result<Vec<Action>, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
         let log_error = |source| LakeError::Log { path: self.dir.clone(), source };
         let protocol = serde_json::to_value(snapshot.protocol()).map_err(log_error)?;
@@ -451,19 +469,23 @@ impl Table {
             list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
         };
         let (mut readers, mut writers) = (named("readerFeatures"), named("writerFeatures"));
-        if readers.iter().any(|f| f == VECTORS) {
+        let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(log_error)?;
+        let set = |m: &serde_json::Value, p: &str| m["configuration"][p] == "true";
+        if kind.wants().iter().all(|(property, _)| set(&metadata, property)) {
             return Ok(Vec::new());
         }
-        let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(log_error)?;
-        metadata["configuration"]["delta.enableDeletionVectors"] = "true".into();
+        for (property, _) in kind.wants() {
+            metadata["configuration"][*property] = "true".into();
+        }
         // What a table without named features may do by its version has to be named from now on.
-        for feature in ["appendOnly", "invariants", "changeDataFeed"] {
+        for feature in ["appendOnly", "invariants", "changeDataFeed", VECTORS] {
             if writers.iter().all(|f| f != feature) {
                 writers.push(feature.into());
             }
         }
-        readers.push(VECTORS.into());
-        writers.push(VECTORS.into());
+        if readers.iter().all(|f| f != VECTORS) {
+            readers.push(VECTORS.into());
+        }
         let protocol = serde_json::json!({ "protocol": {
             "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": readers, "writerFeatures": writers } });
         let metadata = serde_json::json!({ "metaData": metadata });
@@ -570,6 +592,14 @@ fn to_i64(version: u64) -> i64 {
 
 /// Whether a table of these columns can be made at all, told before anything is staged.
 pub(crate) fn storable(schema: &Schema) -> Result<(), LakeError> {
+    for field in schema.fields() {
+        let alone = Schema::new(vec![field.clone()]);
+        StructType::try_from_arrow(&alone).map_err(|source| LakeError::Unstorable {
+            column: field.name().clone(),
+            kind: field.data_type().to_string(),
+            source,
+        })?;
+    }
     StructType::try_from_arrow(schema)?;
     Ok(())
 }

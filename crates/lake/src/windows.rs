@@ -22,7 +22,7 @@ use datafusion::{
         Column,
         tree_node::{Transformed, TreeNode},
     },
-    logical_expr::{Distinct, Expr, LogicalPlan},
+    logical_expr::{Distinct, Expr, LogicalPlan, cast as cast_in_sql, ident, lit, try_cast},
     prelude::SessionContext,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -46,7 +46,7 @@ impl Touched {
         matches!(self, Self::Windows { ranges, null: false } if ranges.is_empty())
     }
 
-    /// 0 for the whole table.
+    /// 0 for the whole table: its windows are counted when they are known.
     pub(crate) fn count(&self) -> u64 {
         match self {
             Self::All => 0,
@@ -99,6 +99,21 @@ pub(crate) async fn touched(
     }
     let ranges = adjacent(values, window.size);
     if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, null }) }
+}
+
+/// How many windows the rows of these files lie in; rows without a window are in one together.
+pub(crate) async fn count(
+    session: &SessionContext,
+    files: Files,
+    window: &WindowSpec,
+) -> Result<u64, LakeError> {
+    // The engine counts, because it spills. A time beyond the years of microseconds is as good as none.
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let micros = cast_in_sql(try_cast(ident(&window.column), micros), DataType::Int64);
+    let size = lit(window.size.micros());
+    let number = micros.clone() / size.clone() - cast_in_sql((micros % size).lt(lit(0_i64)), DataType::Int64);
+    let rows = session.read_table(Arc::new(files))?;
+    Ok(rows.select(vec![number.alias("number")])?.distinct()?.count().await? as u64)
 }
 
 /// Where the rows before and after a change are.
@@ -190,7 +205,7 @@ pub(crate) fn source(
         return Err(refuse(&format!("is {kind}, not a date or timestamp")));
     }
     let mut tables = BTreeSet::new();
-    let expression = follow(plan, index, &mut tables).map_err(|reason| refuse(reason))?;
+    let expression = follow(plan, index, &mut tables).map_err(refuse)?;
     let mut tables = tables.into_iter();
     match (tables.next(), tables.next()) {
         (Some(one), None) => Ok((one, expression)),

@@ -2,7 +2,7 @@
 
 use super::heard::Heard;
 use alluvium_flow::{DatasetSummary, Summary};
-use alluvium_model::{Balance, DatasetName};
+use alluvium_model::{Balance, DatasetName, Layer};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,9 @@ pub struct Objects {
 #[derive(Debug, Serialize)]
 pub struct DatasetLine {
     pub dataset: String,
+    /// Made by a query over other tables: its rows are written, not received, and may come by windows.
+    #[serde(skip)]
+    pub computed: bool,
     pub steps: u64,
     pub balance: Balance,
     /// Rows that the commits wrote.
@@ -96,6 +99,7 @@ impl DatasetLine {
         });
         Self {
             dataset: name.to_string(),
+            computed: name.layer() == Layer::Gold,
             steps: d.steps,
             balance: d.balance,
             written: heard.written.get(name).copied().unwrap_or(0),

@@ -6,7 +6,6 @@ use super::{
     printable, rate, seconds, size,
     summary::RunSummary,
 };
-use alluvium_model::Balance;
 use std::fmt::Write;
 
 /// Of each list; the rest is counted. `--format json` lists more.
@@ -54,10 +53,11 @@ impl RunSummary {
             let b = &d.balance;
             let counts = [b.received, b.loaded, b.quarantined, b.dropped, b.duplicates, b.dead, b.late];
             let mut row = vec![d.dataset.clone()];
-            // A gold table is computed, not received: it has no balance.
-            let computed = *b == Balance::default();
-            row.extend(counts.map(|n| if computed && n == 0 { "-".to_owned() } else { grouped(n) }));
-            row.extend([d.written, d.windows].map(grouped));
+            // A gold table is computed, not received: it has no balance. Only there are windows.
+            let none = || "-".to_owned();
+            row.extend(counts.map(|n| if d.computed { none() } else { grouped(n) }));
+            row.push(grouped(d.written));
+            row.push(if d.computed && d.windows > 0 { grouped(d.windows) } else { none() });
             row.push(seconds(d.wall_micros));
             row.push(rate(d.rows_in.max(b.received), d.wall_micros));
             table.row(row);

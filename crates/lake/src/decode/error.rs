@@ -5,6 +5,8 @@ use alluvium_model::{Fault, RetryClass};
 use arrow::error::ArrowError;
 use std::{error::Error, io};
 
+const CAUSE_CHARS: usize = 300;
+
 /// What lies under an error, as the library that found it tells it.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -32,6 +34,9 @@ pub enum DecodeError {
     Header { reason: &'static str },
     #[error("the object has {columns} columns; at most {limit} are read")]
     TooWide { columns: usize, limit: usize },
+    /// Parquet's intervals have months, days and milliseconds, and the library keeps only a part of them.
+    #[error("column `{column}` holds intervals, which cannot be read without loss")]
+    Interval { column: String },
     #[error("these options cannot be used: {reason}")]
     Options { reason: &'static str },
     #[error("column `{column}` is not text, so a text format cannot be loaded into it")]
@@ -68,6 +73,7 @@ impl Fault for DecodeError {
             Self::Batch { .. } => "D0011",
             Self::Changed => "D0012",
             Self::Gone => "D0013",
+            Self::Interval { .. } => "D0014",
         }
     }
 
@@ -81,6 +87,7 @@ impl Fault for DecodeError {
             | Self::Header { .. }
             | Self::Changed
             | Self::Gone
+            | Self::Interval { .. }
             | Self::TooWide { .. } => RetryClass::Data,
             Self::Options { .. } | Self::ColumnType { .. } => RetryClass::Schema,
             Self::Io { source } => RetryClass::of_io(source.kind()),
@@ -97,6 +104,7 @@ impl Fault for DecodeError {
             Self::WrongFormat { .. } => "Set the source's `format`, or narrow its glob to files of one format.",
             Self::Header { .. } => "Deliver the file with a readable header, or name the columns in the source.",
             Self::TooWide { .. } => "Deliver narrower files.",
+            Self::Interval { .. } => "Deliver the file with these columns as text, or as a number of one unit.",
             Self::Options { .. } => "Correct the source's `csv` options.",
             Self::ColumnType { .. } => "Load one kind of format into a dataset: text formats or Parquet.",
             Self::Changed => {
@@ -110,6 +118,11 @@ impl Fault for DecodeError {
 }
 
 impl DecodeError {
+    /// What the library that read the object had to say, cut to a sentence.
+    pub fn cause(&self) -> Option<String> {
+        self.source().map(|e| e.to_string().chars().take(CAUSE_CHARS).collect())
+    }
+
     /// For opening an object and looking at it.
     pub fn from_io(source: io::Error) -> Self {
         match source.kind() {

@@ -6,6 +6,7 @@
 
 mod candidates;
 mod content;
+mod feed;
 mod index;
 mod keys;
 mod probe;
@@ -13,6 +14,7 @@ mod settle;
 mod winners;
 
 pub(crate) use candidates::{CandidateLane, CandidatePart, Candidates};
+pub(crate) use feed::{changes, feed_schema, write_feed};
 pub(crate) use index::path_of as keys_of_file;
 pub(crate) use keys::Keys;
 pub(crate) use probe::{NEW, Probed, Stored, probe};

@@ -24,14 +24,18 @@ use std::{
 
 /// What the table says of one winner.
 pub(crate) const NEW: u8 = 0;
+/// A stored row makes way for it.
+pub(super) const REPLACES: u8 = 1;
 /// The table holds a later row (or the same one): it changes nothing.
-pub(super) const OUTDATED: u8 = 1;
+pub(super) const OUTDATED: u8 = 2;
 
 /// Result of probing all files that can hold the batch's keys.
 #[derive(Default)]
 pub(crate) struct Probed {
     /// File to its superseded rows.
     pub(crate) superseded: BTreeMap<usize, Rows>,
+    /// Those of them whose key the batch deletes.
+    pub(super) deleted: BTreeMap<usize, Rows>,
     /// Winners with the key and the sequence of a stored row.
     pub(crate) duplicates: u64,
 }
@@ -67,7 +71,7 @@ pub(crate) fn probe(
         let source = &stored.sources[file];
         let rows = index::open_or_make(stored.dir, source, keys, stored.schema, meter)?;
         let mut close = Vec::new();
-        let mut superseded = Rows::new();
+        let (mut superseded, mut deleted) = (Rows::new(), Rows::new());
         rows.probe(
             winners.len(),
             |w| winners.all[w].key,
@@ -79,7 +83,11 @@ pub(crate) fn probe(
                 match winners.all[w].sequence.cmp(&entry.sequence) {
                     Ordering::Greater if stored.graves => {}
                     Ordering::Greater => {
+                        fate[w].store(REPLACES, Relaxed);
                         superseded.insert(row);
+                        if winners.all[w].spot.deletes() {
+                            deleted.insert(row);
+                        }
                     }
                     Ordering::Less => fate[w].store(OUTDATED, Relaxed),
                     Ordering::Equal => close.push(Close { row, winner: w }),
@@ -87,9 +95,10 @@ pub(crate) fn probe(
                 Ok(())
             },
         )?;
-        probed.duplicates += decide(keys, stored, source, winners, candidates, fate, meter, close, &mut superseded)?;
+        probed.duplicates += decide(keys, stored, source, winners, candidates, fate, meter, close, (&mut superseded, &mut deleted))?;
         if !superseded.is_empty() {
             probed.superseded.insert(file, superseded);
+            probed.deleted.insert(file, deleted);
         }
         shared.advance(1)?;
     }
@@ -107,7 +116,7 @@ fn decide(
     fate: &[AtomicU8],
     meter: &Meter,
     mut close: Vec<Close>,
-    superseded: &mut Rows,
+    (superseded, deleted): (&mut Rows, &mut Rows),
 ) -> Result<u64, LakeError> {
     if close.is_empty() {
         return Ok(0);
@@ -126,7 +135,11 @@ fn decide(
         duplicates += u64::from(same);
         if ours.beats(w, &theirs, i) && !(stored.graves && same) {
             if !stored.graves {
+                fate[c.winner].store(REPLACES, Relaxed);
                 superseded.insert(c.row);
+                if winners.all[c.winner].spot.deletes() {
+                    deleted.insert(c.row);
+                }
             }
         } else {
             fate[c.winner].store(OUTDATED, Relaxed);
@@ -141,6 +154,7 @@ impl Probed {
         for p in parts {
             all.duplicates += p.duplicates;
             all.superseded.extend(p.superseded);
+            all.deleted.extend(p.deleted);
         }
         all
     }
