@@ -11,7 +11,8 @@ import sys
 from decimal import Decimal
 
 import duckdb
-from deltalake import DeltaTable
+import pyarrow
+from deltalake import DeltaTable, QueryBuilder
 
 
 def data_files(folder):
@@ -21,6 +22,11 @@ def data_files(folder):
         return [u.removeprefix("file://") for u in table.file_uris()], table.version()
     files = sorted(pathlib.Path(folder).glob("*.parquet"))
     return [str(f) for f in files], [(f.name, f.stat().st_mtime_ns) for f in files]
+
+
+def has_vectors(folder):
+    """Whether a file list alone would count rows that are gone."""
+    return DeltaTable.is_deltatable(folder) and "deletionVectors" in (DeltaTable(folder).protocol().reader_features or [])
 
 
 def relations(db, tables):
@@ -36,6 +42,10 @@ def relations(db, tables):
         files = [f for live, _ in found for f in live]
         listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
         sql[name] = f"read_parquet([{listed}], union_by_name = true)" if files else "(SELECT NULL WHERE false)"
+        if any(has_vectors(f) for f in ([folders] if isinstance(folders, str) else folders)):
+            sql[name] = name
+            engine = QueryBuilder().register("t", DeltaTable(folders))
+            db.register(name, pyarrow.table(engine.execute("SELECT * FROM t").read_all()))
         state[name] = [changes for _, changes in found]
         count += len(files)
     return sql, state, count

@@ -4,6 +4,7 @@ usage: readers.py LAKE    (the folder of one environment: LAKE/<layer>/<dataset>
 Prints one JSON object: table -> rows. Exits with 1 and a message when readers disagree.
 """
 
+import collections
 import json
 import pathlib
 import sys
@@ -66,6 +67,20 @@ def canonical(frame):
     return rows["row"].sort().to_list()
 
 
+def check_feed(name, folder, expected):
+    """Where a change data feed is kept: what came less what went is what is there."""
+    table = DeltaTable(str(folder))
+    if table.metadata().configuration.get("delta.enableChangeDataFeed") != "true":
+        return
+    feed = polars.from_arrow(pyarrow.table(table.load_cdf(starting_version=0).read_all()))
+    rows = lambda kinds: collections.Counter(canonical(
+        feed.filter(polars.col("_change_type").is_in(kinds)).select([f.name for f in table.schema().fields])))
+    came, went = rows(["insert", "update_postimage"]), rows(["delete", "update_preimage"])
+    came.subtract(went)
+    if +came != collections.Counter(expected) or -came:
+        sys.exit(f"{name}: the change feed gives {came.total()} rows, the table has {len(expected)}")
+
+
 def main():
     lake = pathlib.Path(sys.argv[1])
     found = {}
@@ -78,6 +93,7 @@ def main():
                 where = next((i for i, (a, b) in enumerate(zip(expected, rows)) if a != b), min(len(rows), len(expected)))
                 sys.exit(f"{name}: {reader.__name__} reads {len(rows)} rows, deltalake {len(expected)}; "
                          f"first difference at {where}: {expected[where:where + 1]} and {rows[where:where + 1]}")
+        check_feed(name, folder, expected)
         found[name] = len(expected)
     print(json.dumps(found, sort_keys=True))
 

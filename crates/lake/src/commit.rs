@@ -219,7 +219,8 @@ async fn follow_in(
     change: &FileChange,
     schema: &SchemaRef,
 ) -> Result<(), LakeError> {
-    let kind = if matches!(place, Place::Tombstones(_)) { TableKind::Upserted { feed: false } } else { TableKind::Plain };
+    let kind =
+        if matches!(place, Place::Tombstones(_)) { TableKind::Upserted { feed: false } } else { TableKind::Plain };
     let table = engine.tables.ensure(place, schema, kind).await?;
     if table.committed(&info.step).await? {
         return Ok(());

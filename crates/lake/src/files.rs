@@ -2,10 +2,7 @@
 //!
 //! Registered by sessions, gates and the window finder. Reads nothing but the files it was given.
 
-use crate::{
-    error::LakeError,
-    scan::Source,
-};
+use crate::{error::LakeError, scan::Source};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::{
@@ -44,7 +41,8 @@ impl Files {
         for source in sources {
             let file = File::open(&source.path).map_err(LakeError::io(&source.path))?;
             let about = file.metadata().map_err(LakeError::io(&source.path))?;
-            let location = ObjectPath::from_absolute_path(&source.path).map_err(|e| LakeError::Query(Box::new(e.into())))?;
+            let location =
+                ObjectPath::from_absolute_path(&source.path).map_err(|e| LakeError::Query(Box::new(e.into())))?;
             let meta = ObjectMeta {
                 location,
                 last_modified: about.modified().map(Into::into).unwrap_or_default(),

@@ -125,15 +125,12 @@ pub(crate) async fn execute(
         Some(t) => t.files()?,
         None => Vec::new(),
     };
-    match keys {
-        Some(keys) => {
-            let stored = if rebuild { &[][..] } else { &stored };
-            let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
-            let up = Upsert { engine, job, keys, schema: &schema };
-            let staging = (work.stager.clone(), work.graves.clone());
-            up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
-        }
-        None => {}
+    if let Some(keys) = keys {
+        let stored = if rebuild { &[][..] } else { &stored };
+        let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
+        let up = Upsert { engine, job, keys, schema: &schema };
+        let staging = (work.stager.clone(), work.graves.clone());
+        up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
     }
     if rebuild {
         staged.remove = stored.into_iter().map(|f| f.remove).collect();

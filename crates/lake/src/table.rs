@@ -250,7 +250,9 @@ impl Tables {
         }
         let snapshot = table.delta.snapshot().map_err(LakeError::delta(&table.dir))?;
         let properties = CommitProperties::default().with_max_retries(0).with_create_checkpoint(false);
-        let operation = DeltaOperation::SetTableProperties { properties: kind.wants().iter().map(|(p, _)| ((*p).to_owned(), "true".to_owned())).collect() };
+        let operation = DeltaOperation::SetTableProperties {
+            properties: kind.wants().iter().map(|(p, _)| ((*p).to_owned(), "true".to_owned())).collect(),
+        };
         let done = CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), table.log(), operation);
         let done = done.await.map_err(LakeError::delta(&table.dir))?;
         sync_log(&table.dir, to_i64(done.version()))?;

@@ -66,8 +66,7 @@ pub(crate) fn read(dir: &Path, vector: &DeletionVectorDescriptor) -> Result<Arc<
         StorageType::UuidRelativePath => {
             let text = &vector.path_or_inline_dv;
             let cut = text.len().checked_sub(UUID_CHARS).filter(|c| text.is_char_boundary(*c)).ok_or_else(broken)?;
-            let uuid: [u8; 16] =
-                z85::decode(&text[cut..]).ok().and_then(|u| u.try_into().ok()).ok_or_else(broken)?;
+            let uuid: [u8; 16] = z85::decode(&text[cut..]).ok().and_then(|u| u.try_into().ok()).ok_or_else(broken)?;
             stored(&dir.join(file_name(&text[..cut], &uuid)), vector)?.ok_or_else(broken)?
         }
         // An absolute path may lie anywhere; none of our tables has one.

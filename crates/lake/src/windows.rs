@@ -82,9 +82,7 @@ pub(crate) async fn touched(
         }
         let parts = changes.iter().flat_map(rows_changed).map(|p| table.part(p));
         let files = Files::new(table.schema()?, &parts.collect::<Result<Vec<_>, _>>()?)?;
-        let found = session
-            .read_table(Arc::new(files))?
-            .select(vec![expression.clone().alias("w")])?;
+        let found = session.read_table(Arc::new(files))?.select(vec![expression.clone().alias("w")])?;
         for batch in found.distinct()?.collect().await? {
             let micros = micros(batch.column(0))?;
             for m in micros.as_primitive::<TimestampMicrosecondType>() {
@@ -102,11 +100,7 @@ pub(crate) async fn touched(
 }
 
 /// How many windows the rows of these files lie in; rows without a window are in one together.
-pub(crate) async fn count(
-    session: &SessionContext,
-    files: Files,
-    window: &WindowSpec,
-) -> Result<u64, LakeError> {
+pub(crate) async fn count(session: &SessionContext, files: Files, window: &WindowSpec) -> Result<u64, LakeError> {
     // The engine counts, because it spills. A time beyond the years of microseconds is as good as none.
     let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
     let micros = cast_in_sql(try_cast(ident(&window.column), micros), DataType::Int64);

@@ -140,9 +140,8 @@ fn open(path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFile>, LakeError
     let number = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes")) as usize;
     let (width, rows) = (number(24), number(32));
     let blocks = rows.div_ceil(BLOCK);
-    let whole = matches!(width, 8 | 16)
-        && rows <= u32::MAX as usize
-        && length == HEADER + blocks * 16 + rows * (width + PLACE);
+    let whole =
+        matches!(width, 8 | 16) && rows <= u32::MAX as usize && length == HEADER + blocks * 16 + rows * (width + PLACE);
     if &header[..8] != MAGIC || header[8..24] != fingerprint || !whole {
         return Ok(None);
     }
@@ -241,8 +240,7 @@ mod tests {
     fn check(keys: &[u128], wanted: &[u128]) {
         let dir = tempfile::tempdir().expect("a folder");
         let path = path_of(dir.path(), "a/b.parquet");
-        let mut all: Vec<Entry> =
-            (0..).zip(keys).map(|(row, k)| Entry { key: *k, sequence: k * 3, row }).collect();
+        let mut all: Vec<Entry> = (0..).zip(keys).map(|(row, k)| Entry { key: *k, sequence: k * 3, row }).collect();
         all.sort_unstable();
         write(&path, [1; 16], all.len(), all.iter().copied()).expect("writes");
         assert!(open(&path, [2; 16]).expect("opens").is_none());

@@ -95,7 +95,8 @@ pub(crate) fn probe(
                 Ok(())
             },
         )?;
-        probed.duplicates += decide(keys, stored, source, winners, candidates, fate, meter, close, (&mut superseded, &mut deleted))?;
+        probed.duplicates +=
+            decide(keys, stored, source, winners, candidates, fate, meter, close, (&mut superseded, &mut deleted))?;
         if !superseded.is_empty() {
             probed.superseded.insert(file, superseded);
             probed.deleted.insert(file, deleted);

@@ -64,7 +64,13 @@ fn ties(all: &[Candidate]) -> Vec<Tie> {
 }
 
 /// Decides the ties by content, brings each top run's winner to the run's start, and counts duplicates.
-fn settle(keys: &Keys, from: &Candidates, all: &mut [Candidate], ties: &[Tie], meter: &Meter) -> Result<u64, LakeError> {
+fn settle(
+    keys: &Keys,
+    from: &Candidates,
+    all: &mut [Candidate],
+    ties: &[Tie],
+    meter: &Meter,
+) -> Result<u64, LakeError> {
     let mut duplicates = 0;
     let mut rest = ties;
     while !rest.is_empty() {
@@ -80,7 +86,13 @@ fn settle(keys: &Keys, from: &Candidates, all: &mut [Candidate], ties: &[Tie], m
     Ok(duplicates)
 }
 
-fn settle_some(keys: &Keys, from: &Candidates, all: &mut [Candidate], ties: &[Tie], meter: &Meter) -> Result<u64, LakeError> {
+fn settle_some(
+    keys: &Keys,
+    from: &Candidates,
+    all: &mut [Candidate],
+    ties: &[Tie],
+    meter: &Meter,
+) -> Result<u64, LakeError> {
     let mut spots: Vec<Spot> = ties.iter().flat_map(|t| all[t.start..t.start + t.len].iter().map(|c| c.spot)).collect();
     spots.sort_unstable();
     let mut duplicates = 0;
