@@ -144,6 +144,8 @@ pub fn readers_agree(project: &Project) {
     for (table, rows) in found.as_object().expect("tables") {
         let name = match table.split_once('.') {
             Some(("quarantine", dataset)) => format!("quarantine.{}", dataset.replace('.', "_")),
+            // Deleted keys are kept for the upsert alone: no query names their table.
+            Some(("tombstones", _)) => continue,
             _ => table.clone(),
         };
         same(table, &project.cell(&format!("SELECT count(*) FROM {name}")), rows);
