@@ -4,13 +4,15 @@ usage: readers.py LAKE    (the folder of one environment: LAKE/<layer>/<dataset>
 Prints one JSON object: table -> rows. Exits with 1 and a message when readers disagree.
 """
 
+import collections
 import json
 import pathlib
 import sys
 
 import duckdb
 import polars
-from deltalake import DeltaTable
+import pyarrow
+from deltalake import DeltaTable, QueryBuilder
 
 
 def tables(lake):
@@ -20,7 +22,9 @@ def tables(lake):
 
 
 def by_deltalake(folder):
-    return polars.from_arrow(DeltaTable(str(folder)).to_pyarrow_table())
+    """Delta's own reader, through its query engine: the one that knows deletion vectors."""
+    engine = QueryBuilder().register("t", DeltaTable(str(folder)))
+    return polars.from_arrow(pyarrow.table(engine.execute("SELECT * FROM t").read_all()))
 
 
 def by_polars(folder):
@@ -28,12 +32,24 @@ def by_polars(folder):
 
 
 def by_duckdb(folder):
+    """DuckDB reads the active files by itself, and leaves out the rows that the deletion vectors name."""
     table = DeltaTable(str(folder))
     files = table.file_uris()
     if not files:
         return by_deltalake(folder)
+    gone = pyarrow.table(table.deletion_vectors()) if has_vectors(table) else None
     columns = ", ".join(f'"{f.name}"' for f in table.schema().fields)
-    return duckdb.sql(f"SELECT {columns} FROM read_parquet({files!r}, union_by_name = true)").pl()
+    rows = f"read_parquet({files!r}, union_by_name = true, filename = true, file_row_number = true)"
+    if gone is None or gone.num_rows == 0:
+        return duckdb.sql(f"SELECT {columns} FROM {rows}").pl()
+    return duckdb.sql(f"""
+        WITH mask AS (SELECT parse_path(filepath)[-1] AS file, selection_vector AS keep FROM gone)
+        SELECT {columns} FROM {rows} AS r LEFT JOIN mask ON parse_path(r.filename)[-1] = mask.file
+        WHERE mask.file IS NULL OR coalesce(mask.keep[r.file_row_number + 1], true)""").pl()
+
+
+def has_vectors(table):
+    return "deletionVectors" in (table.protocol().reader_features or [])
 
 
 def canonical(frame):
@@ -51,6 +67,20 @@ def canonical(frame):
     return rows["row"].sort().to_list()
 
 
+def check_feed(name, folder, expected):
+    """Where a change data feed is kept: what came less what went is what is there."""
+    table = DeltaTable(str(folder))
+    if table.metadata().configuration.get("delta.enableChangeDataFeed") != "true":
+        return
+    feed = polars.from_arrow(pyarrow.table(table.load_cdf(starting_version=0).read_all()))
+    rows = lambda kinds: collections.Counter(canonical(
+        feed.filter(polars.col("_change_type").is_in(kinds)).select([f.name for f in table.schema().fields])))
+    came, went = rows(["insert", "update_postimage"]), rows(["delete", "update_preimage"])
+    came.subtract(went)
+    if +came != collections.Counter(expected) or -came:
+        sys.exit(f"{name}: the change feed gives {came.total()} rows, the table has {len(expected)}")
+
+
 def main():
     lake = pathlib.Path(sys.argv[1])
     found = {}
@@ -63,6 +93,7 @@ def main():
                 where = next((i for i, (a, b) in enumerate(zip(expected, rows)) if a != b), min(len(rows), len(expected)))
                 sys.exit(f"{name}: {reader.__name__} reads {len(rows)} rows, deltalake {len(expected)}; "
                          f"first difference at {where}: {expected[where:where + 1]} and {rows[where:where + 1]}")
+        check_feed(name, folder, expected)
         found[name] = len(expected)
     print(json.dumps(found, sort_keys=True))
 

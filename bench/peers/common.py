@@ -1,6 +1,6 @@
 """Arguments, input files and stage times, shared by all peers.
 
-usage: PEER.py WORK FILES   brings the tables in the folder WORK up to date with the first FILES files
+usage: PEER.py WORK FILES   brings the tables in the folder WORK up to date with the first FILES files of BENCH_INPUT
 
 The tables stay, so a second call does only what is new. Prints one line of JSON: wall and CPU seconds of each stage.
 What the whole process used is measured from outside, by bench/run.
@@ -11,10 +11,10 @@ import os
 import sys
 import time
 
-BENCH = os.environ["BENCH_HOME"]
+INPUT = os.environ["BENCH_INPUT"]
 FMT = os.environ.get("FMT", "ndjson")
 WORK, COUNT = os.path.abspath(sys.argv[1]), int(sys.argv[2])
-FILES = [f"{BENCH}/data/{FMT}/orders-{i:05d}.{FMT}" for i in range(COUNT)]
+FILES = sorted(f"{INPUT}/{name}" for name in os.listdir(INPUT))[:COUNT]
 SRC_STATUS = ["placed", "paid", "shipped", "delivered", "cancelled", "refunded"]
 CURRENCIES = "USD EUR GBP BRL JPY INR CAD AUD SEK PLN MXN ARS ZAR KRW TRY CHF".split()
 os.makedirs(WORK, exist_ok=True)

@@ -93,7 +93,13 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Replay {
     /// Rows that wait in the quarantine of DATASET, under the present contract
-    Quarantine { dataset: DatasetName, dir: Option<PathBuf> },
+    Quarantine {
+        dataset: DatasetName,
+        dir: Option<PathBuf>,
+        /// Apply the dataset's changed definition to these rows and to new ones
+        #[arg(long)]
+        adopt: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -145,7 +151,7 @@ pub enum Show {
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
     },
-    /// One run's steps and broken rules
+    /// The steps that a run planned, tried or finished, and broken rules
     Run {
         /// Its id, the start of its id, or `latest`
         id: String,
@@ -153,6 +159,8 @@ pub enum Show {
     },
     /// What waits in quarantine, by rule; with DATASET also the first rows
     Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
+    /// Landing objects that cannot be loaded, and why
+    DeadLetters { dir: Option<PathBuf> },
     /// What each dataset's work has used
     Ledger { dir: Option<PathBuf> },
     /// The definition versions of each dataset

@@ -74,7 +74,9 @@ impl CliError {
             | Self::Query { .. }
             | Self::NoTable(_)
             | Self::Terminal
-            | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_)) => Exit::BadInput,
+            | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
+                Exit::BadInput
+            }
             Self::File { .. }
             | Self::Input(_)
             | Self::Output(_)
@@ -128,9 +130,10 @@ impl Fault for CliError {
             | Self::AmbiguousRun(_)
             | Self::NoTable(_)
             | Self::Terminal => RetryClass::Schema,
-            Self::File { .. } | Self::Input(_) | Self::Output(_) | Self::Runtime(_) | Self::Stopped => {
-                RetryClass::Transient
+            Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
+                RetryClass::of_io(source.kind())
             }
+            Self::Stopped => RetryClass::Transient,
             Self::Encode(_) | Self::Parquet(_) | Self::Json(_) => RetryClass::Data,
             Self::Flow(e) => e.class(),
             Self::Store(e) => e.class(),

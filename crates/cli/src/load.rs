@@ -2,7 +2,7 @@
 
 use crate::{args::Global, error::CliError, render};
 use alluvium_lake::Mistake;
-use alluvium_spec::{Diagnostic, Diagnostics, Level, Project};
+use alluvium_spec::{Diagnostic, Level, Project, Reading};
 use std::{fs, path::PathBuf};
 
 /// For commands that only read: the definitions are complete, the SQL is not typed.
@@ -12,25 +12,21 @@ pub fn project(global: &Global, dir: Option<&PathBuf>) -> Result<Project, CliErr
 
 /// For commands that execute definitions: every expression is typed too. Warnings are shown.
 pub async fn checked(global: &Global, dir: Option<&PathBuf>) -> Result<Project, CliError> {
-    let project = project(global, dir)?;
-    let found = mistakes(&project).await;
-    if !found.is_empty() {
-        return Err(CliError::Definitions(Diagnostics(found)));
+    let Reading { project, found, .. } = look(global, dir).await?;
+    if found.has_errors() {
+        return Err(CliError::Definitions(found));
     }
-    render::diagnostic::warnings(&project.notes, global.format);
+    render::diagnostic::warnings(&found, global.format);
     Ok(project)
 }
 
-/// What typing every expression finds, beside the project's own notes.
-pub async fn mistakes(project: &Project) -> Vec<Diagnostic> {
-    let found = alluvium_lake::check(project).await;
-    if found.is_empty() {
-        return Vec::new();
-    }
-    let mut all: Vec<_> =
-        project.notes.0.iter().cloned().chain(found.into_iter().map(|m| diagnostic(project, m))).collect();
-    all.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    all
+/// What could be read, with all that is to be said about it: of the files, and of every expression that can be typed.
+pub async fn look(global: &Global, dir: Option<&PathBuf>) -> Result<Reading, CliError> {
+    let mut reading = alluvium_spec::read(&global.folder(dir)?, &global.environment());
+    let typed = alluvium_lake::check(&reading).await;
+    let typed = typed.into_iter().map(|m| diagnostic(&reading.project, m));
+    reading.found = reading.found.with(typed);
+    Ok(reading)
 }
 
 fn diagnostic(project: &Project, m: Mistake) -> Diagnostic {

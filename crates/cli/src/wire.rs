@@ -6,7 +6,7 @@ use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
 use alluvium_source::files::FileLanding;
 use alluvium_spec::Project;
-use alluvium_store::SqliteStore;
+use alluvium_store::{SqliteStore, Watch};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 
@@ -23,12 +23,32 @@ pub struct Wired {
 impl Wired {
     /// Opens the state, and makes it if it is not there.
     pub async fn open(project: Project) -> Result<Self, CliError> {
+        let store = SqliteStore::open(&project.state).await?;
+        Self::with(project, store)
+    }
+
+    /// For commands that only read: makes and changes nothing. A state that is not there is empty.
+    pub async fn reading(project: Project) -> Result<Self, CliError> {
+        let store = SqliteStore::read(&project.state).await?;
+        Self::with(project, store)
+    }
+
+    fn with(project: Project, store: SqliteStore) -> Result<Self, CliError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
-        let store = SqliteStore::open(&project.state).await?;
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
         Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer })
+    }
+
+    /// Closes the state, so that nothing of this process stays beside its file.
+    pub async fn close(self) -> Result<(), CliError> {
+        Ok(self.store.close().await?)
+    }
+
+    /// The present time, and which processes live.
+    pub fn watch(&self) -> Watch<'_> {
+        Watch { now: self.clock.now(), alive: &process::is_alive }
     }
 
     pub fn flow<'a>(&'a self, report: &'a dyn Report) -> Flow<'a> {

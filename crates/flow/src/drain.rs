@@ -1,13 +1,13 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    DatasetSummary, Engine, FlowError, Landing, Report, Signal, Timer,
+    DatasetSummary, Engine, FlowError, Landing, Report, Signal, Timer, Waiting,
     plan::{Round, versions_mix},
 };
-use alluvium_model::{Clock, DatasetName, Entropy, EventId, RunId, Span, crash_point};
+use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, EventId, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Project};
 use alluvium_store::{
-    Claimed, EventState, NewEvent, NewStep, Owner, Planned, RunRecord, RunState, StepKind, StepRecord, StepState, Store,
+    Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,20 +53,39 @@ pub struct Summary {
     pub run: Option<RunId>,
     pub objects_new: u64,
     pub objects_duplicate: u64,
-    pub objects_refused: u64,
-    pub objects_unsettled: u64,
     pub objects_dead: u64,
+    /// Paths that could be no landing objects. A run looks at a folder more than once, and counts each once.
+    pub refused: BTreeSet<(DatasetName, String)>,
+    /// Files that were too young when the run looked last.
+    pub unsettled: BTreeMap<DatasetName, u64>,
     pub failed_steps: u64,
     /// Datasets of the failed steps; the run does not come back to them.
     pub failed: BTreeSet<DatasetName>,
-    pub held: Vec<DatasetName>,
+    /// Their definition changed, and something waits for a person's word.
+    pub held: BTreeSet<DatasetName>,
+    /// Their definition changed, and nothing waits.
+    pub changed: BTreeSet<DatasetName>,
+    /// It was asked to stop before it was done.
+    pub stopped: bool,
     pub datasets: BTreeMap<DatasetName, DatasetSummary>,
 }
 
 impl Summary {
     /// Whether everything that could be done was done.
     pub fn complete(&self) -> bool {
-        self.failed_steps == 0 && self.held.is_empty() && self.objects_refused == 0 && self.objects_dead == 0
+        self.failed_steps == 0
+            && self.held.is_empty()
+            && self.refused.is_empty()
+            && self.objects_dead == 0
+            && !self.stopped
+    }
+
+    pub fn objects_refused(&self) -> u64 {
+        self.refused.len() as u64
+    }
+
+    pub fn objects_unsettled(&self) -> u64 {
+        self.unsettled.values().sum()
     }
 
     pub fn did_nothing(&self) -> bool {
@@ -75,12 +94,13 @@ impl Summary {
 }
 
 impl Flow<'_> {
-    /// Processes what is pending and returns.
+    /// Processes what is pending and returns. When `stop` ends first, what is not committed by then is left to the next
+    /// run, and this one is recorded as interrupted.
     ///
     /// # Errors
     /// When the state store fails or a landing zone cannot be read. A failing step is not an error here: it is counted
     /// in the summary, stays open, and the next run tries it again.
-    pub async fn run(&self, options: &Options) -> Result<Summary, FlowError> {
+    pub async fn run(&self, options: &Options, stop: impl Future<Output = ()>) -> Result<Summary, FlowError> {
         for name in options.adopt.iter().chain(&options.rebuild) {
             match self.project.datasets.get(name) {
                 None => return Err(FlowError::UnknownDataset(name.clone())),
@@ -88,76 +108,72 @@ impl Flow<'_> {
                 Some(_) => {}
             }
         }
-        let mut summary = Summary::default();
-        let run = self.start(&options.command, &mut summary).await?;
-        loop {
-            let before = summary.objects_new;
-            for name in &self.project.order {
-                self.dataset(&run, &self.project.datasets[name], options, &mut summary).await?;
+        let work = async |run: &RunId, summary: &mut Summary| {
+            loop {
+                let before = summary.objects_new;
+                for name in &self.project.order {
+                    self.dataset(run, &self.project.datasets[name], options, summary).await?;
+                }
+                // What arrived while this round ran is looked for once more; one that found nothing new ends the run.
+                if summary.objects_new == before {
+                    return Ok(());
+                }
             }
-            // What arrived while this round ran is looked for once more; a round that found nothing new ends the run.
-            if summary.objects_new == before {
-                break;
-            }
-        }
-        self.finish(&run, &summary).await?;
-        Ok(summary)
+        };
+        self.live(&options.command, stop, work).await
     }
 
-    /// Executes once more what waits in the dataset's quarantine, and then what follows from it.
-    pub async fn replay_quarantine(&self, name: &DatasetName, command: &str) -> Result<Summary, FlowError> {
+    /// Executes once more what waits in the dataset's quarantine, and then what follows from it. Under a definition that
+    /// changed since the dataset's newest rows were made it does so only if `options` adopt the dataset.
+    ///
+    /// # Errors
+    /// As [`Flow::run`].
+    pub async fn replay_quarantine(
+        &self,
+        name: &DatasetName,
+        options: &Options,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Summary, FlowError> {
         let dataset = self.project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
         if dataset.silver().is_none() {
             return Err(FlowError::NoQuarantine(name.clone()));
         }
-        let mut summary = Summary::default();
-        let run = self.start(command, &mut summary).await?;
-        self.work_open_steps(&run, dataset, &mut summary).await?;
-        let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
-        if let Some((version, _)) = waiting.filter(|(_, rows)| *rows > 0) {
-            self.announce_version(dataset, false).await?;
-            let round = self.round(&run, dataset).await?;
-            self.plan(dataset, vec![round.replay(version)]).await?;
-            self.work_open_steps(&run, dataset, &mut summary).await?;
-        }
+        let work = async |run: &RunId, summary: &mut Summary| {
+            self.work_open_steps(run, dataset, summary).await?;
+            if options.adopt.contains(name) {
+                self.adopt(dataset).await?;
+            }
+            let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
+            if let Some((version, _)) = waiting.filter(|(_, rows)| *rows > 0) {
+                let active = self.active_version(name).await?;
+                if !versions_mix(active.as_ref(), &dataset.version) {
+                    return self.hold(dataset, active, Waiting::Quarantine, summary).await;
+                }
+                let round = self.round(run, dataset).await?;
+                self.plan(dataset, vec![round.replay(version)]).await?;
+                self.work_open_steps(run, dataset, summary).await?;
+            }
+            self.follow(run, name, summary).await
+        };
+        self.live(&options.command, stop, work).await
+    }
+
+    /// What reads the dataset, and what reads that.
+    async fn follow(&self, run: &RunId, name: &DatasetName, summary: &mut Summary) -> Result<(), FlowError> {
         let mut reached = BTreeSet::from([name.clone()]);
         for next in &self.project.order {
             let downstream = &self.project.datasets[next];
             if downstream.consumes().iter().any(|i| reached.contains(i)) {
                 reached.insert(next.clone());
-                self.dataset(&run, downstream, &Options::default(), &mut summary).await?;
+                self.dataset(run, downstream, &Options::default(), summary).await?;
             }
         }
-        self.finish(&run, &summary).await?;
-        Ok(summary)
-    }
-
-    async fn start(&self, command: &str, summary: &mut Summary) -> Result<RunId, FlowError> {
-        let run = RunId::fresh(self.clock, self.entropy);
-        self.store
-            .start_run(&RunRecord {
-                run: run.clone(),
-                command: command.to_owned(),
-                state: RunState::Running,
-                started_at: self.clock.now(),
-                finished_at: None,
-                objects_new: 0,
-                objects_duplicate: 0,
-                objects_dead: 0,
-            })
-            .await?;
-        self.report.signal(Signal::RunStarted { run: run.clone() });
-        summary.run = Some(run.clone());
-        Ok(run)
-    }
-
-    async fn finish(&self, run: &RunId, summary: &Summary) -> Result<(), FlowError> {
-        let state = if summary.failed_steps == 0 { RunState::Done } else { RunState::Failed };
-        crash_point("run.before_finish");
-        self.store.finish_run(run, state, self.clock.now()).await?;
-        crash_point("run.after_finish");
-        self.report.signal(Signal::RunFinished { run: run.clone() });
         Ok(())
+    }
+
+    /// What time it is, and who lives.
+    pub(crate) fn watch(&self) -> Watch<'_> {
+        Watch { now: self.clock.now(), alive: self.alive }
     }
 
     /// Everything for one dataset: left-over steps, arrivals, planning, execution.
@@ -228,11 +244,12 @@ impl Flow<'_> {
             self.report.signal(Signal::Looked { dataset: name.clone(), new, duplicates, unsettled });
             looks += 1;
             if unsettled == 0 || looks >= SETTLE_LOOKS || look.settled_in > SETTLE_MOST {
-                summary.objects_unsettled += unsettled;
-                summary.objects_refused += look.refused.len() as u64;
+                summary.unsettled.insert(name.clone(), unsettled);
                 for r in look.refused {
                     let dataset = name.clone();
-                    self.report.signal(Signal::Refused { dataset, path: r.path, code: r.code, reason: r.reason });
+                    if summary.refused.insert((dataset.clone(), r.path.clone())) {
+                        self.report.signal(Signal::Refused { dataset, path: r.path, code: r.code, reason: r.reason });
+                    }
                 }
                 return Ok(());
             }
@@ -309,16 +326,12 @@ impl Flow<'_> {
                 }
                 let increments =
                     self.engine.increments(&silver.from, position).await.map_err(|e| look_error(name, e))?;
-                if increments.is_empty() && versions_mix(active.as_ref(), &dataset.version) {
-                    return Ok(Vec::new());
-                }
-                if !versions_mix(active.as_ref(), &dataset.version) && !options.adopt.contains(name) {
-                    self.hold(dataset, active, summary).await?;
-                    return Ok(Vec::new());
-                }
                 if options.adopt.contains(name) {
-                    self.announce_version(dataset, false).await?;
-                    self.store.activate(name, &dataset.version, self.clock.now()).await?;
+                    self.adopt(dataset).await?;
+                } else if !versions_mix(active.as_ref(), &dataset.version) {
+                    let waiting = if increments.is_empty() { Waiting::Nothing } else { Waiting::Input };
+                    self.hold(dataset, active, waiting, summary).await?;
+                    return Ok(Vec::new());
                 }
                 Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step()))
             }
@@ -355,22 +368,36 @@ impl Flow<'_> {
         }
     }
 
+    /// Says, once a run, that the dataset's definition changed and what therefore waits.
     async fn hold(
         &self,
         dataset: &Dataset,
-        active: Option<alluvium_model::DefinitionVersion>,
+        active: Option<DefinitionVersion>,
+        waiting: Waiting,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
         let name = &dataset.name;
+        let told = match waiting {
+            Waiting::Nothing => &mut summary.changed,
+            Waiting::Input | Waiting::Quarantine => &mut summary.held,
+        };
         if let Some(active) = active
-            && !summary.held.contains(name)
+            && told.insert(name.clone())
         {
             let rows = self.engine.rows(name).await.map_err(|e| look_error(name, e))?;
             let (dataset, now) = (name.clone(), dataset.version.clone());
-            self.report.signal(Signal::Held { dataset, active, now, rows });
-            summary.held.push(name.clone());
+            self.report.signal(Signal::Held { dataset, active, now, rows, waiting });
         }
         Ok(())
+    }
+
+    /// Rows from now on are made under the present definition, because a person said so.
+    async fn adopt(&self, dataset: &Dataset) -> Result<(), FlowError> {
+        if versions_mix(self.active_version(&dataset.name).await?.as_ref(), &dataset.version) {
+            return Ok(());
+        }
+        self.announce_version(dataset, false).await?;
+        Ok(self.store.activate(&dataset.name, &dataset.version, self.clock.now()).await?)
     }
 
     async fn announce_version(&self, dataset: &Dataset, recomputed: bool) -> Result<(), FlowError> {
@@ -383,7 +410,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn active_version(&self, name: &DatasetName) -> Result<Option<alluvium_model::DefinitionVersion>, FlowError> {
+    async fn active_version(&self, name: &DatasetName) -> Result<Option<DefinitionVersion>, FlowError> {
         let versions = self.store.versions().await?;
         Ok(versions.into_iter().find(|v| v.active && v.dataset == *name).map(|v| v.version))
     }
@@ -412,7 +439,7 @@ impl Flow<'_> {
         let open: Vec<StepRecord> =
             self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
         for step in open {
-            if step.version != dataset.version && self.replaced(dataset, &step, summary).await? {
+            if step.version != dataset.version && self.replaced(run, dataset, &step, summary).await? {
                 continue;
             }
             let (kind, key) = (step.kind, step.key.clone());
@@ -430,14 +457,20 @@ impl Flow<'_> {
     }
 
     /// A step planned under an older definition: if it never committed, its input is planned anew.
-    async fn replaced(&self, dataset: &Dataset, step: &StepRecord, summary: &mut Summary) -> Result<bool, FlowError> {
+    async fn replaced(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        step: &StepRecord,
+        summary: &mut Summary,
+    ) -> Result<bool, FlowError> {
         match self.engine.recover(dataset, step).await {
             Ok(None) => {
                 self.store.supersede(&step.key).await?;
                 Ok(true)
             }
             Ok(Some(outcome)) => {
-                self.done(dataset, step, outcome, true, summary).await?;
+                self.done(run, dataset, step, outcome, true, summary).await?;
                 Ok(true)
             }
             Err(_) => Ok(false),

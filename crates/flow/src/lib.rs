@@ -4,6 +4,7 @@
 
 mod drain;
 mod error;
+mod life;
 mod plan;
 mod ports;
 mod report;
@@ -12,4 +13,4 @@ mod step;
 pub use drain::{Flow, Options, Summary};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Outcome, Refused, Timer, Usage};
-pub use report::{DatasetSummary, Report, Signal};
+pub use report::{DatasetSummary, Report, Signal, Waiting};

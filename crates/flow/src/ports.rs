@@ -95,7 +95,8 @@ pub trait Engine: Send + Sync {
     /// Newest version of the dataset's table; `None` when there is no table yet.
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError>;
 
-    /// Versions after `after` that changed rows, ascending.
+    /// Versions after `after` that changed rows, ascending. A table that holds no row yet is told once, to who has not seen
+    /// it (`after` below 0): the tables made from it are made, and are empty.
     async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError>;
 
     /// Rows of the dataset's table now.

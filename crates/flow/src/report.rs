@@ -34,12 +34,13 @@ pub enum Signal {
         files: u64,
         time: Duration,
     },
-    /// New input waits because the dataset's definition changed.
+    /// The dataset's definition changed, and a person has to say how to go on. `rows` were made under `active`.
     Held {
         dataset: DatasetName,
         active: DefinitionVersion,
         now: DefinitionVersion,
         rows: u64,
+        waiting: Waiting,
     },
     /// Rows from now on are made under another version than the table's older rows.
     Adopted {
@@ -83,6 +84,16 @@ pub enum Signal {
     RunFinished {
         run: RunId,
     },
+}
+
+/// What a changed definition holds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    Nothing,
+    /// New input of the dataset.
+    Input,
+    /// A replay of the dataset's quarantine.
+    Quarantine,
 }
 
 /// Takes signals in the order they happen; must not block and must not fail.

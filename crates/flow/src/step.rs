@@ -25,7 +25,7 @@ impl Flow<'_> {
     ) -> Result<bool, FlowError> {
         let mut attempt = 0;
         loop {
-            if !self.take(&step).await? {
+            if !self.take(run, &step).await? {
                 return Ok(true);
             }
             attempt += 1;
@@ -41,7 +41,7 @@ impl Flow<'_> {
             match result {
                 Ok((outcome, recovered)) => {
                     let step = StepRecord { attempts: number, ..step };
-                    self.done(dataset, &step, outcome, recovered, summary).await?;
+                    self.done(run, dataset, &step, outcome, recovered, summary).await?;
                     return Ok(true);
                 }
                 Err(error) => {
@@ -57,10 +57,10 @@ impl Flow<'_> {
     }
 
     /// Waits for the lease. `false`: another process finished the step.
-    async fn take(&self, step: &StepRecord) -> Result<bool, FlowError> {
+    async fn take(&self, run: &RunId, step: &StepRecord) -> Result<bool, FlowError> {
         let mut told = false;
         loop {
-            let claim = self.store.claim(&step.key, &self.owner, self.clock.now(), LEASE, self.alive).await?;
+            let claim = self.store.claim(&step.key, run, &self.owner, LEASE, &self.watch()).await?;
             match claim {
                 Claim::Taken => {
                     crash_point("step.after_claim");
@@ -110,6 +110,7 @@ impl Flow<'_> {
 
     pub(crate) async fn done(
         &self,
+        run: &RunId,
         dataset: &Dataset,
         step: &StepRecord,
         outcome: Outcome,
@@ -119,6 +120,7 @@ impl Flow<'_> {
         let u = outcome.usage;
         let done = StepDone {
             key: step.key.clone(),
+            run: run.clone(),
             finished_at: self.clock.now(),
             committed: outcome.committed,
             balance: outcome.balance,

@@ -6,14 +6,14 @@ use crate::{
     session, windows,
 };
 use alluvium_model::{DatasetName, Fault};
-use alluvium_spec::{Contract, Dataset, Gold, Kind, Project, Silver, Step};
+use alluvium_spec::{Contract, Dataset, Gold, Kind, Reading, Silver, Step};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     datasource::MemTable,
     error::DataFusionError,
     prelude::{SessionConfig, SessionContext},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 /// A mistake in an expression or a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +31,25 @@ pub struct Mistake {
     pub help: Option<String>,
 }
 
-/// All mistakes, in the order of the datasets.
-pub async fn check(project: &Project) -> Vec<Mistake> {
+/// All mistakes of the datasets that are sound so far, in their order. A query over a dataset whose columns are not known is
+/// left out: what is wrong there is told already.
+pub async fn check(reading: &Reading) -> Vec<Mistake> {
+    let project = &reading.project;
     let mut mistakes = Vec::new();
     let mut config = SessionConfig::new().with_default_catalog_and_schema("alluvium", "silver");
     config.options_mut().sql_parser.collect_spans = true;
     let session = SessionContext::new_with_config(config);
+    let mut known = BTreeSet::new();
+    for (name, contract) in &reading.flawed {
+        let contract = contract.as_ref().and_then(|c| project.contracts.get(c));
+        if contract.is_some_and(|c| offer(&session, name, contract_schema(c))) {
+            known.insert(name);
+        }
+    }
     for name in &project.order {
         let dataset = &project.datasets[name];
         let contract = project.contract_of(dataset);
+        let mut schema = contract.map(contract_schema);
         match &dataset.kind {
             Kind::Bronze(_) => {}
             Kind::Silver(silver) => {
@@ -47,28 +57,27 @@ pub async fn check(project: &Project) -> Vec<Mistake> {
                 if let Err(errors) = Refinery::compile(silver, contract) {
                     mistakes.extend(errors.into_iter().map(|e| in_steps(dataset, silver, contract, &e)));
                 }
-                offer(&session, name, contract_schema(contract));
             }
-            Kind::Gold(gold) => match plan(&session, dataset, gold, contract).await {
-                Ok(schema) => offer(&session, name, schema),
-                Err(found) => {
-                    mistakes.push(*found);
-                    if let Some(c) = contract {
-                        offer(&session, name, contract_schema(c));
-                    }
+            Kind::Gold(gold) if gold.inputs.iter().all(|i| known.contains(i)) => {
+                match plan(&session, dataset, gold, contract).await {
+                    Ok(planned) => schema = Some(planned),
+                    Err(found) => mistakes.push(*found),
                 }
-            },
+            }
+            Kind::Gold(_) => {}
+        }
+        if schema.is_some_and(|s| offer(&session, name, s)) {
+            known.insert(name);
         }
     }
     mistakes
 }
 
-/// Lets later queries read the dataset; one that cannot be offered is missed by name there.
-fn offer(session: &SessionContext, name: &DatasetName, schema: SchemaRef) {
+/// Lets later queries read the dataset. `false`: it has no columns that a table can hold.
+fn offer(session: &SessionContext, name: &DatasetName, schema: SchemaRef) -> bool {
     let empty = RecordBatch::new_empty(schema.clone());
-    if let Ok(table) = MemTable::try_new(schema, vec![vec![empty]]) {
-        let _ = session::register(session, name.layer().as_str(), name.name(), Arc::new(table));
-    }
+    let table = MemTable::try_new(schema, vec![vec![empty]]);
+    table.is_ok_and(|t| session::register(session, name.layer().as_str(), name.name(), Arc::new(t)).is_ok())
 }
 
 fn in_steps(dataset: &Dataset, silver: &Silver, contract: &Contract, e: &RefineError) -> Mistake {
@@ -134,7 +143,7 @@ async fn plan(
     }
     let schema = crate::curate::storable_schema(frame.schema().as_arrow());
     if let Err(e) = crate::table::storable(&schema) {
-        return Err(at(gold.sql_line, 1, 1, e.code(), e.to_string(), None));
+        return Err(at(gold.sql_line, 1, 1, e.code(), e.to_string(), Some(e.remedy().to_owned())));
     }
     if let Some(contract) = contract {
         agrees(&schema, contract).map_err(|m| at(gold.sql_line, 1, 1, "L0405", m, None))?;

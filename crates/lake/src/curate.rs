@@ -4,6 +4,7 @@ use crate::{
     commit::{Attempt, Staged},
     engine::LakeEngine,
     error::LakeError,
+    files::Files,
     scan, session,
     stage::{StagedFile, Stager},
     table::{Place, Table},
@@ -14,11 +15,11 @@ use alluvium_spec::{Gold, Kind};
 use arrow::{
     array::{BooleanArray, RecordBatch},
     compute::filter_record_batch,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned, prelude::SessionContext};
 use futures::StreamExt;
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 pub(crate) async fn execute(
     engine: &LakeEngine,
@@ -58,6 +59,11 @@ pub(crate) async fn execute(
     let step = job.step.key.clone();
     let progress = |done| report.signal(Signal::Progress { step: step.clone(), stage: "gold", done, total: 0 });
     staged.add = stage(result, &stager, progress).await?;
+    if let (Some(window), Touched::All) = (&gold.window, &touched) {
+        let dir = engine.tables.dir(&place);
+        let sources = staged.add.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
+        staged.windows = windows::count(&session, Files::new(schema.clone(), &sources)?, window).await?;
+    }
     if let Some(table) = &table {
         replace(engine, table, gold, &touched, &stager, &mut staged)?;
     }
@@ -96,8 +102,13 @@ pub(crate) fn storable_schema(result: &Schema) -> SchemaRef {
             DataType::List(f) | DataType::LargeList(f) => {
                 DataType::List(Arc::new(Field::new("element", plain(f.data_type()), true)))
             }
+            DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+            DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
             other => other.clone(),
         }
+    }
+    fn inner(field: &FieldRef) -> FieldRef {
+        Arc::new(Field::new(field.name(), plain(field.data_type()), field.is_nullable()))
     }
     let fields = result.fields().iter().map(|f| Field::new(f.name(), plain(f.data_type()), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
@@ -154,8 +165,7 @@ fn replace(
     let mut lane = stager.lane();
     let column = scan::project(stager.schema(), std::slice::from_ref(&window.column))?;
     for file in files {
-        let paths: [PathBuf; 1] = [table.path_of(&file.path)];
-        let units = scan::units(&paths)?;
+        let units = scan::units(&[file.source(&table.dir)?])?;
         let mut hit = false;
         for unit in &units {
             for batch in unit.read(&column, &engine.tables.meter)? {

@@ -37,9 +37,18 @@ impl LakeEngine {
         Ok(Self { tables: Tables::new(root.clone()), clock, entropy, memory: project.limits.memory, root })
     }
 
+    fn scratch_dir(&self) -> PathBuf {
+        self.root.join(".scratch")
+    }
+
+    /// The folder of [`LakeEngine::scratch`], once a step has made it.
+    pub(crate) fn scratch_if_there(&self) -> Option<PathBuf> {
+        Some(self.scratch_dir()).filter(|dir| dir.is_dir())
+    }
+
     /// A folder for rows that do not fit in memory, on the lake's own disk.
     pub(crate) fn scratch(&self) -> Result<PathBuf, LakeError> {
-        let dir = self.root.join(".scratch");
+        let dir = self.scratch_dir();
         std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
         Ok(dir)
     }
@@ -91,10 +100,14 @@ impl Engine for LakeEngine {
             return Ok(Vec::new());
         }
         let Some(table) = self.tables.open(&place).await.map_err(StepError::new)? else { return Ok(Vec::new()) };
-        let changes = table.changes(after, table.version()).await.map_err(StepError::new)?;
+        let version = table.version();
+        let changes = table.changes(after, version).await.map_err(StepError::new)?;
+        if changes.is_empty() && after < 0 {
+            return Ok(vec![Increment { version, rows: 0 }]);
+        }
         Ok(changes
             .into_iter()
-            .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.1).sum() })
+            .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.rows).sum() })
             .collect())
     }
 

@@ -31,6 +31,8 @@ pub enum LakeError {
     LogGone { path: PathBuf, version: i64 },
     #[error("the log of {path} holds an entry that is not understood")]
     Log { path: PathBuf, source: serde_json::Error },
+    #[error("the deletion vector {vector} of {path} is damaged or of an unknown kind")]
+    Vector { path: PathBuf, vector: String },
     #[error("{lookup} has {rows} rows, too many to look up within the memory limit")]
     LookupTooLarge { lookup: DatasetName, rows: u64 },
     #[error("column `{column}` of the table {dataset} is {stored} and cannot become {declared}")]
@@ -39,6 +41,8 @@ pub enum LakeError {
     Window { dataset: DatasetName, column: String, reason: String },
     #[error("{dataset} has no contract, and its rows cannot be typed without one")]
     NoContract { dataset: DatasetName },
+    #[error("column `{column}` is {kind}, which a table cannot hold")]
+    Unstorable { column: String, kind: String, source: arrow::error::ArrowError },
     #[error("the step could not be finished: {0}")]
     Worker(&'static str),
     #[error("{dataset} is over its memory limit")]
@@ -69,6 +73,8 @@ enum Cause {
     DiskFull,
     Denied,
     Memory,
+    /// The system said it itself, and it may pass.
+    Passing(RetryClass),
     Other,
 }
 
@@ -81,6 +87,12 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
                     return Cause::DiskFull;
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => return Cause::Denied,
+                kind if io.raw_os_error().is_some() => match RetryClass::of_io(kind) {
+                    class @ (RetryClass::Transient | RetryClass::Throttled | RetryClass::Timeout) => {
+                        return Cause::Passing(class);
+                    }
+                    RetryClass::Auth | RetryClass::Schema | RetryClass::Data | RetryClass::Internal => {}
+                },
                 _ => {}
             }
         }
@@ -110,10 +122,12 @@ impl Fault for LakeError {
             (Self::Conflict { .. }, _) => "L0301",
             (Self::LogGone { .. }, _) => "L0302",
             (Self::Log { .. }, _) => "L0303",
+            (Self::Vector { .. }, _) => "L0304",
             (Self::LookupTooLarge { .. }, _) => "L0401",
             (Self::TypeChanged { .. }, _) => "L0402",
             (Self::Window { .. }, _) => "L0403",
             (Self::NoContract { .. }, _) => "L0404",
+            (Self::Unstorable { .. }, _) => "L0406",
             (Self::Worker(_), _) => "L0901",
         }
     }
@@ -122,22 +136,27 @@ impl Fault for LakeError {
         match cause(self) {
             Cause::DiskFull => return RetryClass::Transient,
             Cause::Denied => return RetryClass::Auth,
+            Cause::Passing(class) => return class,
             Cause::Memory | Cause::Other => {}
         }
         match self {
-            Self::Io { .. } | Self::Conflict { .. } => RetryClass::Transient,
+            Self::Io { source, .. } => RetryClass::of_io(source.kind()),
+            Self::Conflict { .. } => RetryClass::Transient,
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
             Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
-            Self::TypeChanged { .. } | Self::Window { .. } | Self::NoContract { .. } | Self::LookupTooLarge { .. } => {
-                RetryClass::Schema
-            }
+            Self::TypeChanged { .. }
+            | Self::Window { .. }
+            | Self::NoContract { .. }
+            | Self::Unstorable { .. }
+            | Self::LookupTooLarge { .. } => RetryClass::Schema,
             Self::Delta { .. }
             | Self::Arrow(_)
             | Self::Parquet(_)
             | Self::Unbalanced(_)
             | Self::LogGone { .. }
             | Self::Log { .. }
+            | Self::Vector { .. }
             | Self::Worker(_) => RetryClass::Internal,
         }
     }
@@ -147,11 +166,14 @@ impl Fault for LakeError {
             Cause::DiskFull => return "free space on the lake's disk and run again; nothing was committed",
             Cause::Denied => return "give this user the right to write the lake and the project folder, and run again",
             Cause::Memory => return "raise `limits.memory` in alluvium.yaml, or make the query smaller",
-            Cause::Other => {}
+            Cause::Passing(_) | Cause::Other => {}
         }
         match self {
+            Self::Io { .. } if self.class() == RetryClass::Data => {
+                "look at the path and the folders above it: one of them is gone, or something else stands in its place"
+            }
             Self::Io { .. } | Self::Conflict { .. } => "run again",
-            Self::Delta { .. } | Self::Log { .. } | Self::LogGone { .. } => {
+            Self::Delta { .. } | Self::Log { .. } | Self::LogGone { .. } | Self::Vector { .. } => {
                 "check that nothing but alluvium changed the table's folder"
             }
             Self::Query(_) => "check the SQL with `alluvium check`",
@@ -161,10 +183,45 @@ impl Fault for LakeError {
             Self::LookupTooLarge { .. } | Self::Memory { .. } => "raise `limits.memory` in alluvium.yaml",
             Self::TypeChanged { .. } => "give the column another name, or rebuild the dataset into a new one",
             Self::Window { .. } => "let the window column be an expression over columns of one input",
+            Self::Unstorable { .. } => "cast it to text, a number, a date or a timestamp",
             Self::NoContract { .. } => "name the dataset's contract with `contract:`",
             Self::Arrow(_) | Self::Parquet(_) | Self::Unbalanced(_) | Self::Worker(_) => {
                 "this is a defect: report it with the step's key; nothing was committed"
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(kind: io::ErrorKind) -> LakeError {
+        LakeError::Io { path: "lake".into(), source: kind.into() }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        use io::ErrorKind as Kind;
+        for kind in [Kind::NotFound, Kind::NotADirectory, Kind::IsADirectory, Kind::AlreadyExists] {
+            let error = io(kind);
+            assert_eq!((error.class(), error.code()), (RetryClass::Data, "L0101"));
+            assert!(error.remedy().starts_with("look at the path"));
+        }
+        assert_eq!(io(Kind::PermissionDenied).class(), RetryClass::Auth);
+        assert_eq!(io(Kind::TimedOut).class(), RetryClass::Timeout);
+        assert_eq!(
+            (io(Kind::ResourceBusy).class(), io(Kind::ResourceBusy).remedy()),
+            (RetryClass::Transient, "run again")
+        );
+    }
+
+    #[test]
+    fn the_systems_own_word_counts_below_whatever_wraps_it() {
+        const ESTALE: i32 = 116;
+        let wrap = |e: io::Error| LakeError::Parquet(parquet::errors::ParquetError::External(Box::new(e)));
+        assert_eq!(wrap(io::Error::from_raw_os_error(ESTALE)).class(), RetryClass::Transient);
+        assert_eq!(wrap(io::Error::other("a defect of a library")).class(), RetryClass::Internal);
+        assert_eq!(wrap(io::ErrorKind::PermissionDenied.into()).class(), RetryClass::Auth);
     }
 }

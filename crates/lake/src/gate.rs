@@ -1,10 +1,18 @@
 //! What has to hold over staged rows before anyone sees them.
 
-use crate::{commit::Staged, engine::LakeEngine, error::LakeError, query, table::Place};
+use crate::{
+    commit::Staged,
+    engine::LakeEngine,
+    error::LakeError,
+    files::Files,
+    query,
+    stage::StagedFile,
+    table::{DataFile, Place, Table},
+};
 use alluvium_flow::Job;
 use alluvium_spec::{Action, Bound, Check, Contract, Rule, Thresholds};
 use alluvium_store::{QualityResult, StepKind};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 /// # Errors
 /// [`LakeError::Gate`] with every breach; [`LakeError::Unbalanced`] when a record is unaccounted for.
@@ -15,12 +23,12 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     if job.step.kind != StepKind::ReplayQuarantine {
         invalid_share(job, staged, &mut breaches);
     }
-    let files = after_commit(engine, job, staged).await?;
-    let rows: u64 = files.iter().map(|f| f.1).sum();
+    let table = engine.tables.open(&Place::Dataset(job.dataset.name.clone())).await?;
+    let rows = staged.add.iter().map(StagedFile::live).sum::<u64>() + kept(table.as_ref(), staged)?.1;
     row_bounds(job, rows, &mut breaches);
     if let Some(contract) = job.project.contract_of(job.dataset) {
         failed_rules(staged, &mut breaches);
-        dataset_rules(engine, job, contract, staged, &files, &mut breaches).await?;
+        dataset_rules(engine, job, contract, table.as_ref(), rows, staged, &mut breaches).await?;
     }
     if breaches.is_empty() {
         return Ok(());
@@ -28,16 +36,35 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     Err(LakeError::Gate { dataset: job.dataset.name.clone(), breaches })
 }
 
-/// Files, with their rows, that the table would have after the commit.
-async fn after_commit(engine: &LakeEngine, job: &Job<'_>, staged: &Staged) -> Result<Vec<(PathBuf, u64)>, LakeError> {
-    let place = Place::Dataset(job.dataset.name.clone());
-    let dir = engine.tables.dir(&place);
-    let mut files: Vec<(PathBuf, u64)> = staged.add.iter().map(|f| (dir.join(&f.path), f.rows)).collect();
-    if let Some(table) = engine.tables.open(&place).await? {
-        let kept = table.files()?.into_iter().filter(|f| !staged.remove.iter().any(|r| r.path == f.path));
-        files.extend(kept.map(|f| (table.path_of(&f.path), f.rows)));
+/// Stored files that stay, with the vectors they would have, and their rows.
+fn kept(table: Option<&Table>, staged: &Staged) -> Result<(Vec<DataFile>, u64), LakeError> {
+    let mut files = table.map_or(Ok(Vec::new()), Table::files)?;
+    files.retain(|f| !staged.remove.iter().any(|r| r.path == f.path));
+    for (file, vector) in &staged.marked {
+        if let Some(f) = files.iter_mut().find(|f| f.path == file.path) {
+            f.mark(vector.clone());
+        }
     }
-    Ok(files)
+    let rows = files.iter().map(|f| f.rows).sum();
+    Ok((files, rows))
+}
+
+/// The rows that the table would have after the commit.
+fn after_commit(
+    engine: &LakeEngine,
+    job: &Job<'_>,
+    table: Option<&Table>,
+    staged: &Staged,
+    opened: &mut Option<Arc<Files>>,
+) -> Result<Arc<Files>, LakeError> {
+    if let Some(files) = opened {
+        return Ok(files.clone());
+    }
+    let dir = engine.tables.dir(&Place::Dataset(job.dataset.name.clone()));
+    let added = staged.add.iter().map(|f| f.source(&dir));
+    let stored = kept(table, staged)?.0;
+    let sources = added.chain(stored.iter().map(|f| f.source(&dir))).collect::<Result<Vec<_>, _>>()?;
+    Ok(opened.insert(Arc::new(Files::new(staged.schema.clone(), &sources)?)).clone())
 }
 
 fn invalid_share(job: &Job<'_>, staged: &mut Staged, breaches: &mut Vec<String>) {
@@ -91,23 +118,31 @@ async fn dataset_rules(
     engine: &LakeEngine,
     job: &Job<'_>,
     contract: &Contract,
+    table: Option<&Table>,
+    rows: u64,
     staged: &mut Staged,
-    files: &[(PathBuf, u64)],
     breaches: &mut Vec<String>,
 ) -> Result<(), LakeError> {
+    // Opened for the first rule that reads rows.
+    let mut opened = None;
     for rule in &contract.rules {
         let value = match &rule.check {
-            Check::RowCount => files.iter().map(|f| f.1).sum::<u64>() as f64,
+            Check::RowCount => rows as f64,
             Check::Query { sql, inputs } => {
-                query::measure(engine, job.project, &staged.schema, files, sql, inputs).await?
+                let files = after_commit(engine, job, table, staged, &mut opened)?;
+                query::measure(engine, job.project, &files, sql, inputs).await?
             }
             // Silver's rows were checked while they were refined.
             _ if job.dataset.silver().is_some() => continue,
             check => match violations(check, &rule.columns) {
                 Some(sql) => {
-                    let (value, rows) =
-                        query::measure_of(engine, job.project, &staged.schema, files, &sql, check).await?;
-                    judge_rows(rule, value, rows, staged, breaches);
+                    let files = after_commit(engine, job, table, staged, &mut opened)?;
+                    let inputs = match check {
+                        Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
+                        _ => &[],
+                    };
+                    let value = query::measure(engine, job.project, &files, &sql, inputs).await?;
+                    judge_rows(rule, value, rows as f64, staged, breaches);
                     continue;
                 }
                 None => continue,

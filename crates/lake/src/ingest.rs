@@ -15,8 +15,8 @@ use crate::{
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, Fault, RetryClass};
-use alluvium_spec::{Bronze, Format, Kind};
-use alluvium_store::EventRecord;
+use alluvium_spec::{Action, Bronze, Format, Kind, Severity};
+use alluvium_store::{EventRecord, QualityResult};
 use arrow::{
     array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
@@ -80,7 +80,8 @@ struct Done {
     files: Vec<StagedFile>,
     quarantined: Vec<StagedFile>,
     rows: u64,
-    malformed: u64,
+    /// Records by why they are malformed.
+    malformed: BTreeMap<&'static str, u64>,
     dead: Vec<Dead>,
     /// Unexpected or missing field, or a value that had to be rescued, to the number of records.
     drift: BTreeMap<String, u64>,
@@ -128,10 +129,12 @@ pub(crate) async fn execute(
         _ => None,
     };
     let lost = dead.len() as u64;
+    let malformed: u64 = done.malformed.values().sum();
+    let received = done.rows + malformed;
     let balance = Balance {
-        received: done.rows + done.malformed + lost,
+        received: received + lost,
         loaded: done.rows,
-        quarantined: done.malformed,
+        quarantined: malformed,
         dead: lost,
         ..Balance::default()
     };
@@ -141,9 +144,9 @@ pub(crate) async fn execute(
         quarantine: done.quarantined,
         balance,
         dead: dead.into_iter().map(|(i, reason)| (job.events[i].event.clone(), reason)).collect(),
-        quality: Vec::new(),
+        quality: done.malformed.into_iter().map(|(reason, n)| quality(reason, n, received)).collect(),
         notes: done.drift.into_iter().map(note).collect(),
-        rows_in: done.rows + done.malformed,
+        rows_in: received,
         ..Staged::new(schema)
     };
     attempt.commit(engine, job, staged).await
@@ -349,7 +352,9 @@ impl Ingest<'_> {
         if !decoded.malformed.is_empty() {
             let Work { stamp, run, .. } = self.work;
             self.aside.write(&quarantine::malformed(stamp, run, event, &decoded.malformed)?)?;
-            self.done.malformed += decoded.malformed.len() as u64;
+            for m in &decoded.malformed {
+                *self.done.malformed.entry(m.reason.code()).or_default() += 1;
+            }
         }
         Ok(())
     }
@@ -395,6 +400,20 @@ impl Work {
     }
 }
 
+/// Malformed records as a broken rule, under the name that their quarantine rows give it.
+fn quality(reason: &str, records: u64, received: u64) -> QualityResult {
+    QualityResult {
+        rule: quarantine::malformed_rule(reason),
+        action: Action::Quarantine.word().into(),
+        severity: Severity::Error.word().into(),
+        dimension: Some("conformity".into()),
+        checked: received,
+        violations: records,
+        passed: false,
+        note: None,
+    }
+}
+
 impl Done {
     fn note(&mut self, drift: &Drift) {
         for (what, records) in drift.notes() {
@@ -421,7 +440,8 @@ fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError>
 }
 
 fn reason(event: &EventRecord, e: &DecodeError) -> String {
-    format!("{}: {}: {e}. {}", e.code(), event.path, e.remedy())
+    let cause = e.cause().map_or_else(String::new, |c| format!(" ({c})"));
+    format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
 }
 
 /// The decoder's columns in the table's order, with where they came from.
@@ -460,7 +480,9 @@ fn merge(results: Vec<Done>) -> Done {
         all.files.extend(d.files);
         all.quarantined.extend(d.quarantined);
         all.rows += d.rows;
-        all.malformed += d.malformed;
+        for (reason, n) in d.malformed {
+            *all.malformed.entry(reason).or_default() += n;
+        }
         all.dead.extend(d.dead);
         for (what, n) in d.drift {
             *all.drift.entry(what).or_default() += n;

@@ -11,6 +11,7 @@ mod describe;
 mod encoding;
 mod engine;
 mod error;
+mod files;
 mod gate;
 mod ingest;
 mod lanes;
@@ -25,6 +26,7 @@ mod stage;
 mod statistics;
 mod table;
 mod upsert;
+mod vector;
 mod windows;
 
 pub use check::{Mistake, check};

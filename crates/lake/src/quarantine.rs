@@ -52,6 +52,11 @@ pub(crate) fn malformed(
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
+/// What stands as the broken rule of a record that is malformed for this reason.
+pub(crate) fn malformed_rule(reason: &str) -> String {
+    format!("malformed:{reason}")
+}
+
 fn as_text(m: &Malformed) -> (String, &'static str) {
     match std::str::from_utf8(&m.raw) {
         Ok(t) => (t.to_owned(), "text"),
@@ -72,7 +77,7 @@ fn reasons(schema: &SchemaRef, records: &[Malformed]) -> Result<ArrayRef, LakeEr
         for (i, field) in fields.iter().enumerate() {
             let b = one.field_builder::<StringBuilder>(i).ok_or(LakeError::Worker("a reason is made of text"))?;
             match field.name().as_str() {
-                "rule" => b.append_value(format!("malformed:{}", m.reason.code())),
+                "rule" => b.append_value(malformed_rule(m.reason.code())),
                 "message" => b.append_value(format!("{} (bytes {} to {})", m.message, m.offset, m.offset + m.length)),
                 _ => b.append_null(),
             }

@@ -1,16 +1,16 @@
 //! SQL over the lake and the state, for people and for rules. Reads only.
 
-use crate::{engine::LakeEngine, error::LakeError, session, table::Place};
+use crate::{engine::LakeEngine, error::LakeError, files::Files, session, table::Place};
 use alluvium_model::DatasetName;
-use alluvium_spec::{Check, Project};
+use alluvium_spec::Project;
 use alluvium_store::{TableDump, Value};
 use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Float64Type, Schema, SchemaRef},
 };
-use datafusion::{datasource::MemTable, execution::context::SQLOptions, prelude::ParquetReadOptions};
+use datafusion::{datasource::MemTable, execution::context::SQLOptions};
 use futures::{Stream, StreamExt, TryStreamExt};
-use std::{path::PathBuf, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
 pub type SendableBatches = Pin<Box<dyn Stream<Item = Result<RecordBatch, LakeError>> + Send>>;
 
@@ -34,11 +34,11 @@ pub async fn query(
     state: Vec<TableDump>,
     sql: &str,
 ) -> Result<QueryResult, LakeError> {
-    let session = session::bare(engine)?;
+    let session = session::reading(engine)?;
     for name in project.datasets.keys() {
         session::register_dataset(engine, &session, name, None).await?;
         if let Some(q) = engine.tables.open(&Place::Quarantine(name.clone())).await? {
-            let provider = session::provider(&session, &q).await?;
+            let provider = Arc::new(session::provider(&q)?);
             session::register(&session, "quarantine", &format!("{}_{}", name.layer(), name.name()), provider)?;
         }
     }
@@ -79,29 +79,11 @@ fn dump(table: TableDump) -> Result<RecordBatch, LakeError> {
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// How many rows of `files` a check's query counts, and of how many.
-pub(crate) async fn measure_of(
-    engine: &LakeEngine,
-    project: &Project,
-    schema: &SchemaRef,
-    files: &[(PathBuf, u64)],
-    sql: &str,
-    check: &Check,
-) -> Result<(f64, f64), LakeError> {
-    let inputs = match check {
-        Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
-        _ => &[],
-    };
-    let rows = files.iter().map(|f| f.1).sum::<u64>() as f64;
-    Ok((measure(engine, project, schema, files, sql, inputs).await?, rows))
-}
-
 /// The single number that a contract's query gives over `files`, which `${object}` stands for.
 pub(crate) async fn measure(
     engine: &LakeEngine,
     project: &Project,
-    schema: &SchemaRef,
-    files: &[(PathBuf, u64)],
+    files: &Arc<Files>,
     sql: &str,
     inputs: &[DatasetName],
 ) -> Result<f64, LakeError> {
@@ -113,20 +95,7 @@ pub(crate) async fn measure(
             session::register(&session, input.layer().as_str(), input.name(), Arc::new(table))?;
         }
     }
-    let paths: Vec<String> = files.iter().filter(|f| f.1 > 0).map(|f| f.0.display().to_string()).collect();
-    if paths.is_empty() {
-        let empty = RecordBatch::new_empty(schema.clone());
-        session::register(
-            &session,
-            "silver",
-            "object",
-            Arc::new(MemTable::try_new(empty.schema(), vec![vec![empty]])?),
-        )?;
-    } else {
-        let options = ParquetReadOptions::default().schema(schema);
-        let frame = session.read_parquet(paths, options).await?;
-        session::register(&session, "silver", "object", frame.into_view())?;
-    }
+    session::register(&session, "silver", "object", files.clone())?;
     let sql = sql.replace("${object}", "silver.object").replace("{object}", "silver.object");
     let result = session.sql_with_options(&sql, read_only()).await?.collect().await?;
     let first = result.iter().find(|b| b.num_rows() > 0 && b.num_columns() > 0);

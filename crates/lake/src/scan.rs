@@ -1,9 +1,10 @@
 //! Reading data files by row group, so that lanes can share even one large file.
 
-use crate::{error::LakeError, meter::Meter};
+use crate::{error::LakeError, meter::Meter, vector::Rows};
 use arrow::{
-    array::{ArrayRef, RecordBatch},
-    compute::cast,
+    array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch},
+    buffer::BooleanBuffer,
+    compute::{cast, filter_record_batch},
     datatypes::{Field, Schema, SchemaRef},
 };
 use parquet::arrow::{
@@ -14,23 +15,63 @@ use std::{collections::BTreeSet, fs::File, path::PathBuf, sync::Arc};
 
 const BATCH_ROWS: usize = 8192;
 
+/// A data file and which of its rows are meant.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) pick: Pick,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Pick {
+    All,
+    Without(Arc<Rows>),
+    Only(Arc<Rows>),
+}
+
+impl Source {
+    pub(crate) fn whole(path: PathBuf) -> Self {
+        Self { path, pick: Pick::All }
+    }
+}
+
+impl Pick {
+    /// Which of the rows `[from, from + count)` are meant; `None`: all of them.
+    pub(crate) fn mask(&self, from: u64, count: usize) -> Option<BooleanBuffer> {
+        let (rows, set) = match self {
+            Self::All => return None,
+            Self::Without(gone) => (gone, false),
+            Self::Only(only) => (only, true),
+        };
+        let end = from + count as u64;
+        let mut mask = BooleanBufferBuilder::new(count);
+        mask.append_n(count, !set);
+        let mut named = rows.iter();
+        named.advance_to(from);
+        for row in named.take_while(|r| *r < end) {
+            mask.set_bit((row - from) as usize, set);
+        }
+        Some(mask.finish())
+    }
+}
+
 /// One row group of one file.
 #[derive(Clone)]
 pub(crate) struct Unit {
-    /// Index of the file among those given.
-    pub(crate) file: usize,
-    pub(crate) path: Arc<PathBuf>,
+    path: Arc<PathBuf>,
     metadata: ArrowReaderMetadata,
     group: usize,
     /// Row of the file that is the group's first.
     pub(crate) base: u64,
+    /// Rows in it, those that are not meant included.
     pub(crate) rows: u64,
     bytes: u64,
+    pick: Pick,
 }
 
-pub(crate) fn units(paths: &[PathBuf]) -> Result<Vec<Unit>, LakeError> {
+pub(crate) fn units(sources: &[Source]) -> Result<Vec<Unit>, LakeError> {
     let mut units = Vec::new();
-    for (file, path) in paths.iter().enumerate() {
+    for Source { path, pick } in sources {
         let path = Arc::new(path.clone());
         let opened = File::open(path.as_ref()).map_err(LakeError::io(path.as_ref()))?;
         // The stored schema is Parquet's own: what another writer's Arrow hints say does not matter.
@@ -40,7 +81,8 @@ pub(crate) fn units(paths: &[PathBuf]) -> Result<Vec<Unit>, LakeError> {
         for (group, g) in metadata.metadata().row_groups().iter().enumerate() {
             let rows = u64::try_from(g.num_rows()).unwrap_or(0);
             let bytes = u64::try_from(g.compressed_size()).unwrap_or(0);
-            units.push(Unit { file, path: path.clone(), metadata: metadata.clone(), group, base, rows, bytes });
+            let (path, metadata, pick) = (path.clone(), metadata.clone(), pick.clone());
+            units.push(Unit { path, metadata, group, base, rows, bytes, pick });
             base += rows;
         }
     }
@@ -51,14 +93,19 @@ pub(crate) fn units(paths: &[PathBuf]) -> Result<Vec<Unit>, LakeError> {
 pub(crate) struct Batches {
     reader: parquet::arrow::arrow_reader::ParquetRecordBatchReader,
     schema: SchemaRef,
+    pick: Pick,
+    /// Number in the file of the next row that the reader gives.
+    next: u64,
 }
 
 impl Unit {
+    /// The rows that are meant.
     pub(crate) fn read(&self, schema: &SchemaRef, meter: &Meter) -> Result<Batches, LakeError> {
-        self.read_rows(schema, meter, None)
+        let all = self.read_rows(schema, meter, None)?;
+        Ok(Batches { pick: self.pick.clone(), ..all })
     }
 
-    /// `rows`: ascending, relative to the group.
+    /// Rows by their number, whether or not they are meant. `rows`: ascending, relative to the group; `None`: all.
     pub(crate) fn read_rows(
         &self,
         schema: &SchemaRef,
@@ -79,7 +126,7 @@ impl Unit {
             let ranges = rows.iter().map(|r| *r as usize..*r as usize + 1);
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(ranges, self.rows as usize));
         }
-        Ok(Batches { reader: builder.build()?, schema: schema.clone() })
+        Ok(Batches { reader: builder.build()?, schema: schema.clone(), pick: Pick::All, next: self.base })
     }
 }
 
@@ -87,8 +134,19 @@ impl Iterator for Batches {
     type Item = Result<RecordBatch, LakeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.reader.next()?;
-        Some(batch.map_err(LakeError::from).and_then(|b| conform(&b, &self.schema)))
+        let batch = self.reader.next()?.map_err(LakeError::from);
+        Some(batch.and_then(|b| self.picked(b)).and_then(|b| conform(&b, &self.schema)))
+    }
+}
+
+impl Batches {
+    fn picked(&mut self, batch: RecordBatch) -> Result<RecordBatch, LakeError> {
+        let mask = self.pick.mask(self.next, batch.num_rows());
+        self.next += batch.num_rows() as u64;
+        Ok(match mask {
+            Some(mask) => filter_record_batch(&batch, &BooleanArray::new(mask, None))?,
+            None => batch,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
+    files::Files,
     table::{Place, Table},
 };
 use alluvium_model::DatasetName;
@@ -21,11 +22,20 @@ use std::sync::Arc;
 const QUERY_SHARE: f64 = 0.5;
 const CATALOG: &str = "alluvium";
 
-/// A session without tables.
+/// A session without tables, for work that writes to the lake.
 pub(crate) fn bare(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
+    spilling(engine, DiskManagerMode::Directories(vec![engine.scratch()?]))
+}
+
+/// A session without tables, for work that must not make a folder in the lake.
+pub(crate) fn reading(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
+    let scratch = engine.scratch_if_there();
+    spilling(engine, scratch.map_or(DiskManagerMode::OsTmpDirectory, |dir| DiskManagerMode::Directories(vec![dir])))
+}
+
+fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext, LakeError> {
     let pool = FairSpillPool::new((engine.memory.0 as f64 * QUERY_SHARE) as usize);
-    let scratch = engine.scratch()?;
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![scratch]));
+    let disk = DiskManagerBuilder::default().with_mode(mode);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
     let config = SessionConfig::new()
@@ -61,12 +71,11 @@ pub(crate) async fn register_dataset(
     version: Option<i64>,
 ) -> Result<bool, LakeError> {
     let Some(table) = engine.tables.open_at(&Place::Dataset(name.clone()), version).await? else { return Ok(false) };
-    register(session, name.layer().as_str(), name.name(), provider(session, &table).await?)?;
+    register(session, name.layer().as_str(), name.name(), Arc::new(provider(&table)?))?;
     Ok(true)
 }
 
-pub(crate) async fn provider(session: &SessionContext, table: &Table) -> Result<Arc<dyn TableProvider>, LakeError> {
-    table.delta.update_datafusion_session(&session.state()).map_err(LakeError::delta(&table.dir))?;
-    let scan = table.delta.table_provider().with_session(Arc::new(session.state())).build().await?;
-    Ok(Arc::new(scan))
+/// The table as SQL reads it: its files without the rows that are gone.
+pub(crate) fn provider(table: &Table) -> Result<Files, LakeError> {
+    Files::new(table.schema()?, &table.sources()?)
 }

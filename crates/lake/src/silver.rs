@@ -7,10 +7,11 @@ use crate::{
     lanes::{self, Shared},
     meter::Meter,
     refine::{self, Binding, Refinery, Stop, Tally},
-    scan::{self, Unit},
+    scan::{self, Pick, Source, Unit},
     stage::{Lane, StagedFile, Stager},
-    table::{Change, DataFile, Place, Table},
-    upsert::{self, CandidateLane, Candidates, Keys, Plan, Probed},
+    table::{DataFile, Place, Table, TableKind},
+    upsert::{self, CandidateLane, CandidatePart, Candidates, Keys, Probed},
+    vector::Rows,
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, DatasetName};
@@ -40,10 +41,11 @@ struct Refining {
     dataset: DatasetName,
     input: Input,
     refinery: Refinery,
-    stager: Stager,
+    stager: Arc<Stager>,
+    /// Of keys that are deleted, when the dataset deletes.
+    graves: Option<Arc<Stager>>,
     quarantine: Stager,
     keys: Option<Keys>,
-    scratch: PathBuf,
     meter: Arc<Meter>,
 }
 
@@ -51,7 +53,7 @@ struct Refining {
 struct Refined {
     files: Vec<StagedFile>,
     quarantined: Vec<StagedFile>,
-    candidates: Option<CandidateLane>,
+    candidates: Option<CandidatePart>,
     tally: Tally,
 }
 
@@ -72,6 +74,10 @@ pub(crate) async fn execute(
     let evolved = evolution(name, table.as_ref(), &schema)?;
     let input = input(engine, job, silver).await?;
     let keys = keys_of(silver);
+    let graves = match &keys {
+        Some(k) if deletes(silver) => Some(Arc::new(grave_stager(engine, job, attempt, k, &schema)?)),
+        _ => None,
+    };
     let tell = |stage: &'static str, total: u64| {
         let step = job.step.key.clone();
         move |done: u64| report.signal(Signal::Progress { step: step.clone(), stage, done, total })
@@ -82,10 +88,10 @@ pub(crate) async fn execute(
         dataset: name.clone(),
         input,
         refinery,
-        stager: attempt.stager(engine, &place, schema.clone()),
+        stager: Arc::new(attempt.stager(engine, &place, schema.clone())),
+        graves,
         quarantine: attempt.stager(engine, &Place::Quarantine(name.clone()), refine::quarantine_schema()),
         keys: keys.clone(),
-        scratch: engine.scratch()?,
         meter: engine.tables.meter.clone(),
     });
     let count = if order_matters(silver, contract) { 1 } else { lanes::count().min(work.input.units.len()) };
@@ -103,7 +109,8 @@ pub(crate) async fn execute(
         tally.merge(&p.tally);
     }
     staged.evolved = evolved;
-    staged.keeps_feed = true;
+    let feed = wants_feed(silver) || table.as_ref().map_or(Ok(false), Table::keeps_feed)?;
+    staged.kind = if keys.is_some() { TableKind::Upserted { feed } } else { TableKind::Plain };
     staged.rows_in = tally.received;
     staged.quality = quality(contract, &tally, work.refinery.stops(&tally));
     staged.balance = Balance {
@@ -118,14 +125,12 @@ pub(crate) async fn execute(
         Some(t) => t.files()?,
         None => Vec::new(),
     };
-    match keys {
-        Some(keys) => {
-            let candidates = Candidates::gather(candidates)?;
-            let table = table.as_ref().filter(|_| !rebuild);
-            let up = Upsert { engine, job, attempt, keys, schema: &schema, deletes: deletes(silver) };
-            up.write(table, if rebuild { &[] } else { &stored }, candidates, &mut staged, tell).await?;
-        }
-        None => {}
+    if let Some(keys) = keys {
+        let stored = if rebuild { &[][..] } else { &stored };
+        let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
+        let up = Upsert { engine, job, keys, schema: &schema };
+        let staging = (work.stager.clone(), work.graves.clone());
+        up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
     }
     if rebuild {
         staged.remove = stored.into_iter().map(|f| f.remove).collect();
@@ -164,6 +169,10 @@ fn keys_of(silver: &Silver) -> Option<Keys> {
         Write::Append => None,
         Write::Upsert { keys, sequence_by, .. } => Some(Keys { keys: keys.clone(), sequence: sequence_by.clone() }),
     }
+}
+
+fn wants_feed(silver: &Silver) -> bool {
+    matches!(&silver.write, Write::Upsert { change_feed: true, .. })
 }
 
 fn deletes(silver: &Silver) -> bool {
@@ -217,9 +226,8 @@ async fn lookup(
         return Err(LakeError::LookupTooLarge { lookup: name.clone(), rows });
     }
     let schema = scan::project(&declared, &columns)?;
-    let paths: Vec<PathBuf> = files.iter().map(|f| table.path_of(&f.path)).collect();
     let mut batches = vec![RecordBatch::new_empty(schema.clone())];
-    for unit in scan::units(&paths)? {
+    for unit in scan::units(&table.sources()?)? {
         for b in unit.read(&schema, &engine.tables.meter)? {
             batches.push(b?);
         }
@@ -237,14 +245,13 @@ async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver) -> Result<In
         let version = job.step.lookups.get(&job.dataset.name).copied();
         let waiting = engine.tables.open_at(&place, version).await?;
         let waiting = waiting.ok_or(LakeError::Worker("a replayed quarantine has a table"))?;
-        let paths: Vec<PathBuf> = waiting.files()?.iter().map(|f| waiting.path_of(&f.path)).collect();
-        let (units, rows) = (scan::units(&paths)?, waiting.rows()?);
+        let (units, rows) = (scan::units(&waiting.sources()?)?, waiting.rows()?);
         return Ok(Input { units, schema: refine::quarantine_schema(), packed: Some(all), rows });
     }
     let range = job.step.inputs.get(&silver.from).copied();
     let range = range.ok_or(LakeError::Worker("a refine step says what it reads"))?;
-    let paths = added(engine, &from, &silver.from, range.after, range.upto).await?;
-    let units = scan::units(&paths)?;
+    let sources = added(engine, &from, &silver.from, range.after, range.upto).await?;
+    let units = scan::units(&sources)?;
     let rows = units.iter().map(|u| u.rows).sum();
     Ok(Input { units, schema: all, packed: None, rows })
 }
@@ -256,22 +263,21 @@ async fn added(
     name: &DatasetName,
     after: i64,
     upto: i64,
-) -> Result<Vec<PathBuf>, LakeError> {
+) -> Result<Vec<Source>, LakeError> {
     if after < 0 {
         let then = engine.tables.open_at(&Place::Dataset(name.clone()), Some(upto)).await?;
         let then = then.ok_or(LakeError::Worker("a version that was planned is there"))?;
-        return Ok(then.files()?.iter().map(|f| table.path_of(&f.path)).collect());
+        return then.sources();
     }
-    let changes: Vec<Change> = table.changes(after, upto).await?;
-    Ok(changes.iter().flat_map(|c| &c.added).map(|(path, _)| table.path_of(path)).collect())
+    let changes = table.changes(after, upto).await?;
+    changes.iter().flat_map(|c| &c.added).map(|p| table.part(p)).collect()
 }
 
 fn refine_lane(work: &Refining, shared: &Shared) -> Result<Refined, LakeError> {
-    let mut rows = work.stager.lane();
     let mut aside = work.quarantine.lane();
-    let mut candidates = match &work.keys {
-        Some(k) => Some(CandidateLane::new(k, work.stager.schema(), &work.scratch)?),
-        None => None,
+    let mut out = match &work.keys {
+        Some(k) => Accepted::Keyed(CandidateLane::new(k, &work.stager, work.graves.as_deref())?),
+        None => Accepted::Appended(work.stager.lane()),
     };
     let mut tally = Tally::default();
     while let Some(u) = shared.take(work.input.units.len()) {
@@ -281,29 +287,31 @@ fn refine_lane(work: &Refining, shared: &Shared) -> Result<Refined, LakeError> {
             if let Some(schema) = &work.input.packed {
                 batch = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
             }
-            refine_batch(work, &batch, &mut tally, candidates.as_mut(), &mut rows, &mut aside)?;
+            let refined = work.refinery.refine(&batch, &mut tally).map_err(|e| work.failed(e))?;
+            if let Some(q) = &refined.quarantined {
+                aside.write(q)?;
+            }
+            let valid = scan::conform(&refined.valid, work.stager.schema())?;
+            match &mut out {
+                Accepted::Keyed(c) => c.add(&valid, refined.deletes.as_ref())?,
+                Accepted::Appended(rows) => {
+                    rows.write(&valid)?;
+                }
+            }
         }
         shared.advance(unit.rows)?;
     }
-    Ok(Refined { files: rows.finish()?, quarantined: aside.finish()?, candidates, tally })
+    let quarantined = aside.finish()?;
+    Ok(match out {
+        Accepted::Keyed(c) => Refined { files: Vec::new(), quarantined, candidates: Some(c.finish()?), tally },
+        Accepted::Appended(rows) => Refined { files: rows.finish()?, quarantined, candidates: None, tally },
+    })
 }
 
-fn refine_batch(
-    work: &Refining,
-    batch: &RecordBatch,
-    tally: &mut Tally,
-    candidates: Option<&mut CandidateLane>,
-    rows: &mut Lane<'_>,
-    aside: &mut Lane<'_>,
-) -> Result<(), LakeError> {
-    let refined = work.refinery.refine(batch, tally).map_err(|e| work.failed(e))?;
-    if let Some(q) = &refined.quarantined {
-        aside.write(q)?;
-    }
-    match candidates {
-        Some(c) => c.add(&scan::conform(&refined.valid, work.stager.schema())?, refined.deletes.as_ref()),
-        None => rows.write(&refined.valid),
-    }
+/// Where a lane's accepted rows go.
+enum Accepted<'a> {
+    Keyed(CandidateLane<'a>),
+    Appended(Lane<'a>),
 }
 
 impl Refining {
@@ -366,100 +374,137 @@ fn evolution(
     Ok(grows.then(|| Arc::new(Schema::new(fields))))
 }
 
-/// The writing half of an upsert.
+/// The half of an upsert that follows when all rows are staged: which of them stand, and what they supersede.
 struct Upsert<'a> {
     engine: &'a LakeEngine,
     job: &'a Job<'a>,
-    attempt: &'a Attempt<'a>,
     keys: Keys,
     schema: &'a SchemaRef,
-    deletes: bool,
 }
 
 impl Upsert<'_> {
-    async fn write<P: FnMut(u64)>(
+    async fn settle<P: FnMut(u64)>(
         &self,
-        table: Option<&Table>,
         stored: &[DataFile],
-        candidates: Candidates,
+        mut parts: Vec<CandidatePart>,
+        (rows, graves): (Arc<Stager>, Option<Arc<Stager>>),
+        feed: Option<Stager>,
         staged: &mut Staged,
         tell: impl Fn(&'static str, u64) -> P,
     ) -> Result<(), LakeError> {
-        let keys = self.keys.clone();
+        let meter = self.engine.tables.meter.clone();
+        let mut candidates = Candidates::gather(&mut parts, rows.clone(), graves.clone());
+        let (keys, m) = (self.keys.clone(), meter.clone());
         let sorted = tokio::task::spawn_blocking(move || {
-            let mut candidates = candidates;
-            upsert::resolve(&keys, &mut candidates).map(|w| (candidates, w))
+            upsert::resolve(&keys, &mut candidates, &m).map(|winners| (candidates, winners))
         });
         let (candidates, winners) = sorted.await.map_err(|_| LakeError::Worker("a thread ended early"))??;
-        let paths: Vec<PathBuf> = stored.iter().filter_map(|f| Some(table?.path_of(&f.path))).collect();
-        let units = scan::units(&paths)?;
-        let graves = self.tombstones().await?;
+        let dir = rows.dir().to_owned();
+        let sources = stored.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
         let probing = Arc::new(Probing {
             fate: (0..winners.len()).map(|_| AtomicU8::new(upsert::NEW)).collect(),
             keys: self.keys.clone(),
-            schema: self.schema.clone(),
             candidates,
             winners,
-            meter: self.engine.tables.meter.clone(),
+            meter,
         });
-        let mut probed = probing.clone().run(units.clone(), None, tell("probe", rows_of(&units))).await?;
-        if let Some((schema, graves)) = graves {
-            let total = rows_of(&graves);
-            let buried = probing.clone().run(graves, Some(schema), tell("probe", total)).await?;
+        let count = sources.len() as u64;
+        let table = (dir.clone(), sources.clone(), self.schema.clone());
+        let mut probed = probing.clone().probe(table, false, tell("probe", count)).await?;
+        if let Some((dir, dead)) = self.graves(graves.as_deref()).await? {
+            let schema = tombstone_schema(&self.keys, self.schema)?;
+            let count = dead.len() as u64;
+            let buried = probing.clone().probe((dir, dead, schema), true, tell("probe", count)).await?;
             probed.duplicates += buried.duplicates;
         }
-        let p = Arc::into_inner(probing).ok_or(LakeError::Worker("probing ended"))?;
-        let duplicates = p.winners.duplicates + probed.duplicates;
+        let duplicates = probing.winners.duplicates + probed.duplicates;
         staged.balance.loaded -= duplicates;
         staged.balance.duplicates += duplicates;
-        let superseded: Vec<usize> = probed.files().collect();
-        staged.remove = superseded.iter().map(|i| stored[*i].remove.clone()).collect();
-        let place = Place::Dataset(self.job.dataset.name.clone());
-        let feed = (!superseded.is_empty())
-            .then(|| self.attempt.feed_stager(self.engine, &place, upsert::feed_schema(self.schema)));
-        let tombs = if self.deletes { Some(self.tombstone_stager()?) } else { None };
-        let plan = Arc::new(Plan::new(
-            self.schema.clone(),
-            p.candidates,
-            &p.winners,
-            &p.fate,
-            probed,
-            &units,
-            self.attempt.stager(self.engine, &place, self.schema.clone()),
-            feed,
-            tombs,
-            self.engine.tables.meter.clone(),
-        ));
-        let lanes = if plan.rows() < SMALL_ROWS { 1 } else { lanes::count() };
-        let total = plan.rows();
-        let parts = lanes::run(lanes, move |s| upsert::apply(&plan, s), tell("write", total)).await?;
-        for a in parts {
-            staged.add.extend(a.add);
-            staged.feed.extend(a.feed);
-            staged.tombstones.extend(a.tombstones);
+
+        let gone = upsert::gone(&probing.winners, &probing.fate);
+        let (mut files, mut dead): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+        for p in parts {
+            files.extend(p.rows);
+            dead.extend(p.graves);
         }
+        if let Some(feed) = feed {
+            let numbers: Vec<u32> = files.iter().map(|f| f.number).collect();
+            let paths: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
+            let (w, f) = (&probing.winners, &probing.fate);
+            let changes = upsert::changes(&sources, &probed, &paths, &numbers, &gone, w, f);
+            staged.feed = self.feed(feed, changes, tell("feed", rows_of(&files))).await?;
+        }
+        let marks = marks(stored, &sources, probed);
+        let vectors: Vec<&Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
+        let id = || u128::from(self.engine.entropy.next_u64()) << 64 | u128::from(self.engine.entropy.next_u64());
+        let (files, written) = upsert::mark(&rows, files, &gone.rows, &vectors, id())?;
+        let mut written = written.into_iter();
+        for (file, vector) in &marks {
+            match vector.as_ref().and_then(|_| written.next()) {
+                Some(v) => staged.marked.push((stored[*file].clone(), v)),
+                None => staged.remove.push(stored[*file].remove.clone()),
+            }
+        }
+        if let Some(graves) = &graves {
+            dead = upsert::mark(graves, dead, &gone.graves, &[], id())?.0;
+        }
+        let keyed: Vec<(bool, StagedFile)> =
+            files.iter().map(|f| (false, f.clone())).chain(dead.iter().map(|f| (true, f.clone()))).collect();
+        let total = rows_of(&files) + rows_of(&dead);
+        probing.write_keys(keyed, tell("keys", total)).await?;
+        staged.add.extend(files);
+        staged.tombstones.extend(dead);
         Ok(())
     }
 
-    /// Columns and files of the keys deleted so far.
-    async fn tombstones(&self) -> Result<Option<(SchemaRef, Vec<Unit>)>, LakeError> {
-        if !self.deletes || self.job.step.kind == StepKind::Rebuild {
+    async fn feed(
+        &self,
+        stager: Stager,
+        changes: Vec<(Source, &'static str)>,
+        progress: impl FnMut(u64),
+    ) -> Result<Vec<StagedFile>, LakeError> {
+        let (schema, meter) = (self.schema.clone(), self.engine.tables.meter.clone());
+        let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
+        Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
+    }
+
+    /// Folder and files of the keys deleted so far.
+    async fn graves(&self, stager: Option<&Stager>) -> Result<Option<(PathBuf, Vec<Source>)>, LakeError> {
+        if stager.is_none() || self.job.step.kind == StepKind::Rebuild {
             return Ok(None);
         }
         let place = Place::Tombstones(self.job.dataset.name.clone());
         let Some(table) = self.engine.tables.open(&place).await? else { return Ok(None) };
-        let paths: Vec<PathBuf> = table.files()?.iter().map(|f| table.path_of(&f.path)).collect();
-        Ok(Some((tombstone_schema(&self.keys, self.schema)?, scan::units(&paths)?)))
-    }
-
-    fn tombstone_stager(&self) -> Result<Stager, LakeError> {
-        let place = Place::Tombstones(self.job.dataset.name.clone());
-        Ok(self.attempt.stager(self.engine, &place, tombstone_schema(&self.keys, self.schema)?))
+        Ok(Some((table.dir.clone(), table.sources()?)))
     }
 }
 
-/// Fewer rows than this go into one file.
-const SMALL_ROWS: u64 = 256 * 1024;
+fn rows_of(files: &[StagedFile]) -> u64 {
+    files.iter().map(|f| f.rows).sum()
+}
+
+/// By stored file: all its rows that are gone from now on, or nothing when none is left.
+fn marks(stored: &[DataFile], sources: &[Source], probed: Probed) -> Vec<(usize, Option<Rows>)> {
+    let mark = |(file, mut rows): (usize, Rows)| {
+        let left = stored[file].rows.saturating_sub(rows.len());
+        if let Pick::Without(before) = &sources[file].pick {
+            rows |= before.as_ref();
+        }
+        (file, (left > 0).then_some(rows))
+    };
+    probed.superseded.into_iter().map(mark).collect()
+}
+
+fn grave_stager(
+    engine: &LakeEngine,
+    job: &Job<'_>,
+    attempt: &Attempt<'_>,
+    keys: &Keys,
+    schema: &SchemaRef,
+) -> Result<Stager, LakeError> {
+    let place = Place::Tombstones(job.dataset.name.clone());
+    Ok(attempt.stager(engine, &place, tombstone_schema(keys, schema)?))
+}
 
 /// A deleted key and the sequence at which it was deleted.
 pub(crate) fn tombstone_schema(keys: &Keys, table: &SchemaRef) -> Result<SchemaRef, LakeError> {
@@ -471,7 +516,6 @@ pub(crate) fn tombstone_schema(keys: &Keys, table: &SchemaRef) -> Result<SchemaR
 /// What the probing lanes share.
 struct Probing {
     keys: Keys,
-    schema: SchemaRef,
     candidates: Candidates,
     winners: upsert::Winners,
     fate: Vec<AtomicU8>,
@@ -479,24 +523,30 @@ struct Probing {
 }
 
 impl Probing {
-    /// `tombstones`: the schema of the files when they hold deleted keys.
-    async fn run(
+    async fn probe(
         self: Arc<Self>,
-        units: Vec<Unit>,
-        tombstones: Option<SchemaRef>,
+        (dir, sources, schema): (PathBuf, Vec<Source>, SchemaRef),
+        graves: bool,
         progress: impl FnMut(u64),
     ) -> Result<Probed, LakeError> {
-        let count = lanes::count().min(units.len());
+        let count = lanes::count().min(sources.len());
         let work = move |shared: &Shared| {
-            let schema = tombstones.as_ref().unwrap_or(&self.schema);
-            let dead = tombstones.is_some();
-            let (w, c) = (&self.winners, &self.candidates);
-            upsert::probe(&self.keys, schema, &units, w, c, &self.fate, dead, &self.meter, shared)
+            let stored = upsert::Stored { dir: &dir, sources: &sources, schema: &schema, graves };
+            upsert::probe(&self.keys, &stored, &self.winners, &self.candidates, &self.fate, &self.meter, shared)
         };
         Ok(Probed::merge(lanes::run(count, work, progress).await?))
     }
-}
 
-fn rows_of(units: &[Unit]) -> u64 {
-    units.iter().map(|u| u.rows).sum()
+    async fn write_keys(
+        self: Arc<Self>,
+        files: Vec<(bool, StagedFile)>,
+        progress: impl FnMut(u64),
+    ) -> Result<(), LakeError> {
+        let count = lanes::count().min(files.len());
+        let work = move |shared: &Shared| {
+            upsert::write_keys(&self.keys, &self.candidates, &self.winners, &self.fate, &files, shared)
+        };
+        lanes::run(count, work, progress).await?;
+        Ok(())
+    }
 }

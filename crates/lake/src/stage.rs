@@ -2,10 +2,16 @@
 //!
 //! Called by the writers of steps, one [`Lane`] a thread. A file is durable when [`Lane::finish`] returned it.
 
-use crate::{encoding, error::LakeError, meter::Meter, statistics};
+use crate::{
+    encoding,
+    error::LakeError,
+    meter::Meter,
+    scan::{Pick, Source},
+    statistics, table, upsert, vector,
+};
 use alluvium_model::crash_point;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use deltalake::kernel::{Action, Add, AddCDCFile};
+use deltalake::kernel::{Action, Add, AddCDCFile, DeletionVectorDescriptor};
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::Compression,
@@ -35,6 +41,12 @@ pub(crate) struct StagedFile {
     pub(crate) rows: u64,
     /// Delta's statistics: numRecords, minValues, maxValues, nullCount as JSON.
     pub(crate) stats: String,
+    /// Rows of it that are not part of the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vector: Option<DeletionVectorDescriptor>,
+    /// Of the files of one stager.
+    #[serde(skip)]
+    pub(crate) number: u32,
 }
 
 impl StagedFile {
@@ -45,9 +57,9 @@ impl StagedFile {
             size: i64::try_from(self.bytes).unwrap_or(i64::MAX),
             modification_time: at_millis,
             data_change: true,
-            stats: Some(self.stats.clone()),
+            stats: Some(if self.vector.is_some() { table::loose(&self.stats) } else { self.stats.clone() }),
             tags: None,
-            deletion_vector: None,
+            deletion_vector: self.vector.clone(),
             base_row_id: None,
             default_row_commit_version: None,
             clustering_provider: None,
@@ -62,6 +74,20 @@ impl StagedFile {
             data_change: false,
             tags: None,
         })
+    }
+
+    /// Rows that are part of the table.
+    pub(crate) fn live(&self) -> u64 {
+        let gone = self.vector.as_ref().and_then(|v| u64::try_from(v.cardinality).ok()).unwrap_or(0);
+        self.rows.saturating_sub(gone)
+    }
+
+    pub(crate) fn source(&self, dir: &Path) -> Result<Source, LakeError> {
+        let pick = match &self.vector {
+            None => Pick::All,
+            Some(v) => Pick::Without(vector::read(dir, v)?),
+        };
+        Ok(Source { path: dir.join(&self.path), pick })
     }
 }
 
@@ -97,35 +123,69 @@ impl Stager {
         &self.meter
     }
 
+    /// The table's folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where this stager's file of that number is.
+    pub(crate) fn path(&self, number: u32) -> PathBuf {
+        self.dir.join(self.name(number))
+    }
+
+    fn name(&self, number: u32) -> String {
+        format!("{}-{number:04}.parquet", self.prefix)
+    }
+
     pub(crate) fn lane(&self) -> Lane<'_> {
         Lane { stager: self, open: None, done: Vec::new() }
     }
 
     /// A file that begins with `first`.
     fn open(&self, first: &RecordBatch) -> Result<Open, LakeError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = self.name(number);
+        let path = self.dir.join(&name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
+        }
+        let file = File::create_new(&path).map_err(LakeError::io(&path))?;
+        let made = self.writer(file, first);
+        let writer = made.inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+        Ok(Open { number, name, path, rows: 0, writer })
+    }
+
+    fn writer(&self, file: File, first: &RecordBatch) -> Result<ArrowWriter<File>, LakeError> {
         let properties = WriterProperties::builder()
             .set_compression(self.compression)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("alluvium".into());
         let properties = encoding::choose(properties, first)?.build();
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{n:04}.parquet", self.prefix);
-        let path = self.dir.join(&name);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(LakeError::io(parent))?;
-        }
-        let file = File::create_new(&path).map_err(LakeError::io(&path))?;
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?;
-        Ok(Open { name, path, writer })
+        Ok(ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?)
     }
 }
 
 struct Open {
+    number: u32,
     name: String,
     path: PathBuf,
+    rows: u32,
     writer: ArrowWriter<File>,
+}
+
+impl Open {
+    fn finish(&mut self, stager: &Stager) -> Result<StagedFile, LakeError> {
+        let metadata = self.writer.finish()?;
+        let file = self.writer.inner();
+        file.sync_all().map_err(LakeError::io(&self.path))?;
+        let bytes = file.metadata().map_err(LakeError::io(&self.path))?.len();
+        stager.meter.wrote(bytes);
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+        let stats = statistics::of(&metadata, &stager.schema)?;
+        Ok(StagedFile { path: self.name.clone(), bytes, rows, stats, vector: None, number: self.number })
+    }
 }
 
 /// Writes batches into one file after another. Dropped unfinished, it leaves files that nothing refers to.
@@ -136,19 +196,26 @@ pub(crate) struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.stager.schema()
+    }
+
+    /// Answers the number of the file and of the row in it that the batch's first row became.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(u32, u32), LakeError> {
         if batch.num_rows() == 0 {
-            return Ok(());
+            return Ok((0, 0));
         }
         let open = match &mut self.open {
             Some(open) => open,
             None => self.open.insert(self.stager.open(batch)?),
         };
         open.writer.write(batch)?;
+        let place = (open.number, open.rows);
+        open.rows += batch.num_rows() as u32;
         if open.writer.bytes_written() as u64 >= TARGET_BYTES {
             self.close()?;
         }
-        Ok(())
+        Ok(place)
     }
 
     pub(crate) fn finish(mut self) -> Result<Vec<StagedFile>, LakeError> {
@@ -157,16 +224,11 @@ impl Lane<'_> {
     }
 
     fn close(&mut self) -> Result<(), LakeError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, path, mut writer } = open;
-        let metadata = writer.finish()?;
-        let file = writer.inner();
-        file.sync_all().map_err(LakeError::io(&path))?;
-        let bytes = file.metadata().map_err(LakeError::io(&path))?.len();
-        self.stager.meter.wrote(bytes);
-        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-        let stats = statistics::of(&metadata, &self.stager.schema)?;
-        self.done.push(StagedFile { path: name, bytes, rows, stats });
+        let Some(open) = &mut self.open else { return Ok(()) };
+        // Until it is whole it stays the open one, which is removed with the lane.
+        let staged = open.finish(self.stager)?;
+        self.open = None;
+        self.done.push(staged);
         crash_point("stage.after_file");
         Ok(())
     }
@@ -186,5 +248,34 @@ impl Drop for Lane<'_> {
 pub(crate) fn discard(dir: &Path, files: &[StagedFile]) {
     for f in files {
         let _ = std::fs::remove_file(dir.join(&f.path));
+        let _ = std::fs::remove_file(upsert::keys_of_file(dir, &f.path));
+        if let Some(vectors) = f.vector.as_ref().and_then(vector::file_of) {
+            let _ = std::fs::remove_file(dir.join(vectors));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::{
+        array::Int64Array,
+        datatypes::{DataType, Field, Schema},
+    };
+
+    #[test]
+    fn a_file_that_cannot_be_finished_does_not_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+        let stager = Stager::new(folder.path(), "step".to_owned(), schema.clone(), Arc::new(Meter::default()));
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![1, 2]))]).expect("a batch");
+        let mut lane = stager.lane();
+        lane.write(&batch).expect("written");
+        // As if the disk refused what is still buffered: this handle may not write.
+        let open = lane.open.as_mut().expect("an open file");
+        open.writer = stager.writer(File::open(&open.path).expect("the file")).expect("a writer");
+        open.writer.write(&batch).expect("buffered");
+        assert!(lane.finish().is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

@@ -60,7 +60,7 @@ fn extreme(values: &ArrayRef, max: bool) -> Option<Value> {
         DataType::Date32 => number!(Date32Type)
             .and_then(Date32Type::to_naive_date_opt)
             .map(|d| Value::from(d.format("%Y-%m-%d").to_string())),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => number!(TimestampMicrosecondType)
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => number!(TimestampMicrosecondType)
             .and_then(|v| jiff::Timestamp::from_microsecond(v).ok())
             // Readers keep milliseconds: round a maximum up, so that no row lies beyond it.
             .and_then(|t| {
@@ -68,7 +68,9 @@ fn extreme(values: &ArrayRef, max: bool) -> Option<Value> {
                 let millis = if max { (micros + 999).div_euclid(1000) } else { micros.div_euclid(1000) };
                 jiff::Timestamp::from_millisecond(millis).ok()
             })
-            .map(|t| Value::from(format!("{t:.3}"))),
+            .map(|t| format!("{t:.3}"))
+            // A time without a zone has none here either.
+            .map(|t| Value::from(if zone.is_some() { &t } else { t.trim_end_matches('Z') })),
         // As text, a decimal could be read as another type: exact decimals fit JSON numbers only up to 15 digits.
         DataType::Decimal128(p, s) if *p <= 15 => number!(Decimal128Type).and_then(|v| {
             let scale = 10f64.powi(i32::from(*s));

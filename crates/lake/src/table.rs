@@ -3,7 +3,9 @@
 use crate::{
     error::LakeError,
     meter::{Meter, Metered},
+    scan::{Pick, Source},
     stage::StagedFile,
+    vector,
 };
 use alluvium_model::{Balance, DatasetName, DefinitionVersion, RunId, StepKey};
 use alluvium_store::QualityResult;
@@ -11,7 +13,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::{
     DeltaTable, DeltaTableBuilder, DeltaTableError,
     kernel::{
-        Action, MetadataExt, Remove, StructType, Transaction,
+        Action, Add, DeletionVectorDescriptor, MetadataExt, Remove, StructType, Transaction,
         engine::arrow_conversion::{TryFromArrow, TryIntoKernel},
         transaction::{CommitBuilder, CommitProperties, TransactionError},
     },
@@ -33,6 +35,8 @@ use url::Url;
 const INFO: &str = "alluvium";
 /// The transaction id of a step is remembered this long in the table's log.
 const TRANSACTION_RETENTION: &str = "interval 30 days";
+/// Table feature of deletion vectors.
+const VECTORS: &str = "deletionVectors";
 const CHECKPOINT_EVERY: i64 = 20;
 
 /// A table of the lake.
@@ -83,7 +87,11 @@ pub(crate) struct FileChange {
 #[derive(Debug, Clone)]
 pub(crate) struct DataFile {
     pub(crate) path: String,
+    /// Rows that are not gone.
     pub(crate) rows: u64,
+    pub(crate) vector: Option<DeletionVectorDescriptor>,
+    /// Delta's statistics of the file as it was written.
+    stats: Option<String>,
     pub(crate) remove: Remove,
 }
 
@@ -91,11 +99,43 @@ pub(crate) struct DataFile {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Change {
     pub(crate) version: i64,
-    /// Path and rows.
-    pub(crate) added: Vec<(String, u64)>,
-    pub(crate) removed: Vec<String>,
+    pub(crate) added: Vec<Part>,
+    pub(crate) removed: Vec<Part>,
     /// Files of the change feed; when there are any, they alone tell what changed.
-    pub(crate) feed: Vec<String>,
+    pub(crate) feed: Vec<Part>,
+}
+
+/// Some rows of one file.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    /// Only these; `None`: all.
+    within: Option<DeletionVectorDescriptor>,
+    /// But not these.
+    without: Option<DeletionVectorDescriptor>,
+}
+
+/// How rows leave a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    /// With their files.
+    Plain,
+    /// One by one, marked in deletion vectors; with a change feed if somebody wants one.
+    Upserted { feed: bool },
+}
+
+impl TableKind {
+    /// Table properties and the features that they stand for.
+    fn wants(self) -> &'static [(&'static str, &'static str)] {
+        const BOTH: [(&str, &str); 2] =
+            [("delta.enableDeletionVectors", VECTORS), ("delta.enableChangeDataFeed", "changeDataFeed")];
+        match self {
+            Self::Plain => &[],
+            Self::Upserted { feed: false } => &BOTH[..1],
+            Self::Upserted { feed: true } => &BOTH,
+        }
+    }
 }
 
 pub(crate) struct Tables {
@@ -167,16 +207,16 @@ impl Tables {
     }
 
     /// The table, made with this schema if it is not there.
-    pub(crate) async fn ensure(&self, place: &Place, schema: &Schema, feed: bool) -> Result<Table, LakeError> {
+    pub(crate) async fn ensure(&self, place: &Place, schema: &Schema, kind: TableKind) -> Result<Table, LakeError> {
         if let Some(table) = self.open(place).await? {
-            return Ok(table);
+            return self.upgraded(place, table, kind).await;
         }
         let dir = self.dir(place);
         std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
         let kernel: StructType = kernel_schema(schema)?;
         let mut configuration = vec![("delta.setTransactionRetentionDuration", Some(TRANSACTION_RETENTION))];
-        if feed {
-            configuration.push(("delta.enableChangeDataFeed", Some("true")));
+        for (property, _) in kind.wants() {
+            configuration.push((property, Some("true")));
         }
         alluvium_model::crash_point("commit.before_create");
         let made = CreateBuilder::new()
@@ -201,6 +241,25 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// A table made without what is asked of it now gets the features, in a version of its own.
+    async fn upgraded(&self, place: &Place, table: Table, kind: TableKind) -> Result<Table, LakeError> {
+        let actions = table.with_features(kind)?;
+        if actions.is_empty() {
+            return Ok(table);
+        }
+        let snapshot = table.delta.snapshot().map_err(LakeError::delta(&table.dir))?;
+        let properties = CommitProperties::default().with_max_retries(0).with_create_checkpoint(false);
+        let operation = DeltaOperation::SetTableProperties {
+            properties: kind.wants().iter().map(|(p, _)| ((*p).to_owned(), "true".to_owned())).collect(),
+        };
+        let done = CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), table.log(), operation);
+        let done = done.await.map_err(LakeError::delta(&table.dir))?;
+        sync_log(&table.dir, to_i64(done.version()))?;
+        self.open(place).await?.ok_or(LakeError::Worker("a table that was upgraded is there"))
+    }
+}
+
 impl Table {
     pub(crate) fn version(&self) -> i64 {
         to_i64(self.delta.version().unwrap_or(0))
@@ -218,10 +277,15 @@ impl Table {
     pub(crate) fn files(&self) -> Result<Vec<DataFile>, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
         let log = snapshot.log_data();
-        let files = log.iter().map(|f| DataFile {
-            path: f.path().into_owned(),
-            rows: f.num_records().unwrap_or(0) as u64,
-            remove: f.remove_action(true),
+        let files = log.iter().map(|f| {
+            let vector = f.deletion_vector_descriptor();
+            DataFile {
+                path: f.path().into_owned(),
+                rows: (f.num_records().unwrap_or(0) as u64).saturating_sub(cardinality(vector.as_ref())),
+                vector,
+                stats: f.stats(),
+                remove: f.remove_action(true),
+            }
         });
         let mut files: Vec<DataFile> = files.collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -279,10 +343,12 @@ impl Table {
                 match action {
                     Action::Add(a) if a.data_change => {
                         let rows = a.stats.as_deref().and_then(record_count).unwrap_or(0);
-                        change.added.push((a.path, rows));
+                        change.added.push(Part::live(a.path, rows, a.deletion_vector));
                     }
-                    Action::Remove(r) if r.data_change => change.removed.push(r.path),
-                    Action::Cdc(c) => change.feed.push(c.path),
+                    Action::Remove(r) if r.data_change => {
+                        change.removed.push(Part::live(r.path, 0, r.deletion_vector));
+                    }
+                    Action::Cdc(c) => change.feed.push(Part::live(c.path, 0, None)),
                     Action::Add(_)
                     | Action::Remove(_)
                     | Action::Metadata(_)
@@ -292,6 +358,7 @@ impl Table {
                     | Action::DomainMetadata(_) => {}
                 }
             }
+            change.pair();
             if !(change.added.is_empty() && change.removed.is_empty() && change.feed.is_empty()) {
                 changes.push(change);
             }
@@ -320,7 +387,7 @@ impl Table {
             .with_metadata(memory)
             .with_application_transaction(Transaction::new(step.as_str(), 1));
         let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
-        self.sync_folders(&actions)?;
+        self.sync_folder()?;
         let done =
             CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
         match done {
@@ -356,12 +423,8 @@ impl Table {
     }
 
     /// A staged file's content is on the disk already; its name has to be as well before a commit refers to it.
-    fn sync_folders(&self, actions: &[Action]) -> Result<(), LakeError> {
-        let feed = actions.iter().any(|a| matches!(a, Action::Cdc(_))).then(|| self.dir.join("_change_data"));
-        for dir in [Some(self.dir.clone()), feed].into_iter().flatten() {
-            File::open(&dir).and_then(|f| f.sync_all()).map_err(LakeError::io(&dir))?;
-        }
-        Ok(())
+    fn sync_folder(&self) -> Result<(), LakeError> {
+        File::open(&self.dir).and_then(|f| f.sync_all()).map_err(LakeError::io(&self.dir))
     }
 
     /// The action that gives the table these columns.
@@ -374,6 +437,133 @@ impl Table {
     pub(crate) fn path_of(&self, file: &str) -> PathBuf {
         self.dir.join(file)
     }
+
+    /// The active files with what is gone of them, in the order of [`Table::files`].
+    pub(crate) fn sources(&self) -> Result<Vec<Source>, LakeError> {
+        self.files()?.iter().map(|f| f.source(&self.dir)).collect()
+    }
+
+    pub(crate) fn part(&self, part: &Part) -> Result<Source, LakeError> {
+        let read = |v: &Option<DeletionVectorDescriptor>| v.as_ref().map(|v| vector::read(&self.dir, v)).transpose();
+        let (within, without) = (read(&part.within)?, read(&part.without)?);
+        let pick = match (within, without) {
+            (None, None) => Pick::All,
+            (None, Some(gone)) => Pick::Without(gone),
+            (Some(only), None) => Pick::Only(only),
+            (Some(only), Some(gone)) => Pick::Only(Arc::new(only.as_ref() - gone.as_ref())),
+        };
+        Ok(Source { path: self.path_of(&part.path), pick })
+    }
+
+    /// Whether every commit has to tell what it changed.
+    pub(crate) fn keeps_feed(&self) -> Result<bool, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        Ok(snapshot.metadata().configuration().get("delta.enableChangeDataFeed").is_some_and(|v| v == "true"))
+    }
+
+    /// What gives the table the features of `kind` that it has not yet.
+    fn with_features(&self, kind: TableKind) -> Result<Vec<Action>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let log_error = |source| LakeError::Log { path: self.dir.clone(), source };
+        let protocol = serde_json::to_value(snapshot.protocol()).map_err(log_error)?;
+        let named = |key: &str| -> Vec<String> {
+            let list = protocol.get(key).and_then(|v| v.as_array()).into_iter().flatten();
+            list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        };
+        let (mut readers, mut writers) = (named("readerFeatures"), named("writerFeatures"));
+        let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(log_error)?;
+        let set = |m: &serde_json::Value, p: &str| m["configuration"][p] == "true";
+        if kind.wants().iter().all(|(property, _)| set(&metadata, property)) {
+            return Ok(Vec::new());
+        }
+        for (property, _) in kind.wants() {
+            metadata["configuration"][*property] = "true".into();
+        }
+        // What a table without named features may do by its version has to be named from now on.
+        for feature in ["appendOnly", "invariants", "changeDataFeed", VECTORS] {
+            if writers.iter().all(|f| f != feature) {
+                writers.push(feature.into());
+            }
+        }
+        if readers.iter().all(|f| f != VECTORS) {
+            readers.push(VECTORS.into());
+        }
+        let protocol = serde_json::json!({ "protocol": {
+            "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": readers, "writerFeatures": writers } });
+        let metadata = serde_json::json!({ "metaData": metadata });
+        [protocol, metadata].into_iter().map(|a| serde_json::from_value(a).map_err(log_error)).collect()
+    }
+}
+
+impl DataFile {
+    /// Takes out the rows of `vector`, which holds those that were out before.
+    pub(crate) fn mark(&mut self, vector: DeletionVectorDescriptor) {
+        let before = cardinality(self.vector.as_ref());
+        self.rows = (self.rows + before).saturating_sub(cardinality(Some(&vector)));
+        self.vector = Some(vector);
+    }
+
+    /// A file without the rows that its vector names.
+    pub(crate) fn source(&self, dir: &Path) -> Result<Source, LakeError> {
+        let pick = match &self.vector {
+            None => Pick::All,
+            Some(v) => Pick::Without(vector::read(dir, v)?),
+        };
+        Ok(Source { path: dir.join(&self.path), pick })
+    }
+
+    /// The same file with another vector.
+    pub(crate) fn with_vector(&self, vector: DeletionVectorDescriptor, at_millis: i64) -> Action {
+        Action::Add(Add {
+            path: self.path.clone(),
+            partition_values: self.remove.partition_values.clone().unwrap_or_default(),
+            size: self.remove.size.unwrap_or(0),
+            modification_time: at_millis,
+            data_change: true,
+            stats: self.stats.as_deref().map(loose),
+            tags: None,
+            deletion_vector: Some(vector),
+            base_row_id: None,
+            default_row_commit_version: None,
+            clustering_provider: None,
+        })
+    }
+}
+
+/// Statistics of a file of which rows are gone: its bounds still hold, and may be wider than what is left.
+pub(crate) fn loose(stats: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(stats) {
+        Ok(serde_json::Value::Object(mut known)) => {
+            known.insert("tightBounds".into(), false.into());
+            serde_json::Value::Object(known).to_string()
+        }
+        _ => stats.to_owned(),
+    }
+}
+
+impl Part {
+    fn live(path: String, rows: u64, vector: Option<DeletionVectorDescriptor>) -> Self {
+        let rows = rows.saturating_sub(cardinality(vector.as_ref()));
+        Self { path, rows, within: None, without: vector }
+    }
+}
+
+impl Change {
+    /// A file that is removed and added at once got another vector: only the rows between the two left.
+    fn pair(&mut self) {
+        let mut added = std::mem::take(&mut self.added);
+        for old in &mut self.removed {
+            if let Some(i) = added.iter().position(|a| a.path == old.path) {
+                old.within = added.swap_remove(i).without;
+            }
+        }
+        added.sort_by(|a, b| a.path.cmp(&b.path));
+        self.added = added;
+    }
+}
+
+fn cardinality(vector: Option<&DeletionVectorDescriptor>) -> u64 {
+    vector.and_then(|v| u64::try_from(v.cardinality).ok()).unwrap_or(0)
 }
 
 fn kernel_schema(schema: &Schema) -> Result<StructType, LakeError> {
@@ -404,6 +594,14 @@ fn to_i64(version: u64) -> i64 {
 
 /// Whether a table of these columns can be made at all, told before anything is staged.
 pub(crate) fn storable(schema: &Schema) -> Result<(), LakeError> {
+    for field in schema.fields() {
+        let alone = Schema::new(vec![field.clone()]);
+        StructType::try_from_arrow(&alone).map_err(|source| LakeError::Unstorable {
+            column: field.name().clone(),
+            kind: field.data_type().to_string(),
+            source,
+        })?;
+    }
     StructType::try_from_arrow(schema)?;
     Ok(())
 }

@@ -6,7 +6,8 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
-    table::{Change, Place},
+    files::Files,
+    table::{Change, Part, Place},
 };
 use alluvium_flow::Job;
 use alluvium_model::{DatasetName, Span, Window};
@@ -21,10 +22,10 @@ use datafusion::{
         Column,
         tree_node::{Transformed, TreeNode},
     },
-    logical_expr::{Distinct, Expr, LogicalPlan},
-    prelude::{ParquetReadOptions, SessionContext},
+    logical_expr::{Distinct, Expr, LogicalPlan, cast as cast_in_sql, ident, lit, try_cast},
+    prelude::SessionContext,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Above this many separate ranges of windows the whole table is recomputed: it costs less than the conditions.
 const MOST_RANGES: usize = 500;
@@ -45,7 +46,7 @@ impl Touched {
         matches!(self, Self::Windows { ranges, null: false } if ranges.is_empty())
     }
 
-    /// 0 for the whole table.
+    /// 0 for the whole table: its windows are counted when they are known.
     pub(crate) fn count(&self) -> u64 {
         match self {
             Self::All => 0,
@@ -79,12 +80,9 @@ pub(crate) async fn touched(
         if *input != driver {
             return Ok(Touched::All);
         }
-        let files: Vec<String> =
-            changes.iter().flat_map(rows_changed).map(|f| table.path_of(f).display().to_string()).collect();
-        let found = session
-            .read_parquet(files, ParquetReadOptions::default())
-            .await?
-            .select(vec![expression.clone().alias("w")])?;
+        let parts = changes.iter().flat_map(rows_changed).map(|p| table.part(p));
+        let files = Files::new(table.schema()?, &parts.collect::<Result<Vec<_>, _>>()?)?;
+        let found = session.read_table(Arc::new(files))?.select(vec![expression.clone().alias("w")])?;
         for batch in found.distinct()?.collect().await? {
             let micros = micros(batch.column(0))?;
             for m in micros.as_primitive::<TimestampMicrosecondType>() {
@@ -101,12 +99,23 @@ pub(crate) async fn touched(
     if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, null }) }
 }
 
-/// Files that hold the rows before and after a change.
-fn rows_changed(change: &Change) -> Vec<&str> {
+/// How many windows the rows of these files lie in; rows without a window are in one together.
+pub(crate) async fn count(session: &SessionContext, files: Files, window: &WindowSpec) -> Result<u64, LakeError> {
+    // The engine counts, because it spills. A time beyond the years of microseconds is as good as none.
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let micros = cast_in_sql(try_cast(ident(&window.column), micros), DataType::Int64);
+    let size = lit(window.size.micros());
+    let number = micros.clone() / size.clone() - cast_in_sql((micros % size).lt(lit(0_i64)), DataType::Int64);
+    let rows = session.read_table(Arc::new(files))?;
+    Ok(rows.select(vec![number.alias("number")])?.distinct()?.count().await? as u64)
+}
+
+/// Where the rows before and after a change are.
+fn rows_changed(change: &Change) -> Vec<&Part> {
     if change.feed.is_empty() {
-        change.added.iter().map(|(p, _)| p.as_str()).chain(change.removed.iter().map(String::as_str)).collect()
+        change.added.iter().chain(&change.removed).collect()
     } else {
-        change.feed.iter().map(String::as_str).collect()
+        change.feed.iter().collect()
     }
 }
 
@@ -190,7 +199,7 @@ pub(crate) fn source(
         return Err(refuse(&format!("is {kind}, not a date or timestamp")));
     }
     let mut tables = BTreeSet::new();
-    let expression = follow(plan, index, &mut tables).map_err(|reason| refuse(reason))?;
+    let expression = follow(plan, index, &mut tables).map_err(refuse)?;
     let mut tables = tables.into_iter();
     match (tables.next(), tables.next()) {
         (Some(one), None) => Ok((one, expression)),

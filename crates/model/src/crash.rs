@@ -16,6 +16,7 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("plan.after_record"),
     CrashPoint("step.after_claim"),
     CrashPoint("stage.after_file"),
+    CrashPoint("stage.after_vectors"),
     CrashPoint("gate.after_pass"),
     CrashPoint("commit.before_create"),
     CrashPoint("commit.after_create"),

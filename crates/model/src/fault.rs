@@ -1,7 +1,7 @@
 //! What every error kind tells beside its message: a stable code, whether trying again can help, and the remedy.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, io};
 
 /// Whether, and how, an attempt may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,56 @@ pub enum RetryClass {
     Timeout,
     /// A defect of the product.
     Internal,
+}
+
+impl RetryClass {
+    /// What the operating system's word for an error says of another attempt. What lies in the way stays there: a path
+    /// that leads nowhere, or through something that is no folder, leads nowhere the next time too.
+    pub fn of_io(kind: io::ErrorKind) -> Self {
+        use io::ErrorKind as Kind;
+        match kind {
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::Auth,
+            Kind::TimedOut => Self::Timeout,
+            Kind::NotFound
+            | Kind::AlreadyExists
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::DirectoryNotEmpty
+            | Kind::InvalidFilename
+            | Kind::InvalidInput
+            | Kind::InvalidData
+            | Kind::UnexpectedEof
+            | Kind::NotSeekable
+            | Kind::TooManyLinks
+            | Kind::CrossesDevices
+            | Kind::ArgumentListTooLong
+            | Kind::Unsupported => Self::Data,
+            Kind::Interrupted
+            | Kind::WouldBlock
+            | Kind::ResourceBusy
+            | Kind::ExecutableFileBusy
+            | Kind::Deadlock
+            | Kind::StaleNetworkFileHandle
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::NotConnected
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::AddrInUse
+            | Kind::AddrNotAvailable
+            | Kind::BrokenPipe
+            | Kind::WriteZero
+            | Kind::StorageFull
+            | Kind::QuotaExceeded
+            | Kind::FileTooLarge
+            | Kind::OutOfMemory
+            | Kind::Other => Self::Transient,
+            // Without a name in the standard library, as a failing device or too many open files: it may pass.
+            _ => Self::Transient,
+        }
+    }
 }
 
 impl fmt::Display for RetryClass {
@@ -44,4 +94,23 @@ pub trait Fault: std::error::Error {
     fn class(&self) -> RetryClass;
     /// One sentence: what the reader can do now.
     fn remedy(&self) -> &'static str;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_lies_in_the_way_stays_there() {
+        let of = |e: io::Error| RetryClass::of_io(e.kind());
+        let exe = std::env::current_exe().expect("a path");
+        assert_eq!(of(fs::read_dir(exe.join("below")).expect_err("a file is no folder")), RetryClass::Data);
+        assert_eq!(of(fs::read("/").expect_err("a folder is no file")), RetryClass::Data);
+        assert_eq!(of(fs::read(exe.with_file_name("nowhere")).expect_err("nothing is there")), RetryClass::Data);
+        assert_eq!(of(io::ErrorKind::PermissionDenied.into()), RetryClass::Auth);
+        assert_eq!(of(io::ErrorKind::StorageFull.into()), RetryClass::Transient);
+        const EIO: i32 = 5;
+        assert_eq!(of(io::Error::from_raw_os_error(EIO)), RetryClass::Transient);
+    }
 }

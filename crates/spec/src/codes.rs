@@ -33,7 +33,7 @@ macro_rules! codes {
 
 codes! {
     UNREADABLE "E0001" Error "file or folder cannot be read"
-        "A project file, or the project's folder, is missing, is no regular file, or may not be read."
+        "A project file, or the project's folder, is missing, is no regular file, or may not be read; or a folder has no alluvium.yaml and so is no project."
         "Check the path and its permissions; `alluvium init` makes a new project.";
     NOT_UTF8 "E0002" Error "file is not UTF-8"
         "Project files are read as UTF-8 text."

@@ -186,6 +186,8 @@ pub enum Write {
         sequence_by: Vec<String>,
         /// A SQL boolean over the row: the key is deleted rather than stored.
         delete_when: Option<String>,
+        /// Whether each commit also writes its changed rows, before and after, as Delta's change data feed.
+        change_feed: bool,
     },
 }
 

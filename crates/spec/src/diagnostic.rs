@@ -25,7 +25,7 @@ pub struct Diagnostic {
     pub code: &'static str,
     pub severity: Level,
     pub message: String,
-    /// Relative to the project's root.
+    /// Relative to the project's root; as it was asked for where there is no project.
     pub file: PathBuf,
     /// 1 is the first. 0 when the whole file or folder is meant.
     pub line: usize,
@@ -61,6 +61,19 @@ impl Fault for Diagnostics {
 }
 
 impl Diagnostics {
+    pub fn has_errors(&self) -> bool {
+        self.first().is_some()
+    }
+
+    /// These and `more`, by file and line, each once.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = Diagnostic>) -> Self {
+        self.0.extend(more);
+        self.0.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
+        self.0.dedup();
+        self
+    }
+
     fn first(&self) -> Option<&Diagnostic> {
         self.0.iter().find(|d| d.severity == Level::Error)
     }
@@ -120,7 +133,8 @@ fn window(line: &str, column: usize) -> (String, usize) {
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     found: Vec<Diagnostic>,
-    per_file: BTreeMap<PathBuf, usize>,
+    /// Mistakes and warnings are counted apart: many warnings must not hide a mistake.
+    per_file: BTreeMap<(PathBuf, Level), usize>,
 }
 
 pub(crate) const MOST_PER_FILE: usize = 100;
@@ -134,7 +148,7 @@ impl Sink {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        let count = self.per_file.entry(file.path.clone()).or_default();
+        let count = self.per_file.entry((file.path.clone(), code.level)).or_default();
         *count += 1;
         if *count > MOST_PER_FILE {
             return;
@@ -152,14 +166,8 @@ impl Sink {
         });
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
-        self.found.iter().any(|d| d.severity == Level::Error)
-    }
-
-    pub(crate) fn finish(mut self) -> Diagnostics {
-        self.found.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
-        self.found.dedup();
-        Diagnostics(self.found)
+    pub(crate) fn finish(self) -> Diagnostics {
+        Diagnostics::default().with(self.found)
     }
 }
 
@@ -208,6 +216,19 @@ mod tests {
             shown,
             "error[E0007]: unknown key `trmi`\n --> a.yaml:2:1\n  |\n2 | trmi: \"*\"\n  | ^^^^\n  = help: did you mean `trim`?\n"
         );
+    }
+
+    #[test]
+    fn many_warnings_do_not_hide_a_mistake() {
+        let file = SourceFile::new("a.yaml", "");
+        let mut sink = Sink::default();
+        for i in 0..2 * MOST_PER_FILE {
+            sink.report(codes::RULE_NOT_RUN, &file, Place::WHOLE, format!("{i}"), None);
+        }
+        sink.report(codes::UNKNOWN_KEY, &file, Place::WHOLE, "unknown key", None);
+        let found = sink.finish();
+        assert!(found.has_errors());
+        assert_eq!(found.0.len(), MOST_PER_FILE + 1);
     }
 
     #[test]

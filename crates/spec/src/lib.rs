@@ -25,4 +25,4 @@ pub use definition::{
     Project, Silver, Step, Thresholds, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
-pub use load::{Environment, load};
+pub use load::{Environment, Reading, load, read};

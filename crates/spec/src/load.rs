@@ -4,12 +4,12 @@ use crate::{
     codes,
     dataset::{self, Draft},
     definition::Project,
-    diagnostic::{Diagnostics, Sink, quoted},
+    diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
     odcs::{self, ContractDraft},
     paths::Fence,
     project_file::{self, ProjectFile},
-    resolve,
+    resolve::{self, Resolved},
     source_file::{Place, SourceFile},
 };
 use alluvium_model::{DatasetName, Layer};
@@ -39,43 +39,64 @@ impl Default for Environment {
     }
 }
 
+/// A folder's definitions as far as they can be used, and all that is to be said about them.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The datasets and contracts without a mistake, for checks that go further. Fit for work only when nothing wrong
+    /// was found.
+    pub project: Project,
+    /// The datasets with a mistake in their own file or in their contract, each with the contract of `project` that
+    /// still tells its columns.
+    pub flawed: BTreeMap<DatasetName, Option<String>>,
+    /// Every mistake and every warning.
+    pub found: Diagnostics,
+}
+
 /// Reads and checks the project in `root`. The error holds every mistake of every file, and the warnings beside them.
 pub fn load(root: &Path, environment: &Environment) -> Result<Project, Diagnostics> {
+    let reading = read(root, environment);
+    if reading.found.has_errors() { Err(reading.found) } else { Ok(reading.project) }
+}
+
+/// Reads and checks the project in `root`, and gives what could be resolved beside all that was found.
+pub fn read(root: &Path, environment: &Environment) -> Reading {
     let mut sink = Sink::default();
-    let Ok(root) = root.canonicalize() else {
-        let nothing = SourceFile::new(project_file::PROJECT_FILE, "");
-        sink.report(
-            codes::UNREADABLE,
-            &nothing,
-            Place::WHOLE,
-            format!("there is no folder {}", quoted(&root.display().to_string())),
-            None,
-        );
-        return Err(sink.finish());
+    let (root, settings, sources) = match project_file::folder(root, &mut sink) {
+        Some(root) => {
+            let settings = project_file::read(&root, environment, &mut sink);
+            let settings = settings.unwrap_or_else(|| ProjectFile::unusable(&root));
+            let sources = read_all(&root, &settings.fence, &mut sink);
+            check_places(&sources.drafts, &settings, &mut sink);
+            (root, settings, sources)
+        }
+        None => (root.to_owned(), ProjectFile::unusable(root), Sources::default()),
     };
-    let settings = project_file::read(&root, environment, &mut sink);
-    let own_fence = Fence::new(&root);
-    let fence = settings.as_ref().map_or(&own_fence, |s| &s.fence);
-    let sources = read_all(&root, fence, &mut sink);
-    if let Some(s) = &settings {
-        check_places(&sources.drafts, s, &mut sink);
-    }
-    let resolved = resolve::resolve(&sources, &mut sink);
-    match (settings, sink.has_errors()) {
-        (Some(s), false) => Ok(Project {
-            root,
-            name: s.name,
-            environment: environment.name.clone(),
-            lake: s.lake,
-            state: s.state,
-            limits: s.limits,
-            datasets: resolved.datasets,
-            contracts: resolved.contracts,
-            order: resolved.order,
-            notes: sink.finish(),
-        }),
-        _ => Err(sink.finish()),
-    }
+    let Resolved { mut datasets, mut contracts, mut order } = resolve::resolve(&sources, &mut sink);
+    let found = sink.finish();
+    let wrong: BTreeSet<&Path> = found.0.iter().filter(|d| d.severity == Level::Error).map(|d| &*d.file).collect();
+    contracts.retain(|_, c| !wrong.contains(&*c.file));
+    datasets.retain(|_, d| {
+        let contract = d.contract.as_ref().is_none_or(|c| contracts.contains_key(c));
+        contract && !wrong.contains(&*d.file)
+    });
+    order.retain(|name| datasets.contains_key(name));
+    let contract_of = |name| sources.drafts.get(name).and_then(|d| Some(d.contract.as_ref()?.value.clone()));
+    let flawed = sources.names.iter().filter(|name| !datasets.contains_key(name));
+    let flawed = flawed.map(|n| (n.clone(), contract_of(n).filter(|c| contracts.contains_key(c)))).collect();
+    let notes = Diagnostics(found.0.iter().filter(|d| d.severity == Level::Warning).cloned().collect());
+    let project = Project {
+        root,
+        name: settings.name,
+        environment: environment.name.clone(),
+        lake: settings.lake,
+        state: settings.state,
+        limits: settings.limits,
+        datasets,
+        contracts,
+        order,
+        notes,
+    };
+    Reading { project, flawed, found }
 }
 
 /// All definition files, read each for itself.
@@ -143,7 +164,9 @@ fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, s
         let dataset::Body::Bronze(b) = &d.body else { continue };
         let folder = &b.source.folder;
         for (what, path) in [("lake", &settings.lake), ("state", &settings.state)] {
-            if path.starts_with(folder) || folder.starts_with(path) {
+            // A place that could not be used is empty, and a mistake of its own.
+            let usable = !path.as_os_str().is_empty();
+            if usable && (path.starts_with(folder) || folder.starts_with(path)) {
                 let message =
                     format!("the landing folder {} and the {what} lie inside each other", quoted(&b.folder.value));
                 let help = "give arriving files a folder of their own, as `landing/flights/`".to_owned();

@@ -11,7 +11,10 @@ use crate::{
     yaml::{self, Fields, Node, Reader},
 };
 use alluvium_model::ByteSize;
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 pub(crate) const PROJECT_FILE: &str = "alluvium.yaml";
 const DEFAULT_STATE: &str = ".alluvium/{env}.db";
@@ -34,14 +37,49 @@ struct Places {
     state: Option<Spanned<String>>,
 }
 
-/// `None` if the file is missing or no mapping; smaller mistakes are reported and defaults used.
-pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> Option<ProjectFile> {
-    if !root.join(PROJECT_FILE).exists() {
-        let nothing = SourceFile::new(PROJECT_FILE, "");
-        let help = "a project is a folder with this file; `alluvium init` makes one".to_owned();
-        sink.report(codes::UNREADABLE, &nothing, Place::WHOLE, "there is no alluvium.yaml here", help);
-        return None;
+impl ProjectFile {
+    /// In place of one that cannot be read, so that the other files can be checked: no places, default limits.
+    pub(crate) fn unusable(root: &Path) -> Self {
+        Self {
+            name: String::new(),
+            lake: PathBuf::new(),
+            state: PathBuf::new(),
+            limits: DEFAULT_LIMITS,
+            fence: Fence::new(root),
+        }
     }
+}
+
+/// The project's folder, canonical; a folder that is not there or holds no project is reported.
+pub(crate) fn folder(asked: &Path, sink: &mut Sink) -> Option<PathBuf> {
+    let mut refuse = |path: &Path, message: String, help: String| {
+        sink.report(codes::UNREADABLE, &SourceFile::new(path, ""), Place::WHOLE, message, help);
+        None
+    };
+    let shown = |path: &Path| quoted(&path.display().to_string());
+    let check = "check the path; a project is a folder with an alluvium.yaml, and `alluvium init` makes one".to_owned();
+    let root = match asked.canonicalize() {
+        Ok(root) => root,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return refuse(asked, format!("there is no folder {}", shown(asked)), check);
+        }
+        Err(e) => return refuse(asked, format!("the folder {} cannot be read: {e}", shown(asked)), check),
+    };
+    if !root.is_dir() {
+        return refuse(asked, format!("{} is a file, and a project is a folder", shown(asked)), check);
+    }
+    // What else can be wrong with it is said when it is read.
+    if !matches!(root.join(PROJECT_FILE).try_exists(), Ok(false)) {
+        return Some(root);
+    }
+    let above = root.ancestors().skip(1).find(|a| a.join(PROJECT_FILE).is_file());
+    let help = above.map_or(check, |a| format!("did you mean the project above it, {}?", shown(a)));
+    let place = asked.strip_prefix(".").unwrap_or(asked).join(PROJECT_FILE);
+    refuse(&place, format!("the folder {} is no project: it has no alluvium.yaml", shown(&root)), help)
+}
+
+/// `None` if the file cannot be read or is no mapping; smaller mistakes are reported and defaults used.
+pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> Option<ProjectFile> {
     let file = SourceFile::read(root, Path::new(PROJECT_FILE), sink)?;
     let node = yaml::parse(&file.text, &file, sink)?;
     let mut r = Reader { file: &file, sink };

@@ -3,8 +3,10 @@
 //! Run by a person: `cargo run --release -p alluvium-store --example steps_per_second [FOLDER]`. It writes below
 //! FOLDER (default: the folder for temporary files) and removes what it wrote.
 
-use alluvium_model::{Balance, Clock, DefinitionVersion, RunId, StepKey, SystemClock};
-use alluvium_store::{LedgerEntry, NewStep, Planned, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store};
+use alluvium_model::{Balance, Clock, DefinitionVersion, RunId, Span, StepKey, SystemClock};
+use alluvium_store::{
+    LedgerEntry, NewStep, Owner, Planned, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
+};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, error::Error, fs::File, io::Write, path::Path};
 
@@ -45,9 +47,10 @@ async fn measure(path: &Path, steps: usize, chunk: usize) -> Result<f64, Box<dyn
     let store = SqliteStore::open(path).await?;
     let now = SystemClock.now();
     let run = RunId::from_stored("20260101T000000-00000000");
-    store.start_run(&started(&run, now)).await?;
+    let owner = Owner { host: "here".into(), process: std::process::id(), started_ticks: 0 };
+    store.start_run(&started(&run, now), &owner, Span::from_secs(60), &Watch { now, alive: &|_| true }).await?;
     let planned: Vec<NewStep> = (0..steps).map(|n| no_op(&run, n, now)).collect::<Result<_, _>>()?;
-    let done: Vec<StepDone> = planned.iter().map(|s| finished(&s.key, now)).collect();
+    let done: Vec<StepDone> = planned.iter().map(|s| finished(&run, &s.key, now)).collect();
 
     let start = SystemClock.now();
     for (planned, done) in planned.chunks(chunk).zip(done.chunks(chunk)) {
@@ -88,9 +91,10 @@ fn no_op(run: &RunId, n: usize, now: Timestamp) -> Result<NewStep, Box<dyn Error
     })
 }
 
-fn finished(key: &StepKey, now: Timestamp) -> StepDone {
+fn finished(run: &RunId, key: &StepKey, now: Timestamp) -> StepDone {
     StepDone {
         key: key.clone(),
+        run: run.clone(),
         finished_at: now,
         committed: None,
         balance: Balance::default(),

@@ -25,6 +25,9 @@ pub enum StoreError {
     /// Versions of the state's tables.
     #[error("the state file has version {found}; this alluvium knows versions up to {known}")]
     Newer { found: i64, known: i64 },
+    /// Only reading meets it: whatever writes brings the file to the newest version first.
+    #[error("the state file has version {found}; this alluvium reads version {known}")]
+    Older { found: i64, known: i64 },
     #[error("the state holds a value in `{column}` that cannot be read")]
     Unreadable { column: &'static str, source: Box<dyn Error + Send + Sync> },
     #[error("the disk under the state file fails")]
@@ -54,6 +57,7 @@ impl Fault for StoreError {
             Self::Unknown { .. } => "S0011",
             Self::Superseded { .. } => "S0012",
             Self::Internal { .. } => "S0013",
+            Self::Older { .. } => "S0014",
         }
     }
 
@@ -62,12 +66,12 @@ impl Fault for StoreError {
             Self::Busy { .. } | Self::Full { .. } | Self::Disk { .. } | Self::Superseded { .. } => {
                 RetryClass::Transient
             }
-            Self::Folder { source, .. } => folder_class(source),
+            Self::Folder { source, .. } => RetryClass::of_io(source.kind()),
             Self::ReadOnly { .. } => RetryClass::Auth,
             Self::CannotOpen { .. } | Self::Corrupt { .. } | Self::Foreign { .. } | Self::Unreadable { .. } => {
                 RetryClass::Data
             }
-            Self::Newer { .. } => RetryClass::Schema,
+            Self::Newer { .. } | Self::Older { .. } => RetryClass::Schema,
             Self::Unknown { .. } | Self::Internal { .. } => RetryClass::Internal,
         }
     }
@@ -86,18 +90,11 @@ impl Fault for StoreError {
             }
             Self::Foreign { .. } => "name another path for the state, or move that file away",
             Self::Newer { .. } => "use a newer alluvium; the one that wrote this file will do",
+            Self::Older { .. } => "`alluvium run` brings it to the newest version; what it holds stays",
             Self::Disk { .. } => "check the disk and its mount, then run again",
             Self::Unknown { .. } | Self::Internal { .. } => "report this with the log of the run; it is a defect",
             Self::Superseded { .. } => "run again; a step under a newer definition has taken this step's input",
         }
-    }
-}
-
-fn folder_class(source: &io::Error) -> RetryClass {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => RetryClass::Auth,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => RetryClass::Transient,
-        _ => RetryClass::Data,
     }
 }
 
@@ -179,6 +176,7 @@ mod tests {
             StoreError::unknown("run", "r"),
             StoreError::Superseded { key: "k".into() },
             StoreError::Internal { source: e() },
+            StoreError::Older { found: 1, known: 2 },
         ];
         for (n, error) in all.iter().enumerate() {
             assert_eq!(error.code(), format!("S{:04}", n + 1));

@@ -117,6 +117,7 @@ pub enum Planned {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRecord {
     pub key: StepKey,
+    /// The run that planned it.
     pub run: RunId,
     pub kind: StepKind,
     pub dataset: DatasetName,
@@ -129,10 +130,22 @@ pub struct StepRecord {
     pub attempts: u32,
     pub planned_at: Timestamp,
     pub finished_at: Option<Timestamp>,
+    /// The run that finished it, which need not be the one that planned it.
+    pub finished_by: Option<RunId>,
     /// Version of the table that the step's commit made.
     pub committed: Option<i64>,
     pub balance: Balance,
     /// Code and message of the last failed attempt.
+    pub error: Option<String>,
+}
+
+/// A step that a run had to do with: it planned it, tried it or finished it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunStep {
+    pub step: StepRecord,
+    /// How often this run tried it.
+    pub attempts: u32,
+    /// Code and message of this run's last attempt, if that failed.
     pub error: Option<String>,
 }
 
@@ -143,6 +156,21 @@ pub struct Owner {
     pub process: u32,
     /// Start of the process in clock ticks since boot, so that a reused process id is told apart.
     pub started_ticks: u64,
+}
+
+/// What time it is and who lives: all that decides whether a lease holds.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    pub now: Timestamp,
+    /// `false` only when it is sure that the process is gone.
+    pub alive: &'a (dyn Fn(&Owner) -> bool + Sync),
+}
+
+impl Watch<'_> {
+    /// Whether a lease of `by` that ends at `until` still holds.
+    pub fn holds(&self, by: &Owner, until: Timestamp) -> bool {
+        self.now < until && (self.alive)(by)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +189,8 @@ pub enum Claim {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepDone {
     pub key: StepKey,
+    /// The run that finishes it.
+    pub run: RunId,
     pub finished_at: Timestamp,
     pub committed: Option<i64>,
     pub balance: Balance,
@@ -206,9 +236,12 @@ pub struct LedgerEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
+    /// Its process holds it: it lives, and renews its lease.
     Running,
     Done,
     Failed,
+    /// It was stopped by a signal, or its process is gone.
+    Interrupted,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -217,6 +250,7 @@ pub struct RunRecord {
     pub command: String,
     pub state: RunState,
     pub started_at: Timestamp,
+    /// `None` also for a run whose process was killed: nobody was there to tell.
     pub finished_at: Option<Timestamp>,
     /// Landing objects: new, duplicate by content, dead.
     pub objects_new: u64,
@@ -243,7 +277,24 @@ pub enum Value {
     Text(String),
 }
 
-/// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `quality`, `ledger`, `versions`.
+/// An event that cannot proceed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub event: EventId,
+    pub dataset: DatasetName,
+    /// Where the landing object is: relative to the source's folder.
+    pub object: String,
+    pub bytes: u64,
+    /// `None` where the reason bears none.
+    pub code: Option<String>,
+    pub message: String,
+    /// The run that gave it up, and when.
+    pub run: RunId,
+    pub died_at: Timestamp,
+}
+
+/// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
+/// `versions`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

@@ -2,8 +2,8 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    Claim, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, StepDone, StepRecord,
-    StoreError, TableDump, VersionRecord,
+    Claim, DeadLetter, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -24,8 +24,8 @@ pub trait Store: Send + Sync {
 
     async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError>;
 
-    /// Dead letters of all datasets.
-    async fn dead_events(&self) -> Result<Vec<EventRecord>, StoreError>;
+    /// Dead letters of all datasets, by dataset, oldest first.
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
 
     /// How far the dataset's planned steps have consumed each input (the `upto` of the newest step that was not
     /// superseded); an input without an entry was never read.
@@ -43,15 +43,15 @@ pub trait Store: Send + Sync {
 
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
 
-    /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time) and counts the attempt.
-    /// A lease past its end, or of a process that `alive` denies, is free.
+    /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time) and counts the attempt as
+    /// one of `run`. A lease that does not hold any more is free.
     async fn claim(
         &self,
         key: &StepKey,
+        run: &RunId,
         owner: &Owner,
-        now: Timestamp,
         ttl: Span,
-        alive: &(dyn for<'o> Fn(&'o Owner) -> bool + Sync),
+        watch: &Watch<'_>,
     ) -> Result<Claim, StoreError>;
 
     /// `false`: the lease was lost to another process; the holder must stop.
@@ -71,14 +71,22 @@ pub trait Store: Send + Sync {
     /// step left them.
     async fn supersede(&self, key: &StepKey) -> Result<(), StoreError>;
 
-    async fn start_run(&self, run: &RunRecord) -> Result<(), StoreError>;
+    /// The run starts under a lease of `owner`, as [`Store::claim`] gives one for a step. Runs whose lease does not hold
+    /// any more are recorded as interrupted.
+    async fn start_run(&self, run: &RunRecord, owner: &Owner, ttl: Span, watch: &Watch<'_>) -> Result<(), StoreError>;
 
+    /// A run that was taken for interrupted runs again; one that finished stays finished.
+    async fn renew_run(&self, run: &RunId, now: Timestamp, ttl: Span) -> Result<(), StoreError>;
+
+    /// The leases of steps that the run still holds end, and those steps are open again.
     async fn finish_run(&self, run: &RunId, state: RunState, at: Timestamp) -> Result<(), StoreError>;
 
-    /// Newest first.
-    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, StoreError>;
+    /// Newest first. One whose lease does not hold any more reads as interrupted.
+    async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError>;
 
-    async fn run_steps(&self, run: &RunId) -> Result<Vec<StepRecord>, StoreError>;
+    /// What the run planned, tried or finished, in planning order. A running step whose lease does not hold any more
+    /// reads as planned.
+    async fn run_steps(&self, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError>;
 
     async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError>;
 
@@ -90,5 +98,6 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    async fn tables(&self) -> Result<Vec<TableDump>, StoreError>;
+    /// Runs and steps read as in [`Store::runs`] and [`Store::run_steps`].
+    async fn tables(&self, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError>;
 }

@@ -8,21 +8,14 @@ use crate::{
     render,
 };
 use alluvium_model::Exit;
-use alluvium_spec::{Diagnostic, Diagnostics, Level};
+use alluvium_spec::{Diagnostic, Reading};
 use serde_json::json;
 use std::path::PathBuf;
 
 pub async fn check(global: &Global, dir: Option<&PathBuf>) -> Result<Exit, CliError> {
-    let (found, datasets, contracts) = match load::project(global, dir) {
-        Ok(project) => {
-            let mistakes = load::mistakes(&project).await;
-            let found = if mistakes.is_empty() { project.notes.0.clone() } else { mistakes };
-            (found, project.datasets.len(), project.contracts.len())
-        }
-        Err(CliError::Definitions(Diagnostics(found))) => (found, 0, 0),
-        Err(e) => return Err(e),
-    };
-    let wrong = found.iter().any(|d| d.severity == Level::Error);
+    let Reading { project, flawed, found } = load::look(global, dir).await?;
+    let (datasets, contracts) = (project.datasets.len() + flawed.len(), project.contracts.len());
+    let wrong = found.has_errors();
     match global.format {
         Format::Json => print_json(&json!({
             "ok": !wrong,
@@ -30,10 +23,10 @@ pub async fn check(global: &Global, dir: Option<&PathBuf>) -> Result<Exit, CliEr
             "contracts": contracts,
             "diagnostics": found,
         }))?,
-        Format::Human if wrong => return Err(CliError::Definitions(Diagnostics(found))),
+        Format::Human if wrong => return Err(CliError::Definitions(found)),
         Format::Human => {
-            render::diagnostic::warnings(&Diagnostics(found.clone()), Format::Human);
-            print(&format!("ok: {datasets} datasets, {contracts} contracts{}\n", warned(&found)))?;
+            render::diagnostic::warnings(&found, Format::Human);
+            print(&format!("ok: {datasets} datasets, {contracts} contracts{}\n", warned(&found.0)))?;
         }
     }
     Ok(if wrong { Exit::BadInput } else { Exit::Done })

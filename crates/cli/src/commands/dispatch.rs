@@ -13,8 +13,8 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
         Command::Check { dir } => check::check(global, dir.as_ref()).await,
         Command::Run { dir, adopt, rebuild } => run::run(global, dir.as_ref(), adopt, rebuild).await,
-        Command::Replay { what: Replay::Quarantine { dataset, dir } } => {
-            replay::quarantine(global, dataset, dir.as_ref()).await
+        Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
+            replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }
         Command::Query(query) => query::query(global, query).await,
         Command::Show { what } => show::show(global, what).await,

@@ -26,7 +26,7 @@ pub async fn query(global: &Global, args: &Query) -> Result<Exit, CliError> {
         return Err(CliError::Terminal);
     }
     let sql = if args.sql == "-" { read_sql()? } else { args.sql.clone() };
-    let wired = Wired::open(load::project(global, args.dir.as_ref())?).await?;
+    let wired = Wired::reading(load::project(global, args.dir.as_ref())?).await?;
     let result = ask(&wired, &sql).await?;
     let limit = match (args.limit, output) {
         (Some(0), _) => None,
@@ -41,12 +41,13 @@ pub async fn query(global: &Global, args: &Query) -> Result<Exit, CliError> {
         let rows = grouped(TABLE_ROWS as u64);
         say(&format!("the first {rows} rows; more with --limit N, all with --limit 0 or --output csv\n"));
     }
+    wired.close().await?;
     Ok(Exit::Done)
 }
 
 /// Plans the statement; a wrong one is the asker's mistake, not failed work.
 pub async fn ask(wired: &Wired, sql: &str) -> Result<QueryResult, CliError> {
-    let state = wired.store.tables().await?;
+    let state = wired.store.tables(&wired.watch()).await?;
     alluvium_lake::query(&wired.engine, &wired.project, state, sql).await.map_err(|e| wrong(&wired.project, e))
 }
 

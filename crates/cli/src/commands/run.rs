@@ -26,9 +26,10 @@ pub async fn run(
     }
     let options =
         Options { command, adopt: adopt.iter().cloned().collect(), rebuild: rebuild.iter().cloned().collect() };
+    let stop = stop()?;
     let wired = Wired::open(load::checked(global, dir).await?).await?;
     let work = Work::new(global, &wired);
-    let summary = until_stopped(wired.flow(&work.reporter).run(&options)).await;
+    let summary = wired.flow(&work.reporter).run(&options, stop).await;
     work.close(summary)
 }
 
@@ -46,9 +47,12 @@ impl<'a> Work<'a> {
         Self { reporter, format: global.format, wired, started: wired.clock.now() }
     }
 
-    pub fn close(self, summary: Result<Summary, CliError>) -> Result<Exit, CliError> {
+    pub fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
         let heard = self.reporter.finish();
         let summary = summary?;
+        if summary.stopped {
+            return Err(CliError::Stopped);
+        }
         let wall = self.wired.clock.now().as_microsecond() - self.started.as_microsecond();
         let wall = u64::try_from(wall).unwrap_or(0);
         let order = &self.wired.project.order;
@@ -61,12 +65,14 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Ends the work when the process is asked to stop. What is not committed then is not visible and is done again.
-pub async fn until_stopped(work: impl Future<Output = Result<Summary, FlowError>>) -> Result<Summary, CliError> {
+/// Ends when the process is asked to stop, by Ctrl-C or SIGTERM.
+pub fn stop() -> Result<impl Future<Output = ()>, CliError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Runtime)?;
-    tokio::select! {
-        done = work => Ok(done?),
-        _ = tokio::signal::ctrl_c() => Err(CliError::Stopped),
-        _ = terminate.recv() => Err(CliError::Stopped),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -1,6 +1,6 @@
 //! What the signals of a run told, kept for its closing summary. Lists are kept up to a bound and counted beyond it.
 
-use alluvium_flow::Signal;
+use alluvium_flow::{Signal, Waiting};
 use alluvium_model::DatasetName;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -56,9 +56,11 @@ pub struct NewVersion {
     pub dataset: String,
     pub active: String,
     pub now: String,
-    /// Held: rows that the older version made.
+    /// Held or changed: rows that the older version made.
     pub rows: u64,
     pub recomputed: bool,
+    /// `input` or `quarantine`: what is held.
+    pub waiting: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +77,10 @@ pub struct Heard {
     pub duplicates: Kept<DuplicateFile>,
     pub refused: Kept<RefusedFile>,
     pub dead: Kept<DeadObject>,
+    /// Something waits until a person says how to go on.
     pub held: Vec<NewVersion>,
+    /// Nothing waits yet.
+    pub changed: Vec<NewVersion>,
     pub adopted: Vec<NewVersion>,
     pub failed: Kept<FailedStep>,
     pub recovered_steps: u64,
@@ -97,18 +102,20 @@ impl Heard {
                 code,
                 reason: reason.clone(),
             }),
-            Signal::Held { dataset, active, now, rows } => self.held.push(NewVersion {
-                dataset: dataset.to_string(),
-                active: active.brief().to_owned(),
-                now: now.brief().to_owned(),
-                rows: *rows,
-                recomputed: false,
-            }),
+            Signal::Held { dataset, active, now, rows, waiting } => {
+                let (dataset, waiting) = (dataset.to_string(), word(*waiting));
+                // What was found unneeded in a first round may be held in a second.
+                self.changed.retain(|c| c.dataset != dataset);
+                let told = if waiting.is_some() { &mut self.held } else { &mut self.changed };
+                let (active, now) = (active.brief().to_owned(), now.brief().to_owned());
+                told.push(NewVersion { dataset, active, now, rows: *rows, recomputed: false, waiting });
+            }
             Signal::Adopted { dataset, active, now, recomputed } => {
                 let dataset = dataset.to_string();
                 if !self.adopted.iter().any(|a| a.dataset == dataset) {
                     let (active, now) = (active.brief().to_owned(), now.brief().to_owned());
-                    self.adopted.push(NewVersion { dataset, active, now, rows: 0, recomputed: *recomputed });
+                    let recomputed = *recomputed;
+                    self.adopted.push(NewVersion { dataset, active, now, rows: 0, recomputed, waiting: None });
                 }
             }
             Signal::StepDone { dataset, outcome, recovered, .. } => {
@@ -137,5 +144,13 @@ impl Heard {
             | Signal::StepHeldBy { .. }
             | Signal::RunFinished { .. } => {}
         }
+    }
+}
+
+fn word(waiting: Waiting) -> Option<&'static str> {
+    match waiting {
+        Waiting::Nothing => None,
+        Waiting::Input => Some("input"),
+        Waiting::Quarantine => Some("quarantine"),
     }
 }

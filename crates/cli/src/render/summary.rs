@@ -2,7 +2,7 @@
 
 use super::heard::Heard;
 use alluvium_flow::{DatasetSummary, Summary};
-use alluvium_model::{Balance, DatasetName};
+use alluvium_model::{Balance, DatasetName, Layer};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,9 @@ pub struct Objects {
 #[derive(Debug, Serialize)]
 pub struct DatasetLine {
     pub dataset: String,
+    /// Made by a query over other tables: its rows are written, not received, and may come by windows.
+    #[serde(skip)]
+    pub computed: bool,
     pub steps: u64,
     pub balance: Balance,
     /// Rows that the commits wrote.
@@ -70,8 +73,8 @@ impl RunSummary {
             objects: Objects {
                 new: summary.objects_new,
                 duplicate: summary.objects_duplicate,
-                refused: summary.objects_refused,
-                unsettled: summary.objects_unsettled,
+                refused: summary.objects_refused(),
+                unsettled: summary.objects_unsettled(),
                 dead: summary.objects_dead,
             },
             failed_steps: summary.failed_steps,
@@ -96,6 +99,7 @@ impl DatasetLine {
         });
         Self {
             dataset: name.to_string(),
+            computed: name.layer() == Layer::Gold,
             steps: d.steps,
             balance: d.balance,
             written: heard.written.get(name).copied().unwrap_or(0),

@@ -6,7 +6,6 @@ use super::{
     printable, rate, seconds, size,
     summary::RunSummary,
 };
-use alluvium_model::Balance;
 use std::fmt::Write;
 
 /// Of each list; the rest is counted. `--format json` lists more.
@@ -54,10 +53,11 @@ impl RunSummary {
             let b = &d.balance;
             let counts = [b.received, b.loaded, b.quarantined, b.dropped, b.duplicates, b.dead, b.late];
             let mut row = vec![d.dataset.clone()];
-            // A gold table is computed, not received: it has no balance.
-            let computed = *b == Balance::default();
-            row.extend(counts.map(|n| if computed && n == 0 { "-".to_owned() } else { grouped(n) }));
-            row.extend([d.written, d.windows].map(grouped));
+            // A gold table is computed, not received: it has no balance. Only there are windows.
+            let none = || "-".to_owned();
+            row.extend(counts.map(|n| if d.computed { none() } else { grouped(n) }));
+            row.push(grouped(d.written));
+            row.push(if d.computed && d.windows > 0 { grouped(d.windows) } else { none() });
             row.push(seconds(d.wall_micros));
             row.push(rate(d.rows_in.max(b.received), d.wall_micros));
             table.row(row);
@@ -117,15 +117,21 @@ impl RunSummary {
             let what = if v.recomputed { "all of it is recomputed" } else { "rows from now on are made under it" };
             let _ = writeln!(out, "\n{}: definition {} replaces {}; {what}", v.dataset, v.now, v.active);
         }
-        for NewVersion { dataset, active, now, rows, .. } in &self.heard.held {
-            let rows = grouped(*rows);
-            let _ = writeln!(
-                out,
-                "\n{} {dataset}: its definition changed from {active} to {now}, and {rows} rows were made under the older one\n\
-                 \x20 new rows only, beside the older ones:  alluvium run --adopt {dataset}\n\
-                 \x20 all rows once more:                    alluvium run --rebuild {dataset}",
-                style.yellow("held"),
-            );
+        for v in &self.heard.held {
+            let _ = writeln!(out, "\n{} {}", style.yellow("held"), changed(v));
+            let first = match v.waiting {
+                Some("quarantine") => (
+                    "what waits and new rows, beside the older ones:",
+                    format!("replay quarantine {} --adopt", v.dataset),
+                ),
+                Some(_) | None => ("new rows only, beside the older ones:", format!("run --adopt {}", v.dataset)),
+            };
+            ways(out, &[first, ("all rows once more:", format!("run --rebuild {}", v.dataset))]);
+        }
+        for v in &self.heard.changed {
+            let _ = writeln!(out, "\n{} {}; no new input waits", style.cyan("note"), changed(v));
+            let adopt = ("new rows only, beside the older ones:", format!("run --adopt {}", v.dataset));
+            ways(out, &[adopt, ("all rows once more:", format!("run --rebuild {}", v.dataset))]);
         }
     }
 
@@ -137,6 +143,20 @@ impl RunSummary {
         if self.failed_steps > 0 {
             out.push_str("nothing of a failed step is visible; the next run tries it again\n");
         }
+    }
+}
+
+fn changed(v: &NewVersion) -> String {
+    let NewVersion { dataset, active, now, rows, .. } = v;
+    let rows = grouped(*rows);
+    format!("{dataset}: its definition changed from {active} to {now}, and {rows} rows were made under the older one")
+}
+
+/// What a person can say, each with the command that says it.
+fn ways(out: &mut String, ways: &[(&str, String)]) {
+    let width = ways.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+    for (what, command) in ways {
+        let _ = writeln!(out, "  {what:width$}  alluvium {command}");
     }
 }
 
@@ -161,7 +181,7 @@ fn more(out: &mut String, total: u64, shown: usize) {
 mod tests {
     use super::*;
     use crate::render::{heard::Heard, summary::Objects};
-    use alluvium_flow::Signal;
+    use alluvium_flow::{Signal, Waiting};
 
     fn empty() -> RunSummary {
         RunSummary {
@@ -191,6 +211,7 @@ mod tests {
             active: version(b"1"),
             now: version(b"2"),
             rows: 1_234,
+            waiting: Waiting::Input,
         });
         let text = s.text(Style::PLAIN);
         assert!(text.contains("alluvium run --adopt silver.flights"), "{text}");

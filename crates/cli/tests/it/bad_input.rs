@@ -298,6 +298,30 @@ fn a_file_that_is_gone_before_it_is_read_is_told() {
     assert_eq!(ids(&p), [10, 11], "the same content delivered again is loaded");
 }
 
+/// A folder above the file made way for a file: no attempt can find it there.
+#[test]
+fn a_folder_that_is_none_any_more_is_not_tried_again() {
+    let p = market();
+    p.put("landing/orders/a.csv", &good());
+    assert!(killed_at(&p, &["run"], "plan.after_record", 3));
+    fs::remove_dir_all(p.path("landing/orders")).expect("removed");
+    p.put("landing/orders", b"a file where a folder should be");
+    let ran = fails(&p, "D0013");
+    assert!(!ran.stderr.contains("it is tried again"), "{ran}");
+}
+
+/// What can be no file is told once, however often a run looks.
+#[test]
+fn what_is_refused_is_listed_once() {
+    let p = market();
+    fs::create_dir(p.path("landing/orders/folder.csv")).expect("a folder");
+    p.put("landing/orders/a.csv", &good());
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert_eq!(ran.stdout.matches("folder.csv").count(), 1, "{ran}");
+    assert_eq!(p.json(&["run"])["objects"]["refused"], 1);
+}
+
 /// A limit on the size of a file stands for a full disk: it fails in the same places.
 #[test]
 fn a_disk_that_cannot_hold_the_table_loses_nothing() {
@@ -423,7 +447,8 @@ fn a_lake_that_cannot_be_written_is_told_and_survived() {
 fn what_depends_on_a_failed_dataset_waits_for_it() {
     let p = Project::new(MARKET);
     p.put("lake/dev/silver/customers", b"a file where a folder should be");
-    fails(&p, "L0");
+    let ran = fails(&p, "L0101");
+    assert!(!ran.stderr.contains("attempt 2"), "what is in the way stays there\n{ran}");
     fs::remove_file(p.path("lake/dev/silver/customers")).expect("removed");
     p.done(&["run"]);
     assert_eq!(ids(&p), [1, 5, 6]);

@@ -14,6 +14,7 @@ fn arguments_that_make_no_sense_are_wrong_input() {
         &["frobnicate"][..],
         &["run", "--adopt", "not a dataset"],
         &["run", "--adopt", "silver.nope"],
+        &["run", "--adopt", "bronze.orders"],
         &["run", "--env", "nowhere"],
         &["check", ".", "--project", "other"],
         &["replay", "quarantine", "bronze.orders"],
@@ -68,6 +69,9 @@ fn a_run_that_is_asked_to_stop_stops() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(child.wait().expect("it ends").code(), Some(1), "{rest:?}");
     assert!(rest.iter().any(|l| l.contains("error[C0108]")), "{rest:?}");
+    let stopped = &p.json(&["show", "runs"])[0];
+    assert_eq!(stopped["state"], "interrupted");
+    assert!(stopped["finished_at"].is_string(), "it ended properly: {stopped}");
     p.edit("datasets/bronze/orders.yaml", "settle: 25s", "settle: 0s");
     p.done(&["run"]);
     assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 2);

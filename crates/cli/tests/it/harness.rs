@@ -1,8 +1,12 @@
 //! A project in a folder of its own, and the real binary run on it.
 
+use crate::fixtures::{
+    BRONZE_CUSTOMERS, BRONZE_ORDERS, CUSTOMERS, CUSTOMERS_CSV, GOLD_DAILY, SILVER_CUSTOMERS, orders_contract,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -11,12 +15,9 @@ use std::{
 /// A small shop: customers and orders, a reference between them, a gold table by day.
 pub const SHOP: &[(&str, &str)] = &[
     ("alluvium.yaml", "name: shop\n"),
-    ("datasets/bronze/customers.yaml", "source: { files: landing/customers/, glob: \"*.csv\", settle: 0s }\n"),
-    ("datasets/bronze/orders.yaml", "source: { files: landing/orders/, glob: \"*.csv\", settle: 0s }\n"),
-    (
-        "datasets/silver/customers.yaml",
-        "from: bronze.customers\ncontract: customers\nsteps:\n  - validate\nwrite: { keys: [customer] }\n",
-    ),
+    ("datasets/bronze/customers.yaml", BRONZE_CUSTOMERS),
+    ("datasets/bronze/orders.yaml", BRONZE_ORDERS),
+    ("datasets/silver/customers.yaml", SILVER_CUSTOMERS),
     (
         "datasets/silver/orders.yaml",
         "from: bronze.orders
@@ -27,17 +28,10 @@ steps:
 write: { keys: [id], sequence_by: updated_at }
 ",
     ),
-    (
-        "datasets/gold/daily.sql",
-        "/*
-window: { column: day, size: 1 day }
-*/
-SELECT day, count(*) AS orders, sum(amount) AS amount FROM silver.orders GROUP BY day
-",
-    ),
+    ("datasets/gold/daily.sql", GOLD_DAILY),
     ("contracts/customers.odcs.yaml", CUSTOMERS),
     ("contracts/orders.odcs.yaml", ORDERS),
-    ("landing/customers/customers.csv", "customer,name\nc1,Ada\nc2,Ben\n"),
+    ("landing/customers/customers.csv", CUSTOMERS_CSV),
     (
         "landing/orders/2024-01-01.csv",
         "id,customer,day,amount,updated_at
@@ -51,44 +45,10 @@ SELECT day, count(*) AS orders, sum(amount) AS amount FROM silver.orders GROUP B
 /// One order, of a customer that the shop does not know yet.
 pub const STRANGER: &str = "id,customer,day,amount,updated_at\n4,c9,2024-01-02,1.00,2024-01-02T12:00:00Z\n";
 
-const CUSTOMERS: &str = "apiVersion: v3.1.0
-kind: DataContract
-id: shop.customers
-name: customers
-version: 1.0.0
-status: active
-schema:
-  - name: customers
-    properties:
-      - { name: customer, logicalType: string, primaryKey: true, primaryKeyPosition: 1, required: true }
-      - { name: name, logicalType: string }
-";
-
-const ORDERS: &str = "apiVersion: v3.1.0
-kind: DataContract
-id: shop.orders
-name: orders
-version: 1.0.0
-status: active
-schema:
-  - name: orders
-    properties:
-      - { name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1, required: true }
-      - name: customer
-        logicalType: string
-        required: true
-        relationships:
-          - to: customers.customer
-            customProperties:
-              - { property: action, value: quarantine }
-      - { name: day, logicalType: date, required: true }
-      - name: amount
-        logicalType: number
-        physicalType: decimal(12, 2)
-        logicalTypeOptions: { minimum: 0 }
-        required: true
-      - { name: updated_at, logicalType: timestamp, required: true }
-";
+const ORDERS: &str = orders_contract!(
+    "      - { name: updated_at, logicalType: timestamp, required: true }
+"
+);
 
 pub struct Project {
     folder: tempfile::TempDir,
@@ -224,6 +184,21 @@ impl Project {
         rows.sort();
         rows
     }
+}
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
+}
+
+/// What a script of the repository writes; it has to end well.
+#[track_caller]
+pub fn python(script: &str, args: &[&OsStr]) -> String {
+    let Ok(python) = std::env::var("ALLUVIUM_TEST_PYTHON") else {
+        panic!("ALLUVIUM_TEST_PYTHON is not set: run the tests with `cargo xtask test`, which makes that environment");
+    };
+    let ran = Ran::from(Command::new(python).arg(repository().join(script)).args(args).output().expect("python runs"));
+    assert_eq!(ran.code, Some(0), "{ran}");
+    ran.stdout
 }
 
 impl Ran {

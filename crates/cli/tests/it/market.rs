@@ -1,6 +1,11 @@
 //! A project that touches every effect of a run, and what its tables, logs and state hold in the end.
 
-use crate::harness::{Project, Ran};
+use crate::{
+    fixtures::{
+        BRONZE_CUSTOMERS, BRONZE_ORDERS, CUSTOMERS, CUSTOMERS_CSV, GOLD_DAILY, SILVER_CUSTOMERS, orders_contract,
+    },
+    harness::{Project, Ran},
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +18,10 @@ use std::{
 /// Two CSV drops and NDJSON, a reference, an upsert that deletes and quarantines, gold with and without a window.
 pub const MARKET: &[(&str, &str)] = &[
     ("alluvium.yaml", "name: market\n"),
-    ("datasets/bronze/customers.yaml", "source: { files: landing/customers/, glob: \"*.csv\", settle: 0s }\n"),
-    ("datasets/bronze/orders.yaml", "source: { files: landing/orders/, glob: \"*.csv\", settle: 0s }\n"),
+    ("datasets/bronze/customers.yaml", BRONZE_CUSTOMERS),
+    ("datasets/bronze/orders.yaml", BRONZE_ORDERS),
     ("datasets/bronze/clicks.yaml", "source: { files: landing/clicks/, glob: \"*.ndjson\", settle: 0s }\n"),
-    (
-        "datasets/silver/customers.yaml",
-        "from: bronze.customers\ncontract: customers\nsteps: [validate]\nwrite: { keys: [customer] }\n",
-    ),
+    ("datasets/silver/customers.yaml", SILVER_CUSTOMERS),
     (
         "datasets/silver/orders.yaml",
         "from: bronze.orders
@@ -31,14 +33,7 @@ write: { keys: [id], sequence_by: changed, delete_when: \"op = 'D'\" }
 ",
     ),
     ("datasets/silver/clicks.yaml", "from: bronze.clicks\ncontract: clicks\nsteps: [validate]\nwrite: append\n"),
-    (
-        "datasets/gold/daily.sql",
-        "/*
-window: { column: day, size: 1 day }
-*/
-SELECT day, count(*) AS orders, sum(amount) AS amount FROM silver.orders GROUP BY day
-",
-    ),
+    ("datasets/gold/daily.sql", GOLD_DAILY),
     (
         "datasets/gold/best.sql",
         "SELECT o.customer, c.name, sum(o.amount) AS amount, count(*) AS orders
@@ -48,7 +43,7 @@ FROM silver.orders o JOIN silver.customers c ON o.customer = c.customer GROUP BY
     ("contracts/customers.odcs.yaml", CUSTOMERS),
     ("contracts/orders.odcs.yaml", ORDERS),
     ("contracts/clicks.odcs.yaml", CLICKS),
-    ("landing/customers/customers.csv", "customer,name\nc1,Ada\nc2,Ben\n"),
+    ("landing/customers/customers.csv", CUSTOMERS_CSV),
     (
         "landing/orders/1.csv",
         "id,customer,day,amount,op,changed
@@ -84,45 +79,11 @@ pub const MORE: &[(&str, &str)] = &[
 
 pub const ORDERS_HEAD: &str = "id,customer,day,amount,op,changed\n";
 
-const CUSTOMERS: &str = "apiVersion: v3.1.0
-kind: DataContract
-id: market.customers
-name: customers
-version: 1.0.0
-status: active
-schema:
-  - name: customers
-    properties:
-      - { name: customer, logicalType: string, primaryKey: true, primaryKeyPosition: 1, required: true }
-      - { name: name, logicalType: string }
-";
-
-const ORDERS: &str = "apiVersion: v3.1.0
-kind: DataContract
-id: market.orders
-name: orders
-version: 1.0.0
-status: active
-schema:
-  - name: orders
-    properties:
-      - { name: id, logicalType: integer, primaryKey: true, primaryKeyPosition: 1, required: true }
-      - name: customer
-        logicalType: string
-        required: true
-        relationships:
-          - to: customers.customer
-            customProperties:
-              - { property: action, value: quarantine }
-      - { name: day, logicalType: date, required: true }
-      - name: amount
-        logicalType: number
-        physicalType: decimal(12, 2)
-        logicalTypeOptions: { minimum: 0 }
-        required: true
-      - { name: op, logicalType: string, required: true }
+const ORDERS: &str = orders_contract!(
+    "      - { name: op, logicalType: string, required: true }
       - { name: changed, logicalType: integer, required: true }
-";
+"
+);
 
 const CLICKS: &str = "apiVersion: v3.1.0
 kind: DataContract

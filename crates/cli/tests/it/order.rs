@@ -1,6 +1,7 @@
 //! Any order and any split of the same records over files and runs give the same tables, those of a naive model.
 
 use crate::{
+    examples::readers_agree,
     harness::Project,
     market::{MARKET, ORDERS_HEAD, balances, two_at_a_time},
 };
@@ -105,6 +106,10 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
         let mut random = Random(*seed * 104_729);
         random.shuffle(&mut changes);
         let p = Project::new(MARKET);
+        let feeds = seed % 2 == 0;
+        if feeds {
+            p.edit("datasets/silver/orders.yaml", "sequence_by:", "change_feed: true, sequence_by:");
+        }
         std::fs::remove_file(p.path("landing/orders/1.csv")).expect("removed");
         std::fs::remove_file(p.path("landing/orders/2.csv")).expect("removed");
         let mut rest = &changes[..];
@@ -126,6 +131,9 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
         assert_eq!(lines(&p, &["day", "orders", "amount"], "gold.daily"), expected.1, "seed {seed}");
         let received = balances(&p)["silver.orders"][0];
         assert_eq!(received, changes.len() as u64, "seed {seed}");
+        if feeds {
+            readers_agree(&p);
+        }
     });
 }
 

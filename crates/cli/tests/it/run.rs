@@ -1,6 +1,9 @@
 //! `alluvium run` and `alluvium replay`.
 
-use crate::harness::{Project, STRANGER};
+use crate::{
+    harness::{Project, SHOP, STRANGER},
+    market,
+};
 use serde_json::json;
 
 #[test]
@@ -26,6 +29,112 @@ fn the_closing_table_says_what_happened() {
         assert!(ran.stdout.contains(text), "{text}\n{ran}");
     }
     assert!(ran.stderr.contains("bronze.orders: 1 new file"), "{ran}");
+}
+
+#[test]
+fn malformed_records_are_a_broken_rule() {
+    let p = Project::shop();
+    p.put("landing/orders/short.csv", b"id,customer,day,amount,updated_at\n7,c1\n8,c1,2024-01-01\n");
+    let ran = p.done(&["run"]);
+    let line = ran.stdout.lines().find(|l| l.contains("malformed:fields")).unwrap_or_else(|| panic!("{ran}"));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["bronze.orders", "malformed:fields", "quarantine", "2"]);
+    let kept = "SELECT dataset, action, checked, violations FROM state.quality WHERE rule = 'malformed:fields'";
+    let expected = json!({ "dataset": "bronze.orders", "action": "quarantine", "checked": 5, "violations": 2 });
+    assert_eq!(p.rows(kept), [expected]);
+}
+
+/// Rows written and windows recomputed of a gold dataset, as the summary has them and as its table shows them.
+#[track_caller]
+fn gold(p: &Project, name: &str, columns: [&str; 2]) -> (u64, u64) {
+    let fresh = market::copied(p);
+    let shown = fresh.done(&["run"]).stdout;
+    let head: Vec<&str> = shown.lines().next().expect("a table").split_whitespace().collect();
+    let line = shown.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("no {name}\n{shown}"));
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    let cell = |column: &str| head.iter().position(|h| *h == column).map(|i| cells[i]);
+    assert_eq!((cell("received"), cell("loaded")), (Some("-"), Some("-")), "{shown}");
+    assert_eq!(["written", "windows"].map(|c| cell(c).unwrap_or("left out")), columns, "{shown}");
+    let summary = p.json(&["run"]);
+    let line = summary["datasets"].as_array().expect("datasets").iter().find(|d| d["dataset"] == name);
+    let number = |field: &str| line.and_then(|l| l[field].as_u64()).expect("a number");
+    (number("written"), number("windows"))
+}
+
+#[test]
+fn gold_says_what_was_written_and_by_how_many_windows() {
+    let p = Project::shop();
+    p.put("datasets/gold/total.sql", b"SELECT count(*) AS orders FROM silver.orders\n");
+    assert_eq!(gold(&p, "gold.daily", ["2", "2"]), (2, 2), "the first run makes the whole table");
+    p.put("landing/orders/a.csv", b"id,customer,day,amount,updated_at\n5,c1,2024-01-02,1,2024-01-03T09:00:00Z\n");
+    assert_eq!(gold(&p, "gold.daily", ["2", "1"]).1, 1, "one day changed");
+    p.put("landing/orders/b.csv", b"id,customer,day,amount,updated_at\n6,c1,2024-01-02,1,2024-01-03T09:00:00Z\n");
+    assert_eq!(gold(&p, "gold.total", ["1", "-"]), (1, 0), "there are no windows");
+}
+
+#[test]
+fn windows_before_1970_are_counted_like_the_others() {
+    let p = Project::shop();
+    p.edit("datasets/gold/daily.sql", "size: 1 day", "size: 2 days");
+    let rows: String = ["1969-12-29", "1969-12-30", "1969-12-31", "1970-01-01", "1970-01-02", "1970-01-03"]
+        .iter()
+        .zip(1..)
+        .map(|(day, id)| format!("{id},c1,{day},1,2024-01-01T10:00:00Z\n"))
+        .collect();
+    p.put("landing/orders/2024-01-01.csv", format!("id,customer,day,amount,updated_at\n{rows}").as_bytes());
+    assert_eq!(gold(&p, "gold.daily", ["6", "4"]), (6, 4));
+}
+
+#[test]
+fn tables_made_from_nothing_are_there_and_empty() {
+    let head = "id,customer,day,amount,updated_at\n";
+    let refused = "2,c2,2024-01-01,-4,2024-01-01T11:00:00Z\n";
+    for rows in ["", refused] {
+        let p = Project::shop();
+        p.put("datasets/gold/total.sql", b"SELECT count(*) AS orders FROM silver.orders\n");
+        p.put("landing/orders/2024-01-01.csv", format!("{head}{rows}").as_bytes());
+        p.done(&["run"]);
+        assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 0);
+        assert_eq!(p.cell("SELECT count(day) + sum(orders) + sum(amount) FROM gold.daily"), json!(null));
+        assert_eq!(p.cell("SELECT count(*) FROM gold.daily"), 0);
+        assert_eq!(p.cell("SELECT orders FROM gold.total"), 0);
+        let versions = p.versions();
+        assert!(p.done(&["run"]).stdout.starts_with("nothing to do\n"));
+        assert_eq!(p.versions(), versions);
+        p.put("landing/orders/more.csv", format!("{head}1,c1,2024-01-01,10.50,2024-01-01T10:00:00Z\n").as_bytes());
+        p.done(&["run"]);
+        assert_eq!(p.cell("SELECT orders FROM gold.daily"), 1);
+        assert_eq!(p.cell("SELECT orders FROM gold.total"), 1);
+    }
+}
+
+#[test]
+fn a_gate_is_not_asked_before_anything_came() {
+    let p = Project::shop();
+    p.edit("datasets/silver/orders.yaml", "write:", "accept: { rows: { min: 1 } }\nwrite:");
+    p.edit("datasets/gold/daily.sql", "/*\n", "/*\naccept: { rows: { min: 1 } }\n");
+    p.put("landing/orders/2024-01-01.csv", b"id,customer,day,amount,updated_at\n");
+    p.done(&["run"]);
+    assert_eq!(p.versions()["silver.orders"], None, "an empty table would not have passed");
+    p.put("landing/orders/more.csv", b"id,customer,day,amount,updated_at\n1,c1,2024-01-01,1,2024-01-01T10:00:00Z\n");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT orders FROM gold.daily"), 1);
+}
+
+#[test]
+fn a_folder_may_have_any_name() {
+    const NAME: &str = "what? [a-z]* 100% {x}";
+    let p = Project::new(&[]);
+    for (path, text) in SHOP {
+        p.put(&format!("{NAME}/{path}"), text.as_bytes());
+    }
+    let query = ["query", "SELECT sum(orders) FROM gold.daily", NAME, "--output", "csv"];
+    p.done(&["run", NAME]);
+    assert!(p.done(&query).stdout.ends_with("\n2\n"));
+    let more = "id,customer,day,amount,updated_at\n5,c1,2024-01-02,1,2024-01-03T09:00:00Z\n";
+    p.put(&format!("{NAME}/landing/orders/a.csv"), more.as_bytes());
+    p.done(&["run", NAME]);
+    assert!(p.done(&query).stdout.ends_with("\n3\n"), "the changed window was found");
 }
 
 #[test]
@@ -94,6 +203,11 @@ fn a_changed_definition_waits_for_a_word() {
     let p = Project::shop();
     p.done(&["run"]);
     p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: 8");
+    let noted = p.done(&["run"]);
+    noted.said("nothing to do");
+    noted.said("note silver.orders: its definition changed");
+    noted.said("no new input waits");
+    noted.said("alluvium run --adopt silver.orders");
     p.put("landing/orders/more.csv", b"id,customer,day,amount,updated_at\n5,c1,2024-01-03,7,2024-01-03T09:00:00Z\n");
     let ran = p.alluvium(&["run"]);
     assert_eq!(ran.code, Some(1), "{ran}");
@@ -114,4 +228,26 @@ fn adopting_leaves_older_rows_as_they_are() {
     p.done(&["run", "--adopt", "silver.orders"]);
     let ids = p.rows("SELECT id FROM silver.orders ORDER BY id");
     assert_eq!(ids, [json!({ "id": 1 }), json!({ "id": 3 }), json!({ "id": 5 })]);
+}
+
+#[test]
+fn a_replay_under_a_corrected_rule_waits_for_a_word() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    let of_orders = "SELECT version FROM state.versions WHERE active = 1 AND dataset = 'silver.orders'";
+    let (active, versions) = (p.cell(of_orders), p.versions());
+    p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: -10");
+    let replay = ["replay", "quarantine", "silver.orders"];
+    let refused = p.alluvium(&replay);
+    assert_eq!(refused.code, Some(1), "{refused}");
+    refused.said("held silver.orders: its definition changed");
+    refused.said("alluvium replay quarantine silver.orders --adopt");
+    refused.said("alluvium run --rebuild silver.orders");
+    assert_eq!((p.versions(), p.cell(of_orders)), (versions, active.clone()));
+
+    p.done(&[&replay[..], &["--adopt"]].concat()).said("rows from now on are made under it");
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 3);
+    assert_eq!(p.cell("SELECT count(*) FROM quarantine.silver_orders"), 0);
+    assert_ne!(p.cell(of_orders), active);
+    p.done(&replay);
 }

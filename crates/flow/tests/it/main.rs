@@ -2,11 +2,11 @@
 
 mod stub;
 
-use alluvium_flow::Options;
-use alluvium_model::{DatasetName, Layer};
-use alluvium_store::{StepState, Store};
+use alluvium_flow::{Options, Signal, Waiting};
+use alluvium_model::{DatasetName, Fault, Layer};
+use alluvium_store::{RunState, StepState, Store};
 use std::collections::BTreeSet;
-use stub::{Stage, World};
+use stub::{Folder, Stage, World};
 
 fn bronze() -> DatasetName {
     DatasetName::new(Layer::Bronze, "t").expect("a name")
@@ -77,7 +77,7 @@ async fn a_changed_definition_holds_new_input_until_a_person_decides() {
     world.redefine(&silver());
     world.arrive("b.csv", 5);
     let held = world.run(&Options::default()).await;
-    assert_eq!(held.held, vec![silver()]);
+    assert_eq!(held.held, BTreeSet::from([silver()]));
     assert!(!held.complete());
 
     let adopt = Options { adopt: BTreeSet::from([silver()]), ..Options::default() };
@@ -115,4 +115,119 @@ async fn going_back_to_an_earlier_definition_is_work_of_its_own() {
     }
     let of_silver = world.engine.executed().into_iter().filter(|(d, _)| *d == silver()).count();
     assert_eq!(of_silver, 5);
+}
+
+fn adopting() -> Options {
+    Options { adopt: BTreeSet::from([silver()]), ..Options::default() }
+}
+
+#[tokio::test]
+async fn a_changed_definition_without_new_input_is_only_noted() {
+    let mut world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    world.redefine(&silver());
+    world.signals();
+    let noted = world.run(&Options::default()).await;
+    assert!(noted.complete() && noted.held.is_empty(), "{noted:?}");
+    assert_eq!(noted.changed, BTreeSet::from([silver()]));
+    let told = world.signals();
+    let notes = told.iter().filter(|s| matches!(s, Signal::Held { waiting: Waiting::Nothing, rows: 10, .. }));
+    assert_eq!(notes.count(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_replay_adopts_a_changed_definition_only_when_told() {
+    let mut world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    let first = world.version(&silver());
+    world.engine.set_aside(&silver(), 4);
+    world.redefine(&silver());
+    let refused = world.replay(&silver(), &Options::default()).await;
+    assert_eq!(refused.held, BTreeSet::from([silver()]));
+    assert!(!refused.complete() && refused.did_nothing());
+    let active = async || -> Vec<_> {
+        let versions = world.store.versions().await.expect("versions");
+        versions.into_iter().filter(|v| v.active && v.dataset == silver()).map(|v| v.version).collect()
+    };
+    assert_eq!(active().await, [first]);
+    assert!(world.store.open_steps().await.expect("steps").is_empty());
+
+    let adopted = world.replay(&silver(), &adopting()).await;
+    assert!(adopted.complete());
+    assert_eq!(adopted.datasets[&silver()].balance.received, 4);
+    assert_eq!(active().await, [world.version(&silver())]);
+    // With nothing in quarantine there is nothing to refuse.
+    world.redefine(&silver());
+    assert!(world.replay(&silver(), &Options::default()).await.complete());
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_once_a_run() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.refuse("folder.csv");
+    let run = world.run(&Options::default()).await;
+    let told = world.signals();
+    let looks = told.iter().filter(|s| matches!(s, Signal::Looked { .. })).count();
+    assert!(looks > 1, "the run looked again for what arrived meanwhile");
+    assert_eq!(told.iter().filter(|s| matches!(s, Signal::Refused { .. })).count(), 1);
+    assert_eq!(run.objects_refused(), 1);
+    world.run(&Options::default()).await;
+    assert_eq!(world.signals().iter().filter(|s| matches!(s, Signal::Refused { .. })).count(), 1, "and by each run");
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_ends_and_gives_back_its_step() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.engine.hang(&silver());
+    let stopped = world.run_until(&Options::default(), world.engine.hangs.notified()).await;
+    assert!(stopped.stopped && !stopped.complete());
+    let last = world.store.runs(1, &world.watch()).await.expect("runs").remove(0);
+    assert_eq!((last.state, last.finished_at.is_some()), (RunState::Interrupted, true));
+    assert!(world.store.open_steps().await.expect("steps").iter().all(|s| s.state == StepState::Planned));
+    assert!(world.run(&Options::default()).await.complete(), "nothing holds the step any more");
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_go_on_is_failed() {
+    let world = World::new().await;
+    world.folder(Folder::Unreadable);
+    let error = world.flow().run(&Options::default(), std::future::pending()).await.expect_err("it cannot look");
+    assert_eq!(error.code(), "T0001");
+    let runs = world.store.runs(1, &world.watch()).await.expect("runs");
+    assert_eq!((runs[0].state, runs[0].finished_at.is_some()), (RunState::Failed, true));
+}
+
+#[tokio::test]
+async fn a_run_renews_its_lease_whatever_it_is_at() {
+    let world = World::new().await;
+    world.folder(Folder::Hanging);
+    world.let_pass(5);
+    let mut seen = Vec::new();
+    let look = async {
+        world.ticks.over.notified().await;
+        seen = world.store.runs(9, &world.watch()).await.expect("runs");
+    };
+    world.run_until(&Options::default(), look).await;
+    assert_eq!(seen[0].state, RunState::Running, "five times twenty seconds are more than a lease lasts");
+    let ended = world.store.runs(9, &world.watch()).await.expect("runs");
+    assert_eq!(ended[0].state, RunState::Interrupted);
+}
+
+#[tokio::test]
+async fn a_step_is_shown_by_the_run_that_planned_it_and_the_one_that_finished_it() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.engine.lose_next(&bronze());
+    let lost = world.run(&Options::default()).await.run.expect("a run");
+    let after = world.run(&Options::default()).await.run.expect("a run");
+    for (run, tried, failed) in [(&lost, 1, true), (&after, 1, false)] {
+        let steps = world.store.run_steps(run, &world.watch()).await.expect("steps");
+        let step = steps.iter().find(|s| s.step.dataset == bronze()).expect("the step of bronze");
+        assert_eq!((step.attempts, step.error.is_some()), (tried, failed));
+        assert_eq!(step.step.finished_by.as_ref(), Some(&after));
+    }
 }

@@ -1,20 +1,25 @@
 //! An engine whose tables are row counts, and a landing zone whose files are sizes.
 
 use alluvium_flow::{
-    Arrival, Engine, Flow, Increment, Job, Landing, Look, Options, Outcome, Report, Signal, StepError, Summary, Timer,
+    Arrival, Engine, Flow, Increment, Job, Landing, Look, Options, Outcome, Refused, Report, Signal, StepError,
+    Summary, Timer,
 };
 use alluvium_model::{
     Balance, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy, StepKey,
 };
 use alluvium_spec::{Dataset, Environment, Project, load};
-use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord};
+use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord, Watch};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     time::Duration,
 };
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -30,10 +35,16 @@ struct Tables {
     done: Vec<(DatasetName, Stage)>,
     failing: BTreeSet<DatasetName>,
     losing: BTreeSet<DatasetName>,
+    hanging: BTreeSet<DatasetName>,
+    waiting: BTreeMap<DatasetName, u64>,
 }
 
 #[derive(Default)]
-pub struct StubEngine(Mutex<Tables>);
+pub struct StubEngine {
+    tables: Mutex<Tables>,
+    /// Told when an execution hangs.
+    pub hangs: Notify,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("told to fail")]
@@ -55,7 +66,7 @@ impl Fault for Told {
 
 impl StubEngine {
     fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
-        self.0.lock().expect("no holder panics")
+        self.tables.lock().expect("no holder panics")
     }
 
     pub fn executed(&self) -> Vec<(DatasetName, Stage)> {
@@ -64,6 +75,16 @@ impl StubEngine {
 
     pub fn fail_next(&self, dataset: &DatasetName) {
         self.tables().failing.insert(dataset.clone());
+    }
+
+    /// Executing it never ends, until the run is stopped.
+    pub fn hang(&self, dataset: &DatasetName) {
+        self.tables().hanging.insert(dataset.clone());
+    }
+
+    /// So many rows wait in its quarantine.
+    pub fn set_aside(&self, dataset: &DatasetName, rows: u64) {
+        self.tables().waiting.insert(dataset.clone(), rows);
     }
 
     /// The next commit happens and its answer is lost.
@@ -88,8 +109,8 @@ impl Engine for StubEngine {
         Ok(self.tables().rows.get(dataset).into_iter().flatten().sum())
     }
 
-    async fn quarantine(&self, _: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
-        Ok(None)
+    async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
+        Ok(self.tables().waiting.get(dataset).map(|rows| (1, *rows)))
     }
 
     fn rows_per_step(&self) -> u64 {
@@ -97,13 +118,19 @@ impl Engine for StubEngine {
     }
 
     async fn execute(&self, job: &Job<'_>, _: &dyn Report) -> Result<Outcome, StepError> {
-        let mut tables = self.tables();
         let name = job.dataset.name.clone();
+        let hangs = self.tables().hanging.remove(&name);
+        if hangs {
+            self.hangs.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let mut tables = self.tables();
         if tables.failing.remove(&name) {
             return Err(StepError::new(Told));
         }
         let rows = match job.step.kind {
             StepKind::Ingest => job.events.iter().map(|e| e.bytes).sum(),
+            StepKind::ReplayQuarantine => tables.waiting.remove(&name).unwrap_or(0),
             _ => {
                 let (input, range) = job.step.inputs.iter().next().expect("an input");
                 let versions = tables.rows.get(input).into_iter().flatten().zip(1..);
@@ -134,33 +161,66 @@ impl Engine for StubEngine {
 }
 
 #[derive(Default)]
-struct StubLanding(Mutex<Vec<Arrival>>);
+struct StubLanding {
+    files: Mutex<Vec<Arrival>>,
+    refused: Mutex<Vec<Refused>>,
+    state: Mutex<Folder>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Folder {
+    #[default]
+    Readable,
+    Unreadable,
+    /// Looking at it never ends.
+    Hanging,
+}
 
 #[async_trait]
 impl Landing for StubLanding {
     async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
-        let all = self.0.lock().expect("no holder panics");
+        let state = *self.state.lock().expect("no holder panics");
+        match state {
+            Folder::Readable => {}
+            Folder::Unreadable => return Err(StepError::new(Told)),
+            Folder::Hanging => std::future::pending().await,
+        }
+        let all = self.files.lock().expect("no holder panics");
         let arrivals = all.iter().filter(|a| !known.contains_key(&a.path)).cloned().collect();
-        Ok(Look { arrivals, ..Look::default() })
+        let refused = self.refused.lock().expect("no holder panics").clone();
+        Ok(Look { arrivals, refused, ..Look::default() })
     }
 }
 
-struct NoWait;
+/// Short waits are over at once. Long ones, those between two heartbeats, pass as often as they may; then they last.
+pub struct Ticks {
+    clock: Arc<ManualClock>,
+    may: AtomicU32,
+    pub over: Notify,
+}
 
 #[async_trait]
-impl Timer for NoWait {
+impl Timer for Ticks {
     async fn wait(&self, time: Duration) {
-        // The lease's heartbeat must not win against work that is done at once.
-        if time > Duration::from_secs(5) {
+        if time < Duration::from_secs(5) {
+            return;
+        }
+        if self.may.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
+            self.over.notify_one();
             std::future::pending::<()>().await;
         }
+        self.clock.advance_micros(i64::try_from(time.as_micros()).expect("a short time"));
+        tokio::task::yield_now().await;
     }
 }
 
-struct Silent;
+#[derive(Default)]
+struct Heard(Mutex<Vec<Signal>>);
 
-impl Report for Silent {
-    fn signal(&self, _: Signal) {}
+impl Report for Heard {
+    fn signal(&self, signal: Signal) {
+        self.0.lock().expect("no holder panics").push(signal);
+    }
 }
 
 pub struct World {
@@ -169,7 +229,9 @@ pub struct World {
     pub store: SqliteStore,
     pub engine: StubEngine,
     landing: StubLanding,
-    clock: ManualClock,
+    heard: Heard,
+    pub ticks: Ticks,
+    clock: Arc<ManualClock>,
     entropy: SeededEntropy,
 }
 
@@ -192,10 +254,11 @@ impl World {
         );
         let project = load(folder.path(), &Environment::default()).expect("a project without mistakes");
         let store = SqliteStore::open(&folder.path().join("state.db")).await.expect("a store");
-        let clock = ManualClock::at(Timestamp::from_second(1_700_000_000).expect("an instant"));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_700_000_000).expect("an instant")));
+        let ticks = Ticks { clock: clock.clone(), may: AtomicU32::new(0), over: Notify::new() };
         let entropy = SeededEntropy::new(7);
-        let (engine, landing) = Default::default();
-        Self { _folder: folder, project, store, engine, landing, clock, entropy }
+        let (engine, landing, heard) = Default::default();
+        Self { _folder: folder, project, store, engine, landing, heard, ticks, clock, entropy }
     }
 
     pub fn arrive(&self, path: &str, bytes: u64) {
@@ -206,7 +269,31 @@ impl World {
         let modified_nanos = self.clock.now().as_microsecond() * 1000;
         let content = ContentHash::from_stored(content);
         let arrival = Arrival { path: path.to_owned(), bytes, modified_nanos, content };
-        self.landing.0.lock().expect("no holder panics").push(arrival);
+        self.landing.files.lock().expect("no holder panics").push(arrival);
+    }
+
+    pub fn refuse(&self, path: &str) {
+        let refused = Refused { path: path.to_owned(), code: "T0002", reason: "told to".to_owned() };
+        self.landing.refused.lock().expect("no holder panics").push(refused);
+    }
+
+    /// Everything that was signalled since the last time.
+    pub fn signals(&self) -> Vec<Signal> {
+        std::mem::take(&mut self.heard.0.lock().expect("no holder panics"))
+    }
+
+    /// At this world's time; every process lives.
+    pub fn watch(&self) -> Watch<'_> {
+        Watch { now: self.clock.now(), alive: &|_| true }
+    }
+
+    /// So many heartbeats pass while the landing zone is looked at.
+    pub fn let_pass(&self, heartbeats: u32) {
+        self.ticks.may.store(heartbeats, SeqCst);
+    }
+
+    pub fn folder(&self, state: Folder) {
+        *self.landing.state.lock().expect("no holder panics") = state;
     }
 
     pub fn redefine(&mut self, dataset: &DatasetName) {
@@ -223,19 +310,31 @@ impl World {
     }
 
     pub async fn run(&self, options: &Options) -> Summary {
+        self.run_until(options, std::future::pending()).await
+    }
+
+    pub async fn run_until(&self, options: &Options, stop: impl Future<Output = ()>) -> Summary {
+        self.flow().run(options, stop).await.expect("the store works")
+    }
+
+    pub async fn replay(&self, dataset: &DatasetName, options: &Options) -> Summary {
+        let replayed = self.flow().replay_quarantine(dataset, options, std::future::pending()).await;
+        replayed.expect("the store works")
+    }
+
+    pub fn flow(&self) -> Flow<'_> {
         self.clock.advance_micros(1_000_000);
-        let flow = Flow {
+        Flow {
             project: &self.project,
             store: &self.store,
             engine: &self.engine,
             landing: &self.landing,
-            clock: &self.clock,
+            clock: self.clock.as_ref(),
             entropy: &self.entropy,
-            timer: &NoWait,
-            report: &Silent,
+            timer: &self.ticks,
+            report: &self.heard,
             owner: Owner { host: "here".into(), process: 1, started_ticks: 1 },
             alive: &|_| true,
-        };
-        flow.run(options).await.expect("the store works")
+        }
     }
 }

@@ -5,6 +5,8 @@ use alluvium_model::{Fault, RetryClass};
 use arrow::error::ArrowError;
 use std::{error::Error, io};
 
+const CAUSE_CHARS: usize = 300;
+
 /// What lies under an error, as the library that found it tells it.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -32,6 +34,9 @@ pub enum DecodeError {
     Header { reason: &'static str },
     #[error("the object has {columns} columns; at most {limit} are read")]
     TooWide { columns: usize, limit: usize },
+    /// Parquet's intervals have months, days and milliseconds, and the library keeps only a part of them.
+    #[error("column `{column}` holds intervals, which cannot be read without loss")]
+    Interval { column: String },
     #[error("these options cannot be used: {reason}")]
     Options { reason: &'static str },
     #[error("column `{column}` is not text, so a text format cannot be loaded into it")]
@@ -68,6 +73,7 @@ impl Fault for DecodeError {
             Self::Batch { .. } => "D0011",
             Self::Changed => "D0012",
             Self::Gone => "D0013",
+            Self::Interval { .. } => "D0014",
         }
     }
 
@@ -81,9 +87,10 @@ impl Fault for DecodeError {
             | Self::Header { .. }
             | Self::Changed
             | Self::Gone
+            | Self::Interval { .. }
             | Self::TooWide { .. } => RetryClass::Data,
             Self::Options { .. } | Self::ColumnType { .. } => RetryClass::Schema,
-            Self::Io { .. } => RetryClass::Transient,
+            Self::Io { source } => RetryClass::of_io(source.kind()),
             Self::Batch { .. } => RetryClass::Internal,
         }
     }
@@ -97,21 +104,46 @@ impl Fault for DecodeError {
             Self::WrongFormat { .. } => "Set the source's `format`, or narrow its glob to files of one format.",
             Self::Header { .. } => "Deliver the file with a readable header, or name the columns in the source.",
             Self::TooWide { .. } => "Deliver narrower files.",
+            Self::Interval { .. } => "Deliver the file with these columns as text, or as a number of one unit.",
             Self::Options { .. } => "Correct the source's `csv` options.",
             Self::ColumnType { .. } => "Load one kind of format into a dataset: text formats or Parquet.",
             Self::Changed => {
                 "Nothing, if the file was still being written: its complete content is loaded by itself. Write files under a name that the glob does not match, then rename them."
             }
             Self::Gone => "Deliver the file again, and leave it in the landing zone until it is loaded.",
-            Self::Io { .. } => "Check the disk that holds the landing zone; the step is tried again.",
+            Self::Io { .. } => "Check the disk that holds the landing zone, and that this user may read the file.",
             Self::Batch { .. } => "This is a defect: report it with the landing object.",
         }
     }
 }
 
 impl DecodeError {
+    /// What the library that read the object had to say, cut to a sentence.
+    pub fn cause(&self) -> Option<String> {
+        self.source().map(|e| e.to_string().chars().take(CAUSE_CHARS).collect())
+    }
+
     /// For opening an object and looking at it.
     pub fn from_io(source: io::Error) -> Self {
-        if source.kind() == io::ErrorKind::NotFound { Self::Gone } else { Self::Io { source } }
+        match source.kind() {
+            // Also when a folder above it made way for something else.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Gone,
+            io::ErrorKind::IsADirectory => Self::NotAFile,
+            _ => Self::Io { source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_cannot_be_there_is_gone() {
+        let of = |kind: io::ErrorKind| DecodeError::from_io(kind.into());
+        assert_eq!(of(io::ErrorKind::NotADirectory).code(), "D0013");
+        assert_eq!(of(io::ErrorKind::IsADirectory).code(), "D0004");
+        assert_eq!(of(io::ErrorKind::PermissionDenied).class(), RetryClass::Auth);
+        assert_eq!(of(io::ErrorKind::Interrupted).class(), RetryClass::Transient);
     }
 }

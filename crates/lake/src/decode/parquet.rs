@@ -24,7 +24,7 @@ use parquet::{
     arrow::arrow_reader::{
         ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
     },
-    basic::Type as PhysicalType,
+    basic::{ConvertedType, Type as PhysicalType},
     errors::ParquetError,
     file::metadata::ParquetMetaData,
 };
@@ -35,6 +35,8 @@ const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED_MAGIC: &[u8; 4] = b"PARE";
 /// Two magic words and the footer's length.
 const MIN_FILE_BYTES: u64 = 12;
+/// Of a column's name in an error.
+const NAME_CHARS: usize = 100;
 
 /// The file's columns under holdable names, with types that a Delta table can hold. None for an empty file.
 pub(super) fn discover(file: File) -> Result<Vec<Field>, DecodeError> {
@@ -227,6 +229,7 @@ fn metadata(file: &File) -> Result<Option<ArrowReaderMetadata>, DecodeError> {
             return Err(DecodeError::TooWide { columns, limit: COLUMNS_LIMIT });
         }
         check_places(metadata.metadata(), length)?;
+        check_intervals(&metadata)?;
         let options = ArrowReaderOptions::new().with_schema(with_views(&metadata));
         ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(damaged)
     })
@@ -271,6 +274,14 @@ fn check_places(metadata: &ParquetMetaData, length: u64) -> Result<(), DecodeErr
         }
     }
     if rows == metadata.file_metadata().num_rows() { Ok(()) } else { corrupt("the numbers of rows disagree") }
+}
+
+fn check_intervals(metadata: &ArrowReaderMetadata) -> Result<(), DecodeError> {
+    let columns = metadata.parquet_schema().columns();
+    match columns.iter().find(|c| c.converted_type() == ConvertedType::INTERVAL) {
+        Some(c) => Err(DecodeError::Interval { column: c.path().string().chars().take(NAME_CHARS).collect() }),
+        None => Ok(()),
+    }
 }
 
 /// The file's schema with text and binary columns read as views, and the old 96-bit timestamps in microseconds, whose

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The type of the bronze column for values of type `t`. Every value of `t` fits, with these exceptions, which the
 /// decoder puts into `_rescued`: a timestamp in nanoseconds that is no whole microsecond, and a timestamp in seconds or
 /// milliseconds beyond the years that microseconds reach. A time zone other than UTC becomes UTC: the instants are the
-/// same. Times of day and intervals become text, durations the number of their unit.
+/// same. Times of day become text, durations the number of their unit. Intervals do not come here: the reader refuses them.
 pub fn delta_type(t: &DataType) -> DataType {
     match t {
         DataType::Boolean

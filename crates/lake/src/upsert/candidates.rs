@@ -1,43 +1,42 @@
-//! Accepted rows on their way into the table: the rows on disk, their keys in memory.
+//! Accepted rows on their way into the table: the rows in staged files, their keys in memory.
 
 use super::keys::{Encoder, Keys};
-use crate::error::LakeError;
+use crate::{
+    error::LakeError,
+    meter::Meter,
+    scan::{self, Source, conform},
+    stage::{Lane, Stager},
+};
 use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    compute::{filter_record_batch, not},
     datatypes::{DataType, Field, Schema, SchemaRef},
-    ipc::{reader::FileReader, writer::FileWriter},
 };
-use std::{
-    collections::HashSet,
-    fs::File,
-    io::{self, BufWriter, Read, Seek, SeekFrom},
-    os::unix::fs::FileExt,
-    path::Path,
-    sync::Arc,
-};
+use std::sync::Arc;
 
 /// Name of the column that marks a candidate as the deletion of its key.
 pub(super) const DELETED: &str = "_deleted";
 
-/// Where a candidate lies on disk: lane, batch and row, packed so that order of number is order of place.
+/// Where a candidate lies: whether among the deletions, in which staged file and which row. Packed so that the order
+/// of numbers is the order of places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Spot(u64);
 
 impl Spot {
-    fn new(lane: usize, batch: usize, row: usize) -> Self {
-        Self((lane as u64) << 56 | (batch as u64) << 24 | row as u64)
+    fn new(deletes: bool, file: u32, row: u32) -> Self {
+        Self(u64::from(deletes) << 63 | u64::from(file) << 32 | u64::from(row))
     }
 
-    pub(super) fn lane(self) -> usize {
-        (self.0 >> 56) as usize
+    pub(super) fn deletes(self) -> bool {
+        self.0 >> 63 == 1
     }
 
-    pub(super) fn batch(self) -> usize {
-        (self.0 >> 24 & 0xFFFF_FFFF) as usize
+    pub(super) fn file(self) -> u32 {
+        (self.0 >> 32 & 0x7FFF_FFFF) as u32
     }
 
-    pub(super) fn row(self) -> usize {
-        (self.0 & 0xFF_FFFF) as usize
+    pub(super) fn row(self) -> u32 {
+        self.0 as u32
     }
 }
 
@@ -49,34 +48,25 @@ pub(super) struct Candidate {
 }
 
 /// One lane's part, while it is written.
-pub(crate) struct CandidateLane {
+pub(crate) struct CandidateLane<'a> {
     encoder: Encoder,
-    schema: SchemaRef,
-    writer: FileWriter<BufWriter<File>>,
-    batches: usize,
-    keys: Vec<(u128, u128, u32, u32)>,
-    deletes: Vec<(u32, u32)>,
+    rows: Lane<'a>,
+    graves: Option<Lane<'a>>,
+    all: Vec<Candidate>,
 }
 
 /// The candidates of one step.
 pub(crate) struct Candidates {
-    /// The table's columns and [`DELETED`].
-    pub(super) schema: SchemaRef,
-    files: Vec<Arc<File>>,
+    pub(super) rows: Arc<Stager>,
+    pub(super) graves: Option<Arc<Stager>>,
     pub(super) all: Vec<Candidate>,
-    /// Candidates that delete their key; few, or the table would be empty.
-    deletes: HashSet<Spot>,
 }
 
-impl CandidateLane {
-    /// `scratch`: a folder on a disk with room for the step's rows; the file has no name and goes with the process.
-    pub(crate) fn new(keys: &Keys, table: &SchemaRef, scratch: &Path) -> Result<Self, LakeError> {
-        let mut fields: Vec<Field> = table.fields().iter().map(|f| f.as_ref().clone()).collect();
-        fields.push(Field::new(DELETED, DataType::Boolean, true));
-        let schema = Arc::new(Schema::new(fields));
-        let file = tempfile::tempfile_in(scratch).map_err(LakeError::io(scratch))?;
-        let writer = FileWriter::try_new_buffered(file, &schema)?;
-        Ok(Self { encoder: keys.encoder(table)?, schema, writer, batches: 0, keys: Vec::new(), deletes: Vec::new() })
+impl<'a> CandidateLane<'a> {
+    /// `graves`: where deletions go, when the dataset has any.
+    pub(crate) fn new(keys: &Keys, rows: &'a Stager, graves: Option<&'a Stager>) -> Result<Self, LakeError> {
+        let encoder = keys.encoder(rows.schema())?;
+        Ok(Self { encoder, rows: rows.lane(), graves: graves.map(Stager::lane), all: Vec::new() })
     }
 
     /// `rows`: of the table's schema.
@@ -84,100 +74,128 @@ impl CandidateLane {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let keys = self.encoder.keys(rows)?;
-        let sequences = self.encoder.sequences(rows)?;
-        let batch = u32::try_from(self.batches).map_err(|_| LakeError::Worker("a step has too many batches"))?;
-        let placed = keys.into_iter().zip(sequences).zip(0..);
-        self.keys.extend(placed.map(|((k, s), row)| (k, s, batch, row)));
-        let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
-        columns.push(match deletes {
-            Some(d) => {
-                self.deletes.extend((0..).zip(d).filter(|(_, d)| *d == Some(true)).map(|(row, _)| (batch, row)));
-                Arc::new(d.clone())
-            }
-            None => Arc::new(BooleanArray::from(vec![false; rows.num_rows()])),
-        });
-        self.writer.write(&RecordBatch::try_new(self.schema.clone(), columns)?)?;
-        self.batches += 1;
+        let pairs = self.encoder.keys(rows)?.into_iter().zip(self.encoder.sequences(rows)?);
+        let deletes = deletes.filter(|d| d.true_count() > 0);
+        let Some(deletes) = deletes else {
+            let (file, first) = self.rows.write(rows)?;
+            let placed = pairs.zip(first..);
+            self.all.extend(placed.map(|((key, sequence), row)| Candidate {
+                key,
+                sequence,
+                spot: Spot::new(false, file, row),
+            }));
+            return Ok(());
+        };
+        let graves = self.graves.as_mut().ok_or(LakeError::Worker("a dataset that deletes keeps deleted keys"))?;
+        let deletes = match deletes.nulls() {
+            Some(_) => arrow::compute::prep_null_mask_filter(deletes),
+            None => deletes.clone(),
+        };
+        let (file, mut row) = self.rows.write(&filter_record_batch(rows, &not(&deletes)?)?)?;
+        let dead = conform(&filter_record_batch(rows, &deletes)?, graves.schema())?;
+        let (grave, mut grave_row) = graves.write(&dead)?;
+        for (i, (key, sequence)) in pairs.enumerate() {
+            let spot = if deletes.value(i) {
+                grave_row += 1;
+                Spot::new(true, grave, grave_row - 1)
+            } else {
+                row += 1;
+                Spot::new(false, file, row - 1)
+            };
+            self.all.push(Candidate { key, sequence, spot });
+        }
         Ok(())
     }
+
+    /// Durable files, and the candidates in the order of their keys.
+    pub(crate) fn finish(mut self) -> Result<CandidatePart, LakeError> {
+        self.all.sort_by(order);
+        Ok(CandidatePart {
+            all: self.all,
+            rows: self.rows.finish()?,
+            graves: self.graves.map(Lane::finish).transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
+/// What one lane made.
+pub(crate) struct CandidatePart {
+    all: Vec<Candidate>,
+    pub(crate) rows: Vec<crate::stage::StagedFile>,
+    pub(crate) graves: Vec<crate::stage::StagedFile>,
+}
+
+/// By key; of one key the latest first.
+pub(super) fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    (a.key, b.sequence, a.spot).cmp(&(b.key, a.sequence, b.spot))
 }
 
 impl Candidates {
-    pub(crate) fn gather(lanes: Vec<CandidateLane>) -> Result<Self, LakeError> {
-        let schema = lanes.first().map(|l| l.schema.clone()).ok_or(LakeError::Worker("a step has a lane"))?;
-        let mut all = Vec::with_capacity(lanes.iter().map(|l| l.keys.len()).sum());
-        let mut files = Vec::new();
-        let mut deletes = HashSet::new();
-        for (lane, part) in lanes.into_iter().enumerate() {
-            let spot = |batch: u32, row: u32| Spot::new(lane, batch as usize, row as usize);
-            all.extend(part.keys.iter().map(|&(key, sequence, b, r)| Candidate { key, sequence, spot: spot(b, r) }));
-            deletes.extend(part.deletes.iter().map(|&(b, r)| spot(b, r)));
-            let file = part.writer.into_inner()?.into_inner().map_err(|e| LakeError::io("scratch")(e.into_error()))?;
-            files.push(Arc::new(file));
+    pub(crate) fn gather(parts: &mut [CandidatePart], rows: Arc<Stager>, graves: Option<Arc<Stager>>) -> Self {
+        let mut all = Vec::with_capacity(parts.iter().map(|p| p.all.len()).sum());
+        for p in parts {
+            all.append(&mut std::mem::take(&mut p.all));
         }
-        Ok(Self { schema, files, all, deletes })
+        // Merges the lanes' sorted runs.
+        all.sort_by(order);
+        Self { rows, graves, all }
     }
 
-    pub(super) fn reader(&self, lane: usize) -> Result<FileReader<Cursor>, LakeError> {
-        Ok(FileReader::try_new(Cursor { file: self.files[lane].clone(), at: 0 }, None)?)
-    }
-
-    pub(super) fn deletes(&self, spot: Spot) -> bool {
-        self.deletes.contains(&spot)
-    }
-
-    /// The rows at `spots`, which ascend, in that order.
-    pub(super) fn fetch(&self, spots: &[Spot]) -> Result<RecordBatch, LakeError> {
+    /// The rows at `spots`, which ascend, in that order: the table's columns and [`DELETED`].
+    pub(super) fn fetch(&self, spots: &[Spot], meter: &Meter) -> Result<RecordBatch, LakeError> {
+        let table = self.rows.schema();
+        let mut fields: Vec<Field> = table.fields().iter().map(|f| f.as_ref().clone()).collect();
+        fields.push(Field::new(DELETED, DataType::Boolean, true));
+        let schema = Arc::new(Schema::new(fields));
         let mut parts = Vec::new();
         let mut rest = spots;
         while let Some(first) = rest.first() {
-            let mut reader = self.reader(first.lane())?;
-            while let Some(next) = rest.first().filter(|s| s.lane() == first.lane()) {
-                let n = rest.iter().take_while(|s| s.lane() == next.lane() && s.batch() == next.batch()).count();
-                let (here, later) = rest.split_at(n);
-                parts.push(rows_of(&mut reader, here)?);
-                rest = later;
+            let n = rest.iter().take_while(|s| s.deletes() == first.deletes() && s.file() == first.file()).count();
+            let (here, later) = rest.split_at(n);
+            rest = later;
+            let stager = match &self.graves {
+                Some(graves) if first.deletes() => graves,
+                _ => &self.rows,
+            };
+            let rows: Vec<u64> = here.iter().map(|s| u64::from(s.row())).collect();
+            let source = Source::whole(stager.path(first.file()));
+            for batch in numbered(&source, table, &rows, meter)? {
+                let flags: ArrayRef = Arc::new(BooleanArray::from(vec![first.deletes(); batch.num_rows()]));
+                let columns = batch.columns().iter().cloned().chain([flags]).collect();
+                parts.push(RecordBatch::try_new(schema.clone(), columns)?);
             }
         }
-        Ok(arrow::compute::concat_batches(&self.schema, &parts)?)
+        Ok(arrow::compute::concat_batches(&schema, &parts)?)
     }
 }
 
-/// Rows of one batch of one lane.
-pub(super) fn rows_of(reader: &mut FileReader<Cursor>, spots: &[Spot]) -> Result<RecordBatch, LakeError> {
-    let batch = spots.first().map_or(0, |s| s.batch());
-    reader.set_index(batch)?;
-    let rows = reader.next().ok_or(LakeError::Worker("a batch of candidates is gone"))??;
-    if spots.len() == rows.num_rows() {
-        return Ok(rows);
+/// Rows of a file by their numbers, which ascend.
+pub(super) fn numbered(
+    source: &Source,
+    schema: &SchemaRef,
+    rows: &[u64],
+    meter: &Meter,
+) -> Result<Vec<RecordBatch>, LakeError> {
+    let mut batches = Vec::new();
+    let mut rest = rows;
+    for unit in scan::units(std::slice::from_ref(source))? {
+        let n = rest.partition_point(|r| *r < unit.base + unit.rows);
+        let (here, later) = rest.split_at(n);
+        rest = later;
+        if here.is_empty() {
+            continue;
+        }
+        let relative: Vec<u64> = here.iter().map(|r| r - unit.base).collect();
+        for batch in unit.read_rows(schema, meter, Some(&relative))? {
+            batches.push(batch?);
+        }
     }
-    let indices = arrow::array::UInt32Array::from_iter_values(spots.iter().map(|s| s.row() as u32));
-    Ok(arrow::compute::take_record_batch(&rows, &indices)?)
+    Ok(batches)
 }
 
-/// A place in a file of its own, so that several threads can read one file.
-pub(super) struct Cursor {
-    file: Arc<File>,
-    at: u64,
-}
-
-impl Read for Cursor {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read_at(buffer, self.at)?;
-        self.at += n as u64;
-        Ok(n)
-    }
-}
-
-impl Seek for Cursor {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(n) => Some(n),
-            SeekFrom::Current(n) => self.at.checked_add_signed(n),
-            SeekFrom::End(n) => self.file.metadata()?.len().checked_add_signed(n),
-        };
-        self.at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(self.at)
+pub(super) fn is_deleted(rows: &RecordBatch) -> BooleanArray {
+    match rows.column_by_name(DELETED) {
+        Some(d) => d.as_boolean().clone(),
+        None => BooleanArray::from(vec![false; rows.num_rows()]),
     }
 }

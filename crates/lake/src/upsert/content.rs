@@ -3,10 +3,13 @@
 //! The later sequence wins; at equal sequences a deletion wins; then the row whose columns, compared left to right,
 //! are greater; rows equal in all of these are duplicates, and the one with the smaller event id and position stands.
 
-use super::{candidates::DELETED, keys::Keys};
+use super::{
+    candidates::{DELETED, is_deleted},
+    keys::Keys,
+};
 use crate::error::LakeError;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    array::{Array, ArrayRef, BooleanArray, RecordBatch},
     row::{RowConverter, Rows, SortField},
 };
 use std::sync::Arc;
@@ -26,10 +29,7 @@ impl Content {
     /// `rows` has the table's columns, and [`DELETED`] unless none of them is a deletion.
     pub(super) fn of(keys: &Keys, rows: &RecordBatch) -> Result<Self, LakeError> {
         let encoder = keys.encoder(&rows.schema())?;
-        let deleted = match rows.column_by_name(DELETED) {
-            Some(d) => d.as_boolean().clone(),
-            None => BooleanArray::from(vec![false; rows.num_rows()]),
-        };
+        let deleted = is_deleted(rows);
         let (mut own, mut origin): (Vec<ArrayRef>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
         for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
             match field.name().as_str() {

@@ -24,6 +24,29 @@ pub(crate) struct Encoder {
 }
 
 impl Keys {
+    /// All columns that take part, each once.
+    pub(super) fn columns(&self) -> Vec<String> {
+        let mut all = self.keys.clone();
+        all.extend(self.sequence.iter().filter(|s| !self.keys.contains(s)).cloned());
+        all
+    }
+
+    /// Of all that decides what is encoded how.
+    pub(super) fn fingerprint(&self, schema: &SchemaRef) -> Result<[u8; 16], LakeError> {
+        let mut hasher = blake3::Hasher::new();
+        // The row encoding is the library's own and may change with it.
+        hasher.update(arrow::ARROW_VERSION.as_bytes());
+        for (part, names) in [("key", &self.keys), ("sequence", &self.sequence)] {
+            for name in names {
+                let kind = schema.field_with_name(name)?.data_type();
+                hasher.update(format!("\0{part}\0{name}\0{kind}").as_bytes());
+            }
+        }
+        let digest = hasher.finalize();
+        let (first, _) = digest.as_bytes().split_at(16);
+        Ok(first.try_into().expect("the first half of 32 bytes has 16"))
+    }
+
     pub(crate) fn encoder(&self, schema: &SchemaRef) -> Result<Encoder, LakeError> {
         let at = |names: &[String]| names.iter().map(|n| schema.index_of(n)).collect::<Result<Vec<_>, _>>();
         let (keys, sequence) = (at(&self.keys)?, at(&self.sequence)?);

@@ -1,17 +1,22 @@
 //! One row a key, the latest by sequence, in any order of arrival and any split into batches.
 //!
-//! Called by the silver step. Candidates go to disk as they are refined; only their keys stay in memory (40 bytes a
-//! candidate). Files of the table are read for their keys, and rewritten only if they hold a superseded row.
+//! Called by the silver step. Accepted rows go straight into staged files; only their keys stay in memory (40 bytes a
+//! candidate). What does not stand, staged or stored, is marked in deletion vectors: no file is written twice. A file
+//! of keys beside each data file tells which rows a batch supersedes without reading the table.
 
-mod apply;
 mod candidates;
 mod content;
+mod feed;
+mod index;
 mod keys;
 mod probe;
+mod settle;
 mod winners;
 
-pub(crate) use apply::{Plan, apply, feed_schema};
-pub(crate) use candidates::{CandidateLane, Candidates};
+pub(crate) use candidates::{CandidateLane, CandidatePart, Candidates};
+pub(crate) use feed::{changes, feed_schema, write_feed};
+pub(crate) use index::path_of as keys_of_file;
 pub(crate) use keys::Keys;
-pub(crate) use probe::{NEW, Probed, probe};
+pub(crate) use probe::{NEW, Probed, Stored, probe};
+pub(crate) use settle::{gone, mark, write_keys};
 pub(crate) use winners::{Winners, resolve};

@@ -1,8 +1,9 @@
 //! Batch against table: which stored rows are superseded, and which candidates the table already outdates.
 
 use super::{
-    candidates::{Candidates, Spot},
+    candidates::{Candidates, Spot, numbered},
     content::Content,
+    index,
     keys::Keys,
     winners::Winners,
 };
@@ -10,12 +11,15 @@ use crate::{
     error::LakeError,
     lanes::Shared,
     meter::Meter,
-    scan::{self, Unit},
+    scan::{Pick, Source},
+    vector::Rows,
 };
 use arrow::datatypes::SchemaRef;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicU8, Ordering},
+    cmp::Ordering,
+    collections::BTreeMap,
+    path::Path,
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
 };
 
 /// What the table says of one winner.
@@ -28,152 +32,130 @@ pub(super) const OUTDATED: u8 = 2;
 /// Result of probing all files that can hold the batch's keys.
 #[derive(Default)]
 pub(crate) struct Probed {
-    /// File to its superseded rows, ascending.
-    pub(super) superseded: BTreeMap<usize, Vec<u64>>,
+    /// File to its superseded rows.
+    pub(crate) superseded: BTreeMap<usize, Rows>,
     /// Those of them whose key the batch deletes.
-    pub(super) deleted: BTreeSet<(usize, u64)>,
+    pub(super) deleted: BTreeMap<usize, Rows>,
     /// Winners with the key and the sequence of a stored row.
     pub(crate) duplicates: u64,
 }
 
 /// A stored row whose sequence prefix equals the winner's.
 struct Close {
-    unit: usize,
     row: u64,
     winner: usize,
 }
 
-/// One lane: unit after unit. `fate` has one entry a winner and is shared by the lanes. With `tombstones`, the files
-/// hold deleted keys: such a row makes way for nothing, and wins at an equal sequence.
-#[expect(clippy::too_many_arguments, reason = "all of it is shared by the lanes of one call")]
+/// The files that lanes share: those of a table, or those with its deleted keys.
+pub(crate) struct Stored<'a> {
+    /// The table's folder.
+    pub(crate) dir: &'a Path,
+    pub(crate) sources: &'a [Source],
+    pub(crate) schema: &'a SchemaRef,
+    /// Rows of deleted keys: such a row makes way for nothing, and wins at an equal sequence.
+    pub(crate) graves: bool,
+}
+
+/// One lane: file after file. `fate` has one entry a winner and is shared by the lanes.
 pub(crate) fn probe(
     keys: &Keys,
-    table: &SchemaRef,
-    units: &[Unit],
+    stored: &Stored<'_>,
     winners: &Winners,
     candidates: &Candidates,
     fate: &[AtomicU8],
-    tombstones: bool,
     meter: &Meter,
     shared: &Shared,
 ) -> Result<Probed, LakeError> {
     let mut probed = Probed::default();
-    let mut close = Vec::new();
-    let names: Vec<String> = keys.keys.iter().chain(keys.sequence.iter()).cloned().collect();
-    let columns = scan::project(table, &dedup(names))?;
-    let encoder = keys.encoder(&columns)?;
-    while let Some(u) = shared.take(units.len()) {
-        let unit = &units[u];
-        let mut row = 0;
-        for batch in unit.read(&columns, meter)? {
-            let batch = batch?;
-            let stored = encoder.keys(&batch)?;
-            let mut sequences: Option<Vec<u128>> = None;
-            for (i, key) in stored.iter().enumerate() {
-                let Some(w) = winners.find(*key) else { continue };
-                if sequences.is_none() {
-                    sequences = Some(encoder.sequences(&batch)?);
+    while let Some(file) = shared.take(stored.sources.len()) {
+        let source = &stored.sources[file];
+        let rows = index::open_or_make(stored.dir, source, keys, stored.schema, meter)?;
+        let mut close = Vec::new();
+        let (mut superseded, mut deleted) = (Rows::new(), Rows::new());
+        rows.probe(
+            winners.len(),
+            |w| winners.all[w].key,
+            |w, entry| {
+                let row = u64::from(entry.row);
+                if matches!(&source.pick, Pick::Without(gone) if gone.contains(row)) {
+                    return Ok(());
                 }
-                let sequence = sequences.as_ref().map_or(0, |s| s[i]);
-                let here = row + i as u64;
-                match winners.all[w].sequence.cmp(&sequence) {
-                    std::cmp::Ordering::Greater if tombstones => {}
-                    std::cmp::Ordering::Greater => {
-                        fate[w].fetch_max(REPLACES, Ordering::Relaxed);
-                        probed.supersede(unit, here, candidates.deletes(winners.all[w].spot));
+                match winners.all[w].sequence.cmp(&entry.sequence) {
+                    Ordering::Greater if stored.graves => {}
+                    Ordering::Greater => {
+                        fate[w].store(REPLACES, Relaxed);
+                        superseded.insert(row);
+                        if winners.all[w].spot.deletes() {
+                            deleted.insert(row);
+                        }
                     }
-                    std::cmp::Ordering::Less => {
-                        fate[w].store(OUTDATED, Ordering::Relaxed);
-                    }
-                    std::cmp::Ordering::Equal => close.push(Close { unit: u, row: here, winner: w }),
+                    Ordering::Less => fate[w].store(OUTDATED, Relaxed),
+                    Ordering::Equal => close.push(Close { row, winner: w }),
                 }
-            }
-            row += batch.num_rows() as u64;
+                Ok(())
+            },
+        )?;
+        probed.duplicates +=
+            decide(keys, stored, source, winners, candidates, fate, meter, close, (&mut superseded, &mut deleted))?;
+        if !superseded.is_empty() {
+            probed.superseded.insert(file, superseded);
+            probed.deleted.insert(file, deleted);
         }
-        shared.advance(unit.rows)?;
+        shared.advance(1)?;
     }
-    decide(keys, table, units, winners, candidates, fate, tombstones, meter, &close, &mut probed)?;
     Ok(probed)
 }
 
+/// Compares the rows themselves where the start of their sequences does not tell; answers the number of duplicates.
 #[expect(clippy::too_many_arguments, reason = "the tail of `probe`")]
 fn decide(
     keys: &Keys,
-    table: &SchemaRef,
-    units: &[Unit],
+    stored: &Stored<'_>,
+    source: &Source,
     winners: &Winners,
     candidates: &Candidates,
     fate: &[AtomicU8],
-    tombstones: bool,
     meter: &Meter,
-    close: &[Close],
-    probed: &mut Probed,
-) -> Result<(), LakeError> {
-    let mut rest = close;
-    while let Some(first) = rest.first() {
-        let n = rest.iter().take_while(|c| c.unit == first.unit).count();
-        let (here, later) = rest.split_at(n);
-        rest = later;
-        let unit = &units[first.unit];
-        let rows: Vec<u64> = here.iter().map(|c| c.row).collect();
-        let stored: Vec<_> = unit.read_rows(table, meter, Some(&rows))?.collect::<Result<_, _>>()?;
-        let stored = Content::of(keys, &arrow::compute::concat_batches(table, &stored)?)?;
-        let mut spots: Vec<Spot> = here.iter().map(|c| winners.all[c.winner].spot).collect();
-        spots.sort_unstable();
-        let ours = Content::of(keys, &candidates.fetch(&spots)?)?;
-        for (i, c) in here.iter().enumerate() {
-            let w = spots.binary_search(&winners.all[c.winner].spot).expect("every close winner was fetched");
-            let same = ours.same_sequence(w, &stored, i);
-            probed.duplicates += u64::from(same);
-            if ours.beats(w, &stored, i) && !(tombstones && same) {
-                if !tombstones {
-                    fate[c.winner].fetch_max(REPLACES, Ordering::Relaxed);
-                    probed.supersede(unit, c.row, candidates.deletes(winners.all[c.winner].spot));
+    mut close: Vec<Close>,
+    (superseded, deleted): (&mut Rows, &mut Rows),
+) -> Result<u64, LakeError> {
+    if close.is_empty() {
+        return Ok(0);
+    }
+    close.sort_unstable_by_key(|c| c.row);
+    let rows: Vec<u64> = close.iter().map(|c| c.row).collect();
+    let theirs = numbered(source, stored.schema, &rows, meter)?;
+    let theirs = Content::of(keys, &arrow::compute::concat_batches(stored.schema, &theirs)?)?;
+    let mut spots: Vec<Spot> = close.iter().map(|c| winners.all[c.winner].spot).collect();
+    spots.sort_unstable();
+    let ours = Content::of(keys, &candidates.fetch(&spots, meter)?)?;
+    let mut duplicates = 0;
+    for (i, c) in close.iter().enumerate() {
+        let w = spots.binary_search(&winners.all[c.winner].spot).expect("every close winner was fetched");
+        let same = ours.same_sequence(w, &theirs, i);
+        duplicates += u64::from(same);
+        if ours.beats(w, &theirs, i) && !(stored.graves && same) {
+            if !stored.graves {
+                fate[c.winner].store(REPLACES, Relaxed);
+                superseded.insert(c.row);
+                if winners.all[c.winner].spot.deletes() {
+                    deleted.insert(c.row);
                 }
-            } else {
-                fate[c.winner].store(OUTDATED, Ordering::Relaxed);
             }
+        } else {
+            fate[c.winner].store(OUTDATED, Relaxed);
         }
     }
-    Ok(())
-}
-
-fn dedup(names: Vec<String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
-    for n in names {
-        if !kept.contains(&n) {
-            kept.push(n);
-        }
-    }
-    kept
+    Ok(duplicates)
 }
 
 impl Probed {
-    fn supersede(&mut self, unit: &Unit, row: u64, deleted: bool) {
-        let row = unit.base + row;
-        self.superseded.entry(unit.file).or_default().push(row);
-        if deleted {
-            self.deleted.insert((unit.file, row));
-        }
-    }
-
-    /// Indices of the files that hold a superseded row.
-    pub(crate) fn files(&self) -> impl Iterator<Item = usize> + '_ {
-        self.superseded.keys().copied()
-    }
-
     pub(crate) fn merge(parts: Vec<Self>) -> Self {
         let mut all = Self::default();
         for p in parts {
             all.duplicates += p.duplicates;
+            all.superseded.extend(p.superseded);
             all.deleted.extend(p.deleted);
-            for (file, rows) in p.superseded {
-                all.superseded.entry(file).or_default().extend(rows);
-            }
-        }
-        for rows in all.superseded.values_mut() {
-            rows.sort_unstable();
-            rows.dedup();
         }
         all
     }

@@ -5,8 +5,7 @@ use super::{
     content::Content,
     keys::Keys,
 };
-use crate::error::LakeError;
-use hashbrown::HashTable;
+use crate::{error::LakeError, meter::Meter};
 
 /// Rows whose content is in memory at once while ties are decided.
 const TIE_ROWS: usize = 200_000;
@@ -14,8 +13,8 @@ const TIE_ROWS: usize = 200_000;
 /// One candidate a key, ascending by key.
 pub(crate) struct Winners {
     pub(super) all: Vec<Candidate>,
-    /// Index into `all` by key.
-    index: HashTable<u32>,
+    /// Candidates that another one of the same step supersedes.
+    pub(super) losers: Vec<Spot>,
     /// Candidates with the key and the sequence of another one.
     pub(crate) duplicates: u64,
 }
@@ -24,32 +23,22 @@ impl Winners {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
-
-    pub(super) fn find(&self, key: u128) -> Option<usize> {
-        self.index.find(spread(key), |i| self.all[*i as usize].key == key).map(|i| *i as usize)
-    }
 }
 
-/// Whole numbers come as they are: spread them over the table.
-fn spread(key: u128) -> u64 {
-    let x = (key as u64) ^ (key >> 64) as u64;
-    let x = (x ^ (x >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x ^ (x >> 29)
-}
-
-pub(crate) fn resolve(keys: &Keys, from: &mut Candidates) -> Result<Winners, LakeError> {
+pub(crate) fn resolve(keys: &Keys, from: &mut Candidates, meter: &Meter) -> Result<Winners, LakeError> {
     let mut all = std::mem::take(&mut from.all);
-    all.sort_unstable_by(|a, b| (a.key, b.sequence, a.spot).cmp(&(b.key, a.sequence, b.spot)));
     let ties = ties(&all);
-    let duplicates = settle(keys, from, &mut all, &ties)?;
-    all.dedup_by_key(|c| c.key);
+    let duplicates = settle(keys, from, &mut all, &ties, meter)?;
+    let mut losers = Vec::new();
+    all.dedup_by(|next, kept| {
+        let lost = next.key == kept.key;
+        if lost {
+            losers.push(next.spot);
+        }
+        lost
+    });
     all.shrink_to_fit();
-    let mut index = HashTable::with_capacity(all.len());
-    for i in 0..all.len() {
-        let at = u32::try_from(i).map_err(|_| LakeError::Worker("a step has too many keys"))?;
-        index.insert_unique(spread(all[i].key), at, |j| spread(all[*j as usize].key));
-    }
-    Ok(Winners { all, index, duplicates })
+    Ok(Winners { all, losers, duplicates })
 }
 
 /// A run of candidates with one key and one sequence prefix.
@@ -75,7 +64,13 @@ fn ties(all: &[Candidate]) -> Vec<Tie> {
 }
 
 /// Decides the ties by content, brings each top run's winner to the run's start, and counts duplicates.
-fn settle(keys: &Keys, from: &Candidates, all: &mut [Candidate], ties: &[Tie]) -> Result<u64, LakeError> {
+fn settle(
+    keys: &Keys,
+    from: &Candidates,
+    all: &mut [Candidate],
+    ties: &[Tie],
+    meter: &Meter,
+) -> Result<u64, LakeError> {
     let mut duplicates = 0;
     let mut rest = ties;
     while !rest.is_empty() {
@@ -86,20 +81,26 @@ fn settle(keys: &Keys, from: &Candidates, all: &mut [Candidate], ties: &[Tie]) -
         });
         let (now, later) = rest.split_at(fits.count().max(1));
         rest = later;
-        duplicates += settle_some(keys, from, all, now)?;
+        duplicates += settle_some(keys, from, all, now, meter)?;
     }
     Ok(duplicates)
 }
 
-fn settle_some(keys: &Keys, from: &Candidates, all: &mut [Candidate], ties: &[Tie]) -> Result<u64, LakeError> {
+fn settle_some(
+    keys: &Keys,
+    from: &Candidates,
+    all: &mut [Candidate],
+    ties: &[Tie],
+    meter: &Meter,
+) -> Result<u64, LakeError> {
     let mut spots: Vec<Spot> = ties.iter().flat_map(|t| all[t.start..t.start + t.len].iter().map(|c| c.spot)).collect();
     spots.sort_unstable();
     let mut duplicates = 0;
     // One run may be longer than what fits: its rows come piece by piece, and the best so far stays.
     if spots.len() > TIE_ROWS {
-        return settle_long(keys, from, all, ties, &spots);
+        return settle_long(keys, from, all, ties, &spots, meter);
     }
-    let content = Content::of(keys, &from.fetch(&spots)?)?;
+    let content = Content::of(keys, &from.fetch(&spots, meter)?)?;
     let at = |c: &Candidate| spots.binary_search(&c.spot).expect("every tied candidate was fetched");
     for tie in ties {
         let run = &mut all[tie.start..tie.start + tie.len];
@@ -124,11 +125,12 @@ fn settle_long(
     all: &mut [Candidate],
     ties: &[Tie],
     spots: &[Spot],
+    meter: &Meter,
 ) -> Result<u64, LakeError> {
     let mut best: Option<(Spot, Content)> = None;
     let mut duplicates = 0;
     for piece in spots.chunks(TIE_ROWS) {
-        let content = Content::of(keys, &from.fetch(piece)?)?;
+        let content = Content::of(keys, &from.fetch(piece, meter)?)?;
         let mut top = 0;
         for i in 1..piece.len() {
             duplicates += u64::from(content.same_sequence(i - 1, &content, i));
@@ -145,7 +147,7 @@ fn settle_long(
         };
         if wins {
             let spot = piece[top];
-            best = Some((spot, Content::of(keys, &from.fetch(&[spot])?)?));
+            best = Some((spot, Content::of(keys, &from.fetch(&[spot], meter)?)?));
         }
     }
     if let (Some(tie), Some((spot, _))) = (ties.first().filter(|t| t.top), best)

@@ -24,6 +24,8 @@ pub(crate) enum Body {
     Bronze(BronzeDraft),
     Silver(SilverDraft),
     Gold(GoldDraft),
+    /// Mistakes left nothing to resolve; the contract still tells the columns to those who read them.
+    Unusable,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ pub(crate) enum WriteDraft {
         keys: Vec<Spanned<String>>,
         sequence_by: Vec<Spanned<String>>,
         delete_when: Option<(String, RowExpression)>,
+        change_feed: bool,
     },
 }
 

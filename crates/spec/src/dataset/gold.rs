@@ -10,17 +10,25 @@ use crate::{
     diagnostic::Sink,
     source_file::{Place, SourceFile, Spanned},
     sql,
-    yaml::{self, Fields, Reader},
+    yaml::{self, Fields, Node, Reader},
 };
 use alluvium_model::{DatasetName, Span};
 use std::sync::Arc;
 
-#[derive(Default)]
 struct FrontMatter {
     description: Option<String>,
     contract: Option<Spanned<String>>,
-    window: Option<WindowDraft>,
+    window: Result<Option<WindowDraft>, Unusable>,
     accept: Accept,
+}
+
+/// Written, and reported.
+struct Unusable;
+
+impl Default for FrontMatter {
+    fn default() -> Self {
+        Self { description: None, contract: None, window: Ok(None), accept: Accept::default() }
+    }
 }
 
 pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) -> Option<Draft> {
@@ -30,13 +38,15 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         None => Some(FrontMatter::default()),
     };
     let gold = query(&file, statement, sink);
-    let mut matter = matter?;
-    let (sql, sql_line, query) = gold?;
-    let window = matter.window.take();
-    let gold =
-        GoldDraft { sql, sql_line, canonical: query.canonical, tables: query.tables, outputs: query.outputs, window };
-    let FrontMatter { description, contract, accept, .. } = matter;
-    Some(Draft { name, description, contract, accept, body: Body::Gold(gold), file })
+    let FrontMatter { description, contract, accept, window } = matter?;
+    let body = match (gold, window) {
+        (Some((sql, sql_line, query)), Ok(window)) => {
+            let sql::Query { canonical, tables, outputs } = query;
+            Body::Gold(GoldDraft { sql, sql_line, canonical, tables, outputs, window })
+        }
+        _ => Body::Unusable,
+    };
+    Some(Draft { name, description, contract, accept, body, file })
 }
 
 /// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
@@ -86,12 +96,15 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
     f.finish_with(&mut r, |key| {
         matches!(key, "from" | "inputs").then(|| "inputs are read from the SQL; remove it".to_owned())
     });
-    Some(FrontMatter { description, contract, window: window?, accept })
+    Some(FrontMatter { description, contract, window, accept })
 }
 
-/// `None`: written and unusable.
-fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Option<WindowDraft>> {
-    let Some(node) = f.take("window") else { return Some(None) };
+fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Result<Option<WindowDraft>, Unusable> {
+    let Some(node) = f.take("window") else { return Ok(None) };
+    written_window(node, r).map(Some).ok_or(Unusable)
+}
+
+fn written_window(node: &Node, r: &mut Reader<'_>) -> Option<WindowDraft> {
     let mut f = r.fields(node, "a mapping such as `{ column: flight_date, size: 1 day }`")?;
     let column = f.require("column", r).and_then(|n| r.name(n));
     let size = f.require("size", r).and_then(|n| r.parsed::<Span>(n));
@@ -101,7 +114,7 @@ fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Option<WindowDraft>>
         r.error(codes::INVALID_VALUE, size.place, "a window has to have a length", None);
         return None;
     }
-    Some(Some(WindowDraft { spec: WindowSpec { column: column.value, size: size.value }, column_place: column.place }))
+    Some(WindowDraft { spec: WindowSpec { column: column.value, size: size.value }, column_place: column.place })
 }
 
 fn query(file: &SourceFile, start: usize, sink: &mut Sink) -> Option<(String, usize, sql::Query)> {

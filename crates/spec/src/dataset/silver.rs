@@ -31,8 +31,11 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["window"], &mut r);
     f.finish(&mut r);
-    let silver = SilverDraft { from: from?, steps: steps?, write: write? };
-    Some(Draft { name, description, contract: Some(contract?), accept, body: Body::Silver(silver), file })
+    let body = match (from, steps, write) {
+        (Some(from), Some(steps), Some(write)) => Body::Silver(SilverDraft { from, steps, write }),
+        _ => Body::Unusable,
+    };
+    Some(Draft { name, description, contract: Some(contract?), accept, body, file })
 }
 
 /// `None` if a step could not be read, so that what depends on the steps is not reported as well.

@@ -32,6 +32,7 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
     let keys = f.require("keys", r).and_then(|n| r.names(n));
     let sequence_by = f.take("sequence_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
     let delete_when = f.take("delete_when").map(|n| condition(n, r));
+    let change_feed = f.take("change_feed").and_then(|n| r.boolean(n)).unwrap_or(false);
     if let Some(n) = f.take("stored_as") {
         stored_as(n, r);
     }
@@ -46,7 +47,7 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
         None => None,
         Some(read) => Some(read?),
     };
-    Some(WriteDraft::Upsert { keys, sequence_by, delete_when })
+    Some(WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed })
 }
 
 fn condition(node: &Node, r: &mut Reader<'_>) -> Option<(String, sql::RowExpression)> {

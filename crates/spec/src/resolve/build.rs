@@ -33,7 +33,8 @@ pub(crate) fn resolve(sources: &Sources, sink: &mut Sink) -> Resolved {
         contracts.extend(contracts::complete(draft, &users, &names, &mut graph, sink).map(|c| (stem.clone(), c)));
     }
     let order = graph.order(sink);
-    let datasets = sources.drafts.values().map(|d| (d.name.clone(), build(d, &names, &contracts))).collect();
+    let datasets = sources.drafts.values().filter_map(|d| Some((d.name.clone(), build(d, &names, &contracts)?)));
+    let datasets = datasets.collect();
     Resolved { datasets, contracts, order }
 }
 
@@ -45,7 +46,7 @@ fn users(stem: &str, sources: &Sources) -> Vec<DatasetName> {
 fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
     check_contract(draft, names, sink);
     match &draft.body {
-        Body::Bronze(_) => {}
+        Body::Bronze(_) | Body::Unusable => {}
         Body::Silver(s) => {
             let at = (&*draft.file, s.from.place);
             if names.check(&s.from.value, &[Layer::Bronze, Layer::Silver], at, "a silver dataset", sink) {
@@ -113,7 +114,7 @@ fn enrich(step: &StepDraft) -> Option<&crate::dataset::EnrichDraft> {
     }
 }
 
-fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract>) -> Dataset {
+fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract>) -> Option<Dataset> {
     let stem = draft.contract.as_ref().map(|c| c.value.clone());
     let contract = stem.as_ref().and_then(|s| contracts.get(s));
     let (kind, version) = match &draft.body {
@@ -131,8 +132,9 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
             let gold = Gold { sql: g.sql.clone(), sql_line: g.sql_line, inputs, window };
             (Kind::Gold(gold), version::gold(g, contract))
         }
+        Body::Unusable => return None,
     };
-    Dataset {
+    Some(Dataset {
         name: draft.name.clone(),
         file: draft.file.path.clone(),
         version,
@@ -140,7 +142,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         contract: stem,
         accept: draft.accept.clone(),
         kind,
-    }
+    })
 }
 
 fn expected_of(bronze: &DatasetName, names: &Names<'_>) -> Vec<String> {
@@ -172,10 +174,11 @@ fn silver(s: &SilverDraft) -> Silver {
     });
     let write = match &s.write {
         WriteDraft::Append => Write::Append,
-        WriteDraft::Upsert { keys, sequence_by, delete_when } => Write::Upsert {
+        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed } => Write::Upsert {
             keys: plain(keys),
             sequence_by: plain(sequence_by),
             delete_when: delete_when.as_ref().map(|(text, _)| text.clone()),
+            change_feed: *change_feed,
         },
     };
     Silver { from: s.from.value.clone(), steps: steps.collect(), write }

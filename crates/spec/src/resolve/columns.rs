@@ -21,7 +21,7 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
             StepDraft::Validate | StepDraft::Sql { .. } => {}
         }
     }
-    if let WriteDraft::Upsert { keys, sequence_by, delete_when } = &silver.write {
+    if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _ } = &silver.write {
         let conditions = delete_when.iter().flat_map(|(_, e)| &e.uses);
         for c in keys.iter().chain(sequence_by).chain(conditions) {
             check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);

@@ -8,4 +8,4 @@ mod graph;
 mod names;
 mod version;
 
-pub(crate) use build::resolve;
+pub(crate) use build::{Resolved, resolve};

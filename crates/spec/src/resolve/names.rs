@@ -74,7 +74,7 @@ impl<'a> Names<'a> {
         }
         match &draft.body {
             Body::Gold(g) if draft.contract.is_none() => Some(g.outputs.as_ref()?.iter().map(String::as_str).collect()),
-            Body::Bronze(_) | Body::Silver(_) | Body::Gold(_) => None,
+            Body::Bronze(_) | Body::Silver(_) | Body::Gold(_) | Body::Unusable => None,
         }
     }
 

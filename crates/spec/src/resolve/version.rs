@@ -21,7 +21,7 @@ pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> Definition
     let steps: Vec<Value> = s.steps.iter().map(step).collect();
     let write = match &s.write {
         WriteDraft::Append => json!("append"),
-        WriteDraft::Upsert { keys, sequence_by, delete_when } => json!({
+        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _ } => json!({
             "keys": keys.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "sequence_by": sequence_by.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "delete_when": delete_when.as_ref().map(|(_, e)| &e.canonical),

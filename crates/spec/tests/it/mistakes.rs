@@ -1,7 +1,7 @@
 //! Every kind of mistake is found in one look, at its place, with its code.
 
 use crate::{fixture, folder, write};
-use alluvium_spec::{CODES, Environment, load};
+use alluvium_spec::{CODES, Environment, load, read};
 
 #[test]
 fn one_look_shows_every_mistake() {
@@ -47,6 +47,34 @@ fn a_folder_that_is_no_project_says_so() {
     assert_eq!(said.0[0].code, "E0001");
     let said = load(&dir.path().join("nowhere"), &Environment::default()).expect_err("no folder");
     assert_eq!(said.0[0].code, "E0001");
+    assert_eq!(said.0[0].file, dir.path().join("nowhere"));
+}
+
+#[test]
+fn sound_datasets_are_handed_over_beside_the_mistakes() {
+    let dir = crate::flights();
+    write(dir.path(), "contracts/airlines.odcs.yaml", b"schema: [\n");
+    write(dir.path(), "datasets/silver/planes.yaml", b"from: bronze.planes\ncontract: planes\nsteps: [validat]\n");
+    write(dir.path(), "alluvium.yaml", b"state: [\n");
+    let reading = read(dir.path(), &Environment::default());
+    let flawed: Vec<_> =
+        reading.flawed.iter().map(|(name, contract)| (name.to_string(), contract.as_deref())).collect();
+    assert_eq!(flawed, [("silver.airlines".to_owned(), None), ("silver.planes".to_owned(), Some("planes"))]);
+    assert!(reading.project.datasets.contains_key(&"silver.flights".parse().expect("a name")));
+    assert_eq!(reading.project.order.len(), reading.project.datasets.len());
+    assert!(reading.project.contracts.contains_key("flights"));
+    assert!(!reading.project.contracts.contains_key("airlines"));
+    let files: std::collections::BTreeSet<_> = reading.found.0.iter().map(|d| d.file.to_str().expect("text")).collect();
+    let wrong = ["alluvium.yaml", "contracts/airlines.odcs.yaml", "datasets/silver/planes.yaml"];
+    assert!(wrong.iter().all(|f| files.contains(f)), "{}", reading.found);
+}
+
+#[test]
+fn an_unusable_place_is_one_mistake() {
+    let dir = folder(&[("alluvium.yaml", "name: x\nstate: ../out/{env}.db\n")]);
+    write(dir.path(), "datasets/bronze/a.yaml", b"source: { files: landing/a }\n");
+    let said = load(dir.path(), &Environment::default()).expect_err("outside");
+    assert_eq!(said.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0013"]);
 }
 
 #[test]

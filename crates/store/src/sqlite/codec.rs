@@ -2,7 +2,7 @@
 //!
 //! Called by the other files of this folder. It never turns a value that it cannot read into a default.
 
-use crate::{EventState, RunState, StepKind, StepState, StoreError};
+use crate::{EventState, Owner, RunState, StepKind, StepState, StoreError};
 use alluvium_model::{Balance, DatasetName, Span};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -47,8 +47,12 @@ impl Word for StepState {
 }
 
 impl Word for RunState {
-    const WORDS: &'static [(Self, &'static str)] =
-        &[(Self::Running, "running"), (Self::Done, "done"), (Self::Failed, "failed")];
+    const WORDS: &'static [(Self, &'static str)] = &[
+        (Self::Running, "running"),
+        (Self::Done, "done"),
+        (Self::Failed, "failed"),
+        (Self::Interrupted, "interrupted"),
+    ];
 }
 
 /// A list as one bound argument for `json_each`.
@@ -137,6 +141,15 @@ impl Cells<'_> {
     pub(super) fn optional_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
         let Some(text) = self.get::<Option<&str>>(column)? else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|e| unreadable(column, e))
+    }
+
+    /// The process in the columns of a lease.
+    pub(super) fn owner(&self) -> Result<Owner, StoreError> {
+        Ok(Owner {
+            host: self.text("host")?,
+            process: self.small("process")?,
+            started_ticks: self.count("started_ticks")?,
+        })
     }
 
     pub(super) fn balance(&self) -> Result<Balance, StoreError> {

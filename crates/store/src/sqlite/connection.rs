@@ -1,6 +1,6 @@
 //! Opens the state file and hands out transactions.
 //!
-//! Called by `store.rs` of this folder. A transaction that writes takes the file's write lock at its start, so that
+//! Called by `store.rs` of this folder. Nothing is made or changed by a store that was opened to read. A transaction that writes takes the file's write lock at its start, so that
 //! what it read is still true when it commits, in whatever process the other writers are.
 
 use super::migrations;
@@ -11,6 +11,7 @@ use sqlx::{
 };
 use std::{
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,13 +25,20 @@ const ROW_BUFFER: usize = 1_000;
 
 /// The state in one SQLite file, write-ahead, synced at each commit. Several processes may have it open.
 pub struct SqliteStore {
-    path: PathBuf,
+    place: Place,
     conn: Mutex<SqliteConnection>,
+}
+
+enum Place {
+    File(PathBuf),
+    ReadOnly(PathBuf),
+    /// Stands for a file that is not there: an empty state in memory.
+    Nothing,
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("path", &self.place.path()).finish_non_exhaustive()
     }
 }
 
@@ -45,9 +53,37 @@ impl SqliteStore {
             let made = tokio::fs::create_dir_all(folder).await;
             made.map_err(|source| StoreError::Folder { path: folder.to_owned(), source })?;
         }
-        let mut conn = connect(path).await?;
+        let place = Place::File(path.to_owned());
+        let mut conn = place.connect().await?;
         migrations::migrate(&mut conn, path).await?;
-        Ok(Self { path: path.to_owned(), conn: Mutex::new(conn) })
+        Ok(Self { place, conn: Mutex::new(conn) })
+    }
+
+    /// Opens the file to read it; one that is not there, or that nothing was written into yet, reads as empty. Makes and
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], and [`StoreError::Older`] for the file of an older version.
+    pub async fn read(path: &Path) -> Result<Self, StoreError> {
+        let there = !matches!(tokio::fs::metadata(path).await, Err(e) if e.kind() == ErrorKind::NotFound);
+        if there {
+            let place = Place::ReadOnly(path.to_owned());
+            let mut conn = place.connect().await?;
+            if migrations::is_current(&mut conn, path).await? {
+                return Ok(Self { place, conn: Mutex::new(conn) });
+            }
+        }
+        let place = Place::Nothing;
+        let conn = Mutex::new(place.connect().await?);
+        Ok(Self { place, conn })
+    }
+
+    /// Ends the connection in order, so that nothing of it stays beside the file.
+    ///
+    /// # Errors
+    /// When the file cannot be brought to its end; nothing that was answered is lost by that.
+    pub async fn close(self) -> Result<(), StoreError> {
+        Ok(self.conn.into_inner().close().await?)
     }
 
     /// The one connection, able to begin a transaction.
@@ -57,7 +93,7 @@ impl SqliteStore {
         let answers = conn.ping().await.is_ok();
         // A full or failing disk makes SQLite end a transaction behind the connection's back.
         if !answers || conn.is_in_transaction() {
-            *conn = connect(&self.path).await?;
+            *conn = self.place.connect().await?;
         }
         Ok(conn)
     }
@@ -72,23 +108,51 @@ pub(super) async fn begin_read(conn: &mut SqliteConnection) -> Result<Transactio
     Ok(conn.begin().await?)
 }
 
-async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_TIMEOUT)
-        .row_buffer_size(ROW_BUFFER)
-        .disable_statement_logging();
-    options.connect().await.map_err(|e| StoreError::opening(path, e))
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::ReadOnly(path) => path,
+            Self::Nothing => Path::new(":memory:"),
+        }
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(self.path())
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .row_buffer_size(ROW_BUFFER)
+            .disable_statement_logging();
+        let options = match self {
+            Self::File(_) => options.create_if_missing(true).synchronous(SqliteSynchronous::Full),
+            // Opened as read-only, SQLite would leave its journal and shared memory beside the file when it closes it.
+            Self::ReadOnly(_) => options.pragma("query_only", "ON"),
+            Self::Nothing => options.in_memory(true),
+        };
+        let mut conn = options.connect().await.map_err(|e| StoreError::opening(self.path(), e))?;
+        if let Self::Nothing = self {
+            migrations::migrate(&mut conn, self.path()).await?;
+        }
+        Ok(conn)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RunRecord, RunState, Store};
-    use alluvium_model::{Fault, RetryClass, RunId};
+    use crate::{Owner, RunRecord, RunState, Store, Watch};
+    use alluvium_model::{Fault, RetryClass, RunId, Span};
+
+    const WATCH: Watch<'static> = Watch { now: jiff::Timestamp::UNIX_EPOCH, alive: &|_| true };
+
+    async fn start(store: &SqliteStore, run: RunRecord) -> Result<(), StoreError> {
+        let owner = Owner { host: "here".into(), process: 1, started_ticks: 1 };
+        store.start_run(&run, &owner, Span::from_secs(60), &WATCH).await
+    }
+
+    async fn runs(store: &SqliteStore) -> Vec<RunRecord> {
+        store.runs(9, &WATCH).await.unwrap()
+    }
 
     async fn open(folder: &tempfile::TempDir) -> SqliteStore {
         SqliteStore::open(&folder.path().join("state.db")).await.unwrap()
@@ -116,16 +180,16 @@ mod tests {
     async fn after_a_full_disk_the_state_is_whole_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
-        store.start_run(&run("before", String::new())).await.unwrap();
+        start(&store, run("before", String::new())).await.unwrap();
         set(&store, "PRAGMA max_page_count = 1").await;
-        let error = store.start_run(&run("large", "x".repeat(1 << 20))).await.unwrap_err();
+        let error = start(&store, run("large", "x".repeat(1 << 20))).await.unwrap_err();
         assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
         assert_eq!((error.class(), error.code()), (RetryClass::Transient, "S0002"));
         assert!(error.remedy().starts_with("free space"));
-        assert_eq!(store.runs(9).await.unwrap().len(), 1);
+        assert_eq!(runs(&store).await.len(), 1);
         set(&store, "PRAGMA max_page_count = 1000000").await;
-        store.start_run(&run("large", "x".repeat(1 << 20))).await.unwrap();
-        assert_eq!(store.runs(9).await.unwrap().len(), 2);
+        start(&store, run("large", "x".repeat(1 << 20))).await.unwrap();
+        assert_eq!(runs(&store).await.len(), 2);
     }
 
     #[tokio::test]
@@ -138,8 +202,8 @@ mod tests {
         sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
         drop(tx);
         drop(conn);
-        store.start_run(&run("after", String::new())).await.unwrap();
-        assert_eq!(store.runs(9).await.unwrap().len(), 1);
+        start(&store, run("after", String::new())).await.unwrap();
+        assert_eq!(runs(&store).await.len(), 1);
     }
 
     #[tokio::test]
@@ -149,12 +213,12 @@ mod tests {
         set(&store, "PRAGMA busy_timeout = 0").await;
         let mut conn = holder.lock().await.unwrap();
         let held = begin_write(&mut conn).await.unwrap();
-        let error = store.start_run(&run("a", String::new())).await.unwrap_err();
+        let error = start(&store, run("a", String::new())).await.unwrap_err();
         assert!(matches!(error, StoreError::Busy { .. }), "{error:?}");
         assert_eq!(error.class(), RetryClass::Transient);
-        assert!(store.runs(9).await.unwrap().is_empty(), "reading does not wait");
+        assert!(runs(&store).await.is_empty(), "reading does not wait");
         held.rollback().await.unwrap();
-        store.start_run(&run("a", String::new())).await.unwrap();
+        start(&store, run("a", String::new())).await.unwrap();
     }
 
     #[tokio::test]
@@ -162,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
         set(&store, "PRAGMA query_only = 1").await;
-        let error = store.start_run(&run("a", String::new())).await.unwrap_err();
+        let error = start(&store, run("a", String::new())).await.unwrap_err();
         assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
         assert_eq!(error.class(), RetryClass::Auth);
     }

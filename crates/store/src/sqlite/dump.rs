@@ -2,7 +2,8 @@
 //!
 //! Called by `store.rs` of this folder, inside a transaction that reads. It shows facts, never leases or journals.
 
-use crate::{StoreError, TableDump, Value};
+use super::{codec::Word, leases, runs};
+use crate::{RunState, StepState, StoreError, TableDump, Value, Watch};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 /// A table's name, its columns with their types, and the statement that yields exactly these columns.
@@ -16,7 +17,7 @@ const INTEGER: &str = "integer";
 const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
-const SHAPES: &[Shape] = &[RUNS, STEPS, EVENTS, QUALITY, LEDGER, VERSIONS];
+const SHAPES: &[Shape] = &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS];
 
 const RUNS: Shape = Shape {
     name: "runs",
@@ -47,6 +48,7 @@ const STEPS: Shape = Shape {
         ("planned_at", TIME),
         ("failed_at", TIME),
         ("finished_at", TIME),
+        ("finished_by", TEXT),
         ("committed", INTEGER),
         ("received", INTEGER),
         ("loaded", INTEGER),
@@ -61,8 +63,8 @@ const STEPS: Shape = Shape {
         ("windows", TEXT),
         ("error", TEXT),
     ],
-    select: "SELECT run, dataset, key, kind, version, state, attempts, planned_at, failed_at, finished_at, committed,
-                    received, loaded, quarantined, dropped, dead, duplicates, late, json_array_length(events),
+    select: "SELECT run, dataset, key, kind, version, state, attempts, planned_at, failed_at, finished_at,
+                    finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, json_array_length(events),
                     inputs, lookups, windows, error
              FROM steps ORDER BY seq",
 };
@@ -86,6 +88,22 @@ const EVENTS: Shape = Shape {
              FROM events ORDER BY dataset, received_at, path, event",
 };
 
+const DEAD_LETTERS: Shape = Shape {
+    name: "dead_letters",
+    columns: &[
+        ("event", TEXT),
+        ("dataset", TEXT),
+        ("object", TEXT),
+        ("bytes", INTEGER),
+        ("code", TEXT),
+        ("message", TEXT),
+        ("run", TEXT),
+        ("died_at", TIME),
+    ],
+    select: "SELECT event, dataset, object, bytes, code, message, run, died_at FROM dead_letters
+             ORDER BY dataset, died_at, object, event",
+};
+
 const QUALITY: Shape = Shape {
     name: "quality",
     columns: &[
@@ -101,7 +119,8 @@ const QUALITY: Shape = Shape {
         ("passed", INTEGER),
         ("note", TEXT),
     ],
-    select: "SELECT s.run, s.dataset, q.step, q.rule, q.action, q.severity, q.dimension, q.checked, q.violations,
+    select:
+        "SELECT s.finished_by, s.dataset, q.step, q.rule, q.action, q.severity, q.dimension, q.checked, q.violations,
                     q.passed, q.note
              FROM quality AS q JOIN steps AS s ON s.key = q.step ORDER BY s.seq, q.ordinal",
 };
@@ -125,7 +144,7 @@ const LEDGER: Shape = Shape {
         ("rows_in", INTEGER),
         ("rows_out", INTEGER),
     ],
-    select: "SELECT s.run, s.dataset, l.step, l.attempt, l.wall_micros, l.cpu_micros, l.peak_memory_bytes,
+    select: "SELECT s.finished_by, s.dataset, l.step, l.attempt, l.wall_micros, l.cpu_micros, l.peak_memory_bytes,
                     l.bytes_read, l.bytes_written, l.store_reads, l.store_writes, l.store_lists, l.retries,
                     l.rows_in, l.rows_out
              FROM ledger AS l JOIN steps AS s ON s.key = l.step ORDER BY s.seq, l.attempt",
@@ -137,14 +156,33 @@ const VERSIONS: Shape = Shape {
     select: "SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version",
 };
 
-pub(super) async fn tables(conn: &mut SqliteConnection) -> Result<Vec<TableDump>, StoreError> {
+pub(super) async fn tables(conn: &mut SqliteConnection, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {
+    let (lost_runs, lost_steps) = (runs::lost(conn, watch).await?, leases::lost(conn, watch).await?);
     let mut dumps = Vec::with_capacity(SHAPES.len());
     for shape in SHAPES {
         let rows = sqlx::query(shape.select).fetch_all(&mut *conn).await?;
         let rows = rows.iter().map(|row| cells(shape, row)).collect::<Result<_, _>>()?;
-        dumps.push(TableDump { name: shape.name, columns: shape.columns.to_vec(), rows });
+        let mut dump = TableDump { name: shape.name, columns: shape.columns.to_vec(), rows };
+        match shape.name {
+            "runs" => end_lost(&mut dump, "run", |run| lost_runs.contains(run), RunState::Interrupted.word()),
+            "steps" => end_lost(&mut dump, "step", |step| lost_steps.contains(step), StepState::Planned.word()),
+            _ => {}
+        }
+        dumps.push(dump);
     }
     Ok(dumps)
+}
+
+/// Nobody holds these any more, whatever was last written of them.
+fn end_lost(dump: &mut TableDump, id: &str, lost: impl Fn(&str) -> bool, state: &str) {
+    let column = |name: &str| dump.columns.iter().position(|(c, _)| *c == name).expect("the shape has this column");
+    let (id, at) = (column(id), column("state"));
+    for row in &mut dump.rows {
+        let is_lost = matches!(&row[id], Value::Text(id) if lost(id));
+        if is_lost && row[at] == Value::Text("running".into()) {
+            row[at] = Value::Text(state.to_owned());
+        }
+    }
 }
 
 fn cells(shape: &Shape, row: &SqliteRow) -> Result<Vec<Value>, StoreError> {

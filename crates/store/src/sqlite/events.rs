@@ -6,7 +6,7 @@ use super::{
     codec::{Cells, ROWS_PER_STATEMENT, Word, json, micros, signed},
     runs,
 };
-use crate::{EventRecord, EventState, NewEvent, Recorded, StoreError};
+use crate::{DeadLetter, EventRecord, EventState, NewEvent, Recorded, StoreError};
 use alluvium_model::{DatasetName, EventId, RunId};
 use serde::Serialize;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
@@ -208,13 +208,27 @@ pub(super) async fn by_id(conn: &mut SqliteConnection, ids: &[EventId]) -> Resul
     Ok(found)
 }
 
-pub(super) async fn dead(conn: &mut SqliteConnection) -> Result<Vec<EventRecord>, StoreError> {
-    let rows = sqlx::query(select_events!(
-        "events AS e WHERE e.state = 'dead' ORDER BY e.dataset, e.received_at, e.path, e.event"
-    ))
+pub(super) async fn dead_letters(conn: &mut SqliteConnection) -> Result<Vec<DeadLetter>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT event, dataset, object, bytes, code, message, run, died_at FROM dead_letters
+         ORDER BY dataset, died_at, object, event",
+    )
     .fetch_all(conn)
     .await?;
-    rows.iter().map(record_of).collect()
+    let letter = |row: &SqliteRow| {
+        let cells = Cells(row);
+        Ok(DeadLetter {
+            event: EventId::from_stored(cells.text("event")?),
+            dataset: cells.dataset("dataset")?,
+            object: cells.text("object")?,
+            bytes: cells.count("bytes")?,
+            code: cells.optional_text("code")?,
+            message: cells.text("message")?,
+            run: RunId::from_stored(cells.text("run")?),
+            died_at: cells.time("died_at")?,
+        })
+    };
+    rows.iter().map(letter).collect()
 }
 
 fn record_of(row: &SqliteRow) -> Result<EventRecord, StoreError> {

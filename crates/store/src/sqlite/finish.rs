@@ -22,11 +22,11 @@ pub(super) async fn finish(conn: &mut SqliteConnection, done: &[StepDone]) -> Re
 
 struct Open {
     seq: i64,
-    run: String,
     activation: Activation,
 }
 
 async fn finish_chunk(conn: &mut SqliteConnection, chunk: &[StepDone]) -> Result<(), StoreError> {
+    runs::require(conn, chunk.iter().map(|d| d.run.as_str())).await?;
     let mut heads = heads(conn, chunk).await?;
     let mut ending: Vec<(&StepDone, Open)> = Vec::with_capacity(chunk.len());
     for done in chunk {
@@ -57,7 +57,7 @@ async fn heads(
 ) -> Result<HashMap<String, (StepState, Option<Open>)>, StoreError> {
     let keys: Vec<&str> = chunk.iter().map(|d| d.key.as_str()).collect();
     let rows = sqlx::query(
-        "SELECT s.seq, s.key, s.run, s.dataset, s.version, s.planned_at, s.state
+        "SELECT s.seq, s.key, s.dataset, s.version, s.planned_at, s.state
          FROM json_each(?) AS j CROSS JOIN steps AS s WHERE s.key = j.value",
     )
     .bind(json(&keys))
@@ -70,16 +70,17 @@ async fn heads(
             version: cells.text("version")?,
             seen: cells.integer("planned_at")?,
         };
-        let open = Open { seq: cells.integer("seq")?, run: cells.text("run")?, activation };
+        let open = Open { seq: cells.integer("seq")?, activation };
         Ok((cells.text("key")?, (cells.word("state")?, Some(open))))
     };
     rows.iter().map(head).collect()
 }
 
 #[derive(Serialize)]
-struct Ending {
+struct Ending<'a> {
     seq: i64,
     finished_at: i64,
+    finished_by: &'a str,
     committed: Option<i64>,
     received: i64,
     loaded: i64,
@@ -90,12 +91,13 @@ struct Ending {
     late: i64,
 }
 
-impl Ending {
-    fn new(done: &StepDone, open: &Open) -> Self {
+impl<'a> Ending<'a> {
+    fn new(done: &'a StepDone, open: &Open) -> Self {
         let Balance { received, loaded, quarantined, dropped, dead, duplicates, late } = done.balance;
         Self {
             seq: open.seq,
             finished_at: micros(done.finished_at),
+            finished_by: done.run.as_str(),
             committed: done.committed,
             received: signed(received),
             loaded: signed(loaded),
@@ -109,10 +111,10 @@ impl Ending {
 }
 
 async fn end_steps(conn: &mut SqliteConnection, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
-    let rows: Vec<Ending> = ending.iter().map(|(done, open)| Ending::new(done, open)).collect();
+    let rows: Vec<Ending<'_>> = ending.iter().map(|(done, open)| Ending::new(done, open)).collect();
     sqlx::query(
         "UPDATE steps SET state = 'done', finished_at = j.value ->> 'finished_at',
-             committed = j.value ->> 'committed', received = j.value ->> 'received', loaded = j.value ->> 'loaded',
+             finished_by = j.value ->> 'finished_by', committed = j.value ->> 'committed', received = j.value ->> 'received', loaded = j.value ->> 'loaded',
              quarantined = j.value ->> 'quarantined', dropped = j.value ->> 'dropped', dead = j.value ->> 'dead',
              duplicates = j.value ->> 'duplicates', late = j.value ->> 'late'
          FROM json_each(?) AS j WHERE steps.seq = j.value ->> 'seq'",
@@ -137,8 +139,8 @@ async fn end_events(conn: &mut SqliteConnection, ending: &[(&StepDone, Open)]) -
     .execute(&mut *conn)
     .await?;
     let mut per_run: BTreeMap<&str, u64> = BTreeMap::new();
-    for (done, open) in ending.iter().filter(|(done, _)| !done.dead.is_empty()) {
-        *per_run.entry(&open.run).or_default() += bury(conn, done).await?;
+    for (done, _) in ending.iter().filter(|(done, _)| !done.dead.is_empty()) {
+        *per_run.entry(done.run.as_str()).or_default() += bury(conn, done).await?;
     }
     for (run, dead) in per_run {
         runs::count_dead(conn, run, dead).await?;

@@ -7,7 +7,7 @@ use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
 
 /// The n-th entry takes a file from version n to n + 1. An entry that was released is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Marks the file as a state file: `alvm`.
 const APPLICATION_ID: i64 = 0x616c_766d;
@@ -32,6 +32,19 @@ pub(super) async fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<
     Ok(())
 }
 
+/// For a file that is only read: `false` when nothing was ever written into it.
+pub(super) async fn is_current(conn: &mut SqliteConnection, path: &Path) -> Result<bool, StoreError> {
+    match check(conn, path).await? {
+        0 => Ok(false),
+        found if found == MIGRATIONS.len() => Ok(true),
+        found => Err(StoreError::Older { found: number(found), known: number(MIGRATIONS.len()) }),
+    }
+}
+
+fn number(version: usize) -> i64 {
+    i64::try_from(version).expect("few migrations")
+}
+
 /// The file's version, 0 for a new one. One statement, so that all three values are of one moment.
 async fn check(conn: &mut SqliteConnection, path: &Path) -> Result<usize, StoreError> {
     let (found, application, tables): (i64, i64, i64) = sqlx::query_as(
@@ -41,7 +54,7 @@ async fn check(conn: &mut SqliteConnection, path: &Path) -> Result<usize, StoreE
     .fetch_one(&mut *conn)
     .await
     .map_err(|e| StoreError::opening(path, e))?;
-    let known = i64::try_from(MIGRATIONS.len()).expect("few migrations");
+    let known = number(MIGRATIONS.len());
     match (application, usize::try_from(found)) {
         (0, Ok(0)) if tables == 0 => Ok(0),
         (APPLICATION_ID, Ok(version)) if (1..=MIGRATIONS.len()).contains(&version) => Ok(version),

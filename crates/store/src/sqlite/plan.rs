@@ -127,10 +127,12 @@ impl<'a> Picture<'a> {
         let again: Vec<&str> =
             accepted.iter().map(|s| s.key.as_str()).filter(|k| self.superseded.contains(*k)).collect();
         if !again.is_empty() {
-            sqlx::query("DELETE FROM steps WHERE key IN (SELECT value FROM json_each(?))")
-                .bind(json(&again))
-                .execute(conn)
-                .await?;
+            for forget in [
+                "DELETE FROM attempts WHERE step IN (SELECT value FROM json_each(?))",
+                "DELETE FROM steps WHERE key IN (SELECT value FROM json_each(?))",
+            ] {
+                sqlx::query(forget).bind(json(&again)).execute(&mut *conn).await?;
+            }
         }
         Ok(())
     }

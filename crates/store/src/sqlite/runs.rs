@@ -2,17 +2,30 @@
 //!
 //! Called by `store.rs` of this folder and by the files that change what a run counts, inside a transaction.
 
-use super::codec::{Cells, Word, json, micros, signed};
-use crate::{RunRecord, RunState, StoreError};
-use alluvium_model::RunId;
+use super::codec::{Cells, Word, json, micros, micros_after, signed};
+use crate::{Owner, RunRecord, RunState, StoreError, Watch};
+use alluvium_model::{RunId, Span};
 use jiff::Timestamp;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::collections::BTreeSet;
 
-pub(super) async fn start(conn: &mut SqliteConnection, run: &RunRecord) -> Result<(), StoreError> {
+pub(super) async fn start(
+    conn: &mut SqliteConnection,
+    run: &RunRecord,
+    owner: &Owner,
+    ttl: Span,
+    watch: &Watch<'_>,
+) -> Result<(), StoreError> {
+    let lost = lost(conn, watch).await?;
+    sqlx::query("UPDATE runs SET state = ? WHERE run IN (SELECT value FROM json_each(?))")
+        .bind(RunState::Interrupted.word())
+        .bind(json(&lost))
+        .execute(&mut *conn)
+        .await?;
     sqlx::query(
-        "INSERT INTO runs (run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING",
+        "INSERT INTO runs (run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead,
+                           host, process, started_ticks, until)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO NOTHING",
     )
     .bind(run.run.as_str())
     .bind(&run.command)
@@ -22,8 +35,47 @@ pub(super) async fn start(conn: &mut SqliteConnection, run: &RunRecord) -> Resul
     .bind(signed(run.objects_new))
     .bind(signed(run.objects_duplicate))
     .bind(signed(run.objects_dead))
+    .bind(&owner.host)
+    .bind(i64::from(owner.process))
+    .bind(owner.started_ticks.cast_signed())
+    .bind(micros_after(watch.now, ttl))
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Runs that never ended and whose lease does not hold any more.
+pub(super) async fn lost(conn: &mut SqliteConnection, watch: &Watch<'_>) -> Result<BTreeSet<String>, StoreError> {
+    let rows = sqlx::query("SELECT run, host, process, started_ticks, until FROM runs WHERE state = 'running'")
+        .fetch_all(conn)
+        .await?;
+    let mut lost = BTreeSet::new();
+    for row in &rows {
+        let cells = Cells(row);
+        // A run of an alluvium that gave runs no lease has ended long ago.
+        let held = match cells.optional_time("until")? {
+            Some(until) => watch.holds(&cells.owner()?, until),
+            None => false,
+        };
+        if !held {
+            lost.insert(cells.text("run")?);
+        }
+    }
+    Ok(lost)
+}
+
+/// A run that was taken for interrupted while its machine slept runs again.
+pub(super) async fn renew(
+    conn: &mut SqliteConnection,
+    run: &RunId,
+    now: Timestamp,
+    ttl: Span,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE runs SET until = ?, state = 'running' WHERE run = ? AND finished_at IS NULL")
+        .bind(micros_after(now, ttl))
+        .bind(run.as_str())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -37,12 +89,29 @@ pub(super) async fn finish(
         .bind(state.word())
         .bind(micros(at))
         .bind(run.as_str())
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    if done.rows_affected() == 0 { Err(StoreError::unknown("run", run)) } else { Ok(()) }
+    if done.rows_affected() == 0 {
+        return Err(StoreError::unknown("run", run));
+    }
+    for free in [
+        "UPDATE steps SET state = 'planned' WHERE state = 'running' AND EXISTS
+             (SELECT 1 FROM attempts AS a WHERE a.step = key AND a.attempt = steps.attempts AND a.run = ?)",
+        "DELETE FROM leases WHERE EXISTS
+             (SELECT 1 FROM steps AS s JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts
+              WHERE s.key = leases.step AND a.run = ?)",
+    ] {
+        sqlx::query(free).bind(run.as_str()).execute(&mut *conn).await?;
+    }
+    Ok(())
 }
 
-pub(super) async fn newest(conn: &mut SqliteConnection, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
+pub(super) async fn newest(
+    conn: &mut SqliteConnection,
+    limit: u32,
+    watch: &Watch<'_>,
+) -> Result<Vec<RunRecord>, StoreError> {
+    let lost = lost(conn, watch).await?;
     let rows = sqlx::query(
         "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead
          FROM runs ORDER BY started_at DESC, seq DESC LIMIT ?",
@@ -50,7 +119,11 @@ pub(super) async fn newest(conn: &mut SqliteConnection, limit: u32) -> Result<Ve
     .bind(i64::from(limit))
     .fetch_all(conn)
     .await?;
-    rows.iter().map(record_of).collect()
+    let mut records: Vec<RunRecord> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
+    for record in records.iter_mut().filter(|r| lost.contains(r.run.as_str())) {
+        record.state = RunState::Interrupted;
+    }
+    Ok(records)
 }
 
 fn record_of(row: &SqliteRow) -> Result<RunRecord, StoreError> {

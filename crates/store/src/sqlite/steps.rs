@@ -2,8 +2,11 @@
 //!
 //! Called by `store.rs` of this folder, inside a transaction.
 
-use super::codec::{Cells, micros};
-use crate::{Claimed, StepRecord, StepState, StoreError};
+use super::{
+    codec::{Cells, micros},
+    leases,
+};
+use crate::{Claimed, RunStep, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
@@ -11,9 +14,15 @@ use std::collections::BTreeMap;
 
 macro_rules! select_steps {
     ($tail:literal) => {
+        select_steps!("", $tail)
+    };
+    ($more:literal, $tail:literal) => {
         concat!(
             "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, state, attempts, planned_at, \
-             finished_at, committed, received, loaded, quarantined, dropped, dead, duplicates, late, error FROM steps ",
+             finished_at, finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, \
+             error",
+            $more,
+            " FROM steps ",
             $tail
         )
     };
@@ -47,9 +56,29 @@ pub(super) async fn by_key(conn: &mut SqliteConnection, key: &StepKey) -> Result
     row.as_ref().map(record_of).transpose()
 }
 
-pub(super) async fn of_run(conn: &mut SqliteConnection, run: &RunId) -> Result<Vec<StepRecord>, StoreError> {
-    let rows = sqlx::query(select_steps!("WHERE run = ? ORDER BY seq")).bind(run.as_str()).fetch_all(conn).await?;
-    rows.iter().map(record_of).collect()
+pub(super) async fn of_run(
+    conn: &mut SqliteConnection,
+    run: &RunId,
+    watch: &Watch<'_>,
+) -> Result<Vec<RunStep>, StoreError> {
+    let rows = sqlx::query(select_steps!(
+        ", (SELECT count(*) FROM attempts AS a WHERE a.step = key AND a.run = ?1) AS tried, \
+         (SELECT a.error FROM attempts AS a WHERE a.step = key AND a.run = ?1 ORDER BY a.attempt DESC LIMIT 1) AS fault",
+        "WHERE run = ?1 OR finished_by = ?1 OR key IN (SELECT step FROM attempts WHERE run = ?1) ORDER BY seq"
+    ))
+    .bind(run.as_str())
+    .fetch_all(&mut *conn)
+    .await?;
+    let lost = leases::lost(conn, watch).await?;
+    let of_run = |row: &SqliteRow| {
+        let cells = Cells(row);
+        let mut step = record_of(row)?;
+        if step.state == StepState::Running && lost.contains(step.key.as_str()) {
+            step.state = StepState::Planned;
+        }
+        Ok(RunStep { step, attempts: cells.small("tried")?, error: cells.optional_text("fault")? })
+    };
+    rows.iter().map(of_run).collect()
 }
 
 fn record_of(row: &SqliteRow) -> Result<StepRecord, StoreError> {
@@ -68,6 +97,7 @@ fn record_of(row: &SqliteRow) -> Result<StepRecord, StoreError> {
         attempts: cells.small("attempts")?,
         planned_at: cells.time("planned_at")?,
         finished_at: cells.optional_time("finished_at")?,
+        finished_by: cells.optional_text("finished_by")?.map(RunId::from_stored),
         committed: cells.optional_integer("committed")?,
         balance: cells.balance()?,
         error: cells.optional_text("error")?,
@@ -117,6 +147,13 @@ pub(super) async fn fail(
         .bind(key.as_str())
         .execute(&mut *conn)
         .await?;
+    sqlx::query(
+        "UPDATE attempts SET error = ?1 WHERE step = ?2 AND attempt = (SELECT attempts FROM steps WHERE key = ?2)",
+    )
+    .bind(error)
+    .bind(key.as_str())
+    .execute(&mut *conn)
+    .await?;
     end_lease(conn, key).await
 }
 

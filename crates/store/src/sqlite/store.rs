@@ -10,8 +10,8 @@ use super::{
     versions::{self, Activation},
 };
 use crate::{
-    Claim, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, StepDone, StepRecord, Store,
-    StoreError, TableDump, VersionRecord,
+    Claim, DeadLetter, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -48,8 +48,8 @@ impl Store for SqliteStore {
         within!(begin_read, self, |tx| events::by_id(tx, ids))
     }
 
-    async fn dead_events(&self) -> Result<Vec<EventRecord>, StoreError> {
-        within!(begin_read, self, |tx| events::dead(tx))
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        within!(begin_read, self, |tx| events::dead_letters(tx))
     }
 
     async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError> {
@@ -76,12 +76,12 @@ impl Store for SqliteStore {
     async fn claim(
         &self,
         key: &StepKey,
+        run: &RunId,
         owner: &Owner,
-        now: Timestamp,
         ttl: Span,
-        alive: &(dyn for<'o> Fn(&'o Owner) -> bool + Sync),
+        watch: &Watch<'_>,
     ) -> Result<Claim, StoreError> {
-        within!(begin_write, self, |tx| leases::claim(tx, key, owner, now, ttl, alive))
+        within!(begin_write, self, |tx| leases::claim(tx, key, run, owner, ttl, watch))
     }
 
     async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
@@ -104,20 +104,24 @@ impl Store for SqliteStore {
         within!(begin_write, self, |tx| steps::supersede(tx, key))
     }
 
-    async fn start_run(&self, run: &RunRecord) -> Result<(), StoreError> {
-        within!(begin_write, self, |tx| runs::start(tx, run))
+    async fn start_run(&self, run: &RunRecord, owner: &Owner, ttl: Span, watch: &Watch<'_>) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| runs::start(tx, run, owner, ttl, watch))
+    }
+
+    async fn renew_run(&self, run: &RunId, now: Timestamp, ttl: Span) -> Result<(), StoreError> {
+        within!(begin_write, self, |tx| runs::renew(tx, run, now, ttl))
     }
 
     async fn finish_run(&self, run: &RunId, state: RunState, at: Timestamp) -> Result<(), StoreError> {
         within!(begin_write, self, |tx| runs::finish(tx, run, state, at))
     }
 
-    async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>, StoreError> {
-        within!(begin_read, self, |tx| runs::newest(tx, limit))
+    async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
+        within!(begin_read, self, |tx| runs::newest(tx, limit, watch))
     }
 
-    async fn run_steps(&self, run: &RunId) -> Result<Vec<StepRecord>, StoreError> {
-        within!(begin_read, self, |tx| steps::of_run(tx, run))
+    async fn run_steps(&self, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError> {
+        within!(begin_read, self, |tx| steps::of_run(tx, run, watch))
     }
 
     async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError> {
@@ -134,7 +138,7 @@ impl Store for SqliteStore {
         within!(begin_write, self, |tx| versions::activate(tx, &activation))
     }
 
-    async fn tables(&self) -> Result<Vec<TableDump>, StoreError> {
-        within!(begin_read, self, |tx| dump::tables(tx))
+    async fn tables(&self, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {
+        within!(begin_read, self, |tx| dump::tables(tx, watch))
     }
 }

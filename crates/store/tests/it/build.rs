@@ -1,9 +1,9 @@
 //! Short words for long records.
 
-use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
+use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey, Window};
 use alluvium_store::{
     Claim, Claimed, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, StepDone, StepKind,
-    Store,
+    Store, Watch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -41,8 +41,21 @@ pub fn run_record(run: &RunId, started: i64) -> RunRecord {
     }
 }
 
+pub const MINUTE: Span = Span::from_secs(60);
+
+/// At that second; process 13 is always dead.
+pub fn watch(now: i64) -> Watch<'static> {
+    Watch { now: at(now), alive: &|o| o.process != 13 }
+}
+
+/// Under a lease of a minute, of this process.
+pub async fn start(store: &dyn Store, run: &RunId, process: u32, now: i64) {
+    let record = run_record(run, now);
+    store.start_run(&record, &owner(process), MINUTE, &watch(now)).await.expect("a run starts");
+}
+
 pub async fn started(store: &dyn Store) -> RunId {
-    store.start_run(&run_record(&run(), 0)).await.expect("a run starts");
+    start(store, &run(), 1, 0).await;
     run()
 }
 
@@ -95,6 +108,7 @@ pub fn curate(step: &str, after: i64, upto: i64, windows: Option<Vec<Window>>) -
 pub fn done(step: &str) -> StepDone {
     StepDone {
         key: key(step),
+        run: run(),
         finished_at: at(9),
         committed: Some(3),
         balance: Balance { received: 5, loaded: 3, quarantined: 1, dropped: 1, ..Balance::default() },
@@ -118,8 +132,9 @@ pub fn quality(rule: &str, note: Option<&str>) -> QualityResult {
 }
 
 pub async fn claim(store: &dyn Store, step: &str, process: u32, now: i64) -> Claim {
-    let ttl = alluvium_model::Span::from_secs(60);
-    // Process 13 is always dead.
-    let alive = |o: &Owner| o.process != 13;
-    store.claim(&key(step), &owner(process), at(now), ttl, &alive).await.expect("a claim is answered")
+    claim_in(store, &run(), step, process, now).await
+}
+
+pub async fn claim_in(store: &dyn Store, run: &RunId, step: &str, process: u32, now: i64) -> Claim {
+    store.claim(&key(step), run, &owner(process), MINUTE, &watch(now)).await.expect("a claim is answered")
 }

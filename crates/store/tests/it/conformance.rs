@@ -63,7 +63,7 @@ pub async fn arrivals_are_told_apart(store: &dyn Store) {
     let known = store.known_files(&name("bronze.flights")).await.unwrap();
     assert_eq!(known.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert!(store.known_files(&name("bronze.other")).await.unwrap().is_empty());
-    let run = store.runs(1).await.unwrap().remove(0);
+    let run = store.runs(1, &watch(0)).await.unwrap().remove(0);
     assert_eq!((run.objects_new, run.objects_duplicate, run.objects_dead), (3, 1, 0));
 }
 
@@ -76,7 +76,7 @@ pub async fn a_path_that_is_told_again_counts_once(store: &dyn Store) {
         e.received_at = at(50);
     }
     assert_eq!(store.record_events(&run(), &list).await.unwrap(), first);
-    let run = store.runs(1).await.unwrap().remove(0);
+    let run = store.runs(1, &watch(0)).await.unwrap().remove(0);
     assert_eq!((run.objects_new, run.objects_duplicate), (2, 1));
     assert_eq!(store.known_files(&name("bronze.flights")).await.unwrap()["a"], (10, 99));
     let event = store.events(&[event_id("1")]).await.unwrap().remove(0);
@@ -101,8 +101,8 @@ pub async fn hostile_text_comes_back_as_it_was(store: &dyn Store) {
     end.dead = vec![(event_id("1"), path.into())];
     end.quality = vec![quality(path, Some(path))];
     store.finish(&end).await.unwrap();
-    assert_eq!(store.dead_events().await.unwrap()[0].reason.as_deref(), Some(path));
-    let tables = store.tables().await.unwrap();
+    assert_eq!(store.dead_letters().await.unwrap()[0].message, path);
+    let tables = store.tables(&watch(0)).await.unwrap();
     let quality = tables.iter().find(|t| t.name == "quality").unwrap();
     assert!(quality.rows[0].iter().filter(|v| **v == Value::Text(path.into())).count() == 2);
 }
@@ -143,7 +143,7 @@ pub async fn a_step_comes_back_as_it_was_planned(store: &dyn Store) {
         assert_eq!((back.finished_at, back.error), (None, None));
     }
     assert_eq!(open_keys(store).await, ["s0", "s1", "s2", "s3", "s4"]);
-    assert_eq!(store.run_steps(&run()).await.unwrap().len(), 5);
+    assert_eq!(store.run_steps(&run(), &watch(0)).await.unwrap().len(), 5);
     assert_eq!(store.step(&key("none")).await.unwrap(), None);
 }
 
@@ -349,7 +349,7 @@ pub async fn finishing_ends_everything_at_once(store: &dyn Store) {
     planned(store, &ingest("b", &["3"])).await;
     claim(store, "a", 1, 0).await;
     let mut end = done("a");
-    end.dead = vec![(event_id("2"), "truncated".into()), (event_id("2"), "again".into())];
+    end.dead = vec![(event_id("2"), "D0001: 2.csv: truncated: twice".into()), (event_id("2"), "again".into())];
     end.quality = vec![quality("one", None), quality("two", Some("note"))];
     store.finish(&end).await.unwrap();
 
@@ -358,10 +358,12 @@ pub async fn finishing_ends_everything_at_once(store: &dyn Store) {
     assert_eq!((step.balance, step.attempts), (end.balance, 1));
     assert_eq!(event_state(store, "1").await, EventState::Done);
     assert_eq!(event_state(store, "3").await, EventState::Planned);
-    let dead = store.dead_events().await.unwrap();
+    let dead = store.dead_letters().await.unwrap();
     assert_eq!(dead.len(), 1);
-    assert_eq!((dead[0].reason.as_deref(), dead[0].step.as_ref()), (Some("truncated"), Some(&key("a"))));
-    assert_eq!(store.runs(1).await.unwrap()[0].objects_dead, 1);
+    assert_eq!((dead[0].code.as_deref(), dead[0].message.as_str()), (Some("D0001"), "2.csv: truncated: twice"));
+    assert_eq!((dead[0].object.as_str(), dead[0].bytes), ("2.csv", 10));
+    assert_eq!((&dead[0].run, dead[0].died_at), (&run(), at(9)));
+    assert_eq!(store.runs(1, &watch(0)).await.unwrap()[0].objects_dead, 1);
     assert_eq!(claim(store, "b", 2, 0).await, Claim::Taken);
     assert_eq!(open_keys(store).await, ["b"]);
 
@@ -380,13 +382,13 @@ pub async fn finishing_twice_changes_nothing(store: &dyn Store) {
     let mut end = done("a");
     end.quality = vec![quality("one", None)];
     store.finish(&end).await.unwrap();
-    let before = (store.tables().await.unwrap(), found(store, "a").await);
+    let before = (store.tables(&watch(0)).await.unwrap(), found(store, "a").await);
     let mut other = done("a");
     other.committed = Some(99);
     other.dead = vec![(event_id("1"), "x".into())];
     store.finish(&other).await.unwrap();
     store.finish_many(&[end, other]).await.unwrap();
-    assert_eq!((store.tables().await.unwrap(), found(store, "a").await), before);
+    assert_eq!((store.tables(&watch(0)).await.unwrap(), found(store, "a").await), before);
 }
 
 pub async fn finishing_many_is_one_change(store: &dyn Store) {
@@ -441,16 +443,17 @@ pub async fn runs_come_newest_first(store: &dyn Store) {
     for (n, start) in [(1, 10), (2, 30), (3, 20), (4, 30)] {
         let mut record = run_record(&RunId::from_stored(format!("r{n}")), start);
         record.objects_new = n;
-        store.start_run(&record).await.unwrap();
-        store.start_run(&record).await.unwrap();
+        for _ in 0..2 {
+            store.start_run(&record, &owner(1), MINUTE, &watch(start)).await.unwrap();
+        }
     }
-    let runs = store.runs(3).await.unwrap();
+    let runs = store.runs(3, &watch(0)).await.unwrap();
     assert_eq!(runs.iter().map(|r| r.run.as_str()).collect::<Vec<_>>(), ["r4", "r2", "r3"]);
     assert_eq!(runs[0].objects_new, 4);
     store.finish_run(&RunId::from_stored("r4"), RunState::Failed, at(99)).await.unwrap();
-    let newest = store.runs(1).await.unwrap().remove(0);
+    let newest = store.runs(1, &watch(0)).await.unwrap().remove(0);
     assert_eq!((newest.state, newest.finished_at), (RunState::Failed, Some(at(99))));
-    assert_eq!(store.runs(0).await.unwrap(), []);
+    assert_eq!(store.runs(0, &watch(0)).await.unwrap(), []);
 }
 
 pub async fn what_was_never_told_is_refused(store: &dyn Store) {
@@ -463,7 +466,7 @@ pub async fn what_was_never_told_is_refused(store: &dyn Store) {
         store.fail(&never, "x", at(0)).await.unwrap_err(),
         store.supersede(&never).await.unwrap_err(),
         store.finish(&done("never")).await.unwrap_err(),
-        store.claim(&never, &owner(1), at(0), Span::ZERO, &|_| true).await.unwrap_err(),
+        store.claim(&never, &run(), &owner(1), Span::ZERO, &watch(0)).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
@@ -483,12 +486,12 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
     end.quality = vec![quality("origin in airports", None)];
     store.finish(&end).await.unwrap();
 
-    let tables = store.tables().await.unwrap();
+    let tables = store.tables(&watch(0)).await.unwrap();
     let names: Vec<_> = tables.iter().map(|t| t.name).collect();
-    assert_eq!(names, ["runs", "steps", "events", "quality", "ledger", "versions"]);
+    assert_eq!(names, ["runs", "steps", "events", "dead_letters", "quality", "ledger", "versions"]);
     let cell = |table: &str, column: &str| {
         let table = tables.iter().find(|t| t.name == table).unwrap();
-        assert_eq!(table.rows.len(), 1);
+        assert_eq!(table.rows.len(), 1, "{}", table.name);
         let at = table.columns.iter().position(|(name, _)| *name == column).unwrap();
         table.rows[0][at].clone()
     };
@@ -526,4 +529,104 @@ pub async fn ten_thousand_at_once(store: &dyn Store) {
     let ids: Vec<_> = events.iter().map(|e| e.event.clone()).collect();
     let events = store.events(&ids).await.unwrap();
     assert!(events.iter().zip(&ids).all(|(e, id)| e.event == *id && e.state == EventState::Done));
+}
+
+pub async fn a_run_without_its_process_is_interrupted(store: &dyn Store) {
+    let id = |n: &str| RunId::from_stored(n);
+    let states = async |now: i64| -> Vec<(String, RunState)> {
+        let runs = store.runs(9, &watch(now)).await.unwrap();
+        let mut states: Vec<_> = runs.into_iter().map(|r| (r.run.to_string(), r.state)).collect();
+        states.sort_by(|a, b| a.0.cmp(&b.0));
+        let tables = store.tables(&watch(now)).await.unwrap();
+        let column = |name: &str| tables[0].columns.iter().position(|(c, _)| *c == name).unwrap();
+        let mut told: Vec<_> =
+            tables[0].rows.iter().map(|r| (r[column("run")].clone(), r[column("state")].clone())).collect();
+        told.sort_by_key(|(run, _)| format!("{run:?}"));
+        for ((run, state), told) in states.iter().zip(told) {
+            let word = if *state == RunState::Running { "running" } else { "interrupted" };
+            assert_eq!(told, (Value::Text(run.clone()), Value::Text(word.into())));
+        }
+        states
+    };
+    let told = |list: &[(&str, RunState)]| list.iter().map(|(n, s)| ((*n).to_owned(), *s)).collect::<Vec<_>>();
+    use RunState::{Interrupted, Running};
+    start(store, &id("a"), 1, 0).await;
+    start(store, &id("b"), 2, 30).await;
+    assert_eq!(states(59).await, told(&[("a", Running), ("b", Running)]));
+    assert_eq!(states(60).await, told(&[("a", Interrupted), ("b", Running)]));
+    store.renew_run(&id("a"), at(61), MINUTE).await.unwrap();
+    assert_eq!(states(100).await, told(&[("a", Running), ("b", Interrupted)]));
+    // Its process is dead, whatever the lease says. The next run records what is lost, and a sleeper may come back.
+    start(store, &id("c"), 13, 100).await;
+    start(store, &id("d"), 3, 130).await;
+    let lost = told(&[("a", Interrupted), ("b", Interrupted), ("c", Interrupted), ("d", Running)]);
+    assert_eq!(states(131).await, lost);
+    assert_eq!(states(0).await, lost);
+    store.renew_run(&id("b"), at(131), MINUTE).await.unwrap();
+    assert_eq!(states(132).await[1], ("b".into(), Running));
+    store.finish_run(&id("d"), RunState::Interrupted, at(140)).await.unwrap();
+    store.renew_run(&id("d"), at(141), MINUTE).await.unwrap();
+    assert_eq!(states(142).await[3], ("d".into(), Interrupted));
+}
+
+pub async fn a_run_that_ends_gives_back_what_it_held(store: &dyn Store) {
+    started(store).await;
+    let other = RunId::from_stored("other");
+    start(store, &other, 1, 0).await;
+    store.plan_many(&[refine("a", -1, 3), ingest("b", &[])]).await.unwrap();
+    assert_eq!(claim(store, "a", 1, 0).await, Claim::Taken);
+    assert_eq!(claim_in(store, &other, "b", 1, 0).await, Claim::Taken);
+    store.finish_run(&run(), RunState::Interrupted, at(5)).await.unwrap();
+    assert_eq!(
+        (found(store, "a").await.state, found(store, "b").await.state),
+        (StepState::Planned, StepState::Running)
+    );
+    assert_eq!(claim_in(store, &other, "a", 2, 6).await, Claim::Taken);
+    assert!(matches!(claim(store, "b", 2, 6).await, Claim::Held { .. }));
+}
+
+pub async fn a_step_is_told_with_the_run_that_finished_it(store: &dyn Store) {
+    let first = started(store).await;
+    let (second, third) = (RunId::from_stored("second"), RunId::from_stored("third"));
+    start(store, &second, 2, 1).await;
+    start(store, &third, 3, 1).await;
+    recorded(store, &["1"]).await;
+    store.plan_many(&[ingest("a", &["1"]), refine("b", -1, 3)]).await.unwrap();
+    // Planned by the first, tried by the second, finished by the third.
+    claim(store, "a", 13, 0).await;
+    claim_in(store, &second, "a", 2, 1).await;
+    store.fail(&key("a"), "L0001: full", at(2)).await.unwrap();
+    claim_in(store, &third, "a", 3, 3).await;
+    let mut end = done("a");
+    end.run = third.clone();
+    end.dead = vec![(event_id("1"), "D0001: 1.csv: cut".into())];
+    end.quality = vec![quality("one", None)];
+    store.finish(&end).await.unwrap();
+    let of = async |run: &RunId| -> Vec<(String, u32, Option<String>, Option<RunId>)> {
+        let steps = store.run_steps(run, &watch(4)).await.unwrap();
+        steps.into_iter().map(|s| (s.step.key.to_string(), s.attempts, s.error, s.step.finished_by)).collect()
+    };
+    let by = Some(third.clone());
+    assert_eq!(of(&first).await, [("a".into(), 1, None, by.clone()), ("b".into(), 0, None, None)]);
+    assert_eq!(of(&second).await, [("a".into(), 1, Some("L0001: full".into()), by.clone())]);
+    assert_eq!(of(&third).await, [("a".into(), 1, None, by)]);
+    let dead: BTreeMap<_, _> =
+        store.runs(9, &watch(4)).await.unwrap().into_iter().map(|r| (r.run, r.objects_dead)).collect();
+    assert_eq!(dead, BTreeMap::from([(first.clone(), 0), (second, 0), (third.clone(), 1)]));
+    for table in store.tables(&watch(4)).await.unwrap() {
+        let at = |name: &str| table.columns.iter().position(|(c, _)| *c == name);
+        let (column, expected) = match table.name {
+            "steps" => ("finished_by", &third),
+            "quality" | "ledger" | "dead_letters" => ("run", &third),
+            _ => continue,
+        };
+        assert_eq!(table.rows[0][at(column).unwrap()], Value::Text(expected.to_string()), "{}", table.name);
+    }
+    // What a dead process was at work on is open again.
+    claim(store, "b", 13, 4).await;
+    assert_eq!(store.run_steps(&first, &watch(5)).await.unwrap()[1].step.state, StepState::Planned);
+    // A step that is planned once more has no history of the plan that was given up.
+    store.supersede(&key("b")).await.unwrap();
+    assert_eq!(planned(store, &refine("b", -1, 3)).await, Planned::New);
+    assert_eq!(store.run_steps(&first, &watch(5)).await.unwrap()[1].attempts, 0);
 }

@@ -2,7 +2,7 @@
 
 use crate::{build::*, sqlite};
 use alluvium_model::{Fault, RetryClass};
-use alluvium_store::{Claim, Planned, SqliteStore, Store, StoreError};
+use alluvium_store::{Claim, Planned, RunState, SqliteStore, Store, StoreError};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{path::Path, sync::Arc};
 
@@ -86,12 +86,12 @@ async fn what_was_answered_is_there_after_a_crash() {
     }
     let after = sqlite(&copy).await;
     assert_eq!(after.open_steps().await.unwrap(), store.open_steps().await.unwrap());
-    assert_eq!(after.tables().await.unwrap(), store.tables().await.unwrap());
+    assert_eq!(after.tables(&watch(0)).await.unwrap(), store.tables(&watch(0)).await.unwrap());
     assert_eq!(after.plan(&ingest("s", &["1"])).await.unwrap(), Planned::Exists);
     // And after an orderly end.
-    let before = store.tables().await.unwrap();
+    let before = store.tables(&watch(0)).await.unwrap();
     drop(store);
-    assert_eq!(sqlite(&folder).await.tables().await.unwrap(), before);
+    assert_eq!(sqlite(&folder).await.tables(&watch(0)).await.unwrap(), before);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn damaged_pages_are_told_as_damage() {
     std::fs::write(&path, bytes).unwrap();
     let error = match SqliteStore::open(&path).await {
         Err(e) => e,
-        Ok(store) => store.runs(1).await.unwrap_err(),
+        Ok(store) => store.runs(1, &watch(0)).await.unwrap_err(),
     };
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
     assert_eq!(error.class(), RetryClass::Data);
@@ -226,7 +226,7 @@ async fn a_newer_file_is_refused_and_left_alone() {
     let mut conn = raw(&path).await;
     sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut conn).await.unwrap();
     let error = SqliteStore::open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2 }), "{error:?}");
     assert_eq!(error.class(), RetryClass::Schema);
     assert!(error.remedy().starts_with("use a newer alluvium"));
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut conn).await.unwrap();
@@ -273,4 +273,88 @@ async fn frequent_reads_use_their_index() {
         assert!(plan.iter().any(|row| row.3.contains(index)), "{query}: {plan:?}");
         assert!(!plan.iter().any(|row| row.3.contains("TEMP B-TREE")), "{query}: {plan:?}");
     }
+}
+
+/// As the first version made it: all but what later ones added.
+async fn first_version(path: &Path) {
+    let mut old = raw(path).await;
+    sqlx::raw_sql(include_str!("../../src/sqlite/migrations/0001.sql")).execute(&mut old).await.unwrap();
+    sqlx::raw_sql(
+        "PRAGMA application_id = 1634498157; PRAGMA user_version = 1;
+         INSERT INTO runs VALUES (1, 'old', 'run', 'running', 1, NULL, 1, 0, 0);
+         INSERT INTO steps (seq, key, run, kind, dataset, version, events, inputs, lookups, state, attempts, planned_at, \
+             finished_at, error) \
+         VALUES (1, 'a', 'old', 'ingest', 'bronze.flights', 'v1', '[]', '{}', '{}', 'done', 1, 1, 2, NULL),
+                (2, 'b', 'old', 'ingest', 'bronze.flights', 'v1', '[]', '{}', '{}', 'failed', 2, 1, NULL, 'L0001: full');",
+    )
+    .execute(&mut old)
+    .await
+    .unwrap();
+    old.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    first_version(&path).await;
+    let before = std::fs::read(&path).unwrap();
+    let error = SqliteStore::read(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Older { found: 1, known: 2 }), "{error:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    let store = sqlite(&folder).await;
+    let old = alluvium_model::RunId::from_stored("old");
+    let steps = store.run_steps(&old, &watch(0)).await.unwrap();
+    assert_eq!(steps[0].step.finished_by, Some(old));
+    assert_eq!((steps[1].attempts, steps[1].error.as_deref()), (1, Some("L0001: full")));
+    assert_eq!(store.runs(1, &watch(0)).await.unwrap()[0].state, RunState::Interrupted);
+    started(&store).await;
+    assert_eq!(claim(&store, "b", 1, 0).await, Claim::Taken);
+}
+
+#[tokio::test]
+async fn reading_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/er/state.db");
+    let store = SqliteStore::read(&path).await.unwrap();
+    assert_eq!(store.runs(9, &watch(0)).await.unwrap(), []);
+    assert!(store.tables(&watch(0)).await.unwrap().iter().all(|t| t.rows.is_empty()));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    // As a run leaves it that was killed before its first word.
+    let empty = folder.path().join("empty.db");
+    std::fs::write(&empty, "").unwrap();
+    assert_eq!(SqliteStore::read(&empty).await.unwrap().runs(9, &watch(0)).await.unwrap(), []);
+    assert_eq!(std::fs::metadata(&empty).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_sees_what_is_written_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder).await;
+    let reader = SqliteStore::read(&folder.path().join("state.db")).await.unwrap();
+    started(&store).await;
+    assert_eq!(reader.runs(9, &watch(0)).await.unwrap().len(), 1);
+    let error = reader.finish_run(&run(), RunState::Done, at(1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
+    drop(store);
+    assert_eq!(reader.runs(9, &watch(0)).await.unwrap()[0].state, RunState::Running);
+}
+
+/// The last writer takes its journal with it; who reads then leaves none behind.
+#[tokio::test]
+async fn a_reader_leaves_the_folder_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(&folder).await;
+    started(&store).await;
+    store.close().await.unwrap();
+    let names = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["state.db"]);
+    let reader = SqliteStore::read(&folder.path().join("state.db")).await.unwrap();
+    assert_eq!(reader.runs(9, &watch(0)).await.unwrap().len(), 1);
+    reader.close().await.unwrap();
+    assert_eq!(names(), ["state.db"]);
 }

@@ -50,4 +50,7 @@ conform!(
     what_was_never_told_is_refused,
     tables_show_what_happened,
     ten_thousand_at_once,
+    a_run_without_its_process_is_interrupted,
+    a_run_that_ends_gives_back_what_it_held,
+    a_step_is_told_with_the_run_that_finished_it,
 );

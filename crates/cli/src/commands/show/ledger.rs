@@ -43,7 +43,7 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
-    let tables = wired.store.tables().await?;
+    let tables = wired.store.tables(&wired.watch()).await?;
     let sums = tables.iter().find(|t| t.name == "ledger").map(sum).unwrap_or_default();
     let order = |name: &str| wired.project.order.iter().position(|n| n.to_string() == name);
     let mut lines: Vec<Line> = sums.into_values().collect();

@@ -1,6 +1,7 @@
 //! `alluvium show`: one view a file. Views only read.
 
 mod datasets;
+mod dead_letters;
 mod ledger;
 mod listing;
 mod quarantine;

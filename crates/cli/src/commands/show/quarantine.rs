@@ -12,7 +12,7 @@ use crate::{
     },
     wire::Wired,
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, Layer};
 use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Int64Type,
@@ -48,7 +48,10 @@ pub fn target(first: Option<&str>, dir: Option<PathBuf>) -> Result<(Option<Datas
     let Some(text) = first else { return Ok((None, dir)) };
     match text.parse() {
         Ok(name) => Ok((Some(name), dir)),
-        Err(_) if dir.is_none() && Path::new(text).is_dir() => Ok((None, Some(PathBuf::from(text)))),
+        // A path that leads nowhere is told as the folder that it was meant to be.
+        Err(_) if dir.is_none() && (text.contains('/') || Path::new(text).is_dir()) => {
+            Ok((None, Some(PathBuf::from(text))))
+        }
         Err(_) => Err(CliError::UnknownDataset(printable(text))),
     }
 }
@@ -74,8 +77,20 @@ pub async fn show(global: &Global, wired: &Wired, only: Option<&DatasetName>) ->
             print("\n")?;
             rows(wired, name).await?;
             let more = format!("alluvium query 'SELECT * FROM {}'", place(name).replace('"', ""));
-            print(&format!("\nall of them: {more}\nonce more:   alluvium replay quarantine {name}\n"))
+            print(&format!("\nall of them: {more}\n{}\n", way_on(name)))
         }
+    }
+}
+
+/// How what waits gets into the table.
+fn way_on(name: &DatasetName) -> String {
+    match name.layer() {
+        Layer::Bronze => {
+            "correct them: these records could not be read, so they are not replayed. Deliver them once more,\n\
+             \x20            corrected, in a file of their own: the other records of their files are loaded"
+                .to_owned()
+        }
+        Layer::Silver | Layer::Gold => format!("once more:   alluvium replay quarantine {name}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `show run`: one run's steps, and the rules that rows broke in it.
+//! `show run`: the steps that one run planned, tried or finished, and the rules that rows broke in it.
 
 use super::{
     listing::{Column, or_dash, table},
@@ -11,8 +11,8 @@ use crate::{
     render::{Align, Style, brief_time, grouped, printable, progress},
     wire::Wired,
 };
-use alluvium_model::Balance;
-use alluvium_store::{RunRecord, StepKind, StepRecord, StepState, Store, Value};
+use alluvium_model::{Balance, RunId};
+use alluvium_store::{RunRecord, RunStep, StepKind, StepState, Store, Value};
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write;
@@ -27,28 +27,46 @@ struct StepLine {
     kind: StepKind,
     state: StepState,
     definition: String,
+    /// Of this run.
     attempts: u32,
+    /// The run that planned it, and the one that finished it.
+    planned_by: String,
+    finished_by: Option<String>,
     /// Version of the table that its commit made.
     committed: Option<i64>,
-    balance: Balance,
+    /// `None`: it counts for the run that finished it, which is another, or nobody has finished it yet.
+    balance: Option<Balance>,
+    /// From its planning to its end.
     micros: Option<u64>,
+    /// Of this run's last attempt, if that failed.
     error: Option<String>,
+    /// For the table; programs compare the ids.
+    #[serde(skip)]
+    elsewhere: Elsewhere,
+}
+
+/// What another run did of the step.
+#[derive(Debug)]
+struct Elsewhere {
+    planned: bool,
+    finished: bool,
 }
 
 const STEPS: &[Column<StepLine>] = &[
     ("dataset", Align::Left, |l| l.dataset.clone()),
     ("step", Align::Left, |l| l.step.chars().take(8).collect()),
     ("kind", Align::Left, |l| progress::word(l.kind).to_owned()),
-    ("state", Align::Left, |l| step_word(l.state).to_owned()),
-    ("received", Align::Right, |l| grouped(l.balance.received)),
-    ("loaded", Align::Right, |l| grouped(l.balance.loaded)),
-    ("quarantined", Align::Right, |l| grouped(l.balance.quarantined)),
-    ("dropped", Align::Right, |l| grouped(l.balance.dropped)),
-    ("duplicates", Align::Right, |l| grouped(l.balance.duplicates)),
-    ("dead", Align::Right, |l| grouped(l.balance.dead)),
+    ("state", Align::Left, StepLine::how),
+    ("received", Align::Right, |l| l.count(|b| b.received)),
+    ("loaded", Align::Right, |l| l.count(|b| b.loaded)),
+    ("quarantined", Align::Right, |l| l.count(|b| b.quarantined)),
+    ("dropped", Align::Right, |l| l.count(|b| b.dropped)),
+    ("duplicates", Align::Right, |l| l.count(|b| b.duplicates)),
+    ("dead", Align::Right, |l| l.count(|b| b.dead)),
     ("attempts", Align::Right, |l| l.attempts.to_string()),
     ("version", Align::Right, |l| or_dash(l.committed)),
     ("definition", Align::Left, |l| l.definition.clone()),
+    ("planned by", Align::Left, |l| or_dash(l.elsewhere.planned.then_some(&l.planned_by))),
 ];
 
 #[derive(Debug, Serialize)]
@@ -72,7 +90,8 @@ const RULES: &[Column<RuleLine>] = &[
 
 pub async fn show(global: &Global, wired: &Wired, id: &str) -> Result<(), CliError> {
     let run = find(wired, id).await?;
-    let steps: Vec<StepLine> = wired.store.run_steps(&run.run).await?.into_iter().map(StepLine::new).collect();
+    let steps = wired.store.run_steps(&run.run, &wired.watch()).await?;
+    let steps: Vec<StepLine> = steps.into_iter().map(|s| StepLine::new(s, &run.run)).collect();
     let rules = rules(wired, run.run.as_str()).await?;
     let line = RunLine::new(run);
     match global.format {
@@ -87,14 +106,14 @@ fn text(run: &RunLine, steps: &[StepLine], rules: Vec<RuleLine>) -> String {
     let command = printable(&run.command);
     let mut out = format!("run {}: {state}\nalluvium {command}\nstarted {started}, {took} s\n", run.run);
     if !steps.is_empty() {
-        let needless = ["dropped", "duplicates", "dead", "quarantined"];
-        let _ = write!(out, "\n{}", table(STEPS, steps).without(&needless, |c| c == "0").text(style));
+        let needless = ["dropped", "duplicates", "dead", "quarantined", "planned by"];
+        let _ = write!(out, "\n{}", table(STEPS, steps).without(&needless, |c| c == "0" || c == "-").text(style));
     }
     if steps.is_empty() {
-        out.push_str("it planned no step\n");
+        out.push_str("it had no step to do\n");
     }
     for step in steps {
-        if let Some(error) = &step.error {
+        if let Some(error) = step.error.as_ref().filter(|_| !step.is_finished_here()) {
             let _ = writeln!(out, "{} {}: {}", style.red("failed"), step.dataset, printable(error));
         }
     }
@@ -107,10 +126,11 @@ fn text(run: &RunLine, steps: &[StepLine], rules: Vec<RuleLine>) -> String {
 
 async fn find(wired: &Wired, id: &str) -> Result<RunRecord, CliError> {
     if id == "latest" {
-        let newest = wired.store.runs(1).await?.into_iter().next();
+        let newest = wired.store.runs(1, &wired.watch()).await?.into_iter().next();
         return newest.ok_or_else(|| CliError::UnknownRun(id.to_owned()));
     }
-    let mut found = wired.store.runs(MOST_RUNS).await?.into_iter().filter(|r| r.run.as_str().starts_with(id));
+    let mut found =
+        wired.store.runs(MOST_RUNS, &wired.watch()).await?.into_iter().filter(|r| r.run.as_str().starts_with(id));
     match (found.next(), found.next()) {
         (Some(run), None) => Ok(run),
         (Some(_), Some(_)) => Err(CliError::AmbiguousRun(printable(id))),
@@ -119,7 +139,7 @@ async fn find(wired: &Wired, id: &str) -> Result<RunRecord, CliError> {
 }
 
 async fn rules(wired: &Wired, run: &str) -> Result<Vec<RuleLine>, CliError> {
-    let Some(table) = wired.store.tables().await?.into_iter().find(|t| t.name == "quality") else {
+    let Some(table) = wired.store.tables(&wired.watch()).await?.into_iter().find(|t| t.name == "quality") else {
         return Ok(Vec::new());
     };
     let at = |name: &str| table.columns.iter().position(|(c, _)| *c == name);
@@ -145,20 +165,39 @@ async fn rules(wired: &Wired, run: &str) -> Result<Vec<RuleLine>, CliError> {
 }
 
 impl StepLine {
-    fn new(s: StepRecord) -> Self {
+    fn new(RunStep { step: s, attempts, error }: RunStep, run: &RunId) -> Self {
         let micros = s.finished_at.map(|f| f.as_microsecond() - s.planned_at.as_microsecond());
+        let here = s.finished_by.as_ref() == Some(run);
         Self {
             step: s.key.to_string(),
             dataset: s.dataset.to_string(),
             kind: s.kind,
             state: s.state,
             definition: s.version.brief().to_owned(),
-            attempts: s.attempts,
-            committed: s.committed,
-            balance: s.balance,
+            attempts,
+            elsewhere: Elsewhere { planned: s.run != *run, finished: s.finished_by.is_some() && !here },
+            planned_by: s.run.to_string(),
+            finished_by: s.finished_by.map(|r| r.to_string()),
+            committed: s.committed.filter(|_| here),
+            balance: here.then_some(s.balance),
             micros: micros.and_then(|m| u64::try_from(m).ok()),
-            error: s.error,
+            error,
         }
+    }
+
+    fn is_finished_here(&self) -> bool {
+        self.finished_by.is_some() && !self.elsewhere.finished
+    }
+
+    fn how(&self) -> String {
+        match &self.finished_by {
+            Some(run) if self.elsewhere.finished => format!("done by {run}"),
+            Some(_) | None => step_word(self.state).to_owned(),
+        }
+    }
+
+    fn count(&self, of: fn(&Balance) -> u64) -> String {
+        or_dash(self.balance.as_ref().map(|b| grouped(of(b))))
     }
 }
 

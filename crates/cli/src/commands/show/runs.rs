@@ -57,7 +57,7 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired, limit: u32) -> Result<(), CliError> {
-    let lines: Vec<Line> = wired.store.runs(limit).await?.into_iter().map(Line::new).collect();
+    let lines: Vec<Line> = wired.store.runs(limit, &wired.watch()).await?.into_iter().map(Line::new).collect();
     list(global, COLUMNS, &lines, "nothing has run yet")
 }
 
@@ -66,5 +66,6 @@ pub fn word(state: RunState) -> &'static str {
         RunState::Running => "running",
         RunState::Done => "done",
         RunState::Failed => "failed",
+        RunState::Interrupted => "interrupted",
     }
 }

@@ -1,6 +1,6 @@
 //! From the arguments of `show` to the view.
 
-use super::{datasets, ledger, quarantine, run, runs, versions};
+use super::{datasets, dead_letters, ledger, quarantine, run, runs, versions};
 use crate::{
     args::{Global, Show},
     error::CliError,
@@ -11,20 +11,34 @@ use alluvium_model::Exit;
 use std::path::PathBuf;
 
 pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
-    match what {
-        Show::Datasets { dir } => datasets::show(global, &open(global, dir).await?).await?,
-        Show::Runs { dir, limit } => runs::show(global, &open(global, dir).await?, *limit).await?,
-        Show::Run { id, dir } => run::show(global, &open(global, dir).await?, id).await?,
+    let mut only = None;
+    let dir = match what {
+        Show::Datasets { dir }
+        | Show::Runs { dir, .. }
+        | Show::Run { dir, .. }
+        | Show::DeadLetters { dir }
+        | Show::Ledger { dir }
+        | Show::Versions { dir } => dir.clone(),
         Show::Quarantine { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
-            quarantine::show(global, &open(global, &dir).await?, dataset.as_ref()).await?;
+            only = dataset;
+            dir
         }
-        Show::Ledger { dir } => ledger::show(global, &open(global, dir).await?).await?,
-        Show::Versions { dir } => versions::show(global, &open(global, dir).await?).await?,
+    };
+    let wired = open(global, dir.as_ref()).await?;
+    match what {
+        Show::Datasets { .. } => datasets::show(global, &wired).await?,
+        Show::Runs { limit, .. } => runs::show(global, &wired, *limit).await?,
+        Show::Run { id, .. } => run::show(global, &wired, id).await?,
+        Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
+        Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
+        Show::Ledger { .. } => ledger::show(global, &wired).await?,
+        Show::Versions { .. } => versions::show(global, &wired).await?,
     }
+    wired.close().await?;
     Ok(Exit::Done)
 }
 
-async fn open(global: &Global, dir: &Option<PathBuf>) -> Result<Wired, CliError> {
-    Wired::open(load::project(global, dir.as_ref())?).await
+async fn open(global: &Global, dir: Option<&PathBuf>) -> Result<Wired, CliError> {
+    Wired::reading(load::project(global, dir)?).await
 }

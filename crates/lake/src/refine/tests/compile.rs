@@ -43,7 +43,12 @@ fn all_mistakes_at_once_each_with_its_place() {
         Step::Validate,
         sql("SELECT *, delay +\n dlay AS x FROM input"),
     ]);
-    s.write = Write::Upsert { keys: vec!["carrier".into()], sequence_by: vec![], delete_when: Some("delay =".into()) };
+    s.write = Write::Upsert {
+        keys: vec!["carrier".into()],
+        sequence_by: vec![],
+        delete_when: Some("delay =".into()),
+        change_feed: false,
+    };
     let errors = mistakes(&s, &c);
     let told: Vec<String> = errors
         .iter()

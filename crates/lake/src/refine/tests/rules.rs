@@ -173,7 +173,12 @@ fn the_first_of_equal_keys_stays_across_batches() {
     assert_eq!(reasons(&refined), ["5: key(a, b=1, x)"]);
     assert_eq!(tally.rules["key"], RuleCount { checked: 2, violations: 1 });
     // An upsert on the same columns keeps them unique itself.
-    s.write = Write::Upsert { keys: vec!["b".into(), "a".into()], sequence_by: vec![], delete_when: None };
+    s.write = Write::Upsert {
+        keys: vec!["b".into(), "a".into()],
+        sequence_by: vec![],
+        delete_when: None,
+        change_feed: false,
+    };
     let (refined, tally) = refine(&refinery(&s, &c), &one);
     assert_eq!(refined.valid.num_rows(), 4);
     assert!(!tally.rules.contains_key("key"));

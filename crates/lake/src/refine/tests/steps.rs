@@ -224,7 +224,12 @@ fn a_changed_column_is_checked_again() {
 fn deletes_are_marked_and_stay() {
     let c = contract(&[("k", ColumnType::Integer), ("op", ColumnType::String)], vec![]);
     let mut s = silver(vec![]);
-    s.write = Write::Upsert { keys: vec!["k".into()], sequence_by: vec![], delete_when: Some("op = 'D'".into()) };
+    s.write = Write::Upsert {
+        keys: vec!["k".into()],
+        sequence_by: vec![],
+        delete_when: Some("op = 'D'".into()),
+        change_feed: false,
+    };
     let batch = bronze(&[("k", ["1", "2", "3"].map(Some).to_vec()), ("op", vec![Some("D"), Some("U"), None])]);
     let (refined, _) = refine(&refinery(&s, &c), &batch);
     let deletes: Vec<bool> = refined.deletes.unwrap().iter().map(Option::unwrap).collect();

@@ -1,0 +1,67 @@
+//! The life of a run: it starts under a lease, renews it while it works, and ends with a word on how.
+//!
+//! Called by `drain.rs` around all work. A run that is killed says nothing; its lease then tells that it is gone.
+
+use crate::{Flow, FlowError, Signal, Summary, drain::LEASE};
+use alluvium_model::{RunId, crash_point};
+use alluvium_store::{RunRecord, RunState};
+use std::{convert::Infallible, time::Duration};
+
+impl Flow<'_> {
+    /// Does `work` as one run, until it is done or `stop` ends.
+    pub(crate) async fn live(
+        &self,
+        command: &str,
+        stop: impl Future<Output = ()>,
+        work: impl AsyncFnOnce(&RunId, &mut Summary) -> Result<(), FlowError>,
+    ) -> Result<Summary, FlowError> {
+        let run = self.start(command).await?;
+        let mut summary = Summary { run: Some(run.clone()), ..Summary::default() };
+        let done = tokio::select! {
+            done = work(&run, &mut summary) => Some(done),
+            never = self.keep(&run) => match never {},
+            () = stop => None,
+        };
+        let state = match &done {
+            Some(Ok(())) if summary.failed_steps == 0 => RunState::Done,
+            Some(_) => RunState::Failed,
+            None => RunState::Interrupted,
+        };
+        summary.stopped = done.is_none();
+        crash_point("run.before_finish");
+        let finished = self.store.finish_run(&run, state, self.clock.now()).await;
+        crash_point("run.after_finish");
+        // What stopped the work says more than what may follow from it.
+        done.transpose()?;
+        finished?;
+        self.report.signal(Signal::RunFinished { run });
+        Ok(summary)
+    }
+
+    async fn start(&self, command: &str) -> Result<RunId, FlowError> {
+        let run = RunId::fresh(self.clock, self.entropy);
+        let record = RunRecord {
+            run: run.clone(),
+            command: command.to_owned(),
+            state: RunState::Running,
+            started_at: self.clock.now(),
+            finished_at: None,
+            objects_new: 0,
+            objects_duplicate: 0,
+            objects_dead: 0,
+        };
+        self.store.start_run(&record, &self.owner, LEASE, &self.watch()).await?;
+        self.report.signal(Signal::RunStarted { run: run.clone() });
+        Ok(run)
+    }
+
+    /// A lease that cannot be renewed stops no work: steps have leases of their own.
+    async fn keep(&self, run: &RunId) -> Infallible {
+        loop {
+            self.timer.wait(Duration::from(LEASE) / 3).await;
+            if let Err(error) = self.store.renew_run(run, self.clock.now(), LEASE).await {
+                tracing::warn!(run = %run, error = %error, "the run's lease could not be renewed");
+            }
+        }
+    }
+}

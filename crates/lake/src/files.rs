@@ -1,0 +1,122 @@
+//! Data files as a table that SQL can read: by row, so that rows which are gone, or a change's rows only, need no copy.
+//!
+//! Registered by sessions, gates and the window finder. Reads nothing but the files it was given.
+
+use crate::{error::LakeError, scan::Source};
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::{
+    catalog::{Session, TableProvider},
+    common::{DFSchema, Statistics, stats::Precision},
+    config::TableParquetOptions,
+    datasource::{
+        TableType,
+        listing::PartitionedFile,
+        physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource, parquet::ParquetRowSelection},
+        source::DataSourceExec,
+        table_schema::TableSchema,
+    },
+    error::Result,
+    execution::object_store::ObjectStoreUrl,
+    logical_expr::{Expr, TableProviderFilterPushDown, utils::conjunction},
+    physical_plan::{ExecutionPlan, empty::EmptyExec},
+};
+use object_store::{ObjectMeta, path::Path as ObjectPath};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use std::{fs::File, sync::Arc};
+
+/// Rows of files, all with (some of) the columns of `schema`.
+#[derive(Debug)]
+pub(crate) struct Files {
+    schema: SchemaRef,
+    files: Vec<PartitionedFile>,
+    rows: u64,
+}
+
+impl Files {
+    /// Opens the footers of files of which not all rows are meant.
+    pub(crate) fn new(schema: SchemaRef, sources: &[Source]) -> std::result::Result<Self, LakeError> {
+        let mut files = Vec::with_capacity(sources.len());
+        let mut rows = 0;
+        for source in sources {
+            let file = File::open(&source.path).map_err(LakeError::io(&source.path))?;
+            let about = file.metadata().map_err(LakeError::io(&source.path))?;
+            let location =
+                ObjectPath::from_absolute_path(&source.path).map_err(|e| LakeError::Query(Box::new(e.into())))?;
+            let meta = ObjectMeta {
+                location,
+                last_modified: about.modified().map(Into::into).unwrap_or_default(),
+                size: about.len(),
+                e_tag: None,
+                version: None,
+            };
+            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+            let footer = ArrowReaderMetadata::load(&file, options)?;
+            let count = footer.metadata().file_metadata().num_rows();
+            let count = usize::try_from(count).unwrap_or(0);
+            let mut part = PartitionedFile::new_from_meta(meta);
+            match source.pick.mask(0, count) {
+                Some(mask) => {
+                    rows += mask.count_set_bits() as u64;
+                    part = part.with_extension(ParquetRowSelection::new(RowSelection::from_boolean_buffer(mask)));
+                }
+                None => rows += count as u64,
+            }
+            files.push(part);
+        }
+        Ok(Self { schema, files, rows })
+    }
+}
+
+#[async_trait]
+impl TableProvider for Files {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut known = Statistics::new_unknown(&self.schema);
+        known.num_rows = Precision::Exact(usize::try_from(self.rows).unwrap_or(usize::MAX));
+        Some(known)
+    }
+
+    /// Row groups and pages are left out by their bounds; each row is still tested above.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.files.is_empty() {
+            let schema = match projection {
+                Some(p) => Arc::new(self.schema.project(p)?),
+                None => self.schema.clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let mut options = TableParquetOptions::default();
+        options.global = state.config_options().execution.parquet.clone();
+        let mut source = ParquetSource::new(TableSchema::from(self.schema.clone())).with_table_parquet_options(options);
+        if let Some(filter) = conjunction(filters.to_vec()) {
+            let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
+            source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
+        }
+        let picked = self.files.iter().any(|f| f.extension::<ParquetRowSelection>().is_some());
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file_groups(vec![FileGroup::new(self.files.clone())])
+            .with_projection_indices(projection.cloned())?
+            // A limit over rows that are left out would count them.
+            .with_limit(limit.filter(|_| !picked))
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
