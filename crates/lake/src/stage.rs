@@ -267,13 +267,14 @@ mod tests {
     fn a_file_that_cannot_be_finished_does_not_stay() {
         let folder = tempfile::tempdir().expect("a folder");
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
-        let stager = Stager::new(folder.path(), "step".to_owned(), schema.clone(), Arc::new(Meter::default()));
+        let meter = Arc::new(Meter::default());
+        let stager = Stager::new(folder.path(), "step".to_owned(), schema.clone(), Compression::UNCOMPRESSED, meter);
         let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![1, 2]))]).expect("a batch");
         let mut lane = stager.lane();
         lane.write(&batch).expect("written");
         // As if the disk refused what is still buffered: this handle may not write.
         let open = lane.open.as_mut().expect("an open file");
-        open.writer = stager.writer(File::open(&open.path).expect("the file")).expect("a writer");
+        open.writer = stager.writer(File::open(&open.path).expect("the file"), &batch).expect("a writer");
         open.writer.write(&batch).expect("buffered");
         assert!(lane.finish().is_err());
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
