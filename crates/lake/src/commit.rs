@@ -8,6 +8,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     gate,
+    incremental::Groups,
     refine::Stamp,
     scan,
     stage::{self, StagedFile, Stager},
@@ -54,6 +55,8 @@ pub(crate) struct Staged {
     pub(crate) notes: Vec<String>,
     pub(crate) windows: u64,
     pub(crate) rows_in: u64,
+    /// Kept groups, and the files written for them.
+    pub(crate) groups: Option<(Groups, Vec<StagedFile>)>,
 }
 
 impl Staged {
@@ -76,6 +79,7 @@ impl Staged {
             notes: Vec::new(),
             windows: 0,
             rows_in: 0,
+            groups: None,
         }
     }
 
@@ -88,6 +92,9 @@ impl Staged {
         let dir = engine.tables.dir(&Place::Dataset(dataset.name.clone()));
         stage::discard(&dir, &self.add);
         stage::discard(&dir, &self.feed);
+        if let Some((_, files)) = &self.groups {
+            stage::discard(&dir, files);
+        }
         for vectors in self.marked.iter().filter_map(|(_, v)| vector::file_of(v)) {
             let _ = std::fs::remove_file(dir.join(vectors));
         }
@@ -105,6 +112,12 @@ impl Attempt<'_> {
     /// Readers find files of the change feed below `_change_data/`.
     pub(crate) fn feed_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
         let prefix = format!("_change_data/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
+        self.stager_of(engine, place, prefix, schema)
+    }
+
+    /// Beside the data, where readers do not look.
+    pub(crate) fn groups_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
+        let prefix = format!("_groups/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
         self.stager_of(engine, place, prefix, schema)
     }
 
@@ -197,6 +210,7 @@ impl Attempt<'_> {
             notes: staged.notes.clone(),
             quarantine: changed(aside),
             tombstones: changed(graves),
+            groups: staged.groups.as_ref().map(|g| g.0.clone()),
         }
     }
 }

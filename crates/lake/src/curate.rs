@@ -5,6 +5,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     files::Files,
+    incremental::{self, Advance, Shape},
     scan, session,
     stage::{StagedFile, Stager},
     table::{Place, Table},
@@ -17,7 +18,7 @@ use arrow::{
     compute::filter_record_batch,
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
-use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned, prelude::SessionContext};
+use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -39,14 +40,26 @@ pub(crate) async fn execute(
         }
     }
     let table = engine.tables.open(&place).await?;
-    let touched = match (&gold.window, &table) {
-        (Some(window), Some(_)) => windows::touched(engine, &session, job, gold, window).await?,
-        _ => Touched::All,
+    let query = session.sql_with_options(&gold.sql, crate::query::read_only()).await?;
+    let shape = Shape::of(query.logical_plan());
+    let (result, touched, groups) = match shape.filter(|s| fits(s, gold)) {
+        Some(shape) => {
+            match incremental::advance(engine, &session, job, attempt, (&shape, gold), table.as_ref()).await? {
+                Some(Advance { result, touched, groups, staged }) => (result, touched, Some((groups, staged))),
+                None => return Ok(Outcome::default()),
+            }
+        }
+        None => {
+            let touched = match (&gold.window, &table) {
+                (Some(window), Some(_)) => windows::touched(engine, &session, job, gold, window).await?,
+                _ => Touched::All,
+            };
+            (windows::within(query, gold, &touched)?, touched, None)
+        }
     };
     if touched.is_empty() {
         return Ok(Outcome::default());
     }
-    let result = query(&session, gold, &touched).await?;
     let schema = match job.project.contract_of(job.dataset) {
         Some(contract) => crate::engine::contract_schema(contract),
         None => storable_schema(result.schema().as_arrow()),
@@ -54,6 +67,7 @@ pub(crate) async fn execute(
     crate::table::storable(&schema)?;
     let mut staged = Staged::new(schema.clone());
     staged.windows = touched.count();
+    staged.groups = groups;
     staged.evolved = replaced_schema(table.as_ref(), &schema)?;
     let stager = attempt.stager(engine, &place, schema.clone());
     let step = job.step.key.clone();
@@ -71,16 +85,9 @@ pub(crate) async fn execute(
     attempt.commit(engine, job, staged).await
 }
 
-async fn query(session: &SessionContext, gold: &Gold, touched: &Touched) -> Result<DataFrame, LakeError> {
-    let options = crate::query::read_only();
-    let sql = match (&gold.window, touched) {
-        (Some(window), Touched::Windows { ranges, null }) => {
-            let condition = windows::condition(&window.column, ranges, *null);
-            format!("SELECT * FROM (\n{}\n) AS result WHERE {condition}", gold.sql)
-        }
-        _ => gold.sql.clone(),
-    };
-    Ok(session.sql_with_options(&sql, options).await?)
+/// A window has to be told by the groups' keys.
+fn fits(shape: &Shape, gold: &Gold) -> bool {
+    gold.window.as_ref().is_none_or(|w| shape.window_key(&w.column).is_some())
 }
 
 /// Result types that a table can hold.
@@ -128,7 +135,7 @@ fn replaced_schema(table: Option<&Table>, schema: &SchemaRef) -> Result<Option<S
 }
 
 /// Runs the query on all cores into staged files, one lane a partition.
-async fn stage(
+pub(crate) async fn stage(
     result: DataFrame,
     stager: &Stager,
     mut progress: impl FnMut(u64),

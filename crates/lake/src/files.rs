@@ -68,6 +68,12 @@ impl Files {
     }
 }
 
+impl Files {
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
 #[async_trait]
 impl TableProvider for Files {
     fn schema(&self) -> SchemaRef {

@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod files;
 mod gate;
+mod incremental;
 mod ingest;
 mod lanes;
 mod meter;

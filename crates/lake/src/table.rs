@@ -2,6 +2,7 @@
 
 use crate::{
     error::LakeError,
+    incremental::Groups,
     meter::{Meter, Metered},
     scan::{Pick, Source},
     stage::StagedFile,
@@ -73,6 +74,9 @@ pub(crate) struct StepInfo {
     /// Follow the main commit.
     pub(crate) quarantine: Option<FileChange>,
     pub(crate) tombstones: Option<FileChange>,
+    /// The groups that the table was computed from, when they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) groups: Option<Groups>,
 }
 
 /// What a step does to a table beside its dataset's own, decided by the main commit and carried out after it.
@@ -316,6 +320,22 @@ impl Table {
                     if found.step == *step {
                         return Ok(Some((version, found)));
                     }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Memory of the newest commit that a step made.
+    pub(crate) async fn newest(&self) -> Result<Option<StepInfo>, LakeError> {
+        for version in (0..=self.version()).rev() {
+            let Some(entry) = self.entry(version).await? else { return Ok(None) };
+            for action in entry {
+                if let Action::CommitInfo(info) = action
+                    && let Some(value) = info.info.get(INFO)
+                {
+                    let found = serde_json::from_value(value.clone());
+                    return found.map(Some).map_err(|source| LakeError::Log { path: self.dir.clone(), source });
                 }
             }
         }

@@ -13,17 +13,17 @@ use alluvium_flow::Job;
 use alluvium_model::{DatasetName, Span, Window};
 use alluvium_spec::{Gold, WindowSpec};
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
     compute::cast,
     datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType},
 };
 use datafusion::{
     common::{
-        Column,
+        Column, ScalarValue,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{Distinct, Expr, LogicalPlan, cast as cast_in_sql, ident, lit, try_cast},
-    prelude::SessionContext,
+    prelude::{DataFrame, SessionContext},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -65,8 +65,7 @@ pub(crate) async fn touched(
 ) -> Result<Touched, LakeError> {
     let plan = session.sql_with_options(&gold.sql, crate::query::read_only()).await?.logical_plan().clone();
     let (driver, expression) = source(&plan, &job.dataset.name, &window.column)?;
-    let mut values = BTreeSet::new();
-    let mut null = false;
+    let mut found = Vec::new();
     for (input, range) in &job.step.inputs {
         if range.after < 0 {
             return Ok(Touched::All);
@@ -82,16 +81,23 @@ pub(crate) async fn touched(
         }
         let parts = changes.iter().flat_map(rows_changed).map(|p| table.part(p));
         let files = Files::new(table.schema()?, &parts.collect::<Result<Vec<_>, _>>()?)?;
-        let found = session.read_table(Arc::new(files))?.select(vec![expression.clone().alias("w")])?;
-        for batch in found.distinct()?.collect().await? {
-            let micros = micros(batch.column(0))?;
-            for m in micros.as_primitive::<TimestampMicrosecondType>() {
-                match m {
-                    Some(m) => {
-                        values.insert(Window::holding(m, window.size));
-                    }
-                    None => null = true,
+        let changed = session.read_table(Arc::new(files))?.select(vec![expression.clone().alias("w")])?;
+        found.extend(changed.distinct()?.collect().await?);
+    }
+    holding(&found, window)
+}
+
+/// The windows that hold the values of the batches' first column.
+pub(crate) fn holding(found: &[RecordBatch], window: &WindowSpec) -> Result<Touched, LakeError> {
+    let mut values = BTreeSet::new();
+    let mut null = false;
+    for batch in found {
+        for m in micros(batch.column(0))?.as_primitive::<TimestampMicrosecondType>() {
+            match m {
+                Some(m) => {
+                    values.insert(Window::holding(m, window.size));
                 }
+                None => null = true,
             }
         }
     }
@@ -163,19 +169,22 @@ pub(crate) fn inside(values: &ArrayRef, touched: &Touched) -> Result<BooleanArra
     Ok(micros.map(|m| Some(m.map_or(*null, within))).collect())
 }
 
-/// The touched windows as a SQL condition.
-pub(crate) fn condition(column: &str, ranges: &[(Window, u64)], null: bool) -> String {
-    let name = format!("\"{}\"", column.replace('"', "\"\""));
-    let at = |m: i64| {
-        let t = jiff::Timestamp::from_microsecond(m).unwrap_or(jiff::Timestamp::MAX);
-        format!("TIMESTAMP '{}'", t.strftime("%Y-%m-%d %H:%M:%S%.6f"))
-    };
-    let mut parts: Vec<String> =
-        ranges.iter().map(|(w, _)| format!("({name} >= {} AND {name} < {})", at(w.from), at(w.to))).collect();
-    if null {
-        parts.push(format!("{name} IS NULL"));
+/// The rows of a gold query's result that lie in touched windows.
+pub(crate) fn within(result: DataFrame, gold: &Gold, touched: &Touched) -> Result<DataFrame, LakeError> {
+    match (&gold.window, touched) {
+        (Some(window), Touched::Windows { ranges, null }) => {
+            Ok(result.filter(filter(&window.column, ranges, *null))?)
+        }
+        _ => Ok(result),
     }
-    parts.join(" OR ")
+}
+
+/// Whether a row of a query's result is in a touched window.
+fn filter(column: &str, ranges: &[(Window, u64)], null: bool) -> Expr {
+    let at = |m: i64| Expr::Literal(ScalarValue::TimestampMicrosecond(Some(m), None), None);
+    let within = |(w, _): &(Window, u64)| ident(column).gt_eq(at(w.from)).and(ident(column).lt(at(w.to)));
+    let alone = null.then(|| ident(column).is_null());
+    ranges.iter().map(within).chain(alone).reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
 
 /// Follows an output column down to an expression over the columns of one table.

@@ -96,6 +96,24 @@ fn csv(changes: &[Change]) -> String {
     format!("{ORDERS_HEAD}{}", changes.iter().map(line).collect::<String>())
 }
 
+/// Kept up to date by groups: the first few of an order, and groups that come and go.
+const TOP: &str = "SELECT customer, day, sum(amount) AS amount, count(*) AS orders FROM silver.orders
+WHERE op <> 'U' GROUP BY customer, day HAVING count(*) < 3 ORDER BY amount DESC, customer, day LIMIT 3
+";
+const SUMS: &str = "SELECT s.customer, sum(CASE WHEN s.id > 4 THEN s.amount END) AS amount, count(nullif(s.day, DATE '2024-01-02')) AS days,
+  sum(s.changed) + count(*) AS changed
+FROM (SELECT * FROM silver.orders WHERE op = 'U') AS s GROUP BY s.customer
+";
+
+#[track_caller]
+fn equal_their_queries(p: &Project, seed: u64) {
+    for (name, sql) in [("top", TOP), ("sums", SUMS)] {
+        let ordered = |from: &str| p.rows(&format!("SELECT * FROM {from} AS t ORDER BY customer, amount"));
+        assert!(p.path(&format!("lake/dev/gold/{name}/_groups")).is_dir(), "gold.{name} is not kept by its groups");
+        assert_eq!(ordered(&format!("gold.{name}")), ordered(&format!("({sql})")), "gold.{name}, seed {seed}");
+    }
+}
+
 #[test]
 fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
     let seeds: Vec<u64> = (1..=10).collect();
@@ -106,6 +124,8 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
         let mut random = Random(*seed * 104_729);
         random.shuffle(&mut changes);
         let p = Project::new(MARKET);
+        p.put("datasets/gold/top.sql", TOP.as_bytes());
+        p.put("datasets/gold/sums.sql", SUMS.as_bytes());
         let feeds = seed % 2 == 0;
         if feeds {
             p.edit("datasets/silver/orders.yaml", "sequence_by:", "change_feed: true, sequence_by:");
@@ -125,6 +145,7 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
                 }
             }
             p.done(&["run"]);
+            equal_their_queries(&p, *seed);
         }
         let orders = lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders");
         assert_eq!(orders, expected.0, "seed {seed}");

@@ -4,7 +4,7 @@ use crate::{
     harness::{Project, SHOP, STRANGER},
     market,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_run_fills_every_layer_and_accounts_for_every_row() {
@@ -70,6 +70,35 @@ fn gold_says_what_was_written_and_by_how_many_windows() {
     assert_eq!(gold(&p, "gold.daily", ["2", "1"]).1, 1, "one day changed");
     p.put("landing/orders/b.csv", b"id,customer,day,amount,updated_at\n6,c1,2024-01-02,1,2024-01-03T09:00:00Z\n");
     assert_eq!(gold(&p, "gold.total", ["1", "-"]), (1, 0), "there are no windows");
+}
+
+#[test]
+fn groups_are_kept_and_added_to() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    let order = |id: u64| format!("id,customer,day,amount,updated_at\n{id},c1,2024-01-02,1.50,2024-01-03T09:00:00Z\n");
+    let kept = |version: u64| -> Value {
+        let log = p.path(&format!("lake/dev/gold/daily/_delta_log/{version:020}.json"));
+        let log = std::fs::read_to_string(log).expect("a commit");
+        let lines = log.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
+        let info = lines.map(|l| l["commitInfo"]["alluvium"]["groups"].clone()).find(|g| !g.is_null());
+        info.expect("what is kept")
+    };
+    p.put("landing/orders/b.csv", order(50).as_bytes());
+    p.done(&["run"]);
+    let second = kept(2);
+    assert_eq!(second["base"], kept(1)["base"], "a change rewrote what was kept");
+    assert_eq!(second["parts"].as_array().expect("a list").len(), 1);
+    let days = || p.rows("SELECT * FROM gold.daily ORDER BY day");
+    let sql = "SELECT day, count(*) AS orders, sum(amount) AS amount FROM silver.orders GROUP BY day ORDER BY day";
+    let anew = || p.rows(sql);
+    assert_eq!(days(), anew());
+    // What is kept may be lost: it is made again.
+    std::fs::remove_dir_all(p.path("lake/dev/gold/daily/_groups")).expect("removed");
+    p.put("landing/orders/c.csv", order(51).as_bytes());
+    p.done(&["run"]);
+    assert_eq!(kept(3)["parts"], json!([]));
+    assert_eq!(days(), anew());
 }
 
 #[test]

@@ -1,0 +1,303 @@
+//! The kept groups of a gold table: read at the version they are of, brought to the version to compute, and written.
+//!
+//! They lie beside the table's data, and the table's commit says which files they are: a step that does not commit
+//! changes nothing for the next. A change is one more file of parts, until the parts weigh half of what they add to.
+
+use super::shape::{Shape, Top};
+use crate::{
+    commit::Attempt,
+    curate,
+    engine::LakeEngine,
+    error::LakeError,
+    files::Files,
+    scan::{self, Source},
+    session,
+    stage::{StagedFile, Stager},
+    table::{Part, Place, Table},
+    windows::{self, Touched},
+};
+use alluvium_flow::Job;
+use alluvium_spec::Gold;
+use arrow::{
+    array::{ArrayRef, RecordBatch},
+    compute::{SortColumn, SortOptions, cast, concat, concat_batches, lexsort_to_indices},
+    datatypes::SchemaRef,
+    row::{RowConverter, SortField},
+};
+use datafusion::{
+    dataframe::DataFrame,
+    datasource::provider_as_source,
+    logical_expr::{LogicalPlan, LogicalPlanBuilder, cast as cast_in_sql, ident},
+    prelude::SessionContext,
+};
+use serde::{Deserialize, Serialize};
+use std::{path::Path, sync::Arc};
+
+/// Parts are added to the base before they are more files than this.
+const MOST_PARTS: usize = 32;
+/// Fewer groups than this are not worth adding up.
+const FEW_GROUPS: u64 = 4_096;
+/// Fewer changed rows than this are always taken by themselves.
+const FEW_ROWS: u64 = 10_000;
+
+/// Which files hold the groups, as a commit remembers it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Groups {
+    /// The input's version that they are of.
+    upto: i64,
+    /// One group a key.
+    base: Vec<Kept>,
+    /// To be added to them.
+    parts: Vec<Kept>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    path: String,
+    rows: u64,
+}
+
+/// A gold table's next version.
+pub(crate) struct Advance {
+    pub(crate) result: DataFrame,
+    pub(crate) touched: Touched,
+    pub(crate) groups: Groups,
+    /// What was written for them.
+    pub(crate) staged: Vec<StagedFile>,
+}
+
+/// The input's changes since the groups were kept.
+struct Delta {
+    added: Files,
+    removed: Files,
+}
+
+struct Work<'a> {
+    engine: &'a LakeEngine,
+    session: &'a SessionContext,
+    shape: &'a Shape,
+    gold: &'a Gold,
+    dir: &'a Path,
+    stager: Stager,
+}
+
+/// `None`: what changed in the input changes no group.
+pub(crate) async fn advance(
+    engine: &LakeEngine,
+    session: &SessionContext,
+    job: &Job<'_>,
+    attempt: &Attempt<'_>,
+    (shape, gold): (&Shape, &Gold),
+    table: Option<&Table>,
+) -> Result<Option<Advance>, LakeError> {
+    let one = job.step.inputs.iter().next();
+    let (input, range) = one.ok_or(LakeError::Worker("a kept query has an input"))?;
+    let source = engine.tables.open_at(&Place::Dataset(input.clone()), Some(range.upto)).await?;
+    let source = source.ok_or(LakeError::Worker("the input of a planned step has a table"))?;
+    let place = Place::Dataset(job.dataset.name.clone());
+    let dir = engine.tables.dir(&place);
+    let stager = attempt.groups_stager(engine, &place, shape.schema());
+    let work = Work { engine, session, shape, gold, dir: &dir, stager };
+    let kept = match table {
+        Some(t) => work.kept(t, job).await?.filter(|g| g.upto <= range.upto),
+        None => None,
+    };
+    if let (Some(kept), Some(table)) = (kept, table)
+        && let Some(delta) = work.delta(&source, kept.upto, range.upto).await?
+    {
+        return work.add(kept, delta, range.upto, table).await;
+    }
+    work.whole(&source, range.upto).await.map(Some)
+}
+
+impl Work<'_> {
+    /// What the table's newest commit of a step remembers, if it is all there and fits the query of today.
+    async fn kept(&self, table: &Table, job: &Job<'_>) -> Result<Option<Groups>, LakeError> {
+        let newest = table.newest().await?.filter(|info| info.version == job.step.version);
+        let Some(groups) = newest.and_then(|info| info.groups) else { return Ok(None) };
+        for file in groups.base.iter().chain(&groups.parts) {
+            match scan::schema_of(&self.dir.join(&file.path)) {
+                Ok(found) if alike(&found, &self.shape.schema()) => {}
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(groups))
+    }
+
+    /// `None`: not to be had, or so much that the whole is less work.
+    async fn delta(&self, source: &Table, after: i64, upto: i64) -> Result<Option<Delta>, LakeError> {
+        let changes = match source.changes(after, upto).await {
+            Ok(changes) => changes,
+            Err(LakeError::LogGone { .. }) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let schema = source.schema()?;
+        let files = |parts: Vec<&Part>| -> Result<Option<Files>, LakeError> {
+            let sources = parts.into_iter().map(|p| source.part(p)).collect::<Result<Vec<Source>, _>>()?;
+            let there = sources.iter().all(|s| s.path.exists());
+            there.then(|| Files::new(schema.clone(), &sources)).transpose()
+        };
+        let added = files(changes.iter().flat_map(|c| &c.added).collect())?;
+        let removed = files(changes.iter().flat_map(|c| &c.removed).collect())?;
+        let (Some(added), Some(removed)) = (added, removed) else { return Ok(None) };
+        let much = added.rows() + removed.rows() > (source.rows()? / 2).max(FEW_ROWS);
+        Ok((!much).then_some(Delta { added, removed }))
+    }
+
+    async fn whole(&self, source: &Table, upto: i64) -> Result<Advance, LakeError> {
+        let plan = self.shape.group(Arc::new(session::provider(source)?))?;
+        let staged = self.stage(plan).await?;
+        let groups = Groups { upto, base: kept(&staged), parts: Vec::new() };
+        let result = self.run(self.shape.result(self.groups(&groups)?)?).await?;
+        Ok(Advance { result, touched: Touched::All, groups, staged })
+    }
+
+    async fn add(
+        &self,
+        mut groups: Groups,
+        delta: Delta,
+        upto: i64,
+        table: &Table,
+    ) -> Result<Option<Advance>, LakeError> {
+        let before = self.shape.group(Arc::new(delta.removed))?;
+        let both = LogicalPlanBuilder::from(self.shape.group(Arc::new(delta.added))?);
+        let both = both.union(self.shape.negated(before)?)?.build()?;
+        let mut staged = self.stage(self.shape.merged(both)?).await?;
+        if staged.is_empty() {
+            return Ok(None);
+        }
+        let part = kept(&staged);
+        let touched = self.touched(&part).await?;
+        let top = match self.shape.limit() {
+            Some(top) => self.top(&groups, &part, top, table).await?,
+            None => None,
+        };
+        groups.upto = upto;
+        groups.parts.extend(part);
+        if rows(&groups.parts) > (rows(&groups.base) / 2).max(FEW_GROUPS) || groups.parts.len() > MOST_PARTS {
+            let merged = self.stage(self.groups(&groups)?).await?;
+            groups = Groups { upto, base: kept(&merged), parts: Vec::new() };
+            crate::stage::discard(self.dir, &staged);
+            staged = merged;
+        }
+        let result = match top {
+            Some(rows) => self.session.read_batch(rows)?,
+            None => {
+                let whole = self.run(self.shape.result(self.groups(&groups)?)?).await?;
+                windows::within(whole, self.gold, &touched)?
+            }
+        };
+        Ok(Some(Advance { result, touched, groups, staged }))
+    }
+
+    /// The windows of the changed groups.
+    async fn touched(&self, part: &[Kept]) -> Result<Touched, LakeError> {
+        let Some(window) = &self.gold.window else { return Ok(Touched::All) };
+        let key = self.shape.window_key(&window.column).ok_or(LakeError::Worker("a kept window is a key"))?;
+        let keys = self.session.read_table(Arc::new(self.files(part)?))?.select(vec![ident(Shape::key_name(key))])?;
+        windows::holding(&keys.distinct()?.collect().await?, window)
+    }
+
+    /// The new top from the old one and the changed groups. `None` where others could have moved up: a group that is in
+    /// neither stands behind the last of the old top, so it does as long as the new top's last stands no further back.
+    async fn top(
+        &self,
+        groups: &Groups,
+        part: &[Kept],
+        top: &Top,
+        table: &Table,
+    ) -> Result<Option<RecordBatch>, LakeError> {
+        let fields = self.shape.result_fields();
+        let columns: Vec<String> = fields.fields().iter().map(|f| f.name().clone()).collect();
+        let schema = scan::project(table.schema()?.as_ref(), &columns)?;
+        let mut old = Vec::new();
+        for unit in scan::units(&table.sources()?)? {
+            for batch in unit.read(&schema, &self.engine.tables.meter)? {
+                old.push(batch?);
+            }
+        }
+        let old = concat_batches(&schema, &old)?;
+        let state = self.shape.schema();
+        let names = top.keys.iter().enumerate().map(|(k, column)| {
+            let kind = state.field(k).data_type().clone();
+            cast_in_sql(ident(&columns[*column]), kind).alias(Shape::key_name(k))
+        });
+        let theirs = self.session.read_batch(old.clone())?.select(names)?;
+        let ours = self.session.read_table(Arc::new(self.files(part)?))?;
+        let ours = ours.select((0..top.keys.len()).map(|k| ident(Shape::key_name(k))))?;
+        let keys = ours.union(theirs)?.logical_plan().clone();
+        let all = groups.base.iter().chain(&groups.parts).chain(part);
+        let some = self.shape.merged(self.shape.among(self.scan(all)?, keys)?)?;
+        let new = self.run(self.shape.result(Shape::present(some)?)?).await?.collect().await?;
+        let Some(first) = new.first() else { return Ok(None) };
+        let new = concat_batches(&first.schema(), &new)?;
+        let complete = old.num_rows() < top.rows;
+        let stands = complete || (new.num_rows() == top.rows && reaches(&new, &old, top)?);
+        Ok(stands.then_some(new))
+    }
+
+    /// One row for each key.
+    fn groups(&self, groups: &Groups) -> Result<LogicalPlan, LakeError> {
+        if groups.parts.is_empty() {
+            return self.scan(groups.base.iter());
+        }
+        let all = self.scan(groups.base.iter().chain(&groups.parts))?;
+        Ok(Shape::present(self.shape.merged(all)?)?)
+    }
+
+    fn scan<'k>(&self, kept: impl Iterator<Item = &'k Kept>) -> Result<LogicalPlan, LakeError> {
+        let kept: Vec<Kept> = kept.cloned().collect();
+        let source = provider_as_source(Arc::new(self.files(&kept)?));
+        Ok(LogicalPlanBuilder::scan("kept", source, None)?.build()?)
+    }
+
+    fn files(&self, kept: &[Kept]) -> Result<Files, LakeError> {
+        let sources: Vec<Source> = kept.iter().map(|k| Source::whole(self.dir.join(&k.path))).collect();
+        Files::new(self.shape.schema(), &sources)
+    }
+
+    async fn run(&self, plan: LogicalPlan) -> Result<DataFrame, LakeError> {
+        Ok(self.session.execute_logical_plan(plan).await?)
+    }
+
+    async fn stage(&self, plan: LogicalPlan) -> Result<Vec<StagedFile>, LakeError> {
+        curate::stage(self.run(plan).await?, &self.stager, |_| {}).await
+    }
+}
+
+/// Whether the last row of `new`, which is in the order, is not behind the last one of `old`.
+fn reaches(new: &RecordBatch, old: &RecordBatch, top: &Top) -> Result<bool, LakeError> {
+    let options = |(_, descending, nulls_first): &(usize, bool, bool)| SortOptions {
+        descending: *descending,
+        nulls_first: *nulls_first,
+    };
+    let theirs: Vec<ArrayRef> =
+        top.order.iter().map(|(c, _, _)| cast(old.column(*c), new.column(*c).data_type())).collect::<Result<_, _>>()?;
+    let sorted = theirs.iter().zip(&top.order);
+    let sorted = sorted.map(|(c, o)| SortColumn { values: c.clone(), options: Some(options(o)) });
+    let order = lexsort_to_indices(&sorted.collect::<Vec<_>>(), None)?;
+    let last = order.value(order.len() - 1) as usize;
+    let mut pair = Vec::new();
+    for ((column, _, _), theirs) in top.order.iter().zip(&theirs) {
+        let ours = new.column(*column).slice(new.num_rows() - 1, 1);
+        pair.push(concat(&[ours.as_ref(), theirs.slice(last, 1).as_ref()])?);
+    }
+    let fields = pair.iter().zip(&top.order);
+    let fields = fields.map(|(c, o)| SortField::new_with_options(c.data_type().clone(), options(o)));
+    let rows = RowConverter::new(fields.collect())?.convert_columns(&pair)?;
+    Ok(rows.row(0) <= rows.row(1))
+}
+
+fn kept(staged: &[StagedFile]) -> Vec<Kept> {
+    staged.iter().map(|f| Kept { path: f.path.clone(), rows: f.rows }).collect()
+}
+
+fn rows(kept: &[Kept]) -> u64 {
+    kept.iter().map(|k| k.rows).sum()
+}
+
+fn alike(a: &SchemaRef, b: &SchemaRef) -> bool {
+    let pairs = a.fields().iter().zip(b.fields());
+    a.fields().len() == b.fields().len()
+        && pairs.into_iter().all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+}

@@ -1,0 +1,338 @@
+//! Which queries can be kept up to date by their groups, and the plans that do it. Pure: reads no data.
+//!
+//! A kept group has its keys (`k0`…), its rows (`n`), and for each aggregate the number of values (`c0`…) and their sum
+//! (`s0`…). All of these can be added to and taken from without loss, which is what makes a query fit: counts, and sums of
+//! whole numbers and decimals, of one input, by keys that compare exactly.
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::{
+    catalog::TableProvider,
+    common::{
+        Column, NullEquality, ScalarValue,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    datasource::provider_as_source,
+    error::Result,
+    functions_aggregate::expr_fn::{count, sum},
+    logical_expr::{
+        Aggregate, Expr, FetchType, JoinType, LogicalPlan, LogicalPlanBuilder, Signature, SkipType, SortExpr,
+        Volatility, cast, expr::AggregateFunction, ident, lit, when,
+    },
+};
+use std::sync::Arc;
+
+/// Rows of a group.
+const ROWS: &str = "n";
+/// More rows than this are not worth the way around the whole.
+const MOST_TOP: usize = 10_000;
+
+/// A query whose groups can be kept.
+pub(crate) struct Shape {
+    plan: LogicalPlan,
+    aggregate: Aggregate,
+    measures: Vec<Measure>,
+    top: Option<Top>,
+}
+
+/// What is kept for one aggregate of the query.
+enum Measure {
+    Rows,
+    Count(Expr),
+    Sum(Expr, DataType),
+}
+
+/// `ORDER BY … LIMIT`, where the result has the order's columns and all keys.
+pub(crate) struct Top {
+    pub(crate) rows: usize,
+    /// Column of the result, descending, nulls first.
+    pub(crate) order: Vec<(usize, bool, bool)>,
+    /// For each key, its column of the result.
+    pub(crate) keys: Vec<usize>,
+}
+
+impl Shape {
+    /// `None`: the query has to be computed from its input each time.
+    pub(crate) fn of(plan: &LogicalPlan) -> Option<Self> {
+        let mut limit = None;
+        let mut node = plan;
+        let aggregate = loop {
+            node = match node {
+                LogicalPlan::Aggregate(a) => break a,
+                LogicalPlan::Limit(l) if limit.is_none() => {
+                    let (Ok(SkipType::Literal(0)), Ok(FetchType::Literal(Some(rows)))) =
+                        (l.get_skip_type(), l.get_fetch_type())
+                    else {
+                        return None;
+                    };
+                    let LogicalPlan::Sort(sort) = l.input.as_ref() else { return None };
+                    limit = Some((rows, &sort.expr));
+                    sort.input.as_ref()
+                }
+                LogicalPlan::Sort(s) if s.fetch.is_none() => s.input.as_ref(),
+                other => row_by_row(other)?,
+            }
+        };
+        let mut below = aggregate.input.as_ref();
+        while !matches!(below, LogicalPlan::TableScan(_)) {
+            below = row_by_row(below)?;
+        }
+        if scans(plan) != 1 || !stays(plan) || aggregate.group_expr.is_empty() {
+            return None;
+        }
+        let schema = &aggregate.schema;
+        if !(0..aggregate.group_expr.len()).all(|i| exact(schema.field(i).data_type())) {
+            return None;
+        }
+        let measures = aggregate.aggr_expr.iter().enumerate().map(|(i, e)| {
+            let kind = schema.field(aggregate.group_expr.len() + i).data_type();
+            measure(e, kind)
+        });
+        let measures = measures.collect::<Option<Vec<_>>>()?;
+        let mut shape = Self { plan: plan.clone(), aggregate: aggregate.clone(), measures, top: None };
+        if let Some((rows, order)) = limit {
+            shape.top = Some(shape.top(rows, order)?);
+        }
+        Some(shape)
+    }
+
+    /// `None` too for an order that only the whole set of groups can decide.
+    fn top(&self, rows: usize, order: &[SortExpr]) -> Option<Top> {
+        let output = self.plan.schema();
+        let column = |s: &SortExpr| match &s.expr {
+            Expr::Column(c) => output.maybe_index_of_column(c).map(|i| (i, !s.asc, s.nulls_first)),
+            _ => None,
+        };
+        let keys = (0..self.keys()).map(|k| (0..output.fields().len()).find(|i| self.key_of(*i) == Some(k)));
+        let top =
+            Top { rows, order: order.iter().map(column).collect::<Option<_>>()?, keys: keys.collect::<Option<_>>()? };
+        (rows > 0 && rows <= MOST_TOP).then_some(top)
+    }
+
+    pub(crate) fn limit(&self) -> Option<&Top> {
+        self.top.as_ref()
+    }
+
+    fn keys(&self) -> usize {
+        self.aggregate.group_expr.len()
+    }
+
+    pub(crate) fn key_name(key: usize) -> String {
+        format!("k{key}")
+    }
+
+    /// The key that a column of the result is.
+    fn key_of(&self, column: usize) -> Option<usize> {
+        let (mut node, mut index) = (&self.plan, column);
+        loop {
+            node = match node {
+                LogicalPlan::Aggregate(_) => return (index < self.keys()).then_some(index),
+                LogicalPlan::Projection(p) => {
+                    let Expr::Column(c) = p.expr[index].clone().unalias_nested().data else { return None };
+                    index = p.input.schema().maybe_index_of_column(&c)?;
+                    &p.input
+                }
+                other => *other.inputs().first()?,
+            }
+        }
+    }
+
+    /// The key that the window column of the result is.
+    pub(crate) fn window_key(&self, column: &str) -> Option<usize> {
+        self.key_of(self.plan.schema().index_of_column_by_name(None, column)?)
+    }
+
+    pub(crate) fn result_fields(&self) -> &Schema {
+        self.plan.schema().as_arrow()
+    }
+
+    /// Columns of a kept group.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let keys = (0..self.keys()).map(|i| (Self::key_name(i), stored(self.aggregate.schema.field(i).data_type())));
+        let mut columns: Vec<(String, DataType)> = keys.collect();
+        columns.push((ROWS.to_owned(), DataType::Int64));
+        for (i, m) in self.measures.iter().enumerate() {
+            match m {
+                Measure::Rows => {}
+                Measure::Count(_) => columns.push((format!("c{i}"), DataType::Int64)),
+                Measure::Sum(_, kind) => {
+                    columns.push((format!("c{i}"), DataType::Int64));
+                    columns.push((format!("s{i}"), kind.clone()));
+                }
+            }
+        }
+        Arc::new(Schema::new(columns.into_iter().map(|(n, t)| Field::new(n, t, true)).collect::<Vec<_>>()))
+    }
+
+    /// Groups of these rows of the input.
+    pub(crate) fn group(&self, rows: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
+        let source = provider_as_source(rows);
+        let swapped = self.aggregate.input.as_ref().clone().transform_down(|p| match p {
+            LogicalPlan::TableScan(mut t) => {
+                t.source = source.clone();
+                Ok(Transformed::yes(LogicalPlan::TableScan(t)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        let mut kept = vec![count(lit(1_i64)).alias(ROWS)];
+        for (i, m) in self.measures.iter().enumerate() {
+            match m {
+                Measure::Rows => {}
+                Measure::Count(x) => kept.push(count(x.clone()).alias(format!("c{i}"))),
+                Measure::Sum(x, _) => {
+                    kept.push(count(x.clone()).alias(format!("c{i}")));
+                    kept.push(sum(x.clone()).alias(format!("s{i}")));
+                }
+            }
+        }
+        let grouped =
+            LogicalPlanBuilder::from(swapped.data).aggregate(self.aggregate.group_expr.clone(), kept)?.build()?;
+        self.stored(grouped)
+    }
+
+    /// The plan's columns, by their place, under the names and types of kept groups.
+    fn stored(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = self.schema();
+        let columns = plan.schema().iter().zip(schema.fields());
+        let columns = columns.map(|((relation, field), to)| {
+            let own = Expr::Column(Column::new(relation.cloned(), field.name()));
+            cast(own, to.data_type().clone()).alias(to.name())
+        });
+        let columns: Vec<Expr> = columns.collect();
+        LogicalPlanBuilder::from(plan).project(columns)?.build()
+    }
+
+    /// These groups with each number turned around: what is added by them is taken away.
+    pub(crate) fn negated(&self, groups: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = self.schema();
+        let columns = schema.fields().iter().enumerate().map(|(i, f)| {
+            let own = ident(f.name());
+            if i < self.keys() { own } else { Expr::Negative(Box::new(own)).alias(f.name()) }
+        });
+        let columns: Vec<Expr> = columns.collect();
+        LogicalPlanBuilder::from(groups).project(columns)?.build()
+    }
+
+    /// One group for each key out of parts of it. Parts that cancel each other out stay, with no rows.
+    pub(crate) fn merged(&self, parts: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = self.schema();
+        let (keys, numbers) = schema.fields().split_at(self.keys());
+        let keys: Vec<Expr> = keys.iter().map(|f| ident(f.name())).collect();
+        let numbers: Vec<Expr> = numbers.iter().map(|f| sum(ident(f.name())).alias(f.name())).collect();
+        self.stored(LogicalPlanBuilder::from(parts).aggregate(keys, numbers)?.build()?)
+    }
+
+    /// Those of the groups that have rows.
+    pub(crate) fn present(groups: LogicalPlan) -> Result<LogicalPlan> {
+        LogicalPlanBuilder::from(groups).filter(ident(ROWS).not_eq(lit(0_i64)))?.build()
+    }
+
+    /// Those of `parts` whose key is among `keys`, which has the key columns.
+    pub(crate) fn among(&self, parts: LogicalPlan, keys: LogicalPlan) -> Result<LogicalPlan> {
+        let names: Vec<Column> = (0..self.keys()).map(|i| Column::from_name(Self::key_name(i))).collect();
+        let keys = LogicalPlanBuilder::from(keys).alias("wanted")?.build()?;
+        let wanted: Vec<Column> = names.iter().map(|n| Column::new(Some("wanted"), n.name())).collect();
+        LogicalPlanBuilder::from(parts)
+            .join_detailed(keys, JoinType::LeftSemi, (names, wanted), None, NullEquality::NullEqualsNull)?
+            .build()
+    }
+
+    /// The query's result, out of groups in place of its input.
+    pub(crate) fn result(&self, groups: LogicalPlan) -> Result<LogicalPlan> {
+        let keys = self.keys();
+        let mut columns = Vec::new();
+        for (i, (relation, field)) in self.aggregate.schema.iter().enumerate() {
+            let own = match i.checked_sub(keys).map(|m| (m, &self.measures[m])) {
+                None => ident(Self::key_name(i)),
+                Some((_, Measure::Rows)) => ident(ROWS),
+                Some((m, Measure::Count(_))) => ident(format!("c{m}")),
+                Some((m, Measure::Sum(_, kind))) => {
+                    let none = Expr::Literal(ScalarValue::try_from(kind)?, None);
+                    when(ident(format!("c{m}")).eq(lit(0_i64)), none).otherwise(ident(format!("s{m}")))?
+                }
+            };
+            columns.push(cast(own, field.data_type().clone()).alias_qualified(relation.cloned(), field.name()));
+        }
+        let groups = LogicalPlanBuilder::from(groups).project(columns)?.build()?;
+        let swapped = self.plan.clone().transform_down(|p| match p {
+            LogicalPlan::Aggregate(_) => Ok(Transformed::new(groups.clone(), true, TreeNodeRecursion::Stop)),
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(swapped.data)
+    }
+}
+
+/// The input of a node that makes at most one row of each of its own.
+fn row_by_row(node: &LogicalPlan) -> Option<&LogicalPlan> {
+    match node {
+        LogicalPlan::Projection(p) => Some(&p.input),
+        LogicalPlan::Filter(f) => Some(&f.input),
+        LogicalPlan::SubqueryAlias(s) => Some(&s.input),
+        _ => None,
+    }
+}
+
+/// Tables read, those of subqueries in expressions too.
+fn scans(plan: &LogicalPlan) -> usize {
+    let mut n = 0;
+    let counted = plan.apply_with_subqueries(|p| {
+        n += usize::from(matches!(p, LogicalPlan::TableScan(_)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if counted.is_ok() { n } else { 0 }
+}
+
+/// Whether the query gives the same for the same rows, whenever it runs.
+fn stays(plan: &LogicalPlan) -> bool {
+    let fixed = |s: &Signature| matches!(s.volatility, Volatility::Immutable);
+    let mut stays = true;
+    let looked = plan.apply(|p| {
+        p.apply_expressions(|e| {
+            e.apply(|e| {
+                stays &= match e {
+                    Expr::ScalarFunction(f) => fixed(f.func.signature()),
+                    Expr::AggregateFunction(f) => fixed(f.func.signature()),
+                    _ => true,
+                };
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    looked.is_ok() && stays
+}
+
+/// Types whose values are equal exactly when they look the same, and that a file keeps as they are.
+fn exact(kind: &DataType) -> bool {
+    match stored(kind) {
+        DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Utf8
+        | DataType::Date32
+        | DataType::Decimal128(_, _)
+        | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
+        _ => false,
+    }
+}
+
+fn stored(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::Dictionary(_, values) => stored(values),
+        other => other.clone(),
+    }
+}
+
+fn measure(e: &Expr, kind: &DataType) -> Option<Measure> {
+    let Expr::AggregateFunction(AggregateFunction { func, params }) = e.clone().unalias() else { return None };
+    let plain = !params.distinct && params.filter.is_none() && params.order_by.is_empty();
+    let [x] = params.args.as_slice() else { return None };
+    match (func.name(), x, kind) {
+        _ if !plain || params.null_treatment.is_some() => None,
+        ("count", Expr::Literal(value, _), _) => (!value.is_null()).then_some(Measure::Rows),
+        ("count", x, _) => Some(Measure::Count(x.clone())),
+        ("sum", x, DataType::Int64 | DataType::Decimal128(_, _)) => Some(Measure::Sum(x.clone(), kind.clone())),
+        _ => None,
+    }
+}
