@@ -229,10 +229,11 @@ impl Shape {
     /// Those of `parts` whose key is among `keys`, which has the key columns.
     pub(crate) fn among(&self, parts: LogicalPlan, keys: LogicalPlan) -> Result<LogicalPlan> {
         let names: Vec<Column> = (0..self.keys()).map(|i| Column::from_name(Self::key_name(i))).collect();
-        let keys = LogicalPlanBuilder::from(keys).alias("wanted")?.build()?;
+        // The few keys on the left: that is the side which is held in memory.
         let wanted: Vec<Column> = names.iter().map(|n| Column::new(Some("wanted"), n.name())).collect();
-        LogicalPlanBuilder::from(parts)
-            .join_detailed(keys, JoinType::LeftSemi, (names, wanted), None, NullEquality::NullEqualsNull)?
+        LogicalPlanBuilder::from(keys)
+            .alias("wanted")?
+            .join_detailed(parts, JoinType::RightSemi, (wanted, names), None, NullEquality::NullEqualsNull)?
             .build()
     }
 
