@@ -109,7 +109,7 @@ impl<'a> CandidateLane<'a> {
 
     /// Durable files, and the candidates in the order of their keys.
     pub(crate) fn finish(mut self) -> Result<CandidatePart, LakeError> {
-        self.all.sort_by(order);
+        self.all.sort_unstable_by(order);
         Ok(CandidatePart {
             all: self.all,
             rows: self.rows.finish()?,
