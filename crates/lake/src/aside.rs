@@ -103,3 +103,55 @@ fn others(batch: &RecordBatch, step: &SchemaRef, steps: &BTreeSet<String>) -> Re
     let own = own.column(0).as_string::<i32>().clone();
     Ok((0..own.len()).map(|i| Some(own.is_null(i) || !steps.contains(own.value(i)))).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintain::{compact, fixture::World},
+        scan::Source,
+    };
+    use alluvium_model::{DatasetName, Layer};
+    use arrow::array::{StringArray, new_null_array};
+
+    fn waiting(step: &str) -> RecordBatch {
+        let schema = crate::refine::quarantine_schema();
+        let columns = schema.fields().iter().map(|f| match f.name().as_str() {
+            STEP => Arc::new(StringArray::from(vec![step; 2])) as _,
+            _ => new_null_array(f.data_type(), 2),
+        });
+        RecordBatch::try_new(schema.clone(), columns.collect()).expect("a batch")
+    }
+
+    #[tokio::test]
+    async fn rows_are_found_again_when_their_files_were_merged() {
+        let world = World::new();
+        let place = Place::Quarantine(DatasetName::new(Layer::Silver, "t").expect("a name"));
+        let mut files = Vec::new();
+        for n in 0..12 {
+            let step = format!("step{n:02}");
+            files.push(world.append(&place, &step, &waiting(&step)).await);
+        }
+        let table = world.table(&place).await;
+        let change = FileChange { add: Vec::new(), remove: files[..3].iter().map(|f| f.path.clone()).collect() };
+        let named = taken(&world.engine, &place, &table, &change).await.expect("taken");
+        assert_eq!((named.remove.len(), named.kept.len()), (3, 0));
+
+        compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays");
+        world.append(&place, "later", &waiting("later")).await;
+        let table = world.table(&place).await;
+        let found = taken(&world.engine, &place, &table, &change).await.expect("taken");
+        assert_eq!(found.remove.len(), 1, "the merged file, and not the later one");
+        let schema = scan::project(&crate::refine::quarantine_schema(), &[STEP.to_owned()]).expect("a column");
+        let mut left = BTreeSet::new();
+        let sources: Vec<Source> = found.kept.iter().map(|f| f.source(&table.dir).expect("a source")).collect();
+        for unit in scan::units(&sources).expect("units") {
+            for batch in unit.read(&schema, &world.engine.tables.meter).expect("reads") {
+                let batch = batch.expect("a batch");
+                left.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
+            }
+        }
+        assert_eq!(left, (3..12).map(|n| format!("step{n:02}")).collect());
+        assert_eq!(found.kept.iter().map(|f| f.rows).sum::<u64>(), 18);
+    }
+}

@@ -109,12 +109,12 @@ pub(crate) fn contract_schema(contract: &Contract) -> SchemaRef {
 #[async_trait]
 impl Engine for LakeEngine {
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
-        self.tables.head(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)
+        self.tables.head(&Place::Dataset(dataset.clone())).map_err(StepError::new)
     }
 
     async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError> {
         let place = Place::Dataset(dataset.clone());
-        let head = self.tables.head(&place).await.map_err(StepError::new)?;
+        let head = self.tables.head(&place).map_err(StepError::new)?;
         // Listing the log is enough to see that nothing is new.
         if head.is_none_or(|h| h <= after) {
             return Ok(Vec::new());

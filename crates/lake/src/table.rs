@@ -196,16 +196,12 @@ impl Tables {
     }
 
     /// Newest version, by listing the log only.
-    pub(crate) async fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
+    pub(crate) fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
         let dir = self.dir(place);
         if !has_log(&dir) {
             return Ok(None);
         }
-        match self.log(&dir)?.get_latest_version(0).await {
-            Ok(v) => Ok(Some(to_i64(v))),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) => Err(LakeError::delta(dir)(e)),
-        }
+        newest(&dir.join("_delta_log"))
     }
 
     fn log(&self, dir: &Path) -> Result<LogStoreRef, LakeError> {
@@ -564,6 +560,17 @@ impl Change {
         added.sort_by(|a, b| a.path.cmp(&b.path));
         self.added = added;
     }
+}
+
+/// The newest version of a log, of which the beginning may be gone.
+fn newest(log: &Path) -> Result<Option<i64>, LakeError> {
+    let mut newest = None;
+    for file in std::fs::read_dir(log).map_err(LakeError::io(log))? {
+        let name = file.map_err(LakeError::io(log))?.file_name();
+        let version = name.to_str().and_then(|n| n.strip_suffix(".json")).filter(|v| v.len() == 20);
+        newest = newest.max(version.and_then(|v| v.parse().ok()));
+    }
+    Ok(newest)
 }
 
 /// One version's actions; `None` when the log no longer holds it.

@@ -39,6 +39,7 @@ struct Tables {
     waiting: BTreeMap<DatasetName, u64>,
     late: BTreeSet<DatasetName>,
     maintained: Vec<(DatasetName, i64, i64)>,
+    untidy: BTreeSet<DatasetName>,
 }
 
 #[derive(Default)]
@@ -100,6 +101,11 @@ impl StubEngine {
     /// Its next execution loses its commit to another one.
     pub fn conflict_next(&self, dataset: &DatasetName) {
         self.tables().late.insert(dataset.clone());
+    }
+
+    /// Its tables cannot be put in order the next time.
+    pub fn untidy_next(&self, dataset: &DatasetName) {
+        self.tables().untidy.insert(dataset.clone());
     }
 
     /// What was asked since the last time: the dataset, the first version of the run, the version that all have processed.
@@ -195,7 +201,7 @@ impl Engine for StubEngine {
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {
         let mut tables = self.tables();
         tables.maintained.push((dataset.name.clone(), since, needed));
-        if tables.failing.remove(&dataset.name) {
+        if tables.untidy.remove(&dataset.name) {
             return Err(StepError::new(Told));
         }
         Ok(Maintained { merged: 10, into: 1, ..Maintained::default() })

@@ -20,14 +20,14 @@ use alluvium_model::crash_point;
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::kernel::{Action, Remove};
 
-pub(super) struct Merged {
-    pub(super) version: i64,
-    pub(super) files: u64,
-    pub(super) into: u64,
+pub(crate) struct Merged {
+    pub(crate) version: i64,
+    pub(crate) files: u64,
+    pub(crate) into: u64,
 }
 
 /// `None`: it would not pay now, or another commit came first.
-pub(super) async fn compact(
+pub(crate) async fn compact(
     engine: &LakeEngine,
     place: &Place,
     table: &Table,
@@ -124,4 +124,87 @@ fn write_keys(stager: &Stager, staged: &[StagedFile], keys: Option<&Keys>) -> Re
 fn has_columns(schema: &SchemaRef, keys: &Keys) -> bool {
     let schema: &Schema = schema;
     keys.keys.iter().chain(&keys.sequence).all(|c| schema.field_with_name(c).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::fixture::{World, ids, mark},
+        *,
+    };
+    use alluvium_model::StepKey;
+    use deltalake::protocol::SaveMode;
+
+    /// Twelve files of two rows; the first row of the first file is gone.
+    async fn arrived(world: &World) {
+        for n in 0..12 {
+            world.append(&World::silver(), &format!("step{n:02}"), &ids(&[n * 2, n * 2 + 1])).await;
+        }
+        let table = world.table(&World::silver()).await;
+        let first = table.files().expect("files").remove(0);
+        let key = StepKey::from_stored("marks");
+        table.commit(&key, mark(&table, &first, &[0]), None, SaveMode::Append).await.expect("commits");
+    }
+
+    #[tokio::test]
+    async fn files_are_merged_once_and_nobody_sees_a_changed_row() {
+        let world = World::new();
+        arrived(&world).await;
+        let (place, keys) = (World::silver(), Keys { keys: vec!["id".into()], sequence: Vec::new() });
+        let before = world.table(&place).await;
+        let merged = compact(&world.engine, &place, &before, Some(&keys)).await.expect("merges").expect("pays");
+        assert_eq!((merged.files, merged.into, merged.version), (12, 1, before.version() + 1));
+        assert_eq!(world.ids(&place).await, (1..24).collect::<Vec<_>>());
+        let after = world.table(&place).await;
+        let files = after.files().expect("files");
+        assert!(files[0].vector.is_none(), "{files:?}");
+        assert!(upsert::keys_of_file(&after.dir, &files[0].path).is_file());
+        assert!(after.changes(before.version(), after.version()).await.expect("changes").is_empty());
+        assert!(compact(&world.engine, &place, &after, Some(&keys)).await.expect("looks").is_none());
+    }
+
+    #[tokio::test]
+    async fn who_read_the_table_before_a_merge_cannot_commit_on_what_it_read() {
+        let world = World::new();
+        arrived(&world).await;
+        let place = World::silver();
+        let read = world.table(&place).await;
+        let last = read.files().expect("files").remove(11);
+        let marked = mark(&read, &last, &[1]);
+        let now = world.table(&place).await;
+        compact(&world.engine, &place, &now, None).await.expect("merges").expect("pays");
+        let late = read.commit(&StepKey::from_stored("late"), marked, None, SaveMode::Append).await;
+        assert!(matches!(late, Err(LakeError::Conflict { .. })), "{late:?}");
+        assert_eq!(world.ids(&place).await, (1..24).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_merge_gives_way_and_takes_its_files_along() {
+        let world = World::new();
+        arrived(&world).await;
+        let place = World::silver();
+        let read = world.table(&place).await;
+        world.append(&place, "other", &ids(&[100])).await;
+        let count = || std::fs::read_dir(&read.dir).expect("a folder").count();
+        let before = count();
+        assert!(compact(&world.engine, &place, &read, None).await.expect("gives way").is_none());
+        assert_eq!(count(), before);
+        assert_eq!(world.ids(&place).await.len(), 24);
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_a_merge_gets_all_rows_in_one_piece_and_the_later_ones_one_by_one() {
+        use alluvium_flow::{Engine, Increment};
+        let world = World::new();
+        arrived(&world).await;
+        let place = World::silver();
+        let table = world.table(&place).await;
+        let merged = compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays");
+        world.append(&place, "later", &ids(&[100])).await;
+        let Place::Dataset(name) = &place else { unreachable!() };
+        let found = world.engine.increments(name, -1).await.expect("increments");
+        let expected = [(merged.version, 23), (merged.version + 1, 1)];
+        assert_eq!(found, expected.map(|(version, rows)| Increment { version, rows }));
+        assert!(world.engine.increments(name, merged.version - 1).await.expect("increments").len() == 1);
+    }
 }

@@ -5,7 +5,11 @@
 
 mod compact;
 mod dataset;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod pick;
 mod vacuum;
 
+#[cfg(test)]
+pub(crate) use compact::compact;
 pub(crate) use dataset::dataset;

@@ -163,3 +163,68 @@ async fn shorten(table: &Table, needed: i64, now: Timestamp) -> Result<(), LakeE
     let cleaned = deltalake::checkpoints::cleanup_expired_logs_for(keep, log.as_ref(), cutoff, None).await;
     cleaned.map(drop).map_err(LakeError::delta(&table.dir))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            compact::compact,
+            fixture::{World, ids, mark},
+        },
+        *,
+    };
+    use alluvium_model::StepKey;
+    use deltalake::protocol::SaveMode;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn names(table: &Table) -> BTreeSet<String> {
+        let found = fs::read_dir(&table.dir).expect("a folder").map(|e| e.expect("an entry").file_name());
+        found.map(|n| n.into_string().expect("text")).filter(|n| !n.starts_with('_')).collect()
+    }
+
+    async fn table_files(world: &World) -> Vec<String> {
+        let files = world.table(&World::silver()).await.files().expect("files");
+        files.into_iter().map(|f| f.path).collect()
+    }
+
+    async fn vacuumed(world: &World, needed: i64) -> u64 {
+        let mut done = Maintained::default();
+        vacuum(&world.engine, &World::silver(), needed, &mut done).await.expect("a vacuum");
+        done.removed
+    }
+
+    #[tokio::test]
+    async fn only_what_nothing_needs_any_more_goes() {
+        let world = World::new();
+        let place = World::silver();
+        for n in 0..10 {
+            world.append(&place, &format!("step{n}"), &ids(&[n * 2, n * 2 + 1])).await;
+        }
+        let table = world.table(&place).await;
+        let first = table.files().expect("files").remove(0);
+        let marked = mark(&table, &first, &[0]);
+        table.commit(&StepKey::from_stored("marks"), marked, None, SaveMode::Append).await.expect("commits");
+        fs::write(table.dir.join("killed-0000.parquet"), b"half").expect("a file");
+        fs::write(table.dir.join("notes.txt"), b"a person's own").expect("a file");
+        let table = world.table(&place).await;
+        let merged = compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays").version;
+
+        // One that no version names may be a running step's for a day.
+        world.clock.advance_micros(23 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 0);
+        world.clock.advance_micros(2 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 1);
+        assert!(!table.dir.join("killed-0000.parquet").exists());
+
+        // What left the table stays for a week, and for who has not processed that version.
+        world.clock.advance_micros(5 * 24 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 0);
+        world.clock.advance_micros(24 * HOUR);
+        assert_eq!(vacuumed(&world, merged - 1).await, 0);
+        assert_eq!(vacuumed(&world, merged).await, 11, "ten files and a vector");
+        let live = table_files(&world).await;
+        assert_eq!(names(&table), live.into_iter().chain(["notes.txt".to_owned()]).collect());
+        assert_eq!(world.ids(&place).await, (1..20).collect::<Vec<_>>());
+    }
+}
