@@ -5,6 +5,7 @@
 mod drain;
 mod error;
 mod life;
+mod maintain;
 mod plan;
 mod ports;
 mod report;
@@ -12,5 +13,5 @@ mod step;
 
 pub use drain::{Flow, Options, Summary};
 pub use error::{FlowError, StepError};
-pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Outcome, Refused, Timer, Usage};
+pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Refused, Timer, Usage};
 pub use report::{DatasetSummary, Report, Signal, Waiting};

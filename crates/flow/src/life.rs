@@ -18,7 +18,10 @@ impl Flow<'_> {
         let run = self.start(command).await?;
         let mut summary = Summary { run: Some(run.clone()), ..Summary::default() };
         let done = tokio::select! {
-            done = work(&run, &mut summary) => Some(done),
+            done = async {
+                work(&run, &mut summary).await?;
+                self.maintain(&summary).await
+            } => Some(done),
             never = self.keep(&run) => match never {},
             () = stop => None,
         };

@@ -74,6 +74,24 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
+/// What was done to a dataset's tables so that they stay quick to read. No row changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Files whose rows were written again.
+    pub merged: u64,
+    /// Files that took their place.
+    pub into: u64,
+    /// Files that nothing needed any more.
+    pub removed: u64,
+    pub removed_bytes: u64,
+}
+
+impl Maintained {
+    pub(crate) fn is_worth_telling(&self) -> bool {
+        self.merged > 0 || self.removed > 0
+    }
+}
+
 /// What an attempt used of the machine and the store of tables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -114,6 +132,11 @@ pub trait Engine: Send + Sync {
     /// For a step whose main commit is in the table: completes what follows that commit and tells what it did;
     /// `None` when the step never committed. Idempotent.
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError>;
+
+    /// Merges files and removes those that nothing needs, as far as it pays. Changes no row and gives way to any commit;
+    /// dropping the future leaves staged files that nothing refers to. `since`: the first version that this run made;
+    /// `needed`: what later versions name is still to be read.
+    async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError>;
 }
 
 /// Waiting, so that a test can do without.

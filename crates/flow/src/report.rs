@@ -1,6 +1,6 @@
 //! One ordered stream of what happens, for every reporter: terminal, log, JSON.
 
-use crate::Outcome;
+use crate::{Maintained, Outcome};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
 use alluvium_store::StepKind;
 use std::{collections::BTreeMap, time::Duration};
@@ -81,6 +81,17 @@ pub enum Signal {
         dataset: DatasetName,
         process: u32,
     },
+    /// Its tables were put in order after the run's work.
+    Maintained {
+        dataset: DatasetName,
+        done: Maintained,
+    },
+    /// They could not be; the next run tries again.
+    NotMaintained {
+        dataset: DatasetName,
+        code: &'static str,
+        message: String,
+    },
     RunFinished {
         run: RunId,
     },
@@ -112,6 +123,8 @@ pub struct DatasetSummary {
     pub wall_micros: u64,
     pub rows_in: u64,
     pub notes: Vec<String>,
+    /// The first version that it committed.
+    pub committed: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -123,6 +136,7 @@ pub struct RuleSummary {
 impl DatasetSummary {
     pub(crate) fn add(&mut self, o: &Outcome) {
         self.steps += 1;
+        self.committed = self.committed.or(o.committed);
         self.balance += o.balance;
         self.windows += o.windows;
         self.wall_micros += o.usage.wall_micros;

@@ -186,7 +186,7 @@ fn passes(class: RetryClass) -> bool {
 }
 
 /// An error and all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(e) = next {

@@ -4,7 +4,7 @@
 //! follows from that memory, so that a crash between the two is finished by whoever comes next.
 
 use crate::{
-    encoding,
+    aside, encoding,
     engine::LakeEngine,
     error::LakeError,
     gate,
@@ -37,6 +37,8 @@ pub(crate) struct Attempt<'a> {
 /// What an attempt wants to commit.
 pub(crate) struct Staged {
     pub(crate) schema: SchemaRef,
+    /// The table as it was read, when what is staged rests on that; then the commit is made against exactly this version.
+    pub(crate) read: Option<Table>,
     pub(crate) evolved: Option<SchemaRef>,
     pub(crate) kind: TableKind,
     pub(crate) add: Vec<StagedFile>,
@@ -63,6 +65,7 @@ impl Staged {
     pub(crate) fn new(schema: SchemaRef) -> Self {
         Self {
             schema,
+            read: None,
             evolved: None,
             kind: TableKind::Plain,
             add: Vec::new(),
@@ -153,7 +156,11 @@ impl Attempt<'_> {
             };
         }
         crash_point("gate.after_pass");
-        let table = engine.tables.ensure(&place, &staged.schema, staged.kind).await?;
+        let ready = match staged.read.take() {
+            Some(read) => engine.tables.upgraded(&place, read, staged.kind).await,
+            None => engine.tables.ensure(&place, &staged.schema, staged.kind).await,
+        };
+        let table = ready.inspect_err(|_| staged.discard(engine, job.dataset))?;
         // Another worker may have committed this very step since it was looked for.
         if table.committed(&self.step.key).await? {
             staged.discard(engine, job.dataset);
@@ -247,11 +254,15 @@ async fn follow_in(
     }
     let at = engine.clock.now().as_millisecond();
     let mut actions: Vec<Action> = change.add.iter().map(|f| f.add(at)).collect();
-    for f in table.files()?.into_iter().filter(|f| change.remove.contains(&f.path)) {
-        actions.push(Action::Remove(Remove { deletion_timestamp: Some(at), ..f.remove }));
-    }
+    let taken = aside::taken(engine, place, &table, change).await?;
+    actions.extend(taken.remove.into_iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r })));
+    actions.extend(taken.kept.iter().map(|f| f.add(at)));
     crash_point("commit.before_follow");
-    table.commit(&info.step, actions, None, SaveMode::Append).await?;
+    table.commit(&info.step, actions, None, SaveMode::Append).await.inspect_err(|e| {
+        if matches!(e, LakeError::Conflict { .. }) {
+            stage::discard(&table.dir, &taken.kept);
+        }
+    })?;
     crash_point("commit.after_follow");
     Ok(())
 }

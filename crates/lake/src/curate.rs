@@ -82,6 +82,7 @@ pub(crate) async fn execute(
         replace(engine, table, gold, &touched, &stager, &mut staged)?;
     }
     staged.rows_in = staged.add.iter().map(|f| f.rows).sum();
+    staged.read = table;
     attempt.commit(engine, job, staged).await
 }
 

@@ -4,10 +4,10 @@ use crate::{
     commit::{self, Attempt},
     curate,
     error::LakeError,
-    ingest, refine, silver,
+    ingest, maintain, refine, silver,
     table::{Place, Tables},
 };
-use alluvium_flow::{Engine, Increment, Job, Outcome, Report, StepError};
+use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
 use alluvium_spec::{Contract, Dataset, Project};
 use alluvium_store::{StepKind, StepRecord};
@@ -64,6 +64,26 @@ impl LakeEngine {
         Ok(contract_schema(contract))
     }
 
+    async fn increments_upto(&self, place: &Place, after: i64, head: i64) -> Result<Vec<Increment>, LakeError> {
+        let mut found = Vec::new();
+        let mut seen = after;
+        if after < 0 {
+            // What was there before files were merged is there in the merged ones alone: it comes in one piece.
+            seen = self.tables.rewritten(place, head).await?;
+            if seen >= 0
+                && let Some(table) = self.tables.open_at(place, Some(seen)).await?
+            {
+                found.push(Increment { version: seen, rows: table.rows()? });
+            }
+        }
+        let changes = self.tables.changes(place, seen, head).await?.into_iter();
+        found.extend(changes.map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.rows).sum() }));
+        if found.is_empty() && after < 0 {
+            found.push(Increment { version: head, rows: 0 });
+        }
+        Ok(found)
+    }
+
     async fn job(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, LakeError> {
         let started = self.tables.meter.start(self.clock.as_ref());
         let attempt = Attempt { step: job.step, nonce: self.entropy.next_u64(), at: self.clock.now() };
@@ -89,26 +109,17 @@ pub(crate) fn contract_schema(contract: &Contract) -> SchemaRef {
 #[async_trait]
 impl Engine for LakeEngine {
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
-        self.tables.head(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)
+        self.tables.head(&Place::Dataset(dataset.clone())).map_err(StepError::new)
     }
 
     async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError> {
         let place = Place::Dataset(dataset.clone());
-        let head = self.tables.head(&place).await.map_err(StepError::new)?;
+        let head = self.tables.head(&place).map_err(StepError::new)?;
         // Listing the log is enough to see that nothing is new.
         if head.is_none_or(|h| h <= after) {
             return Ok(Vec::new());
         }
-        let Some(table) = self.tables.open(&place).await.map_err(StepError::new)? else { return Ok(Vec::new()) };
-        let version = table.version();
-        let changes = table.changes(after, version).await.map_err(StepError::new)?;
-        if changes.is_empty() && after < 0 {
-            return Ok(vec![Increment { version, rows: 0 }]);
-        }
-        Ok(changes
-            .into_iter()
-            .map(|c| Increment { version: c.version, rows: c.added.iter().map(|a| a.rows).sum() })
-            .collect())
+        self.increments_upto(&place, after, head.unwrap_or(-1)).await.map_err(StepError::new)
     }
 
     async fn rows(&self, dataset: &DatasetName) -> Result<u64, StepError> {
@@ -132,5 +143,9 @@ impl Engine for LakeEngine {
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
         commit::recover(self, dataset, &step.key).await.map_err(StepError::new)
+    }
+
+    async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {
+        maintain::dataset(self, dataset, since, needed).await.map_err(StepError::new)
     }
 }

@@ -3,6 +3,7 @@
 //! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
 //! reader sees only what a commit published; a commit happens once for each step key.
 
+mod aside;
 mod check;
 mod commit;
 mod curate;
@@ -16,6 +17,7 @@ mod gate;
 mod incremental;
 mod ingest;
 mod lanes;
+mod maintain;
 mod meter;
 mod quarantine;
 mod query;

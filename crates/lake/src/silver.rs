@@ -125,6 +125,7 @@ pub(crate) async fn execute(
         Some(t) => t.files()?,
         None => Vec::new(),
     };
+    let rests_on_table = rebuild || keys.is_some();
     if let Some(keys) = keys {
         let stored = if rebuild { &[][..] } else { &stored };
         let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
@@ -150,6 +151,7 @@ pub(crate) async fn execute(
             return Ok(Outcome { balance: staged.balance, quality: staged.quality, ..Outcome::default() });
         }
     }
+    staged.read = table.filter(|_| rests_on_table);
     attempt.commit(engine, job, staged).await
 }
 
@@ -164,7 +166,7 @@ fn order_matters(silver: &Silver, contract: &Contract) -> bool {
     contract.rules.iter().any(|r| matches!(r.check, Check::Unique) && !kept(&r.columns))
 }
 
-fn keys_of(silver: &Silver) -> Option<Keys> {
+pub(crate) fn keys_of(silver: &Silver) -> Option<Keys> {
     match &silver.write {
         Write::Append => None,
         Write::Upsert { keys, sequence_by, .. } => Some(Keys { keys: keys.clone(), sequence: sequence_by.clone() }),

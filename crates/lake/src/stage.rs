@@ -29,7 +29,7 @@ use std::{
 };
 
 /// A file is closed at about this size.
-const TARGET_BYTES: u64 = 128 << 20;
+pub(crate) const TARGET_BYTES: u64 = 128 << 20;
 /// Rows of one row group: bounds the memory of an open file and the unit of skipping.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 
@@ -64,6 +64,14 @@ impl StagedFile {
             default_row_commit_version: None,
             clustering_provider: None,
         })
+    }
+
+    /// As [`StagedFile::add`], of rows that the table had before.
+    pub(crate) fn moved(&self, at_millis: i64) -> Action {
+        match self.add(at_millis) {
+            Action::Add(add) => Action::Add(Add { data_change: false, ..add }),
+            other => other,
+        }
     }
 
     pub(crate) fn change(&self) -> Action {

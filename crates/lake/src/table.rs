@@ -38,7 +38,7 @@ const INFO: &str = "alluvium";
 const TRANSACTION_RETENTION: &str = "interval 30 days";
 /// Table feature of deletion vectors.
 const VECTORS: &str = "deletionVectors";
-const CHECKPOINT_EVERY: i64 = 20;
+pub(crate) const CHECKPOINT_EVERY: i64 = 20;
 
 /// A table of the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -91,6 +91,9 @@ pub(crate) struct FileChange {
 #[derive(Debug, Clone)]
 pub(crate) struct DataFile {
     pub(crate) path: String,
+    pub(crate) bytes: u64,
+    /// When it became part of the table, in milliseconds since 1970.
+    pub(crate) modified: i64,
     /// Rows that are not gone.
     pub(crate) rows: u64,
     pub(crate) vector: Option<DeletionVectorDescriptor>,
@@ -197,17 +200,37 @@ impl Tables {
     }
 
     /// Newest version, by listing the log only.
-    pub(crate) async fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
+    pub(crate) fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
         let dir = self.dir(place);
         if !has_log(&dir) {
             return Ok(None);
         }
-        let log = self.builder(&dir)?.build_storage().map_err(LakeError::delta(&dir))?;
-        match log.get_latest_version(0).await {
-            Ok(v) => Ok(Some(to_i64(v))),
-            Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) => Err(LakeError::delta(dir)(e)),
+        newest(&dir.join("_delta_log"))
+    }
+
+    fn log(&self, dir: &Path) -> Result<LogStoreRef, LakeError> {
+        self.builder(dir)?.build_storage().map_err(LakeError::delta(dir))
+    }
+
+    /// As [`Table::changes`], by reading the log's entries alone.
+    pub(crate) async fn changes(&self, place: &Place, after: i64, upto: i64) -> Result<Vec<Change>, LakeError> {
+        let dir = self.dir(place);
+        changes(&self.log(&dir)?, &dir, after, upto).await
+    }
+
+    /// The newest version up to `head` that took files away; where there is none, the first one that the log still
+    /// holds, or -1 when it holds all. Files of earlier versions may be gone.
+    pub(crate) async fn rewritten(&self, place: &Place, head: i64) -> Result<i64, LakeError> {
+        let dir = self.dir(place);
+        let log = self.log(&dir)?;
+        for version in (0..=head).rev() {
+            match entry(&log, &dir, version).await? {
+                None => return Ok(version + 1),
+                Some(actions) if actions.iter().any(|a| matches!(a, Action::Remove(_))) => return Ok(version),
+                Some(_) => {}
+            }
         }
+        Ok(-1)
     }
 
     /// The table, made with this schema if it is not there.
@@ -224,7 +247,7 @@ impl Tables {
         }
         alluvium_model::crash_point("commit.before_create");
         let made = CreateBuilder::new()
-            .with_log_store(self.builder(&dir)?.build_storage().map_err(LakeError::delta(&dir))?)
+            .with_log_store(self.log(&dir)?)
             .with_columns(kernel.fields().cloned())
             .with_configuration(configuration)
             .with_raise_if_key_not_exists(false)
@@ -247,7 +270,10 @@ impl Tables {
 
 impl Tables {
     /// A table made without what is asked of it now gets the features, in a version of its own.
-    async fn upgraded(&self, place: &Place, table: Table, kind: TableKind) -> Result<Table, LakeError> {
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when another commit came in between.
+    pub(crate) async fn upgraded(&self, place: &Place, table: Table, kind: TableKind) -> Result<Table, LakeError> {
         let actions = table.with_features(kind)?;
         if actions.is_empty() {
             return Ok(table);
@@ -258,9 +284,9 @@ impl Tables {
             properties: kind.wants().iter().map(|(p, _)| ((*p).to_owned(), "true".to_owned())).collect(),
         };
         let done = CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), table.log(), operation);
-        let done = done.await.map_err(LakeError::delta(&table.dir))?;
-        sync_log(&table.dir, to_i64(done.version()))?;
-        self.open(place).await?.ok_or(LakeError::Worker("a table that was upgraded is there"))
+        let version = to_i64(done.await.map_err(lost(&table.dir))?.version());
+        sync_log(&table.dir, version)?;
+        self.open_at(place, Some(version)).await?.ok_or(LakeError::Worker("a table that was upgraded is there"))
     }
 }
 
@@ -274,7 +300,7 @@ impl Table {
         Ok(snapshot.snapshot().arrow_schema())
     }
 
-    fn log(&self) -> LogStoreRef {
+    pub(crate) fn log(&self) -> LogStoreRef {
         self.delta.log_store()
     }
 
@@ -285,6 +311,8 @@ impl Table {
             let vector = f.deletion_vector_descriptor();
             DataFile {
                 path: f.path().into_owned(),
+                bytes: u64::try_from(f.size()).unwrap_or(0),
+                modified: f.modification_time(),
                 rows: (f.num_records().unwrap_or(0) as u64).saturating_sub(cardinality(vector.as_ref())),
                 vector,
                 stats: f.stats(),
@@ -343,47 +371,13 @@ impl Table {
     }
 
     /// One version's actions; `None` when the log no longer holds it.
-    async fn entry(&self, version: i64) -> Result<Option<Vec<Action>>, LakeError> {
-        let number = u64::try_from(version).unwrap_or(0);
-        let bytes = self.log().read_commit_entry(number).await.map_err(LakeError::delta(&self.dir))?;
-        let Some(bytes) = bytes else { return Ok(None) };
-        let lines = bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty());
-        let actions: Result<Vec<Action>, _> = lines.map(serde_json::from_slice).collect();
-        actions.map(Some).map_err(|source| LakeError::Log { path: self.dir.clone(), source })
+    pub(crate) async fn entry(&self, version: i64) -> Result<Option<Vec<Action>>, LakeError> {
+        entry(&self.log(), &self.dir, version).await
     }
 
     /// Row changes of the versions in `(after, upto]`, ascending.
     pub(crate) async fn changes(&self, after: i64, upto: i64) -> Result<Vec<Change>, LakeError> {
-        let mut changes = Vec::new();
-        for version in after + 1..=upto {
-            let entry = self.entry(version).await?;
-            let entry = entry.ok_or_else(|| LakeError::LogGone { path: self.dir.clone(), version })?;
-            let mut change = Change { version, ..Change::default() };
-            for action in entry {
-                match action {
-                    Action::Add(a) if a.data_change => {
-                        let rows = a.stats.as_deref().and_then(record_count).unwrap_or(0);
-                        change.added.push(Part::live(a.path, rows, a.deletion_vector));
-                    }
-                    Action::Remove(r) if r.data_change => {
-                        change.removed.push(Part::live(r.path, 0, r.deletion_vector));
-                    }
-                    Action::Cdc(c) => change.feed.push(Part::live(c.path, 0, None)),
-                    Action::Add(_)
-                    | Action::Remove(_)
-                    | Action::Metadata(_)
-                    | Action::Protocol(_)
-                    | Action::Txn(_)
-                    | Action::CommitInfo(_)
-                    | Action::DomainMetadata(_) => {}
-                }
-            }
-            change.pair();
-            if !(change.added.is_empty() && change.removed.is_empty() && change.feed.is_empty()) {
-                changes.push(change);
-            }
-        }
-        Ok(changes)
+        changes(&self.log(), &self.dir, after, upto).await
     }
 
     /// Makes one version out of `actions`, fenced by the step key: against exactly this snapshot, or not at all.
@@ -397,34 +391,40 @@ impl Table {
         info: Option<&StepInfo>,
         mode: SaveMode,
     ) -> Result<i64, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
         let memory = info.map(|i| (INFO.to_owned(), serde_json::to_value(i).expect("a step's memory is plain data")));
         // No retry against a newer snapshot: it could hold this very step, and the same transaction would pass again.
         let properties = CommitProperties::default()
-            .with_max_retries(0)
-            .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
             .with_metadata(memory)
             .with_application_transaction(Transaction::new(step.as_str(), 1));
-        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        self.publish(properties, actions, DeltaOperation::Write { mode, partition_by: None, predicate: None }).await
+    }
+
+    /// Makes one version in which the same rows lie in other files: against exactly this snapshot, or not at all.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub(crate) async fn rearrange(&self, actions: Vec<Action>, target_bytes: u64) -> Result<i64, LakeError> {
+        let target_size = i64::try_from(target_bytes).unwrap_or(i64::MAX);
+        let operation = DeltaOperation::Optimize { predicate: None, target_size };
+        self.publish(CommitProperties::default(), actions, operation).await
+    }
+
+    async fn publish(
+        &self,
+        properties: CommitProperties,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<i64, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let properties =
+            properties.with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
         self.sync_folder()?;
         let done =
             CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
-        match done {
-            Ok(c) => {
-                let version = to_i64(c.version());
-                sync_log(&self.dir, version)?;
-                self.checkpoint(version).await;
-                Ok(version)
-            }
-            Err(DeltaTableError::Transaction {
-                source:
-                    TransactionError::MaxCommitAttempts(_)
-                    | TransactionError::CommitConflict(_)
-                    | TransactionError::VersionAlreadyExists(_),
-            }) => Err(LakeError::Conflict { path: self.dir.clone() }),
-            Err(e) => Err(LakeError::delta(&self.dir)(e)),
-        }
+        let version = to_i64(done.map_err(lost(&self.dir))?.version());
+        sync_log(&self.dir, version)?;
+        self.checkpoint(version).await;
+        Ok(version)
     }
 
     /// Spares readers the log's beginning. The commit stands whether or not this works: the next one tries again.
@@ -582,7 +582,75 @@ impl Change {
     }
 }
 
-fn cardinality(vector: Option<&DeletionVectorDescriptor>) -> u64 {
+/// The newest version of a log, of which the beginning may be gone.
+fn newest(log: &Path) -> Result<Option<i64>, LakeError> {
+    let mut newest = None;
+    for file in std::fs::read_dir(log).map_err(LakeError::io(log))? {
+        let name = file.map_err(LakeError::io(log))?.file_name();
+        let version = name.to_str().and_then(|n| n.strip_suffix(".json")).filter(|v| v.len() == 20);
+        newest = newest.max(version.and_then(|v| v.parse().ok()));
+    }
+    Ok(newest)
+}
+
+/// One version's actions; `None` when the log no longer holds it.
+async fn entry(log: &LogStoreRef, dir: &Path, version: i64) -> Result<Option<Vec<Action>>, LakeError> {
+    let number = u64::try_from(version).unwrap_or(0);
+    let bytes = log.read_commit_entry(number).await.map_err(LakeError::delta(dir))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let lines = bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+    let actions: Result<Vec<Action>, _> = lines.map(serde_json::from_slice).collect();
+    actions.map(Some).map_err(|source| LakeError::Log { path: dir.to_owned(), source })
+}
+
+async fn changes(log: &LogStoreRef, dir: &Path, after: i64, upto: i64) -> Result<Vec<Change>, LakeError> {
+    let mut changes = Vec::new();
+    for version in after + 1..=upto {
+        let entry = entry(log, dir, version).await?;
+        let entry = entry.ok_or_else(|| LakeError::LogGone { path: dir.to_owned(), version })?;
+        let mut change = Change { version, ..Change::default() };
+        for action in entry {
+            match action {
+                Action::Add(a) if a.data_change => {
+                    let rows = a.stats.as_deref().and_then(record_count).unwrap_or(0);
+                    change.added.push(Part::live(a.path, rows, a.deletion_vector));
+                }
+                Action::Remove(r) if r.data_change => {
+                    change.removed.push(Part::live(r.path, 0, r.deletion_vector));
+                }
+                Action::Cdc(c) => change.feed.push(Part::live(c.path, 0, None)),
+                Action::Add(_)
+                | Action::Remove(_)
+                | Action::Metadata(_)
+                | Action::Protocol(_)
+                | Action::Txn(_)
+                | Action::CommitInfo(_)
+                | Action::DomainMetadata(_) => {}
+            }
+        }
+        change.pair();
+        if !(change.added.is_empty() && change.removed.is_empty() && change.feed.is_empty()) {
+            changes.push(change);
+        }
+    }
+    Ok(changes)
+}
+
+/// Tells a commit that came too late from one that failed.
+fn lost(dir: &Path) -> impl FnOnce(DeltaTableError) -> LakeError {
+    let path = dir.to_owned();
+    move |e| match e {
+        DeltaTableError::Transaction {
+            source:
+                TransactionError::MaxCommitAttempts(_)
+                | TransactionError::CommitConflict(_)
+                | TransactionError::VersionAlreadyExists(_),
+        } => LakeError::Conflict { path },
+        e => LakeError::delta(path)(e),
+    }
+}
+
+pub(crate) fn cardinality(vector: Option<&DeletionVectorDescriptor>) -> u64 {
     vector.and_then(|v| u64::try_from(v.cardinality).ok()).unwrap_or(0)
 }
 

@@ -26,6 +26,9 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("commit.after_follow"),
     CrashPoint("step.before_done"),
     CrashPoint("step.after_done"),
+    CrashPoint("maintain.before_commit"),
+    CrashPoint("maintain.after_commit"),
+    CrashPoint("maintain.after_removal"),
     CrashPoint("run.before_finish"),
     CrashPoint("run.after_finish"),
 ];

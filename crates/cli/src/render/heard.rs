@@ -72,6 +72,24 @@ pub struct FailedStep {
     pub remedy: &'static str,
 }
 
+/// What was done to a dataset's tables after the run's work.
+#[derive(Debug, Serialize)]
+pub struct Upkeep {
+    pub dataset: String,
+    pub files_merged: u64,
+    pub files_made: u64,
+    pub files_removed: u64,
+    pub bytes_removed: u64,
+}
+
+/// A dataset whose tables could not be put in order this time.
+#[derive(Debug, Serialize)]
+pub struct NotMaintained {
+    pub dataset: String,
+    pub code: &'static str,
+    pub message: String,
+}
+
 #[derive(Debug, Default, Serialize)]
 pub struct Heard {
     pub duplicates: Kept<DuplicateFile>,
@@ -83,6 +101,8 @@ pub struct Heard {
     pub changed: Vec<NewVersion>,
     pub adopted: Vec<NewVersion>,
     pub failed: Kept<FailedStep>,
+    pub maintained: Vec<Upkeep>,
+    pub not_maintained: Vec<NotMaintained>,
     pub recovered_steps: u64,
     /// Rows that each dataset's commits wrote.
     pub written: BTreeMap<DatasetName, u64>,
@@ -134,6 +154,17 @@ impl Heard {
                     Some(earlier) => *earlier = failed,
                     None => self.failed.add(failed),
                 }
+            }
+            Signal::Maintained { dataset, done } => self.maintained.push(Upkeep {
+                dataset: dataset.to_string(),
+                files_merged: done.merged,
+                files_made: done.into,
+                files_removed: done.removed,
+                bytes_removed: done.removed_bytes,
+            }),
+            Signal::NotMaintained { dataset, code, message } => {
+                let (dataset, message) = (dataset.to_string(), message.clone());
+                self.not_maintained.push(NotMaintained { dataset, code, message });
             }
             Signal::RunStarted { .. }
             | Signal::Looked { .. }

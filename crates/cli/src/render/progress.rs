@@ -1,6 +1,6 @@
 //! What a run does, while it does it: bars on a terminal, lines elsewhere, all on standard error.
 
-use super::{Style, grouped, heard::Heard, printable, seconds};
+use super::{Style, grouped, heard::Heard, printable, seconds, size};
 use crate::output::say;
 use alluvium_flow::{Report, Signal};
 use alluvium_model::StepKey;
@@ -103,6 +103,8 @@ impl Bars {
             | Signal::Held { .. }
             | Signal::Adopted { .. }
             | Signal::StepHeldBy { .. }
+            | Signal::Maintained { .. }
+            | Signal::NotMaintained { .. }
             | Signal::RunFinished { .. } => {}
         }
         drop(open);
@@ -182,6 +184,22 @@ fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::StepFailed { dataset, code, message, again, .. } => {
             let after = if *again { "; it is tried again" } else { "" };
             format!("{} {dataset}: {}{after}", style.red(&format!("failed[{code}]")), printable(message))
+        }
+        Signal::Maintained { dataset, done } => {
+            let mut parts = Vec::new();
+            if done.merged > 0 {
+                parts.push(format!("{} files merged into {}", grouped(done.merged), grouped(done.into)));
+            }
+            if done.removed > 0 {
+                let files = if done.removed == 1 { "file" } else { "files" };
+                let freed = size(done.removed_bytes);
+                parts.push(format!("{} unused {files} removed ({freed})", grouped(done.removed)));
+            }
+            format!("{dataset}: {}", parts.join(", "))
+        }
+        Signal::NotMaintained { dataset, code, message } => {
+            let head = style.yellow(&format!("warning[{code}]"));
+            format!("{head} {dataset}: its files could not be put in order: {}", printable(message))
         }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
         Signal::RunStarted { .. }

@@ -34,7 +34,9 @@ fn matrix(start: &Project, command: &[&str], again: &[&[&str]], reached: &[&str]
             assert_eq!(seen(&p), expected, "after a kill at {}:{nth}", point.0);
         }
         assert!(times < MOST, "{} is reached without end", point.0);
-        let must = reached.is_empty() || reached.contains(&point.0);
+        // A few small files are not worth a merge: `maintain.rs` kills there.
+        let here = reached.is_empty() && !point.0.starts_with("maintain.");
+        let must = here || reached.contains(&point.0);
         assert!(times > 0 || !must, "{} is never reached", point.0);
     });
 }

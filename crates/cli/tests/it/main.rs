@@ -10,6 +10,7 @@ mod fixtures;
 mod harness;
 mod init;
 mod input;
+mod maintain;
 mod market;
 mod order;
 mod parquet;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Columns left to right as the tie rule compares them; the amount in cents.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Change {
+pub struct Change {
     id: u64,
     customer: &'static str,
     day: u64,
@@ -19,10 +19,10 @@ struct Change {
 }
 
 /// Small, and the same everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
@@ -31,7 +31,7 @@ impl Random {
         of[usize::try_from(self.below(of.len() as u64)).expect("small")]
     }
 
-    fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, usize::try_from(self.below(i as u64 + 1)).expect("small"));
         }
@@ -39,11 +39,11 @@ impl Random {
 }
 
 /// Few keys and few sequences: ties, deletions that come late, rows that come twice.
-fn history(random: &mut Random) -> Vec<Change> {
+pub fn history(random: &mut Random, keys: u64) -> Vec<Change> {
     let mut all = Vec::new();
     for _ in 0..90 {
         all.push(Change {
-            id: random.below(14),
+            id: random.below(keys),
             customer: random.pick(&["c1", "c2"]),
             day: 1 + random.below(6),
             cents: random.below(400),
@@ -58,7 +58,7 @@ fn history(random: &mut Random) -> Vec<Change> {
 }
 
 /// Of each key the latest change; at a tie a deletion, then the greater row.
-fn expected(history: &[Change]) -> (Vec<String>, Vec<String>) {
+pub fn expected(history: &[Change]) -> (Vec<String>, Vec<String>) {
     let mut latest: BTreeMap<u64, &Change> = BTreeMap::new();
     let rank = |c: &Change| (c.changed, c.op == "D", c.clone());
     for c in history {
@@ -82,13 +82,13 @@ fn expected(history: &[Change]) -> (Vec<String>, Vec<String>) {
 }
 
 #[track_caller]
-fn lines(p: &Project, columns: &[&str], table: &str) -> Vec<String> {
+pub fn lines(p: &Project, columns: &[&str], table: &str) -> Vec<String> {
     let cells: Vec<String> = columns.iter().map(|c| format!("CAST({c} AS VARCHAR)")).collect();
     let rows = p.rows(&format!("SELECT {} AS r FROM {table} ORDER BY r", cells.join(" || '|' || ")));
     rows.iter().map(|r| r["r"].as_str().expect("a text").to_owned()).collect()
 }
 
-fn csv(changes: &[Change]) -> String {
+pub fn csv(changes: &[Change]) -> String {
     let line = |c: &Change| {
         let Change { id, customer, day, cents, op, changed } = c;
         format!("{id},{customer},2024-01-0{day},{}.{:02},{op},{changed}\n", cents / 100, cents % 100)
@@ -119,7 +119,7 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
     let seeds: Vec<u64> = (1..=10).collect();
     two_at_a_time(&seeds, |seed| {
         // Two seeds share a history, so that different orders of one history are compared, too.
-        let mut changes = history(&mut Random(seed / 2 * 7_919 + 1));
+        let mut changes = history(&mut Random(seed / 2 * 7_919 + 1), 14);
         let expected = expected(&changes);
         let mut random = Random(*seed * 104_729);
         random.shuffle(&mut changes);
@@ -160,7 +160,7 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
 
 #[test]
 fn a_rebuild_gives_what_the_increments_gave() {
-    let changes = history(&mut Random(4_242));
+    let changes = history(&mut Random(4_242), 14);
     let expected = expected(&changes);
     let p = Project::new(MARKET);
     std::fs::remove_dir_all(p.path("landing/orders")).expect("removed");

@@ -231,3 +231,42 @@ async fn a_step_is_shown_by_the_run_that_planned_it_and_the_one_that_finished_it
         assert_eq!(step.step.finished_by.as_ref(), Some(&after));
     }
 }
+
+#[tokio::test]
+async fn a_step_that_lost_its_commit_is_executed_again_in_the_same_run() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.engine.conflict_next(&silver());
+    let run = world.run(&Options::default()).await;
+    assert!(run.complete());
+    assert_eq!(world.engine.executed(), vec![(bronze(), Stage::Executed), (silver(), Stage::Executed)]);
+}
+
+#[tokio::test]
+async fn tables_are_put_in_order_after_the_work_and_only_those_with_a_commit() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    assert_eq!(world.engine.maintained(), vec![(bronze(), 1, 1), (silver(), 1, i64::MAX)]);
+    world.run(&Options::default()).await;
+    assert!(world.engine.maintained().is_empty(), "nothing was committed");
+
+    // What silver has not processed yet has to stay in bronze.
+    world.arrive("b.csv", 10);
+    world.engine.fail_next(&silver());
+    world.run(&Options::default()).await;
+    assert_eq!(world.engine.maintained(), vec![(bronze(), 2, 1)], "a table with an open step is left alone");
+}
+
+#[tokio::test]
+async fn tables_that_cannot_be_put_in_order_fail_no_run() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.engine.untidy_next(&bronze());
+    let run = world.run(&Options::default()).await;
+    assert!(run.complete());
+    let signals = world.signals();
+    let told = |s: &Signal| matches!(s, Signal::NotMaintained { dataset, code: "T0001", .. } if *dataset == bronze());
+    assert_eq!(signals.iter().filter(|s| told(s)).count(), 1);
+    assert!(signals.iter().any(|s| matches!(s, Signal::Maintained { dataset, .. } if *dataset == silver())));
+}

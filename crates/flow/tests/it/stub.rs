@@ -1,8 +1,8 @@
 //! An engine whose tables are row counts, and a landing zone whose files are sizes.
 
 use alluvium_flow::{
-    Arrival, Engine, Flow, Increment, Job, Landing, Look, Options, Outcome, Refused, Report, Signal, StepError,
-    Summary, Timer,
+    Arrival, Engine, Flow, Increment, Job, Landing, Look, Maintained, Options, Outcome, Refused, Report, Signal,
+    StepError, Summary, Timer,
 };
 use alluvium_model::{
     Balance, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy, StepKey,
@@ -37,6 +37,9 @@ struct Tables {
     losing: BTreeSet<DatasetName>,
     hanging: BTreeSet<DatasetName>,
     waiting: BTreeMap<DatasetName, u64>,
+    late: BTreeSet<DatasetName>,
+    maintained: Vec<(DatasetName, i64, i64)>,
+    untidy: BTreeSet<DatasetName>,
 }
 
 #[derive(Default)]
@@ -64,6 +67,24 @@ impl Fault for Told {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("another commit came in between")]
+struct Late;
+
+impl Fault for Late {
+    fn code(&self) -> &'static str {
+        "T0003"
+    }
+
+    fn class(&self) -> RetryClass {
+        RetryClass::Transient
+    }
+
+    fn remedy(&self) -> &'static str {
+        "none"
+    }
+}
+
 impl StubEngine {
     fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
         self.tables.lock().expect("no holder panics")
@@ -75,6 +96,21 @@ impl StubEngine {
 
     pub fn fail_next(&self, dataset: &DatasetName) {
         self.tables().failing.insert(dataset.clone());
+    }
+
+    /// Its next execution loses its commit to another one.
+    pub fn conflict_next(&self, dataset: &DatasetName) {
+        self.tables().late.insert(dataset.clone());
+    }
+
+    /// Its tables cannot be put in order the next time.
+    pub fn untidy_next(&self, dataset: &DatasetName) {
+        self.tables().untidy.insert(dataset.clone());
+    }
+
+    /// What was asked since the last time: the dataset, the first version of the run, the version that all have processed.
+    pub fn maintained(&self) -> Vec<(DatasetName, i64, i64)> {
+        std::mem::take(&mut self.tables().maintained)
     }
 
     /// Executing it never ends, until the run is stopped.
@@ -125,6 +161,9 @@ impl Engine for StubEngine {
             std::future::pending::<()>().await;
         }
         let mut tables = self.tables();
+        if tables.late.remove(&name) {
+            return Err(StepError::new(Late));
+        }
         if tables.failing.remove(&name) {
             return Err(StepError::new(Told));
         }
@@ -157,6 +196,15 @@ impl Engine for StubEngine {
             tables.done.push((dataset.name.clone(), Stage::Recovered));
         }
         Ok(found)
+    }
+
+    async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {
+        let mut tables = self.tables();
+        tables.maintained.push((dataset.name.clone(), since, needed));
+        if tables.untidy.remove(&dataset.name) {
+            return Err(StepError::new(Told));
+        }
+        Ok(Maintained { merged: 10, into: 1, ..Maintained::default() })
     }
 }
 

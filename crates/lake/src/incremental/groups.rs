@@ -57,6 +57,13 @@ struct Kept {
     rows: u64,
 }
 
+impl Groups {
+    /// Below the table's folder.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        self.base.iter().chain(&self.parts).map(|k| k.path.as_str())
+    }
+}
+
 /// A gold table's next version.
 pub(crate) struct Advance {
     pub(crate) result: DataFrame,

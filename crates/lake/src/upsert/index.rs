@@ -109,6 +109,17 @@ pub(super) fn open_or_make(
     open(&path, fingerprint)?.ok_or(LakeError::Worker("a key file that was written is there"))
 }
 
+/// The key file of a data file whose rows come from others.
+pub(crate) fn make(
+    table: &Path,
+    source: &Source,
+    keys: &Keys,
+    schema: &SchemaRef,
+    meter: &Meter,
+) -> Result<(), LakeError> {
+    open_or_make(table, source, keys, schema, meter).map(drop)
+}
+
 fn entries(source: &Source, columns: &SchemaRef, encoder: &Encoder, meter: &Meter) -> Result<Vec<Entry>, LakeError> {
     let mut all = Vec::new();
     for unit in scan::units(std::slice::from_ref(source))? {

@@ -15,7 +15,7 @@ mod winners;
 
 pub(crate) use candidates::{CandidateLane, CandidatePart, Candidates};
 pub(crate) use feed::{changes, feed_schema, write_feed};
-pub(crate) use index::path_of as keys_of_file;
+pub(crate) use index::{make as make_keys, path_of as keys_of_file};
 pub(crate) use keys::Keys;
 pub(crate) use probe::{NEW, Probed, Stored, probe};
 pub(crate) use settle::{gone, mark, write_keys};

@@ -1,0 +1,210 @@
+//! The rows of many small files, or of files of which much is gone, as few files without a deletion vector.
+//!
+//! The rows keep the order in which they came. The commit says that no row changed, so that nobody who follows the table
+//! does any work because of it.
+
+use super::pick::{Size, pick};
+use crate::{
+    encoding,
+    engine::LakeEngine,
+    error::LakeError,
+    ingest,
+    lanes::{self, Shared},
+    refine,
+    scan::{self, Source},
+    stage::{self, StagedFile, Stager, TARGET_BYTES},
+    table::{DataFile, Place, Table, cardinality},
+    upsert::{self, Keys},
+};
+use alluvium_model::crash_point;
+use arrow::datatypes::{Schema, SchemaRef};
+use deltalake::kernel::{Action, Remove};
+
+pub(crate) struct Merged {
+    pub(crate) version: i64,
+    pub(crate) files: u64,
+    pub(crate) into: u64,
+}
+
+/// `None`: it would not pay now, or another commit came first.
+pub(crate) async fn compact(
+    engine: &LakeEngine,
+    place: &Place,
+    table: &Table,
+    keys: Option<&Keys>,
+) -> Result<Option<Merged>, LakeError> {
+    let files = chosen(table.files()?);
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let staged = staged(engine, place, table, keys, &files).await?;
+    let at = engine.clock.now().as_millisecond();
+    let left = files
+        .iter()
+        .map(|f| Action::Remove(Remove { deletion_timestamp: Some(at), data_change: false, ..f.remove.clone() }));
+    let actions = left.chain(staged.iter().map(|f| f.moved(at))).collect();
+    crash_point("maintain.before_commit");
+    match table.rearrange(actions, TARGET_BYTES).await {
+        Ok(version) => {
+            crash_point("maintain.after_commit");
+            Ok(Some(Merged { version, files: files.len() as u64, into: staged.len() as u64 }))
+        }
+        Err(LakeError::Conflict { .. }) => {
+            stage::discard(&table.dir, &staged);
+            Ok(None)
+        }
+        // The commit may stand all the same, and then its files are the table's.
+        Err(e) => Err(e),
+    }
+}
+
+/// The files to merge, in the order in which they came.
+fn chosen(files: Vec<DataFile>) -> Vec<DataFile> {
+    let size = |f: &DataFile| Size { bytes: f.bytes, rows: f.rows, gone: cardinality(f.vector.as_ref()) };
+    let picked = pick(&files.iter().map(size).collect::<Vec<_>>());
+    let mut chosen: Vec<DataFile> = picked.into_iter().map(|i| files[i].clone()).collect();
+    chosen.sort_by(|a, b| (a.modified, &a.path).cmp(&(b.modified, &b.path)));
+    chosen
+}
+
+async fn staged(
+    engine: &LakeEngine,
+    place: &Place,
+    table: &Table,
+    keys: Option<&Keys>,
+    files: &[DataFile],
+) -> Result<Vec<StagedFile>, LakeError> {
+    let schema = match place {
+        Place::Quarantine(_) => refine::quarantine_schema(),
+        Place::Dataset(_) | Place::Tombstones(_) => ingest::plain_schema(table.schema()?.as_ref()),
+    };
+    let sources = files.iter().map(|f| f.source(&table.dir)).collect::<Result<Vec<_>, _>>()?;
+    let keys = keys.filter(|k| has_columns(&schema, k)).cloned();
+    let prefix = format!("merged-{:016x}", engine.entropy.next_u64());
+    let compression = encoding::compression(place);
+    let stager = Stager::new(&table.dir, prefix, schema, compression, engine.tables.meter.clone());
+    // One lane, so that the rows keep their order.
+    let work = move |shared: &Shared| {
+        let staged = rewrite(&stager, &sources, shared)?;
+        match write_keys(&stager, &staged, keys.as_ref()) {
+            Ok(()) => Ok(staged),
+            Err(e) => {
+                stage::discard(stager.dir(), &staged);
+                Err(e)
+            }
+        }
+    };
+    Ok(lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default())
+}
+
+fn rewrite(stager: &Stager, sources: &[Source], shared: &Shared) -> Result<Vec<StagedFile>, LakeError> {
+    let mut lane = stager.lane();
+    for source in sources {
+        for unit in scan::units(std::slice::from_ref(source))? {
+            for batch in unit.read(stager.schema(), stager.meter())? {
+                lane.write(&batch?)?;
+            }
+            shared.advance(unit.rows)?;
+        }
+    }
+    lane.finish()
+}
+
+/// The next upsert would make them otherwise.
+fn write_keys(stager: &Stager, staged: &[StagedFile], keys: Option<&Keys>) -> Result<(), LakeError> {
+    let Some(keys) = keys else { return Ok(()) };
+    for file in staged {
+        let source = file.source(stager.dir())?;
+        upsert::make_keys(stager.dir(), &source, keys, stager.schema(), stager.meter())?;
+    }
+    Ok(())
+}
+
+/// A definition that changed may name other columns than the table has yet.
+fn has_columns(schema: &SchemaRef, keys: &Keys) -> bool {
+    let schema: &Schema = schema;
+    keys.keys.iter().chain(&keys.sequence).all(|c| schema.field_with_name(c).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::fixture::{World, ids, mark},
+        *,
+    };
+    use alluvium_model::StepKey;
+    use deltalake::protocol::SaveMode;
+
+    /// Twelve files of two rows; the first row of the first file is gone.
+    async fn arrived(world: &World) {
+        for n in 0..12 {
+            world.append(&World::silver(), &format!("step{n:02}"), &ids(&[n * 2, n * 2 + 1])).await;
+        }
+        let table = world.table(&World::silver()).await;
+        let first = table.files().expect("files").remove(0);
+        let key = StepKey::from_stored("marks");
+        table.commit(&key, mark(&table, &first, &[0]), None, SaveMode::Append).await.expect("commits");
+    }
+
+    #[tokio::test]
+    async fn files_are_merged_once_and_nobody_sees_a_changed_row() {
+        let world = World::new();
+        arrived(&world).await;
+        let (place, keys) = (World::silver(), Keys { keys: vec!["id".into()], sequence: Vec::new() });
+        let before = world.table(&place).await;
+        let merged = compact(&world.engine, &place, &before, Some(&keys)).await.expect("merges").expect("pays");
+        assert_eq!((merged.files, merged.into, merged.version), (12, 1, before.version() + 1));
+        assert_eq!(world.ids(&place).await, (1..24).collect::<Vec<_>>());
+        let after = world.table(&place).await;
+        let files = after.files().expect("files");
+        assert!(files[0].vector.is_none(), "{files:?}");
+        assert!(upsert::keys_of_file(&after.dir, &files[0].path).is_file());
+        assert!(after.changes(before.version(), after.version()).await.expect("changes").is_empty());
+        assert!(compact(&world.engine, &place, &after, Some(&keys)).await.expect("looks").is_none());
+    }
+
+    #[tokio::test]
+    async fn who_read_the_table_before_a_merge_cannot_commit_on_what_it_read() {
+        let world = World::new();
+        arrived(&world).await;
+        let place = World::silver();
+        let read = world.table(&place).await;
+        let last = read.files().expect("files").remove(11);
+        let marked = mark(&read, &last, &[1]);
+        let now = world.table(&place).await;
+        compact(&world.engine, &place, &now, None).await.expect("merges").expect("pays");
+        let late = read.commit(&StepKey::from_stored("late"), marked, None, SaveMode::Append).await;
+        assert!(matches!(late, Err(LakeError::Conflict { .. })), "{late:?}");
+        assert_eq!(world.ids(&place).await, (1..24).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_merge_gives_way_and_takes_its_files_along() {
+        let world = World::new();
+        arrived(&world).await;
+        let place = World::silver();
+        let read = world.table(&place).await;
+        world.append(&place, "other", &ids(&[100])).await;
+        let count = || std::fs::read_dir(&read.dir).expect("a folder").count();
+        let before = count();
+        assert!(compact(&world.engine, &place, &read, None).await.expect("gives way").is_none());
+        assert_eq!(count(), before);
+        assert_eq!(world.ids(&place).await.len(), 24);
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_a_merge_gets_all_rows_in_one_piece_and_the_later_ones_one_by_one() {
+        use alluvium_flow::{Engine, Increment};
+        let world = World::new();
+        arrived(&world).await;
+        let place = World::silver();
+        let table = world.table(&place).await;
+        let merged = compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays");
+        world.append(&place, "later", &ids(&[100])).await;
+        let Place::Dataset(name) = &place else { unreachable!() };
+        let found = world.engine.increments(name, -1).await.expect("increments");
+        let expected = [(merged.version, 23), (merged.version + 1, 1)];
+        assert_eq!(found, expected.map(|(version, rows)| Increment { version, rows }));
+        assert!(world.engine.increments(name, merged.version - 1).await.expect("increments").len() == 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! Tables of small files, for the tests of what keeps them in order.
+
+use crate::{
+    engine::LakeEngine,
+    ingest, scan,
+    stage::{StagedFile, Stager},
+    table::{DataFile, Place, Table, TableKind},
+    vector::{self, Rows},
+};
+use alluvium_model::{Clock, DatasetName, Layer, ManualClock, SeededEntropy, StepKey, SystemClock};
+use alluvium_spec::{Environment, load};
+use arrow::{
+    array::{AsArray, Int64Array, RecordBatch},
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
+};
+use deltalake::{
+    kernel::{Action, Remove},
+    protocol::SaveMode,
+};
+use parquet::basic::Compression;
+use std::sync::Arc;
+
+pub(crate) struct World {
+    _folder: tempfile::TempDir,
+    pub(crate) engine: LakeEngine,
+    pub(crate) clock: Arc<ManualClock>,
+}
+
+impl World {
+    /// The lake of an empty project, at the present time.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("alluvium.yaml"), "name: world\n").expect("a file");
+        let project = load(folder.path(), &Environment::default()).expect("a project");
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let engine = LakeEngine::new(&project, clock.clone(), Arc::new(SeededEntropy::new(1))).expect("an engine");
+        Self { _folder: folder, engine, clock }
+    }
+
+    pub(crate) fn silver() -> Place {
+        Place::Dataset(DatasetName::new(Layer::Silver, "t").expect("a name"))
+    }
+
+    pub(crate) async fn table(&self, place: &Place) -> Table {
+        self.engine.tables.open(place).await.expect("opens").expect("a table")
+    }
+
+    /// One more version, with a file of this batch.
+    pub(crate) async fn append(&self, place: &Place, step: &str, batch: &RecordBatch) -> StagedFile {
+        let upserted = TableKind::Upserted { feed: false };
+        let table = self.engine.tables.ensure(place, &batch.schema(), upserted).await.expect("a table");
+        let meter = self.engine.tables.meter.clone();
+        let stager = Stager::new(&table.dir, step.to_owned(), batch.schema(), Compression::UNCOMPRESSED, meter);
+        let mut lane = stager.lane();
+        lane.write(batch).expect("written");
+        let file = lane.finish().expect("finished").remove(0);
+        let key = StepKey::from_stored(step);
+        table.commit(&key, vec![file.add(1)], None, SaveMode::Append).await.expect("commits");
+        file
+    }
+
+    /// Whole numbers in column `id`, ascending.
+    pub(crate) async fn ids(&self, place: &Place) -> Vec<i64> {
+        let table = self.table(place).await;
+        let schema = ingest::plain_schema(&table.schema().expect("a schema"));
+        let mut ids = Vec::new();
+        for unit in scan::units(&table.sources().expect("sources")).expect("units") {
+            for batch in unit.read(&schema, &self.engine.tables.meter).expect("reads") {
+                let batch = batch.expect("a batch");
+                ids.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().copied());
+            }
+        }
+        ids.sort_unstable();
+        ids
+    }
+}
+
+pub(crate) fn ids(of: &[i64]) -> RecordBatch {
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
+    RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(of.to_vec()))]).expect("a batch")
+}
+
+/// What takes these rows out of a file of the table.
+pub(crate) fn mark(table: &Table, file: &DataFile, gone: &[u64]) -> Vec<Action> {
+    let rows: Rows = gone.iter().copied().collect();
+    let vector = vector::write(&table.dir, u128::from(gone[0]) + 99, &[&rows]).expect("writes").remove(0);
+    let left = Action::Remove(Remove { deletion_timestamp: Some(1), ..file.remove.clone() });
+    vec![left, file.with_vector(vector, 1)]
+}

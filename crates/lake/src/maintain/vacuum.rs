@@ -1,0 +1,233 @@
+//! Files that no reader needs any more: those left over from killed runs, those that left the table long ago, and the old
+//! part of the log.
+//!
+//! Age is told by the time of a file, against the engine's clock. A file stays when the table has it, when a version of
+//! the last days names it, or when a version names it that somebody still has to process.
+
+use crate::{
+    engine::LakeEngine,
+    error::LakeError,
+    incremental::Groups,
+    table::{Place, Table},
+    upsert, vector,
+};
+use alluvium_flow::Maintained;
+use alluvium_model::crash_point;
+use deltalake::kernel::{Action, DeletionVectorDescriptor};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// What left a table is kept so long for readers of earlier versions.
+const RETENTION: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Younger files that no version names may be those of a step that is still at work.
+const STAGED: SignedDuration = SignedDuration::from_hours(24);
+/// As long as the log remembers steps.
+const LOG_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Folders of a table that hold files of ours; "" is its own.
+const FOLDERS: [&str; 4] = ["", "_change_data", "_groups", KEYS];
+const KEYS: &str = "_keys";
+
+/// A file that may go.
+struct Idle {
+    /// Below the table's folder.
+    name: String,
+    path: PathBuf,
+    bytes: u64,
+}
+
+pub(super) async fn vacuum(
+    engine: &LakeEngine,
+    place: &Place,
+    needed: i64,
+    done: &mut Maintained,
+) -> Result<(), LakeError> {
+    // Opened now, and so with what a compaction just made.
+    let Some(table) = engine.tables.open(place).await? else { return Ok(()) };
+    let now = engine.clock.now();
+    let mut used = live(&table).await?;
+    let mut idle = idle(&table.dir, &used, now)?;
+    if !idle.is_empty() {
+        let kept = used.len();
+        recent(&table, needed, now, &mut used).await?;
+        if used.len() > kept {
+            idle.retain(|f| !used.contains(&f.name));
+        }
+    }
+    for file in idle {
+        match fs::remove_file(&file.path) {
+            Ok(()) => {
+                done.removed += 1;
+                done.removed_bytes += file.bytes;
+            }
+            // Another process was faster.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(LakeError::io(file.path)(e)),
+        }
+        crash_point("maintain.after_removal");
+    }
+    shorten(&table, needed, now).await
+}
+
+/// Names of the files of the newest version.
+async fn live(table: &Table) -> Result<BTreeSet<String>, LakeError> {
+    let mut used = BTreeSet::new();
+    for file in table.files()? {
+        name(&mut used, &table.dir, file.path, file.vector.as_ref());
+    }
+    let groups = table.newest().await?.and_then(|info| info.groups);
+    used.extend(groups.iter().flat_map(Groups::files).map(str::to_owned));
+    Ok(used)
+}
+
+/// A data file comes with its vector and its keys.
+fn name(used: &mut BTreeSet<String>, table: &Path, path: String, vector: Option<&DeletionVectorDescriptor>) {
+    let keys = upsert::keys_of_file(table, &path);
+    used.extend(keys.file_name().and_then(OsStr::to_str).map(|k| format!("{KEYS}/{k}")));
+    used.extend(vector.and_then(vector::file_of));
+    used.insert(path);
+}
+
+/// Adds what versions name that are young or still have to be processed.
+async fn recent(table: &Table, needed: i64, now: Timestamp, used: &mut BTreeSet<String>) -> Result<(), LakeError> {
+    for version in (0..=table.version()).rev() {
+        let path = table.dir.join("_delta_log").join(format!("{version:020}.json"));
+        let young = match fs::metadata(&path) {
+            Ok(about) => age(&about, now) < RETENTION,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(LakeError::io(path)(e)),
+        };
+        if !young && version <= needed {
+            return Ok(());
+        }
+        for action in table.entry(version).await?.into_iter().flatten() {
+            match action {
+                Action::Add(a) => name(used, &table.dir, a.path, a.deletion_vector.as_ref()),
+                Action::Remove(r) => name(used, &table.dir, r.path, r.deletion_vector.as_ref()),
+                Action::Cdc(c) => drop(used.insert(c.path)),
+                Action::Metadata(_)
+                | Action::Protocol(_)
+                | Action::Txn(_)
+                | Action::CommitInfo(_)
+                | Action::DomainMetadata(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Files of ours that the newest version does not use, and that are too old to be a running step's.
+fn idle(table: &Path, used: &BTreeSet<String>, now: Timestamp) -> Result<Vec<Idle>, LakeError> {
+    let mut idle = Vec::new();
+    for folder in FOLDERS {
+        let dir = table.join(folder);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(LakeError::io(dir)(e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(LakeError::io(&dir))?;
+            let Ok(file) = entry.file_name().into_string() else { continue };
+            let name = if folder.is_empty() { file.clone() } else { format!("{folder}/{file}") };
+            if used.contains(&name) || !(folder == KEYS || is_ours(&file)) {
+                continue;
+            }
+            // One that went meanwhile needs no care.
+            let Ok(about) = entry.metadata() else { continue };
+            if about.is_file() && age(&about, now) >= STAGED {
+                idle.push(Idle { name, path: entry.path(), bytes: about.len() });
+            }
+        }
+    }
+    Ok(idle)
+}
+
+fn is_ours(file: &str) -> bool {
+    file.ends_with(".parquet") || file.starts_with("deletion_vector_") && file.ends_with(".bin")
+}
+
+/// A file from the future, or one whose time is not known, is new.
+fn age(about: &Metadata, now: Timestamp) -> SignedDuration {
+    let changed = about.modified().ok().and_then(|t| Timestamp::try_from(t).ok());
+    changed.map_or(SignedDuration::ZERO, |t| now.duration_since(t))
+}
+
+/// Removes the log's entries before a checkpoint that is old enough, and that nobody has to read from.
+async fn shorten(table: &Table, needed: i64, now: Timestamp) -> Result<(), LakeError> {
+    let Ok(keep) = u64::try_from(needed.min(table.version())) else { return Ok(()) };
+    let cutoff = (now - LOG_RETENTION).as_millisecond();
+    let log = table.log();
+    let cleaned = deltalake::checkpoints::cleanup_expired_logs_for(keep, log.as_ref(), cutoff, None).await;
+    cleaned.map(drop).map_err(LakeError::delta(&table.dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            compact::compact,
+            fixture::{World, ids, mark},
+        },
+        *,
+    };
+    use alluvium_model::StepKey;
+    use deltalake::protocol::SaveMode;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn names(table: &Table) -> BTreeSet<String> {
+        let found = fs::read_dir(&table.dir).expect("a folder").map(|e| e.expect("an entry").file_name());
+        found.map(|n| n.into_string().expect("text")).filter(|n| !n.starts_with('_')).collect()
+    }
+
+    async fn table_files(world: &World) -> Vec<String> {
+        let files = world.table(&World::silver()).await.files().expect("files");
+        files.into_iter().map(|f| f.path).collect()
+    }
+
+    async fn vacuumed(world: &World, needed: i64) -> u64 {
+        let mut done = Maintained::default();
+        vacuum(&world.engine, &World::silver(), needed, &mut done).await.expect("a vacuum");
+        done.removed
+    }
+
+    #[tokio::test]
+    async fn only_what_nothing_needs_any_more_goes() {
+        let world = World::new();
+        let place = World::silver();
+        for n in 0..10 {
+            world.append(&place, &format!("step{n}"), &ids(&[n * 2, n * 2 + 1])).await;
+        }
+        let table = world.table(&place).await;
+        let first = table.files().expect("files").remove(0);
+        let marked = mark(&table, &first, &[0]);
+        table.commit(&StepKey::from_stored("marks"), marked, None, SaveMode::Append).await.expect("commits");
+        fs::write(table.dir.join("killed-0000.parquet"), b"half").expect("a file");
+        fs::write(table.dir.join("notes.txt"), b"a person's own").expect("a file");
+        let table = world.table(&place).await;
+        let merged = compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays").version;
+
+        // One that no version names may be a running step's for a day.
+        world.clock.advance_micros(23 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 0);
+        world.clock.advance_micros(2 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 1);
+        assert!(!table.dir.join("killed-0000.parquet").exists());
+
+        // What left the table stays for a week, and for who has not processed that version.
+        world.clock.advance_micros(5 * 24 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 0);
+        world.clock.advance_micros(24 * HOUR);
+        assert_eq!(vacuumed(&world, merged - 1).await, 0);
+        assert_eq!(vacuumed(&world, merged).await, 11, "ten files and a vector");
+        let live = table_files(&world).await;
+        assert_eq!(names(&table), live.into_iter().chain(["notes.txt".to_owned()]).collect());
+        assert_eq!(world.ids(&place).await, (1..20).collect::<Vec<_>>());
+    }
+}
