@@ -51,7 +51,7 @@ fn a_large_file_is_shared_by_threads_and_keeps_its_order() {
     let pad = "x".repeat(200);
     let line = |i: u32| match i % 10_000 {
         7 => format!("bad {i}\n"),
-        8 => format!("\n{{\"n\":{i},\"pad\":\"{pad}\",\"late\":1}}\n"),
+        9_008 => format!("\n{{\"n\":{i},\"pad\":\"{pad}\",\"late\":1}}\n"),
         _ => format!("{{\"n\":{i},\"pad\":\"{pad}\"}}\n"),
     };
     let text: String = (0..90_000).map(line).collect();
