@@ -3,6 +3,8 @@
 //! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
 //! reader sees only what a commit published; a commit happens once for each step key.
 
+#[doc(hidden)]
+pub mod bench;
 mod check;
 mod commit;
 mod curate;
@@ -13,6 +15,7 @@ mod engine;
 mod error;
 mod files;
 mod gate;
+mod in_order;
 mod ingest;
 mod lanes;
 mod meter;
