@@ -1,10 +1,13 @@
 """What is measured: Alluvium and its peers, each with a working folder of its own.
 
-Called by run. An engine is delivered files, names the command that brings its tables up to date, and tells where they are.
+Called by run and validate. An engine is delivered files, names the command that brings its tables up to date, and tells where they are.
 """
 
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 from home import HERE, python
 
@@ -30,6 +33,21 @@ GROUPS = {
     "default": [p for p in PEERS if p != "pyspark_parquet"],
     "all": list(PEERS),
 }
+
+
+def binary_arguments(ap):
+    ap.add_argument("--binary", type=pathlib.Path, help="the alluvium to measure; default: what cargo builds")
+    ap.add_argument("--no-build", action="store_true")
+
+
+def build(args):
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    if not args.no_build and not args.binary:
+        subprocess.run(["cargo", "build", "--release", "-p", "alluvium"], cwd=ROOT, check=True)
+    binary = (args.binary or target / "release" / US).resolve()
+    if not binary.exists():
+        sys.exit(f"there is no {binary}")
+    return binary
 
 
 class Alluvium:

@@ -27,4 +27,8 @@ counts = ", ".join(f"count(*) FILTER ({broken})" for broken in BROKEN.values())
 found = dict(zip(BROKEN, db.execute(f"SELECT {counts} FROM events").fetchone()))
 repeated = "SELECT sum(n) FROM (SELECT count(*) AS n FROM events GROUP BY event_id HAVING n > 1)"
 found["unique:event_id"] = int(db.execute(repeated).fetchone()[0] or 0)
+valid = " AND ".join(f"NOT coalesce({broken}, false)" for broken in BROKEN.values())
+# Whose first row stays: of the rows that break no other rule, those that come again.
+kept = f"SELECT count(*) - count(DISTINCT event_id) FROM events WHERE {valid}"
+found["repeated:event_id"] = int(db.execute(kept).fetchone()[0])
 print(json.dumps(found))

@@ -4,6 +4,8 @@
 //! reader sees only what a commit published; a commit happens once for each step key.
 
 mod aside;
+#[doc(hidden)]
+pub mod bench;
 mod check;
 mod commit;
 mod curate;
@@ -14,6 +16,7 @@ mod engine;
 mod error;
 mod files;
 mod gate;
+mod in_order;
 mod incremental;
 mod ingest;
 mod lanes;

@@ -4,9 +4,10 @@ use crate::{
     commit::{Attempt, Staged},
     engine::LakeEngine,
     error::LakeError,
+    in_order::InOrder,
     lanes::{self, Shared},
     meter::Meter,
-    refine::{self, Binding, Refinery, Stop, Tally},
+    refine::{self, Binding, Refinery, Stop, Tally, Turn},
     scan::{self, Pick, Source, Unit},
     stage::{Lane, StagedFile, Stager},
     table::{DataFile, Place, Table, TableKind},
@@ -40,6 +41,8 @@ struct Input {
 struct Refining {
     dataset: DatasetName,
     input: Input,
+    /// Gives out the input's batches where their order matters; elsewhere each lane reads units of its own.
+    in_order: Option<InOrder>,
     refinery: Refinery,
     stager: Arc<Stager>,
     /// Of keys that are deleted, when the dataset deletes.
@@ -87,6 +90,7 @@ pub(crate) async fn execute(
     let work = Arc::new(Refining {
         dataset: name.clone(),
         input,
+        in_order: order_matters(silver, contract).then(InOrder::default),
         refinery,
         stager: Arc::new(attempt.stager(engine, &place, schema.clone())),
         graves,
@@ -94,7 +98,7 @@ pub(crate) async fn execute(
         keys: keys.clone(),
         meter: engine.tables.meter.clone(),
     });
-    let count = if order_matters(silver, contract) { 1 } else { lanes::count().min(work.input.units.len()) };
+    let count = lanes::count().min(work.input.units.len());
     let parts = {
         let work = work.clone();
         lanes::run(count, move |s| refine_lane(&work, s), tell("refine", rows)).await?
@@ -276,38 +280,66 @@ async fn added(
 }
 
 fn refine_lane(work: &Refining, shared: &Shared) -> Result<Refined, LakeError> {
-    let mut aside = work.quarantine.lane();
-    let mut out = match &work.keys {
-        Some(k) => Accepted::Keyed(CandidateLane::new(k, &work.stager, work.graves.as_deref())?),
-        None => Accepted::Appended(work.stager.lane()),
-    };
-    let mut tally = Tally::default();
-    while let Some(u) = shared.take(work.input.units.len()) {
-        let unit = &work.input.units[u];
-        for batch in unit.read(&work.input.schema, &work.meter)? {
-            let mut batch = batch?;
-            if let Some(schema) = &work.input.packed {
-                batch = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
-            }
-            let refined = work.refinery.refine(&batch, &mut tally).map_err(|e| work.failed(e))?;
-            if let Some(q) = &refined.quarantined {
-                aside.write(q)?;
-            }
-            let valid = scan::conform(&refined.valid, work.stager.schema())?;
-            match &mut out {
-                Accepted::Keyed(c) => c.add(&valid, refined.deletes.as_ref())?,
-                Accepted::Appended(rows) => {
-                    rows.write(&valid)?;
-                }
-            }
+    let Input { units, schema, .. } = &work.input;
+    let mut lane = RefineLane::new(work)?;
+    if let Some(input) = &work.in_order {
+        while let Some((batch, turn)) = input.next(units, schema, &work.meter)? {
+            let rows = batch.num_rows() as u64;
+            lane.add(batch, Some(turn))?;
+            shared.advance(rows)?;
         }
-        shared.advance(unit.rows)?;
+        return lane.finish();
     }
-    let quarantined = aside.finish()?;
-    Ok(match out {
-        Accepted::Keyed(c) => Refined { files: Vec::new(), quarantined, candidates: Some(c.finish()?), tally },
-        Accepted::Appended(rows) => Refined { files: rows.finish()?, quarantined, candidates: None, tally },
-    })
+    while let Some(u) = shared.take(units.len()) {
+        for batch in units[u].read(schema, &work.meter)? {
+            lane.add(batch?, None)?;
+        }
+        shared.advance(units[u].rows)?;
+    }
+    lane.finish()
+}
+
+/// One lane's part, while it is written.
+struct RefineLane<'a> {
+    work: &'a Refining,
+    quarantine: Lane<'a>,
+    out: Accepted<'a>,
+    tally: Tally,
+}
+
+impl<'a> RefineLane<'a> {
+    fn new(work: &'a Refining) -> Result<Self, LakeError> {
+        let out = match &work.keys {
+            Some(k) => Accepted::Keyed(CandidateLane::new(k, &work.stager, work.graves.as_deref())?),
+            None => Accepted::Appended(work.stager.lane()),
+        };
+        Ok(Self { work, quarantine: work.quarantine.lane(), out, tally: Tally::default() })
+    }
+
+    fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
+        let work = self.work;
+        if let Some(schema) = &work.input.packed {
+            batch = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
+        }
+        let refined = work.refinery.refine(&batch, turn, &mut self.tally).map_err(|e| work.failed(e))?;
+        if let Some(q) = &refined.quarantined {
+            self.quarantine.write(q)?;
+        }
+        let valid = scan::conform(&refined.valid, work.stager.schema())?;
+        match &mut self.out {
+            Accepted::Keyed(c) => c.add(&valid, refined.deletes.as_ref()),
+            Accepted::Appended(rows) => rows.write(&valid).map(drop),
+        }
+    }
+
+    /// Durable files.
+    fn finish(self) -> Result<Refined, LakeError> {
+        let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
+        Ok(match self.out {
+            Accepted::Keyed(c) => Refined { files: Vec::new(), quarantined, candidates: Some(c.finish()?), tally },
+            Accepted::Appended(rows) => Refined { files: rows.finish()?, quarantined, candidates: None, tally },
+        })
+    }
 }
 
 /// Where a lane's accepted rows go.

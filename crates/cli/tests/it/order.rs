@@ -178,3 +178,36 @@ fn a_rebuild_gives_what_the_increments_gave() {
     p.done(&["run"]);
     assert_eq!(lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders"), expected.0);
 }
+
+#[test]
+fn of_repeated_rows_the_first_stays_though_several_threads_read_them() {
+    let bronze = "source: { files: landing/, glob: \"*.csv\", settle: 0s }\n";
+    let contract = "apiVersion: v3.1.0
+kind: DataContract
+id: readings
+name: readings
+version: 1.0.0
+status: active
+schema:
+  - name: readings
+    properties:
+      - { name: id, logicalType: integer, unique: true, required: true }
+";
+    let p = Project::new(&[("alluvium.yaml", "name: readings\n"), ("datasets/bronze/readings.yaml", bronze)]);
+    let ids: String = (0..20_000).map(|i| format!("{i}\n")).collect();
+    for file in 0..6 {
+        // Of another content each, since the same file twice is taken once.
+        p.put(&format!("landing/{file}.csv"), format!("id\n{}\n{ids}", 100_000 + file).as_bytes());
+        p.done(&["run"]);
+    }
+    p.put("contracts/readings.odcs.yaml", contract.as_bytes());
+    p.put("datasets/silver/readings.yaml", b"from: bronze.readings\ncontract: readings\n");
+    p.done(&["run"]);
+    let files = "SELECT count(DISTINCT _event_id) FROM silver.readings WHERE id < 100000";
+    assert_eq!(p.cell(files), 1, "the file that came first has all that stay");
+    assert_eq!(balances(&p)["silver.readings"][..3], [120_006, 20_006, 100_000]);
+    let first = "SELECT _event_id FROM silver.readings WHERE id = 1";
+    let was = p.cell(first);
+    p.done(&["run", "--rebuild", "silver.readings"]);
+    assert_eq!((p.cell(files), p.cell(first)), (1.into(), was));
+}

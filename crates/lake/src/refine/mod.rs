@@ -23,6 +23,7 @@ mod scope;
 mod sql;
 mod tally;
 mod text;
+mod turn;
 mod types;
 
 pub use compile::{Compiled, lookup_needs};
@@ -31,6 +32,7 @@ pub use quarantine::{Stamp, quarantine_schema};
 pub use record::unquarantine;
 pub use refinery::{Binding, Refinery};
 pub use tally::{Stop, Tally};
+pub use turn::{Turn, Turns};
 pub use types::arrow_type;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     quarantine::Rejected,
     rules::{Rule, Seen, Test},
     text::shown,
+    turn::Turn,
     types::arrow_type,
 };
 use alluvium_spec::{Action, ColumnType};
@@ -15,6 +16,7 @@ use arrow::{
     array::{ArrayRef, new_null_array},
     buffer::BooleanBuffer,
 };
+use std::cell::RefCell;
 
 #[derive(Debug)]
 pub(super) struct Pass {
@@ -40,6 +42,8 @@ pub(super) struct Shared<'a> {
     pub lookups: &'a [Option<Lookup>],
     pub seen: &'a Seen,
     pub seed: &'a [u8; 32],
+    /// The batch's place among the others, where their order matters.
+    pub turn: RefCell<Option<Turn<'a>>>,
 }
 
 /// The rows that leave a batch, and what was counted on it.
@@ -214,7 +218,11 @@ impl Pass {
         let leaving: Vec<&BooleanBuffer> =
             violations.iter().filter(|v| shared.rules[v.rule].removes()).map(|v| &v.mask).collect();
         let removes: Vec<bool> = rules.iter().map(|r| shared.rules[*r].removes()).collect();
-        let broken = shared.seen.claim(&keys, &removes, |row| !leaving.iter().any(|m| m.value(row)));
+        let claim = || shared.seen.claim(&keys, &removes, |row| !leaving.iter().any(|m| m.value(row)));
+        let broken = match shared.turn.take() {
+            Some(turn) => turn.run(claim),
+            None => claim(),
+        };
         let of = |(at, rule): (usize, &usize)| {
             let rows: Vec<(usize, String)> =
                 broken.iter().filter(|(_, r)| *r == at).map(|(row, _)| (*row, String::new())).collect();

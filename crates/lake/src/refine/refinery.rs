@@ -11,6 +11,7 @@ use super::{
     rules::{Seen, Test},
     sql::{Failure, SqlOp},
     tally::RuleCount,
+    turn::Turn,
     types::{EVENT_ID, POSITION},
 };
 use alluvium_model::{DatasetName, Entropy};
@@ -20,7 +21,7 @@ use arrow::{
     compute::{cast, take},
     datatypes::{DataType, SchemaRef},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 /// What a step brings to a compiled definition.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub struct Binding {
 /// Applies a silver dataset's steps to the batches of one step. Shared by worker threads.
 ///
 /// Results do not depend on how rows are split into batches or on their order, with one exception: of the rows that
-/// share the columns of a `unique` rule, the first to arrive stays. Feed the batches in order where that has to be
+/// share the columns of a `unique` rule, the first to arrive stays. Give the batches turns where that has to be
 /// repeatable.
 #[derive(Debug)]
 pub struct Refinery {
@@ -86,12 +87,24 @@ impl Refinery {
         self.compiled.output_schema()
     }
 
-    /// On an error nothing was counted and the batch has to be given again, to a refinery newly bound.
-    pub fn refine(&self, bronze: &RecordBatch, tally: &mut Tally) -> Result<Refined, RefineError> {
+    /// With a turn, waits for the turns before it where rows are compared with those of other batches. On an error
+    /// nothing was counted and the batch has to be given again, to a refinery newly bound.
+    pub fn refine(
+        &self,
+        bronze: &RecordBatch,
+        turn: Option<Turn<'_>>,
+        tally: &mut Tally,
+    ) -> Result<Refined, RefineError> {
         let compiled = &*self.compiled;
         let mut exits = Exits::new(compiled.rules.len());
         let mut frame = frame_of(bronze, &compiled.sources)?;
-        let shared = Shared { rules: &compiled.rules, lookups: &self.lookups, seen: &self.seen, seed: &self.seed };
+        let shared = Shared {
+            rules: &compiled.rules,
+            lookups: &self.lookups,
+            seen: &self.seen,
+            seed: &self.seed,
+            turn: RefCell::new(turn),
+        };
         for op in &compiled.ops {
             match op {
                 Op::Normalize(op) => op.apply(&mut frame)?,

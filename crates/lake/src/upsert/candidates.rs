@@ -119,6 +119,7 @@ impl<'a> CandidateLane<'a> {
 }
 
 /// What one lane made.
+#[derive(Clone)]
 pub(crate) struct CandidatePart {
     all: Vec<Candidate>,
     pub(crate) rows: Vec<crate::stage::StagedFile>,

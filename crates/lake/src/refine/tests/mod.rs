@@ -119,7 +119,7 @@ pub fn refinery(silver: &Silver, contract: &Contract) -> Refinery {
 /// Refines one batch and checks what always holds.
 pub fn refine(refinery: &Refinery, batch: &RecordBatch) -> (Refined, Tally) {
     let mut tally = Tally::default();
-    let refined = refinery.refine(batch, &mut tally).unwrap();
+    let refined = refinery.refine(batch, None, &mut tally).unwrap();
     assert_eq!(tally.received, tally.valid + tally.quarantined + tally.dropped, "{tally:?}");
     assert_eq!(refined.valid.schema(), refinery.output_schema());
     if let Some(q) = &refined.quarantined {

@@ -193,3 +193,27 @@ fn a_key_that_would_have_to_be_rounded_is_not_found() {
     let (refined, _) = refine(&r, &bronze(&[("n", texts(["1", "1.5", "2.0", "∅"]))]));
     assert_eq!(rows(&refined.valid), ["1.0", "2.0", "∅"]);
 }
+
+#[test]
+fn batches_with_turns_keep_the_first_in_their_order_on_any_thread() {
+    let c = contract(&[("n", ColumnType::Integer)], vec![rule("key", &["n"], Check::Unique, Action::Quarantine)]);
+    let r = refinery(&silver(vec![]), &c);
+    let turns = Turns::default();
+    let given: Vec<Turn<'_>> = (0..4).map(|_| turns.give()).collect();
+    let mut found: Vec<(usize, usize)> = std::thread::scope(|s| {
+        let refine = |i: usize, turn: Turn<'_>| {
+            // A batch that failed before it came to its turn.
+            if i == 1 {
+                drop(turn);
+                return (i, 0);
+            }
+            let batch = bronze_from(i as i64 * 10, &[("n", texts(["1", "2", "3"]))]);
+            (i, r.refine(&batch, Some(turn), &mut Tally::default()).unwrap().valid.num_rows())
+        };
+        // The last batch is the first to be ready.
+        let threads: Vec<_> = given.into_iter().enumerate().rev().map(|(i, t)| s.spawn(move || refine(i, t))).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    found.sort();
+    assert_eq!(found, [(0, 3), (1, 0), (2, 0), (3, 0)]);
+}

@@ -1,0 +1,276 @@
+//! How fast the lake's inner loops are on one core, each by itself: `cargo bench --workspace --bench kernels`.
+//!
+//! Throughput is in rows, or in bytes where `MB/s` says so. The orders are made up here, of the shape of `bench/gen_orders.py`:
+//! 2 % break a rule, 3 % come twice, one in five updates an earlier order.
+
+use alluvium_lake::bench::{Binding, Options, Refinery, Staged, Stamp, Standing, Tally, Writes, discover, open};
+use alluvium_model::{DefinitionVersion, SeededEntropy, StepKey};
+use alluvium_spec::{CsvOptions, Environment, Format, Project};
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    datatypes::{Schema, SchemaRef},
+};
+use divan::{
+    Bencher,
+    counter::{BytesCount, ItemsCount},
+};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Seek, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ROWS: usize = 131_072;
+const BATCH: usize = 8_192;
+const COLUMNS: [&str; 10] = [
+    "event_id",
+    "order_id",
+    "customer_id",
+    "status",
+    "amount",
+    "currency",
+    "country",
+    "email",
+    "created_at",
+    "updated_at",
+];
+
+fn main() {
+    divan::main();
+}
+
+type Record = [Option<String>; COLUMNS.len()];
+
+/// Record `n`; equal numbers give equal records.
+fn record(n: usize) -> Record {
+    // 3 % are the record before them once more.
+    let n = if n % 33 == 32 { n - 1 } else { n };
+    let mixed = (n as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let id = u128::from(mixed) << 64 | u128::from(mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9));
+    let order = if n % 5 == 4 { n / 2 } else { n };
+    let customer = (mixed >> 40) % 500_000;
+    let time = |seconds: usize| {
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        format!("2025-07-{:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", 1 + seconds / 86_400 % 28, mixed % 1000)
+    };
+    let bad = if n % 50 == 7 { 1 + n / 50 % 4 } else { 0 };
+    let status = ["placed", "paid", "shipped", "delivered"][n % 4];
+    let (currency, country) = [("USD", "US"), ("EUR", "DE"), ("GBP", "GB"), ("JPY", "JP")][(mixed >> 20) as usize % 4];
+    let cents = (mixed >> 30) % 20_000;
+    let sign = if bad == 2 { "-" } else { "" };
+    [
+        Some(format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            id >> 96,
+            id >> 80 & 0xFFFF,
+            id >> 64 & 0xFFFF,
+            id >> 48 & 0xFFFF,
+            id & 0xFFFF_FFFF_FFFF
+        )),
+        Some(order.to_string()),
+        (bad != 3).then(|| customer.to_string()),
+        Some(if bad == 1 { "unknown" } else { status }.to_owned()),
+        Some(format!("{sign}{}.{:02}", 1 + cents / 100, cents % 100)),
+        Some(currency.to_owned()),
+        Some(country.to_owned()),
+        Some(format!("user{customer}@example.com")),
+        Some(if bad == 4 { "2025-02-30T10:00:00.000Z".to_owned() } else { time(order) }),
+        Some(time(n)),
+    ]
+}
+
+fn ndjson() -> Vec<u8> {
+    let mut text = Vec::new();
+    for n in 0..ROWS {
+        let fields = COLUMNS.iter().zip(record(n)).map(|(name, value)| match (*name, value) {
+            (_, None) => format!("\"{name}\":null"),
+            ("order_id" | "customer_id" | "amount", Some(v)) => format!("\"{name}\":{v}"),
+            (_, Some(v)) => format!("\"{name}\":\"{v}\""),
+        });
+        writeln!(text, "{{{}}}", fields.collect::<Vec<_>>().join(",")).expect("memory takes it");
+    }
+    text
+}
+
+fn csv() -> Vec<u8> {
+    let mut text = COLUMNS.join(",").into_bytes();
+    for n in 0..ROWS {
+        let values: Vec<String> = record(n).into_iter().map(Option::unwrap_or_default).collect();
+        write!(text, "\n{}", values.join(",")).expect("memory takes it");
+    }
+    text
+}
+
+fn decode(bencher: Bencher<'_, '_>, format: Format, text: &[u8]) {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(text).expect("written");
+    let from_start = || {
+        let mut again: File = file.try_clone().expect("a handle");
+        again.rewind().expect("at its start");
+        again
+    };
+    let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
+    let options = Options { format, csv: &csv, max_record_bytes: 16 << 20, batch_rows: BATCH };
+    let columns: SchemaRef = Arc::new(Schema::new(discover(from_start(), &options).expect("columns")));
+    bencher.counter(ItemsCount::new(ROWS)).counter(BytesCount::new(text.len())).bench(|| {
+        let mut decoder = open(from_start(), &options, &columns).expect("opens");
+        let mut rows = 0;
+        while let Some(decoded) = decoder.next().expect("decodes") {
+            rows += decoded.batch.num_rows();
+        }
+        assert_eq!(rows, ROWS);
+    });
+}
+
+#[divan::bench]
+fn decode_ndjson(bencher: Bencher<'_, '_>) {
+    decode(bencher, Format::Ndjson, &ndjson());
+}
+
+#[divan::bench]
+fn decode_csv(bencher: Bencher<'_, '_>) {
+    decode(bencher, Format::Csv, &csv());
+}
+
+/// Bronze rows as they come from the table, in batches.
+static BRONZE: LazyLock<Vec<RecordBatch>> = LazyLock::new(|| {
+    let batch = |first: usize| {
+        let records: Vec<Record> = (first..first + BATCH).map(record).collect();
+        let text = |c: usize| Arc::new(records.iter().map(|r| r[c].as_deref()).collect::<StringArray>()) as ArrayRef;
+        let mut columns: Vec<(&str, ArrayRef)> = COLUMNS.iter().enumerate().map(|(c, name)| (*name, text(c))).collect();
+        let same = |text: &str| Arc::new(StringArray::from(vec![text; BATCH])) as ArrayRef;
+        columns.push(("_event_id", same("5a0d7b5d1a7f4c0e")));
+        columns.push(("_object", same("landing/orders/orders-00000.ndjson")));
+        columns.push(("_position", Arc::new(Int64Array::from_iter_values((first..first + BATCH).map(|n| n as i64)))));
+        let at = TimestampMicrosecondArray::from(vec![1_751_371_200_000_000; BATCH]).with_timezone("UTC");
+        columns.push(("_received_at", Arc::new(at)));
+        columns.push(("_run_id", same("20250701T120000-00000000")));
+        columns.push(("_rescued", Arc::new(StringArray::new_null(BATCH))));
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).expect("one length")
+    };
+    (0..ROWS / BATCH).map(|b| batch(b * BATCH)).collect()
+});
+
+/// A project of the repository.
+fn project(folder: &str) -> Project {
+    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    alluvium_spec::load(&root, &Environment::default()).unwrap_or_else(|_| panic!("{folder} has no mistake"))
+}
+
+/// Makes refineries of `silver.orders`, since one that saw rows remembers their unique keys.
+fn refineries(folder: &str) -> impl Fn() -> Refinery {
+    let project = project(folder);
+    let name = "silver.orders".parse().expect("a name");
+    let dataset = &project.datasets[&name];
+    let (silver, contract) = (dataset.silver().expect("silver"), project.contract_of(dataset).expect("a contract"));
+    let compiled = Arc::new(Refinery::compile(silver, contract).expect("compiles"));
+    let stamp = Stamp {
+        step_key: StepKey::from_stored("step"),
+        definition_version: DefinitionVersion::from_stored("version"),
+        quarantined_at: "2025-07-02T00:00:00Z".parse().expect("a time"),
+    };
+    move || {
+        let binding = Binding { lookups: BTreeMap::new(), stamp: stamp.clone() };
+        Refinery::bind(compiled.clone(), binding, &SeededEntropy::new(7)).expect("binds")
+    }
+}
+
+/// Casts, rules, and the rows for table and quarantine.
+fn refined(refinery: &Refinery, tally: &mut Tally) -> Vec<RecordBatch> {
+    BRONZE.iter().map(|b| refinery.refine(b, None, tally).expect("refines").valid).collect()
+}
+
+fn refine(bencher: Bencher<'_, '_>, folder: &str) {
+    LazyLock::force(&BRONZE);
+    let refinery = refineries(folder);
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(refinery).bench_refs(|refinery| {
+        let mut tally = Tally::default();
+        refined(refinery, &mut tally);
+        assert!(tally.quarantined > 0 && tally.received == tally.valid + tally.quarantined, "{tally:?}");
+    });
+}
+
+/// With the hash of an address that the example makes.
+#[divan::bench]
+fn refine_orders_example(bencher: Bencher<'_, '_>) {
+    refine(bencher, "examples/orders");
+}
+
+/// The contract that `bench/validate` compares, with its unique key.
+#[divan::bench]
+fn refine_unique(bencher: Bencher<'_, '_>) {
+    refine(bencher, "bench/validation/ours");
+}
+
+/// A table's folder and the rows for it.
+struct Table {
+    _folder: tempfile::TempDir,
+    writes: Writes,
+    rows: Vec<RecordBatch>,
+}
+
+impl Table {
+    fn new(keys: &[&str]) -> Self {
+        let refinery = refineries("bench/validation/ours")();
+        let rows = refined(&refinery, &mut Tally::default());
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = "silver.orders".parse().expect("a name");
+        let schema = refinery.output_schema();
+        let writes = Writes::new(folder.path(), name, schema, keys, &["updated_at", "event_id"]);
+        Self { _folder: folder, writes, rows }
+    }
+
+    fn count(&self) -> ItemsCount {
+        ItemsCount::new(self.rows.iter().map(RecordBatch::num_rows).sum::<usize>())
+    }
+
+    fn staged(&self) -> Staged {
+        self.writes.stage(&self.rows).expect("stages")
+    }
+
+    fn standing(&self, staged: Staged) -> Arc<Standing> {
+        Arc::new(self.writes.winners(staged).expect("decides"))
+    }
+}
+
+/// A whole number is its own key; others are hashed.
+#[divan::bench(args = ["order_id", "event_id"])]
+fn upsert_encode_keys(bencher: Bencher<'_, '_>, key: &str) {
+    let table = Table::new(&[key]);
+    bencher
+        .counter(table.count())
+        .bench(|| table.rows.iter().map(|b| table.writes.encode(b).expect("encodes")).sum::<usize>());
+}
+
+#[divan::bench]
+fn upsert_gather_winners(bencher: Bencher<'_, '_>) {
+    let table = Table::new(&["order_id"]);
+    let staged = table.staged();
+    let again = || staged.clone();
+    bencher.counter(table.count()).with_inputs(again).bench_values(|s| table.writes.winners(s).expect("decides"));
+}
+
+/// All keys against a file that has them all.
+#[divan::bench]
+fn upsert_probe_keys(bencher: Bencher<'_, '_>) {
+    let table = Table::new(&["order_id"]);
+    let stored = table.staged();
+    let standing = table.standing(table.staged());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let probe = || runtime.block_on(table.writes.probe(&stored, &standing)).expect("probes");
+    // Makes the key file.
+    probe();
+    bencher.counter(table.count()).bench_local(probe);
+}
+
+/// One row group: encoded, compressed and durable.
+#[divan::bench]
+fn write_parquet(bencher: Bencher<'_, '_>) {
+    let table = Table::new(&["order_id"]);
+    bencher.counter(table.count()).bench(|| table.writes.write(&table.rows).expect("writes"));
+}
