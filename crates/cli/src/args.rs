@@ -30,8 +30,8 @@ pub struct Global {
     /// Root of the lake, over what the project says
     #[arg(long, global = true, value_name = "PATH", env = "ALLUVIUM_LAKE")]
     pub lake: Option<String>,
-    /// The state file, over what the project says
-    #[arg(long, global = true, value_name = "PATH", env = "ALLUVIUM_STATE")]
+    /// The state, a file or the URL of a PostgreSQL database, over what the project says
+    #[arg(long, global = true, value_name = "PLACE", env = "ALLUVIUM_STATE")]
     pub state: Option<String>,
     /// How results and errors are written
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]

@@ -6,13 +6,13 @@ use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
 use alluvium_source::files::FileLanding;
 use alluvium_spec::Project;
-use alluvium_store::{SqliteStore, Watch};
+use alluvium_store::{StateStore, Watch};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
 
 pub struct Wired {
     pub project: Project,
-    pub store: SqliteStore,
+    pub store: StateStore,
     pub engine: LakeEngine,
     pub clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -23,17 +23,17 @@ pub struct Wired {
 impl Wired {
     /// Opens the state, and makes it if it is not there.
     pub async fn open(project: Project) -> Result<Self, CliError> {
-        let store = SqliteStore::open(&project.state).await?;
+        let store = StateStore::open(&project.state).await?;
         Self::with(project, store)
     }
 
     /// For commands that only read: makes and changes nothing. A state that is not there is empty.
     pub async fn reading(project: Project) -> Result<Self, CliError> {
-        let store = SqliteStore::read(&project.state).await?;
+        let store = StateStore::read(&project.state).await?;
         Self::with(project, store)
     }
 
-    fn with(project: Project, store: SqliteStore) -> Result<Self, CliError> {
+    fn with(project: Project, store: StateStore) -> Result<Self, CliError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
@@ -41,7 +41,7 @@ impl Wired {
         Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer })
     }
 
-    /// Closes the state, so that nothing of this process stays beside its file.
+    /// Closes the state, so that nothing of this process stays beside its file, or on its server.
     pub async fn close(self) -> Result<(), CliError> {
         Ok(self.store.close().await?)
     }
@@ -54,7 +54,7 @@ impl Wired {
     pub fn flow<'a>(&'a self, report: &'a dyn Report) -> Flow<'a> {
         Flow {
             project: &self.project,
-            store: &self.store,
+            store: &*self.store,
             engine: &self.engine,
             landing: &self.landing,
             clock: self.clock.as_ref(),

@@ -11,6 +11,7 @@ mod exit;
 mod fault;
 mod ids;
 mod name;
+mod state;
 mod window;
 
 pub use balance::{Balance, Unbalanced};
@@ -22,4 +23,5 @@ pub use exit::Exit;
 pub use fault::{Fault, RetryClass};
 pub use ids::{ContentHash, DefinitionVersion, EventId, RunId, StepKey, StepKeyBuilder};
 pub use name::{DatasetName, InvalidName, Layer};
+pub use state::{InvalidPostgresUrl, PostgresUrl, StatePlace, Tls};
 pub use window::Window;

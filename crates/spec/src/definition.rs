@@ -4,7 +4,7 @@ use crate::{
     contract::{Check, Contract},
     diagnostic::Diagnostics,
 };
-use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span};
+use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span, StatePlace};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,8 +19,8 @@ pub struct Project {
     pub environment: String,
     /// Root of the lake's tables for this environment: `<lake>/<environment>`, absolute.
     pub lake: PathBuf,
-    /// The SQLite file that holds the state of this environment, absolute.
-    pub state: PathBuf,
+    /// What holds the state of this environment; a file is absolute.
+    pub state: StatePlace,
     pub limits: Limits,
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.

@@ -12,7 +12,7 @@ use crate::{
     resolve::{self, Resolved},
     source_file::{Place, SourceFile},
 };
-use alluvium_model::{DatasetName, Layer};
+use alluvium_model::{DatasetName, Layer, StatePlace};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -25,7 +25,7 @@ pub struct Environment {
     pub name: String,
     /// Root of the lake, without the environment's own folder.
     pub lake: Option<String>,
-    /// The state file.
+    /// The state: a file, or the URL of a database.
     pub state: Option<String>,
 }
 
@@ -163,7 +163,11 @@ fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, s
     for d in drafts.values() {
         let dataset::Body::Bronze(b) = &d.body else { continue };
         let folder = &b.source.folder;
-        for (what, path) in [("lake", &settings.lake), ("state", &settings.state)] {
+        let state = match &settings.state {
+            StatePlace::File(path) => Some(("state", path)),
+            StatePlace::Postgres(_) => None,
+        };
+        for (what, path) in [("lake", &settings.lake)].into_iter().chain(state) {
             // A place that could not be used is empty, and a mistake of its own.
             let usable = !path.as_os_str().is_empty();
             if usable && (path.starts_with(folder) || folder.starts_with(path)) {

@@ -10,7 +10,7 @@ use crate::{
     source_file::{Place, SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
-use alluvium_model::ByteSize;
+use alluvium_model::{ByteSize, PostgresUrl, StatePlace};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -25,7 +25,7 @@ pub(crate) struct ProjectFile {
     pub(crate) name: String,
     /// `<lake>/<environment>`.
     pub(crate) lake: PathBuf,
-    pub(crate) state: PathBuf,
+    pub(crate) state: StatePlace,
     pub(crate) limits: Limits,
     pub(crate) fence: Fence,
 }
@@ -43,7 +43,7 @@ impl ProjectFile {
         Self {
             name: String::new(),
             lake: PathBuf::new(),
-            state: PathBuf::new(),
+            state: StatePlace::File(PathBuf::new()),
             limits: DEFAULT_LIMITS,
             fence: Fence::new(root),
         }
@@ -194,22 +194,54 @@ fn is_environment_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
+/// A file, or a schema of a database.
 fn state(
     environment: &Environment,
     own: Option<Spanned<String>>,
     top: Option<Spanned<String>>,
     fence: &Fence,
     r: &mut Reader<'_>,
-) -> PathBuf {
+) -> StatePlace {
     if let (None, Some(t)) = (&own, &top)
         && !t.value.contains("{env}")
     {
-        let help = format!("write it as `{DEFAULT_STATE}`, or under `environments`");
-        r.error(codes::CONTRADICTION, t.place, "every environment would use this one state file", Some(help));
+        let (what, form) = match PostgresUrl::is_meant(&t.value) {
+            true => ("schema", "postgres://…/database?schema={env}"),
+            false => ("state file", DEFAULT_STATE),
+        };
+        let help = format!("write it as `{form}`, or under `environments`");
+        r.error(codes::CONTRADICTION, discreet(t), format!("every environment would use this one {what}"), Some(help));
     }
     let fill = |s: Spanned<String>| s.map(|s| s.replace("{env}", &environment.name));
+    let (own, top) = (own.map(fill), top.map(fill));
+    let asked = environment.state.clone().map(|s| Spanned::new(s, Place::WHOLE));
+    let written = asked.as_ref().or(own.as_ref()).or(top.as_ref());
+    if let Some(url) = written.filter(|w| PostgresUrl::is_meant(&w.value)) {
+        return database(url, r).unwrap_or_else(|| StatePlace::File(PathBuf::new()));
+    }
     let default = DEFAULT_STATE.replace("{env}", &environment.name);
-    place(environment.state.as_deref(), own.map(fill), top.map(fill), &default, fence, r)
+    StatePlace::File(place(environment.state.as_deref(), own, top, &default, fence, r))
+}
+
+/// A line with what may be a password is not shown.
+fn discreet(written: &Spanned<String>) -> Place {
+    let login = written.value.rsplit_once('@').map_or("", |(login, _)| login);
+    let password = login.split_once("://").and_then(|(_, login)| login.split_once(':')).map(|(_, password)| password);
+    match password {
+        Some(p) if !p.starts_with("${") => Place::WHOLE,
+        Some(_) | None => written.place,
+    }
+}
+
+fn database(written: &Spanned<String>, r: &mut Reader<'_>) -> Option<StatePlace> {
+    match written.value.parse::<PostgresUrl>() {
+        Ok(url) => Some(StatePlace::Postgres(url)),
+        Err(e) => {
+            let help = "write it as `postgres://user:${ALLUVIUM_STATE_PASSWORD}@host:5432/database?schema=alluvium`";
+            r.error(codes::INVALID_VALUE, discreet(written), format!("`state`: {e}"), Some(help.to_owned()));
+            None
+        }
+    }
 }
 
 /// The command line decides over the environment, that over the project's top level. Only what the file says is

@@ -2,43 +2,58 @@
 //!
 //! Called by everything that calls the store. It never holds row data, statements or their arguments.
 
+use crate::postgres::WireError;
 use alluvium_model::{Fault, RetryClass};
 use std::{error::Error, io, path::PathBuf};
+
+/// What the database's driver said.
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// No error leaves half a change behind: the transaction that met it is undone.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("another process holds the state file")]
-    Busy { source: sqlx::Error },
-    #[error("the disk under the state file is full")]
-    Full { source: sqlx::Error },
-    #[error("the state file may not be written")]
-    ReadOnly { source: sqlx::Error },
+    #[error("another process holds the state")]
+    Busy { source: Cause },
+    #[error("the disk under the state is full")]
+    Full { source: Cause },
+    #[error("the state may not be written")]
+    ReadOnly { source: Cause },
     #[error("the state file {} cannot be opened", path.display())]
-    CannotOpen { path: PathBuf, source: sqlx::Error },
+    CannotOpen { path: PathBuf, source: Cause },
     #[error("the folder {} of the state file cannot be made", path.display())]
     Folder { path: PathBuf, source: io::Error },
-    #[error("the state file is damaged")]
-    Corrupt { source: sqlx::Error },
+    #[error("the state is damaged")]
+    Corrupt { source: Cause },
     #[error("{} is no state file of alluvium", path.display())]
-    Foreign { path: PathBuf, source: Option<sqlx::Error> },
+    Foreign { path: PathBuf, source: Option<Cause> },
     /// Versions of the state's tables.
-    #[error("the state file has version {found}; this alluvium knows versions up to {known}")]
+    #[error("the state has version {found}; this alluvium knows versions up to {known}")]
     Newer { found: i64, known: i64 },
     /// Only reading meets it: whatever writes brings the file to the newest version first.
-    #[error("the state file has version {found}; this alluvium reads version {known}")]
+    #[error("the state has version {found}; this alluvium reads version {known}")]
     Older { found: i64, known: i64 },
     #[error("the state holds a value in `{column}` that cannot be read")]
     Unreadable { column: &'static str, source: Box<dyn Error + Send + Sync> },
-    #[error("the disk under the state file fails")]
-    Disk { source: sqlx::Error },
+    #[error("the disk under the state fails")]
+    Disk { source: Cause },
     /// `what` is `run`, `step` or `event`.
     #[error("the state knows no {what} `{id}`")]
     Unknown { what: &'static str, id: String },
     #[error("step `{key}` was superseded and cannot be finished")]
     Superseded { key: String },
     #[error("the state refused a statement")]
-    Internal { source: sqlx::Error },
+    Internal { source: Cause },
+    #[error("the connection to the state's database was lost")]
+    Lost { source: Cause },
+    #[error("the state's database does not let this process in")]
+    Refused { source: Cause },
+    #[error("the environment variable `{variable}` with the password of the state's database is not set")]
+    NoPassword { variable: String },
+    /// As the server tells it: 140012 is 14.12.
+    #[error("the state's database is PostgreSQL {found}; version 15 or later is needed")]
+    TooOld { found: i64 },
+    #[error("schema `{schema}` of the state's database holds tables of another program")]
+    ForeignSchema { schema: String },
 }
 
 impl Fault for StoreError {
@@ -58,20 +73,27 @@ impl Fault for StoreError {
             Self::Superseded { .. } => "S0012",
             Self::Internal { .. } => "S0013",
             Self::Older { .. } => "S0014",
+            Self::Lost { .. } => "S0015",
+            Self::Refused { .. } => "S0016",
+            Self::NoPassword { .. } => "S0017",
+            Self::TooOld { .. } => "S0018",
+            Self::ForeignSchema { .. } => "S0019",
         }
     }
 
     fn class(&self) -> RetryClass {
         match self {
-            Self::Busy { .. } | Self::Full { .. } | Self::Disk { .. } | Self::Superseded { .. } => {
+            Self::Busy { .. } | Self::Full { .. } | Self::Disk { .. } | Self::Superseded { .. } | Self::Lost { .. } => {
                 RetryClass::Transient
             }
             Self::Folder { source, .. } => RetryClass::of_io(source.kind()),
-            Self::ReadOnly { .. } => RetryClass::Auth,
-            Self::CannotOpen { .. } | Self::Corrupt { .. } | Self::Foreign { .. } | Self::Unreadable { .. } => {
-                RetryClass::Data
-            }
-            Self::Newer { .. } | Self::Older { .. } => RetryClass::Schema,
+            Self::ReadOnly { .. } | Self::Refused { .. } | Self::NoPassword { .. } => RetryClass::Auth,
+            Self::CannotOpen { .. }
+            | Self::Corrupt { .. }
+            | Self::Foreign { .. }
+            | Self::ForeignSchema { .. }
+            | Self::Unreadable { .. } => RetryClass::Data,
+            Self::Newer { .. } | Self::Older { .. } | Self::TooOld { .. } => RetryClass::Schema,
             Self::Unknown { .. } | Self::Internal { .. } => RetryClass::Internal,
         }
     }
@@ -93,6 +115,13 @@ impl Fault for StoreError {
             Self::Older { .. } => "`alluvium run` brings it to the newest version; what it holds stays",
             Self::Disk { .. } => "check the disk and its mount, then run again",
             Self::Unknown { .. } | Self::Internal { .. } => "report this with the log of the run; it is a defect",
+            Self::Lost { .. } => "check that the database runs and can be reached, then run again; nothing is lost",
+            Self::Refused { .. } => {
+                "check host, database, user, password and certificate, and what the database's log says"
+            }
+            Self::NoPassword { .. } => "set the variable, or name another one in `state`",
+            Self::TooOld { .. } => "move the state to a server of PostgreSQL 15 or later",
+            Self::ForeignSchema { .. } => "name another schema, as in `postgres://…/db?schema=alluvium_state`",
             Self::Superseded { .. } => "run again; a step under a newer definition has taken this step's input",
         }
     }
@@ -120,10 +149,15 @@ fn result_code(e: &sqlx::Error) -> Option<i32> {
 
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
-        if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) = source {
-            return Self::Unreadable { column: "a row", source: Box::new(source) };
-        }
-        let Some(extended) = result_code(&source) else { return Self::Internal { source } };
+        let Some(extended) = result_code(&source) else {
+            return match source {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                    Self::Unreadable { column: "a row", source: source.into() }
+                }
+                _ => Self::Internal { source: source.into() },
+            };
+        };
+        let source = source.into();
         match (extended, extended & 0xff) {
             (code::IOERR_SHMSIZE, _) | (_, code::FULL) => Self::Full { source },
             (_, code::BUSY | code::LOCKED) => Self::Busy { source },
@@ -137,15 +171,37 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// PostgreSQL's codes: <https://www.postgresql.org/docs/15/errcodes-appendix.html>.
+impl From<WireError> for StoreError {
+    fn from(error: WireError) -> Self {
+        let code = match &error {
+            WireError::Answer { code, .. } => code.clone(),
+            WireError::Lost(_) | WireError::Silent => return Self::Lost { source: error.into() },
+            WireError::Untrusted(_) | WireError::Login(_) => return Self::Refused { source: error.into() },
+            WireError::Protocol(_) => return Self::Internal { source: error.into() },
+        };
+        let source = error.into();
+        match (code.get(..2).unwrap_or_default(), code.as_str()) {
+            ("08", _) | (_, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03") => Self::Lost { source },
+            ("40", _) | (_, "55P03") => Self::Busy { source },
+            (_, "53100") => Self::Full { source },
+            (_, "25006") => Self::ReadOnly { source },
+            ("28", _) | (_, "3D000" | "42501") => Self::Refused { source },
+            (_, "XX001" | "XX002") => Self::Corrupt { source },
+            ("58", _) => Self::Disk { source },
+            _ => Self::Internal { source },
+        }
+    }
+}
+
 impl StoreError {
     /// The same, for a file that is being opened.
     pub(crate) fn opening(path: &std::path::Path, source: sqlx::Error) -> Self {
         let path = path.to_owned();
         match result_code(&source).map(|c| c & 0xff) {
-            Some(code::CANTOPEN) => Self::CannotOpen { path, source },
-            Some(code::NOTADB) => Self::Foreign { path, source: Some(source) },
+            Some(code::CANTOPEN) | None => Self::CannotOpen { path, source: source.into() },
+            Some(code::NOTADB) => Self::Foreign { path, source: Some(source.into()) },
             Some(_) => source.into(),
-            None => Self::CannotOpen { path, source },
         }
     }
 
@@ -160,7 +216,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_own_code() {
-        let e = || sqlx::Error::WorkerCrashed;
+        let e = || Cause::from(sqlx::Error::WorkerCrashed);
         let p = || PathBuf::from("state.db");
         let all = [
             StoreError::Busy { source: e() },
@@ -177,6 +233,11 @@ mod tests {
             StoreError::Superseded { key: "k".into() },
             StoreError::Internal { source: e() },
             StoreError::Older { found: 1, known: 2 },
+            StoreError::Lost { source: e() },
+            StoreError::Refused { source: e() },
+            StoreError::NoPassword { variable: "V".into() },
+            StoreError::TooOld { found: 140_012 },
+            StoreError::ForeignSchema { schema: "public".into() },
         ];
         for (n, error) in all.iter().enumerate() {
             assert_eq!(error.code(), format!("S{:04}", n + 1));

@@ -3,11 +3,16 @@
 //! Called by flow and cli. Tables hold no row data and no secret.
 
 mod error;
+mod place;
+mod postgres;
 mod records;
+mod sql;
 mod sqlite;
 mod store;
 
 pub use error::StoreError;
+pub use place::StateStore;
+pub use postgres::PostgresStore;
 pub use records::{
     Claim, Claimed, DeadLetter, EventRecord, EventState, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult,
     Recorded, RunRecord, RunState, RunStep, StepDone, StepKind, StepRecord, StepState, TableDump, Value, VersionRecord,

@@ -1,10 +1,18 @@
 //! A whole project is read as it is meant.
 
 use crate::{fixture, flights};
+use alluvium_model::{StatePlace, Tls};
 use alluvium_spec::{Check, Environment, Kind, Project, Write, load};
 
 fn project() -> Project {
     load(&fixture("flights"), &Environment::default()).unwrap_or_else(|d| panic!("{d}"))
+}
+
+fn state_file(p: &Project) -> &std::path::Path {
+    match &p.state {
+        StatePlace::File(path) => path,
+        StatePlace::Postgres(url) => panic!("{url}"),
+    }
 }
 
 #[test]
@@ -12,7 +20,7 @@ fn a_project_without_mistakes_loads() {
     let p = project();
     assert_eq!(p.name, "flights");
     assert!(p.lake.ends_with("lake/dev") && p.lake.is_absolute());
-    assert!(p.state.ends_with(".alluvium/dev.db"));
+    assert!(state_file(&p).ends_with(".alluvium/dev.db"));
     assert_eq!(p.limits.record.0, 1 << 20);
     let order: Vec<String> = p.order.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(order.join(" "), @"bronze.airlines bronze.airports bronze.flights bronze.planes silver.airlines silver.airports silver.planes silver.flights gold.daily_delays gold.carriers");
@@ -23,14 +31,42 @@ fn environments_and_the_command_line_move_lake_and_state() {
     let mut e = Environment { name: "prod".to_owned(), ..Environment::default() };
     let p = load(&fixture("flights"), &e).unwrap_or_else(|d| panic!("{d}"));
     assert!(p.lake.ends_with("lake-prod/prod"));
-    assert!(p.state.ends_with(".alluvium/prod.db"));
+    assert!(state_file(&p).ends_with(".alluvium/prod.db"));
     e.lake = Some("/elsewhere".to_owned());
     e.state = Some("/elsewhere/s.db".to_owned());
     let p = load(&fixture("flights"), &e).unwrap_or_else(|d| panic!("{d}"));
-    assert_eq!((p.lake.to_str(), p.state.to_str()), (Some("/elsewhere/prod"), Some("/elsewhere/s.db")));
+    assert_eq!((p.lake.to_str(), state_file(&p).to_str()), (Some("/elsewhere/prod"), Some("/elsewhere/s.db")));
     for bad in ["prd", "../x", ""] {
         let said = load(&fixture("flights"), &Environment { name: bad.to_owned(), ..Environment::default() });
         assert!(said.expect_err("unknown").0.iter().any(|d| d.code == "E0015"), "{bad}");
+    }
+}
+
+#[test]
+fn the_state_may_be_a_database_and_its_password_is_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said = |line: &str| {
+        std::fs::write(folder.path().join("alluvium.yaml"), format!("name: p\n{line}\n")).expect("written");
+        load(folder.path(), &Environment::default())
+    };
+    let url = "state: \"postgres://me:${ALLUVIUM_PW}@db/state?schema={env}&sslmode=disable\"";
+    match said(url).unwrap_or_else(|d| panic!("{d}")).state {
+        StatePlace::Postgres(url) => {
+            assert_eq!((&*url.schema, url.password.as_deref(), url.tls), ("dev", Some("ALLUVIUM_PW"), Tls::Off));
+        }
+        StatePlace::File(path) => panic!("{}", path.display()),
+    }
+    for (line, code, word) in [
+        ("state: postgres://me@db/state", "E0012", "one schema"),
+        ("state: \"postgres://me:hunter2@db/state?schema={env}\"", "E0009", "not written into a file"),
+        ("state: \"postgres://me:hunter2@db?schema={env}\"", "E0009", "is `postgres://"),
+        ("state: \"postgres://me:${HOME}@db/state?schema={env}\"", "E0009", "start with ALLUVIUM_"),
+        ("state: \"mysql://db/{env}\"", "E0011", "not available"),
+    ] {
+        let found = said(line).expect_err(line);
+        let shown = format!("{found} {found:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(found.0.iter().any(|d| d.code == code && d.message.contains(word)), "{line}: {shown}");
     }
 }
 

@@ -1,10 +1,14 @@
 //! Opens the state file and hands out transactions.
 //!
-//! Called by `store.rs` of this folder. Nothing is made or changed by a store that was opened to read. A transaction that writes takes the file's write lock at its start, so that
-//! what it read is still true when it commits, in whatever process the other writers are.
+//! Called by `sql/store.rs`. Nothing is made or changed by a store that was opened to read. A transaction that writes
+//! takes the file's write lock at its start, so that what it read is still true when it commits, in whatever process the
+//! other writers are.
 
 use super::migrations;
-use crate::StoreError;
+use crate::{
+    StoreError,
+    sql::{Access, Session},
+};
 use sqlx::{
     ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
@@ -73,6 +77,11 @@ impl SqliteStore {
                 return Ok(Self { place, conn: Mutex::new(conn) });
             }
         }
+        Self::nothing().await
+    }
+
+    /// An empty state in memory, to be read.
+    pub(crate) async fn nothing() -> Result<Self, StoreError> {
         let place = Place::Nothing;
         let conn = Mutex::new(place.connect().await?);
         Ok(Self { place, conn })
@@ -86,8 +95,18 @@ impl SqliteStore {
         Ok(self.conn.into_inner().close().await?)
     }
 
+    pub(crate) async fn lock(&self) -> Result<Held<'_>, StoreError> {
+        Ok(Held(self.connection().await?))
+    }
+
+    /// SQLite waits by itself.
+    #[expect(clippy::unused_async, reason = "a store over a server waits here")]
+    pub(crate) async fn again(&self, _: &StoreError, _: &mut u32) -> bool {
+        false
+    }
+
     /// The one connection, able to begin a transaction.
-    pub(super) async fn lock(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
+    async fn connection(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
         let mut conn = self.conn.lock().await;
         // The answer comes after the rollback of a future that was dropped.
         let answers = conn.ping().await.is_ok();
@@ -99,13 +118,33 @@ impl SqliteStore {
     }
 }
 
-pub(super) async fn begin_write(conn: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StoreError> {
-    Ok(conn.begin_with("BEGIN IMMEDIATE").await?)
+/// The connection, for one transaction.
+pub(crate) struct Held<'a>(MutexGuard<'a, SqliteConnection>);
+
+impl Held<'_> {
+    pub(crate) async fn begin(&mut self, access: Access) -> Result<Open<'_>, StoreError> {
+        Ok(Open(match access {
+            Access::Read => self.0.begin().await?,
+            Access::Write => begin_write(&mut self.0).await?,
+        }))
+    }
 }
 
-/// All reads of the transaction see one state.
-pub(super) async fn begin_read(conn: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StoreError> {
-    Ok(conn.begin().await?)
+/// A transaction; dropped, it is rolled back.
+pub(crate) struct Open<'a>(Transaction<'a, Sqlite>);
+
+impl Open<'_> {
+    pub(crate) fn session(&mut self) -> Session<'_> {
+        Session::Sqlite(&mut self.0)
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+async fn begin_write(conn: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StoreError> {
+    Ok(conn.begin_with("BEGIN IMMEDIATE").await?)
 }
 
 impl Place {
@@ -159,7 +198,7 @@ mod tests {
     }
 
     async fn set(store: &SqliteStore, pragma: &'static str) {
-        sqlx::raw_sql(pragma).execute(&mut *store.lock().await.unwrap()).await.unwrap();
+        sqlx::raw_sql(pragma).execute(&mut *store.connection().await.unwrap()).await.unwrap();
     }
 
     fn run(name: &str, command: String) -> RunRecord {
@@ -197,7 +236,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
         // As after a rollback by SQLite itself: the connection counts a transaction that is none.
-        let mut conn = store.lock().await.unwrap();
+        let mut conn = store.connection().await.unwrap();
         let mut tx = begin_write(&mut conn).await.unwrap();
         sqlx::raw_sql("ROLLBACK").execute(&mut *tx).await.unwrap();
         drop(tx);
@@ -211,7 +250,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (holder, store) = (open(&folder).await, open(&folder).await);
         set(&store, "PRAGMA busy_timeout = 0").await;
-        let mut conn = holder.lock().await.unwrap();
+        let mut conn = holder.connection().await.unwrap();
         let held = begin_write(&mut conn).await.unwrap();
         let error = start(&store, run("a", String::new())).await.unwrap_err();
         assert!(matches!(error, StoreError::Busy { .. }), "{error:?}");

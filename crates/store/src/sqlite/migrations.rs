@@ -2,7 +2,7 @@
 //!
 //! Called once when a file is opened. It never touches a file that a newer version or another program wrote.
 
-use crate::StoreError;
+use crate::{StoreError, sql::number};
 use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
 
@@ -41,10 +41,6 @@ pub(super) async fn is_current(conn: &mut SqliteConnection, path: &Path) -> Resu
     }
 }
 
-fn number(version: usize) -> i64 {
-    i64::try_from(version).expect("few migrations")
-}
-
 /// The file's version, 0 for a new one. One statement, so that all three values are of one moment.
 async fn check(conn: &mut SqliteConnection, path: &Path) -> Result<usize, StoreError> {
     let (found, application, tables): (i64, i64, i64) = sqlx::query_as(
@@ -72,7 +68,12 @@ async fn write_ahead(conn: &mut SqliteConnection, path: &Path) -> Result<(), Sto
             Err(StoreError::Busy { .. }) if tries < JOURNAL_TRIES => {
                 conn.begin_with("BEGIN IMMEDIATE").await?.rollback().await?;
             }
-            Err(StoreError::Corrupt { source }) => return Err(StoreError::opening(path, source)),
+            Err(StoreError::Corrupt { source }) => {
+                return Err(match source.downcast::<sqlx::Error>() {
+                    Ok(error) => StoreError::opening(path, *error),
+                    Err(source) => StoreError::Corrupt { source },
+                });
+            }
             other => return other.map(drop),
         }
     }

@@ -3,13 +3,13 @@
 //! Called by `store.rs` of this folder, inside a transaction.
 
 use super::{
+    Arg, Row, Session,
     codec::{Cells, micros},
     leases,
 };
 use crate::{Claimed, RunStep, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::collections::BTreeMap;
 
 macro_rules! select_steps {
@@ -35,42 +35,36 @@ pub(super) struct Head {
     pub(super) state: StepState,
 }
 
-pub(super) async fn head(conn: &mut SqliteConnection, key: &StepKey) -> Result<Head, StoreError> {
-    let row = sqlx::query("SELECT seq, dataset, state FROM steps WHERE key = ?")
-        .bind(key.as_str())
-        .fetch_optional(conn)
-        .await?
-        .ok_or_else(|| StoreError::unknown("step", key))?;
+/// The step, whose dataset nobody else changes until the transaction ends.
+pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, StoreError> {
+    let unknown = || StoreError::unknown("step", key);
+    let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
+    tx.take_datasets([Cells(&row).text("dataset")?]).await?;
+    let sql = "SELECT seq, dataset, state FROM steps WHERE key = $1";
+    let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     let cells = Cells(&row);
     Ok(Head { seq: cells.integer("seq")?, dataset: cells.dataset("dataset")?, state: cells.word("state")? })
 }
 
-pub(super) async fn open(conn: &mut SqliteConnection) -> Result<Vec<StepRecord>, StoreError> {
-    let rows =
-        sqlx::query(select_steps!("WHERE state NOT IN ('done', 'superseded') ORDER BY seq")).fetch_all(conn).await?;
+pub(super) async fn open(tx: &mut Session<'_>) -> Result<Vec<StepRecord>, StoreError> {
+    let rows = tx.rows(select_steps!("WHERE state NOT IN ('done', 'superseded') ORDER BY seq"), &[]).await?;
     rows.iter().map(record_of).collect()
 }
 
-pub(super) async fn by_key(conn: &mut SqliteConnection, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
-    let row = sqlx::query(select_steps!("WHERE key = ?")).bind(key.as_str()).fetch_optional(conn).await?;
+pub(super) async fn by_key(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
+    let row = tx.row(select_steps!("WHERE key = $1"), &[key.as_str().into()]).await?;
     row.as_ref().map(record_of).transpose()
 }
 
-pub(super) async fn of_run(
-    conn: &mut SqliteConnection,
-    run: &RunId,
-    watch: &Watch<'_>,
-) -> Result<Vec<RunStep>, StoreError> {
-    let rows = sqlx::query(select_steps!(
-        ", (SELECT count(*) FROM attempts AS a WHERE a.step = key AND a.run = ?1) AS tried, \
-         (SELECT a.error FROM attempts AS a WHERE a.step = key AND a.run = ?1 ORDER BY a.attempt DESC LIMIT 1) AS fault",
-        "WHERE run = ?1 OR finished_by = ?1 OR key IN (SELECT step FROM attempts WHERE run = ?1) ORDER BY seq"
-    ))
-    .bind(run.as_str())
-    .fetch_all(&mut *conn)
-    .await?;
-    let lost = leases::lost(conn, watch).await?;
-    let of_run = |row: &SqliteRow| {
+pub(super) async fn of_run(tx: &mut Session<'_>, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError> {
+    let sql = select_steps!(
+        ", (SELECT count(*) FROM attempts AS a WHERE a.step = key AND a.run = $1) AS tried, \
+         (SELECT a.error FROM attempts AS a WHERE a.step = key AND a.run = $1 ORDER BY a.attempt DESC LIMIT 1) AS fault",
+        "WHERE run = $1 OR finished_by = $1 OR key IN (SELECT step FROM attempts WHERE run = $1) ORDER BY seq"
+    );
+    let rows = tx.rows(sql, &[run.as_str().into()]).await?;
+    let lost = leases::lost(tx, watch).await?;
+    let of_run = |row: &Row| {
         let cells = Cells(row);
         let mut step = record_of(row)?;
         if step.state == StepState::Running && lost.contains(step.key.as_str()) {
@@ -81,7 +75,7 @@ pub(super) async fn of_run(
     rows.iter().map(of_run).collect()
 }
 
-fn record_of(row: &SqliteRow) -> Result<StepRecord, StoreError> {
+fn record_of(row: &Row) -> Result<StepRecord, StoreError> {
     let cells = Cells(row);
     Ok(StepRecord {
         key: StepKey::from_stored(cells.text("key")?),
@@ -106,24 +100,24 @@ fn record_of(row: &SqliteRow) -> Result<StepRecord, StoreError> {
 
 /// Walks from input to input, so that the length of the history does not matter.
 pub(super) async fn positions(
-    conn: &mut SqliteConnection,
+    tx: &mut Session<'_>,
     dataset: &DatasetName,
 ) -> Result<BTreeMap<DatasetName, i64>, StoreError> {
-    let rows = sqlx::query(
-        "WITH RECURSIVE inputs (input) AS (
-             SELECT min(input) FROM consumed WHERE dataset = ?1
+    let rows = tx
+        .rows(
+            "WITH RECURSIVE inputs (input) AS (
+             SELECT min(input) FROM consumed WHERE dataset = $1
              UNION ALL
-             SELECT (SELECT min(c.input) FROM consumed AS c WHERE c.dataset = ?1 AND c.input > inputs.input)
+             SELECT (SELECT min(c.input) FROM consumed AS c WHERE c.dataset = $1 AND c.input > inputs.input)
              FROM inputs WHERE inputs.input IS NOT NULL
          )
-         SELECT input, (SELECT c.upto FROM consumed AS c WHERE c.dataset = ?1 AND c.input = inputs.input
+         SELECT input, (SELECT c.upto FROM consumed AS c WHERE c.dataset = $1 AND c.input = inputs.input
                         ORDER BY c.seq DESC LIMIT 1) AS upto
          FROM inputs WHERE input IS NOT NULL",
-    )
-    .bind(dataset.to_string())
-    .fetch_all(conn)
-    .await?;
-    let entry = |row: &SqliteRow| {
+            &[dataset.to_string().into()],
+        )
+        .await?;
+    let entry = |row: &Row| {
         let cells = Cells(row);
         Ok((cells.dataset("input")?, cells.integer("upto")?))
     };
@@ -131,55 +125,40 @@ pub(super) async fn positions(
 }
 
 /// A step that ended already stays as it is.
-pub(super) async fn fail(
-    conn: &mut SqliteConnection,
-    key: &StepKey,
-    error: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    match head(conn, key).await?.state {
-        StepState::Done | StepState::Superseded => return Ok(()),
-        StepState::Planned | StepState::Running | StepState::Failed => {}
-    }
-    sqlx::query("UPDATE steps SET state = 'failed', error = ?, failed_at = ? WHERE key = ?")
-        .bind(error)
-        .bind(micros(now))
-        .bind(key.as_str())
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(
-        "UPDATE attempts SET error = ?1 WHERE step = ?2 AND attempt = (SELECT attempts FROM steps WHERE key = ?2)",
-    )
-    .bind(error)
-    .bind(key.as_str())
-    .execute(&mut *conn)
-    .await?;
-    end_lease(conn, key).await
-}
-
-/// A step that ended already stays as it is: what was committed cannot be taken back here.
-pub(super) async fn supersede(conn: &mut SqliteConnection, key: &StepKey) -> Result<(), StoreError> {
-    let head = head(conn, key).await?;
+pub(super) async fn fail(tx: &mut Session<'_>, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError> {
+    let head = head(tx, key).await?;
     match head.state {
         StepState::Done | StepState::Superseded => return Ok(()),
         StepState::Planned | StepState::Running | StepState::Failed => {}
     }
-    sqlx::query("UPDATE steps SET state = 'superseded' WHERE seq = ?").bind(head.seq).execute(&mut *conn).await?;
-    sqlx::query("UPDATE events SET state = 'pending', step = NULL WHERE step = ?")
-        .bind(key.as_str())
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(
-        "DELETE FROM consumed WHERE (dataset, input, seq) IN
-             (SELECT s.dataset, j.key, s.seq FROM steps AS s CROSS JOIN json_each(s.inputs) AS j WHERE s.seq = ?)",
-    )
-    .bind(head.seq)
-    .execute(&mut *conn)
-    .await?;
-    end_lease(conn, key).await
+    let sql = "UPDATE steps SET state = 'failed', error = $1, failed_at = $2 WHERE seq = $3";
+    tx.execute(sql, &[error.into(), micros(now).into(), head.seq.into()]).await?;
+    let sql = "UPDATE attempts SET error = $1
+               WHERE step = $2 AND attempt = (SELECT s.attempts FROM steps AS s WHERE s.key = $2)";
+    tx.execute(sql, &[error.into(), key.as_str().into()]).await?;
+    end_lease(tx, key).await
 }
 
-async fn end_lease(conn: &mut SqliteConnection, key: &StepKey) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM leases WHERE step = ?").bind(key.as_str()).execute(conn).await?;
+/// A step that ended already stays as it is: what was committed cannot be taken back here.
+pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(), StoreError> {
+    let head = head(tx, key).await?;
+    match head.state {
+        StepState::Done | StepState::Superseded => return Ok(()),
+        StepState::Planned | StepState::Running | StepState::Failed => {}
+    }
+    tx.execute("UPDATE steps SET state = 'superseded' WHERE seq = $1", &[head.seq.into()]).await?;
+    let sql = "UPDATE events SET state = 'pending', step = NULL WHERE step = $1";
+    tx.execute(sql, &[key.as_str().into()]).await?;
+    if let Some(step) = by_key(tx, key).await? {
+        let inputs = Arg::column(step.inputs.keys().map(ToString::to_string));
+        let sql = "DELETE FROM consumed WHERE dataset = $1 AND seq = $2
+                   AND input IN (SELECT value ->> 0 FROM json_each($3))";
+        tx.execute(sql, &[head.dataset.to_string().into(), head.seq.into(), inputs]).await?;
+    }
+    end_lease(tx, key).await
+}
+
+async fn end_lease(tx: &mut Session<'_>, key: &StepKey) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM leases WHERE step = $1", &[key.as_str().into()]).await?;
     Ok(())
 }

@@ -3,13 +3,13 @@
 //! Called by `store.rs` of this folder, inside a transaction. It never forgets an arrival.
 
 use super::{
-    codec::{Cells, ROWS_PER_STATEMENT, Word, json, micros, signed},
+    Arg, Row, Session,
+    codec::{Cells, ROWS_PER_STATEMENT, Word, micros, signed},
     runs,
 };
 use crate::{DeadLetter, EventRecord, EventState, NewEvent, Recorded, StoreError};
 use alluvium_model::{DatasetName, EventId, RunId};
 use serde::Serialize;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::collections::{BTreeMap, HashMap};
 
 macro_rules! select_events {
@@ -48,14 +48,12 @@ impl<'a> From<&'a NewEvent> for EventRow<'a> {
 }
 
 pub(super) async fn known_files(
-    conn: &mut SqliteConnection,
+    tx: &mut Session<'_>,
     dataset: &DatasetName,
 ) -> Result<BTreeMap<String, (u64, i64)>, StoreError> {
-    let rows = sqlx::query("SELECT path, bytes, modified_nanos FROM files WHERE dataset = ?")
-        .bind(dataset.to_string())
-        .fetch_all(conn)
-        .await?;
-    let entry = |row: &SqliteRow| {
+    let sql = "SELECT path, bytes, modified_nanos FROM files WHERE dataset = $1";
+    let rows = tx.rows(sql, &[dataset.to_string().into()]).await?;
+    let entry = |row: &Row| {
         let cells = Cells(row);
         Ok((cells.text("path")?, (cells.count("bytes")?, cells.integer("modified_nanos")?)))
     };
@@ -63,33 +61,34 @@ pub(super) async fn known_files(
 }
 
 pub(super) async fn record(
-    conn: &mut SqliteConnection,
+    tx: &mut Session<'_>,
     run: &RunId,
     events: &[NewEvent],
 ) -> Result<Vec<Recorded>, StoreError> {
-    runs::require(conn, [run.as_str()]).await?;
+    runs::require(tx, [run.as_str()]).await?;
+    tx.take_datasets(events.iter().map(|e| e.dataset.to_string())).await?;
     let mut answers = Vec::with_capacity(events.len());
     let (mut new, mut arrived) = (0, 0);
     for chunk in events.chunks(ROWS_PER_STATEMENT) {
-        let counts = record_chunk(conn, run, chunk, &mut answers).await?;
+        let counts = record_chunk(tx, run, chunk, &mut answers).await?;
         new += counts.0;
         arrived += counts.1;
     }
-    runs::count_objects(conn, run, new, arrived - new).await?;
+    runs::count_objects(tx, run, new, arrived - new).await?;
     Ok(answers)
 }
 
 /// Counts of new events, and of arrivals that were not told before.
 async fn record_chunk(
-    conn: &mut SqliteConnection,
+    tx: &mut Session<'_>,
     run: &RunId,
     chunk: &[NewEvent],
     answers: &mut Vec<Recorded>,
 ) -> Result<(u64, u64), StoreError> {
     let all: Vec<EventRow<'_>> = chunk.iter().map(EventRow::from).collect();
-    let mut first_paths = first_paths(conn, &all).await?;
+    let mut first_paths = first_paths(tx, &all).await?;
     // Of several with one path and content the last one's size and time hold.
-    let (mut new, mut again) = (Vec::new(), HashMap::new());
+    let (mut new, mut again) = (Vec::new(), BTreeMap::new());
     for (event, row) in chunk.iter().zip(&all) {
         match first_paths.get(row.event) {
             None => {
@@ -104,103 +103,87 @@ async fn record_chunk(
             Some(first) => answers.push(Recorded::Duplicate { first_path: first.clone() }),
         }
     }
-    insert_events(conn, run, &new).await?;
-    refresh_events(conn, &again.into_values().collect::<Vec<_>>()).await?;
-    let arrived = insert_arrivals(conn, run, &json(&all)).await?;
+    insert_events(tx, run, &new).await?;
+    refresh_events(tx, &again.into_values().collect::<Vec<_>>()).await?;
+    let arrived = insert_arrivals(tx, run, &all).await?;
     Ok((new.len() as u64, arrived))
 }
 
-async fn first_paths(
-    conn: &mut SqliteConnection,
-    rows: &[EventRow<'_>],
-) -> Result<HashMap<String, String>, StoreError> {
-    let ids: Vec<&str> = rows.iter().map(|r| r.event).collect();
-    let found: Vec<(String, String)> =
-        sqlx::query_as("SELECT e.event, e.path FROM json_each(?) AS j CROSS JOIN events AS e WHERE e.event = j.value")
-            .bind(json(&ids))
-            .fetch_all(conn)
-            .await?;
-    Ok(found.into_iter().collect())
+async fn first_paths(tx: &mut Session<'_>, rows: &[EventRow<'_>]) -> Result<HashMap<String, String>, StoreError> {
+    let sql = "SELECT e.event, e.path FROM json_each($1) AS j CROSS JOIN events AS e WHERE e.event = j.value ->> 0";
+    let found = tx.rows(sql, &[Arg::column(rows.iter().map(|r| r.event))]).await?;
+    let pair = |row: &Row| Ok((Cells(row).text("event")?, Cells(row).text("path")?));
+    found.iter().map(pair).collect()
 }
 
-async fn insert_events(conn: &mut SqliteConnection, run: &RunId, rows: &[&EventRow<'_>]) -> Result<(), StoreError> {
+async fn insert_events(tx: &mut Session<'_>, run: &RunId, rows: &[&EventRow<'_>]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    tx.execute(
         "INSERT INTO events (event, dataset, path, content, bytes, modified_nanos, received_at, state, run)
-         SELECT value ->> 'event', value ->> 'dataset', value ->> 'path', value ->> 'content', value ->> 'bytes',
-                value ->> 'modified_nanos', value ->> 'received_at', ?2, ?3
-         FROM json_each(?1)",
+         SELECT value ->> 'event', value ->> 'dataset', value ->> 'path', value ->> 'content',
+                CAST(value ->> 'bytes' AS BIGINT), CAST(value ->> 'modified_nanos' AS BIGINT),
+                CAST(value ->> 'received_at' AS BIGINT), $2, $3
+         FROM json_each($1)",
+        &[Arg::list(rows), EventState::Pending.word().into(), run.as_str().into()],
     )
-    .bind(json(rows))
-    .bind(EventState::Pending.word())
-    .bind(run.as_str())
-    .execute(conn)
     .await?;
     Ok(())
 }
 
-async fn refresh_events(conn: &mut SqliteConnection, rows: &[&EventRow<'_>]) -> Result<(), StoreError> {
+async fn refresh_events(tx: &mut Session<'_>, rows: &[&EventRow<'_>]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "UPDATE events SET bytes = j.value ->> 'bytes', modified_nanos = j.value ->> 'modified_nanos'
-         FROM json_each(?) AS j WHERE events.event = j.value ->> 'event'",
+    tx.execute(
+        "UPDATE events SET bytes = CAST(j.value ->> 'bytes' AS BIGINT),
+             modified_nanos = CAST(j.value ->> 'modified_nanos' AS BIGINT)
+         FROM json_each($1) AS j WHERE events.event = j.value ->> 'event'",
+        &[Arg::list(rows)],
     )
-    .bind(json(rows))
-    .execute(conn)
     .await?;
     Ok(())
 }
 
-/// How many contents lay under their path for the first time.
-async fn insert_arrivals(conn: &mut SqliteConnection, run: &RunId, rows: &str) -> Result<u64, StoreError> {
-    let done = sqlx::query(
-        "INSERT INTO arrivals (event, path, run)
-         SELECT value ->> 'event', value ->> 'path', ?2 FROM json_each(?1) WHERE true
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(rows)
-    .bind(run.as_str())
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
+/// How many contents lay under their path for the first time. A path that is told twice has the last one's size and time.
+async fn insert_arrivals(tx: &mut Session<'_>, run: &RunId, rows: &[EventRow<'_>]) -> Result<u64, StoreError> {
+    let arrived = tx
+        .execute(
+            "INSERT INTO arrivals (event, path, run)
+             SELECT value ->> 'event', value ->> 'path', $2 FROM json_each($1) WHERE true
+             ON CONFLICT DO NOTHING",
+            &[Arg::list(rows), run.as_str().into()],
+        )
+        .await?;
+    let last: BTreeMap<(&str, &str), &EventRow<'_>> = rows.iter().map(|r| ((&*r.dataset, r.path), r)).collect();
+    tx.execute(
         "INSERT INTO files (dataset, path, bytes, modified_nanos)
-         SELECT value ->> 'dataset', value ->> 'path', value ->> 'bytes', value ->> 'modified_nanos'
-         FROM json_each(?) WHERE true
-         ON CONFLICT DO UPDATE SET bytes = excluded.bytes, modified_nanos = excluded.modified_nanos",
+         SELECT value ->> 'dataset', value ->> 'path', CAST(value ->> 'bytes' AS BIGINT),
+                CAST(value ->> 'modified_nanos' AS BIGINT)
+         FROM json_each($1) WHERE true
+         ON CONFLICT (dataset, path) DO UPDATE SET bytes = excluded.bytes, modified_nanos = excluded.modified_nanos",
+        &[Arg::list(&last.into_values().collect::<Vec<_>>())],
     )
-    .bind(rows)
-    .execute(conn)
     .await?;
-    Ok(done.rows_affected())
+    Ok(arrived)
 }
 
-pub(super) async fn pending(
-    conn: &mut SqliteConnection,
-    dataset: &DatasetName,
-) -> Result<Vec<EventRecord>, StoreError> {
-    let rows = sqlx::query(select_events!(
-        "events AS e WHERE e.state = 'pending' AND e.dataset = ? ORDER BY e.received_at, e.path, e.event"
-    ))
-    .bind(dataset.to_string())
-    .fetch_all(conn)
-    .await?;
+pub(super) async fn pending(tx: &mut Session<'_>, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError> {
+    let sql = select_events!(
+        "events AS e WHERE e.state = 'pending' AND e.dataset = $1 ORDER BY e.received_at, e.path, e.event"
+    );
+    let rows = tx.rows(sql, &[dataset.to_string().into()]).await?;
     rows.iter().map(record_of).collect()
 }
 
 /// In the order asked for; an id that is not known is left out.
-pub(super) async fn by_id(conn: &mut SqliteConnection, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
+pub(super) async fn by_id(tx: &mut Session<'_>, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
     let mut found = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(ROWS_PER_STATEMENT) {
-        let rows = sqlx::query(select_events!(
-            "json_each(?) AS j CROSS JOIN events AS e WHERE e.event = j.value ORDER BY j.key"
-        ))
-        .bind(json(chunk))
-        .fetch_all(&mut *conn)
-        .await?;
+        let sql =
+            select_events!("json_each($1) AS j CROSS JOIN events AS e WHERE e.event = j.value ->> 0 ORDER BY j.key");
+        let rows = tx.rows(sql, &[Arg::column(chunk.iter().map(EventId::as_str))]).await?;
         for row in &rows {
             found.push(record_of(row)?);
         }
@@ -208,14 +191,11 @@ pub(super) async fn by_id(conn: &mut SqliteConnection, ids: &[EventId]) -> Resul
     Ok(found)
 }
 
-pub(super) async fn dead_letters(conn: &mut SqliteConnection) -> Result<Vec<DeadLetter>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT event, dataset, object, bytes, code, message, run, died_at FROM dead_letters
-         ORDER BY dataset, died_at, object, event",
-    )
-    .fetch_all(conn)
-    .await?;
-    let letter = |row: &SqliteRow| {
+pub(super) async fn dead_letters(tx: &mut Session<'_>) -> Result<Vec<DeadLetter>, StoreError> {
+    let sql = "SELECT event, dataset, object, bytes, code, message, run, died_at FROM dead_letters
+               ORDER BY dataset, died_at, object, event";
+    let rows = tx.rows(sql, &[]).await?;
+    let letter = |row: &Row| {
         let cells = Cells(row);
         Ok(DeadLetter {
             event: EventId::from_stored(cells.text("event")?),
@@ -231,7 +211,7 @@ pub(super) async fn dead_letters(conn: &mut SqliteConnection) -> Result<Vec<Dead
     rows.iter().map(letter).collect()
 }
 
-fn record_of(row: &SqliteRow) -> Result<EventRecord, StoreError> {
+fn record_of(row: &Row) -> Result<EventRecord, StoreError> {
     let cells = Cells(row);
     Ok(EventRecord {
         event: EventId::from_stored(cells.text("event")?),

@@ -2,9 +2,12 @@
 //!
 //! Called by `store.rs` of this folder, inside a transaction that reads. It shows facts, never leases or journals.
 
-use super::{codec::Word, leases, runs};
+use super::{
+    Row, Session,
+    codec::{Word, unreadable_as},
+    leases, runs,
+};
 use crate::{RunState, StepState, StoreError, TableDump, Value, Watch};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 /// A table's name, its columns with their types, and the statement that yields exactly these columns.
 struct Shape {
@@ -156,12 +159,12 @@ const VERSIONS: Shape = Shape {
     select: "SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version",
 };
 
-pub(super) async fn tables(conn: &mut SqliteConnection, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {
-    let (lost_runs, lost_steps) = (runs::lost(conn, watch).await?, leases::lost(conn, watch).await?);
+pub(super) async fn tables(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {
+    let (lost_runs, lost_steps) = (runs::lost(tx, watch).await?, leases::lost(tx, watch).await?);
     let mut dumps = Vec::with_capacity(SHAPES.len());
     for shape in SHAPES {
-        let rows = sqlx::query(shape.select).fetch_all(&mut *conn).await?;
-        let rows = rows.iter().map(|row| cells(shape, row)).collect::<Result<_, _>>()?;
+        let rows = tx.rows(shape.select, &[]).await?;
+        let rows = rows.into_iter().map(|row| cells(shape, row)).collect::<Result<_, _>>()?;
         let mut dump = TableDump { name: shape.name, columns: shape.columns.to_vec(), rows };
         match shape.name {
             "runs" => end_lost(&mut dump, "run", |run| lost_runs.contains(run), RunState::Interrupted.word()),
@@ -185,12 +188,17 @@ fn end_lost(dump: &mut TableDump, id: &str, lost: impl Fn(&str) -> bool, state: 
     }
 }
 
-fn cells(shape: &Shape, row: &SqliteRow) -> Result<Vec<Value>, StoreError> {
-    let cell = |(n, (_, kind)): (usize, &(&'static str, &'static str))| -> Result<Value, StoreError> {
-        Ok(match *kind {
-            TEXT => row.try_get::<Option<String>, _>(n)?.map_or(Value::Null, Value::Text),
-            _ => row.try_get::<Option<i64>, _>(n)?.map_or(Value::Null, Value::Integer),
-        })
-    };
-    shape.columns.iter().enumerate().map(cell).collect()
+fn cells(shape: &Shape, row: Row) -> Result<Vec<Value>, StoreError> {
+    for ((column, kind), value) in shape.columns.iter().zip(&row.values) {
+        let fits = match value {
+            Value::Null => true,
+            Value::Text(_) => *kind == TEXT,
+            Value::Integer(_) => *kind != TEXT,
+            Value::Real(_) => false,
+        };
+        if !fits {
+            return Err(unreadable_as(column, kind));
+        }
+    }
+    Ok(row.values)
 }

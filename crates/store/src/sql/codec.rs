@@ -1,13 +1,18 @@
-//! How values lie in columns, and how lists of rows travel to SQLite.
+//! How values lie in columns, and how lists of rows travel to the database.
 //!
 //! Called by the other files of this folder. It never turns a value that it cannot read into a default.
 
-use crate::{EventState, Owner, RunState, StepKind, StepState, StoreError};
+use super::Row;
+use crate::{EventState, Owner, RunState, StepKind, StepState, StoreError, Value};
 use alluvium_model::{Balance, DatasetName, Span};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{Row, sqlite::SqliteRow};
 use std::error::Error;
+
+/// A count or a place in a list, as the database holds it.
+pub(crate) fn number(count: usize) -> i64 {
+    i64::try_from(count).expect("nothing in memory has so many parts")
+}
 
 /// Rows sent with one statement; the text that carries them stays small.
 pub(super) const ROWS_PER_STATEMENT: usize = 2_000;
@@ -81,30 +86,44 @@ pub(super) fn signed(count: u64) -> i64 {
 }
 
 /// A row read by name.
-pub(super) struct Cells<'r>(pub(super) &'r SqliteRow);
+pub(super) struct Cells<'r>(pub(super) &'r Row);
 
 impl Cells<'_> {
-    fn get<'r, T>(&'r self, column: &'static str) -> Result<T, StoreError>
-    where
-        T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-    {
-        self.0.try_get(column).map_err(|e| unreadable(column, e))
+    fn value(&self, column: &'static str) -> Result<&Value, StoreError> {
+        let at = self.0.names.iter().position(|n| n == column);
+        at.map(|n| &self.0.values[n]).ok_or_else(|| unreadable(column, NoSuch("column")))
+    }
+
+    fn str(&self, column: &'static str) -> Result<&str, StoreError> {
+        self.optional_str(column)?.ok_or_else(|| unreadable(column, NoSuch("value")))
+    }
+
+    fn optional_str(&self, column: &'static str) -> Result<Option<&str>, StoreError> {
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            Value::Integer(_) | Value::Real(_) => Err(unreadable(column, NoSuch("text"))),
+        }
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.get(column)
+        self.str(column).map(str::to_owned)
     }
 
     pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        self.get(column)
+        Ok(self.optional_str(column)?.map(str::to_owned))
     }
 
     pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
-        self.get(column)
+        self.optional_integer(column)?.ok_or_else(|| unreadable(column, NoSuch("value")))
     }
 
     pub(super) fn optional_integer(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        self.get(column)
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Integer(number) => Ok(Some(*number)),
+            Value::Text(_) | Value::Real(_) => Err(unreadable(column, NoSuch("whole number"))),
+        }
     }
 
     pub(super) fn count(&self, column: &'static str) -> Result<u64, StoreError> {
@@ -125,21 +144,21 @@ impl Cells<'_> {
     }
 
     pub(super) fn dataset(&self, column: &'static str) -> Result<DatasetName, StoreError> {
-        self.get::<&str>(column)?.parse().map_err(|e: alluvium_model::InvalidName| unreadable(column, e))
+        self.str(column)?.parse().map_err(|e: alluvium_model::InvalidName| unreadable(column, e))
     }
 
     pub(super) fn word<T: Word>(&self, column: &'static str) -> Result<T, StoreError> {
-        let text: &str = self.get(column)?;
+        let text = self.str(column)?;
         let found = T::WORDS.iter().find(|(_, w)| *w == text);
         found.map(|(v, _)| *v).ok_or_else(|| unreadable(column, UnknownWord(text.to_owned())))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        serde_json::from_str(self.get(column)?).map_err(|e| unreadable(column, e))
+        serde_json::from_str(self.str(column)?).map_err(|e| unreadable(column, e))
     }
 
     pub(super) fn optional_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
-        let Some(text) = self.get::<Option<&str>>(column)? else { return Ok(None) };
+        let Some(text) = self.optional_str(column)? else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|e| unreadable(column, e))
     }
 
@@ -168,6 +187,15 @@ impl Cells<'_> {
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no known state or kind")]
 struct UnknownWord(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("there is no {0}")]
+struct NoSuch(&'static str);
+
+/// A cell that is of another kind than its column.
+pub(super) fn unreadable_as(column: &'static str, kind: &'static str) -> StoreError {
+    unreadable(column, NoSuch(kind))
+}
 
 fn unreadable(column: &'static str, source: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Unreadable { column, source: Box::new(source) }

@@ -2,12 +2,14 @@
 //!
 //! Called by `store.rs` and `finish.rs` of this folder, inside a transaction.
 
-use super::codec::{Cells, json, micros};
+use super::{
+    Arg, Row, Session,
+    codec::{Cells, micros},
+};
 use crate::{StoreError, VersionRecord};
 use alluvium_model::{DatasetName, DefinitionVersion};
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::SqliteConnection;
 use std::collections::BTreeMap;
 
 /// A version that becomes its dataset's active one.
@@ -25,38 +27,41 @@ impl Activation {
     }
 }
 
+/// Of one dataset, which nobody else changes meanwhile.
+pub(super) async fn activate_one(tx: &mut Session<'_>, activation: Activation) -> Result<(), StoreError> {
+    tx.take_datasets([&activation.dataset]).await?;
+    activate(tx, &[activation]).await
+}
+
 /// In this order: the last version of a dataset stays the active one.
-pub(super) async fn activate(conn: &mut SqliteConnection, order: &[Activation]) -> Result<(), StoreError> {
+pub(super) async fn activate(tx: &mut Session<'_>, order: &[Activation]) -> Result<(), StoreError> {
     let last: BTreeMap<&str, &str> = order.iter().map(|a| (a.dataset.as_str(), a.version.as_str())).collect();
     let mut first: BTreeMap<(&str, &str), &Activation> = BTreeMap::new();
     for a in order {
         first.entry((&a.dataset, &a.version)).or_insert(a);
     }
-    sqlx::query(
+    tx.execute(
         "INSERT INTO versions (dataset, version, first_seen, active)
-         SELECT value ->> 'dataset', value ->> 'version', value ->> 'seen', 0 FROM json_each(?) WHERE true
+         SELECT value ->> 'dataset', value ->> 'version', CAST(value ->> 'seen' AS BIGINT), 0 FROM json_each($1) WHERE true
          ON CONFLICT DO NOTHING",
+        &[Arg::list(&first.into_values().collect::<Vec<_>>())],
     )
-    .bind(json(&first.into_values().collect::<Vec<_>>()))
-    .execute(&mut *conn)
     .await?;
-    sqlx::query(
-        "UPDATE versions SET active = (versions.version = j.value) FROM json_each(?) AS j
-         WHERE versions.dataset = j.key AND versions.active <> (versions.version = j.value)",
+    tx.execute(
+        "UPDATE versions SET active = CASE WHEN versions.version = j.value ->> 1 THEN 1 ELSE 0 END
+         FROM json_each($1) AS j WHERE versions.dataset = j.value ->> 0
+             AND versions.active <> CASE WHEN versions.version = j.value ->> 1 THEN 1 ELSE 0 END",
+        &[Arg::list(&last.into_iter().collect::<Vec<_>>())],
     )
-    .bind(json(&last))
-    .execute(conn)
     .await?;
     Ok(())
 }
 
 /// By dataset, then by when the version was first seen.
-pub(super) async fn all(conn: &mut SqliteConnection) -> Result<Vec<VersionRecord>, StoreError> {
-    let rows =
-        sqlx::query("SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version")
-            .fetch_all(conn)
-            .await?;
-    let record = |row| {
+pub(super) async fn all(tx: &mut Session<'_>) -> Result<Vec<VersionRecord>, StoreError> {
+    let sql = "SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version";
+    let rows = tx.rows(sql, &[]).await?;
+    let record = |row: &Row| {
         let cells = Cells(row);
         Ok(VersionRecord {
             dataset: cells.dataset("dataset")?,

@@ -4,22 +4,22 @@
 //! is decided on in order over that picture, and the accepted ones are written at once.
 
 use super::{
-    codec::{ROWS_PER_STATEMENT, Word, json, micros},
+    Arg, Row, Session,
+    codec::{Cells, ROWS_PER_STATEMENT, Word, json, micros},
     runs,
 };
 use crate::{Claimed, EventState, NewStep, Planned, StepKind, StepState, StoreError};
 use alluvium_model::{DatasetName, EventId, Window};
 use serde::Serialize;
-use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Before the first version of a table.
 const NEVER_READ: i64 = -1;
 
-pub(super) async fn plan(conn: &mut SqliteConnection, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError> {
+pub(super) async fn plan(tx: &mut Session<'_>, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError> {
     let mut answers = Vec::with_capacity(steps.len());
     for chunk in steps.chunks(ROWS_PER_STATEMENT) {
-        let mut picture = Picture::read(conn, chunk).await?;
+        let mut picture = Picture::read(tx, chunk).await?;
         let mut accepted = Vec::new();
         for step in chunk {
             let answer = picture.decide(step)?;
@@ -28,8 +28,8 @@ pub(super) async fn plan(conn: &mut SqliteConnection, steps: &[NewStep]) -> Resu
             }
             answers.push(answer);
         }
-        picture.forget_superseded(conn, &accepted).await?;
-        write(conn, picture.next_seq, &accepted).await?;
+        picture.forget_superseded(tx, &accepted).await?;
+        write(tx, &accepted).await?;
     }
     Ok(answers)
 }
@@ -43,15 +43,15 @@ struct Picture<'a> {
     /// Whether an event may be taken.
     free: HashMap<String, bool>,
     positions: HashMap<(&'a DatasetName, &'a DatasetName), i64>,
-    next_seq: i64,
 }
 
 impl<'a> Picture<'a> {
-    async fn read(conn: &mut SqliteConnection, steps: &'a [NewStep]) -> Result<Self, StoreError> {
-        runs::require(conn, steps.iter().map(|s| s.run.as_str())).await?;
-        let mut picture = Self { next_seq: next_seq(conn).await?, ..Self::default() };
+    async fn read(tx: &mut Session<'_>, steps: &'a [NewStep]) -> Result<Self, StoreError> {
+        runs::require(tx, steps.iter().map(|s| s.run.as_str())).await?;
+        tx.take_datasets(steps.iter().map(|s| s.dataset.to_string())).await?;
+        let mut picture = Self::default();
         let keys: Vec<&str> = steps.iter().map(|s| s.key.as_str()).collect();
-        for (key, state) in states(conn, &keys).await? {
+        for (key, state) in states(tx, &keys).await? {
             if state == StepState::Superseded.word() {
                 picture.superseded.insert(key);
             } else {
@@ -60,29 +60,27 @@ impl<'a> Picture<'a> {
         }
         let events: Vec<&str> = steps.iter().flat_map(|s| &s.events).map(EventId::as_str).collect();
         for ids in events.chunks(ROWS_PER_STATEMENT) {
-            let free = free(conn, ids).await?;
+            let free = free(tx, ids).await?;
             picture.free.extend(free);
         }
-        picture.read_positions(conn, steps).await?;
+        picture.read_positions(tx, steps).await?;
         Ok(picture)
     }
 
-    async fn read_positions(&mut self, conn: &mut SqliteConnection, steps: &'a [NewStep]) -> Result<(), StoreError> {
+    async fn read_positions(&mut self, tx: &mut Session<'_>, steps: &'a [NewStep]) -> Result<(), StoreError> {
         let pairs: HashSet<_> = steps.iter().flat_map(|s| s.inputs.keys().map(move |i| (&s.dataset, i))).collect();
         if pairs.is_empty() {
             return Ok(());
         }
         let pairs: Vec<_> = pairs.into_iter().collect();
         let asked: Vec<(String, String)> = pairs.iter().map(|(d, i)| (d.to_string(), i.to_string())).collect();
-        let found: Vec<Option<i64>> = sqlx::query_scalar(
-            "SELECT (SELECT c.upto FROM consumed AS c WHERE c.dataset = j.value ->> 0 AND c.input = j.value ->> 1
-                     ORDER BY c.seq DESC LIMIT 1)
-             FROM json_each(?) AS j ORDER BY j.key",
-        )
-        .bind(json(&asked))
-        .fetch_all(conn)
-        .await?;
-        self.positions = pairs.into_iter().zip(found.into_iter().map(|p| p.unwrap_or(NEVER_READ))).collect();
+        let sql = "SELECT (SELECT c.upto FROM consumed AS c
+                           WHERE c.dataset = j.value ->> 0 AND c.input = j.value ->> 1
+                           ORDER BY c.seq DESC LIMIT 1) AS upto
+                   FROM json_each($1) AS j ORDER BY j.key";
+        for (pair, row) in pairs.into_iter().zip(tx.rows(sql, &[Arg::list(&asked)]).await?) {
+            self.positions.insert(pair, Cells(&row).optional_integer("upto")?.unwrap_or(NEVER_READ));
+        }
         Ok(())
     }
 
@@ -123,36 +121,33 @@ impl<'a> Picture<'a> {
         }
     }
 
-    async fn forget_superseded(&self, conn: &mut SqliteConnection, accepted: &[&NewStep]) -> Result<(), StoreError> {
+    async fn forget_superseded(&self, tx: &mut Session<'_>, accepted: &[&NewStep]) -> Result<(), StoreError> {
         let again: Vec<&str> =
             accepted.iter().map(|s| s.key.as_str()).filter(|k| self.superseded.contains(*k)).collect();
         if !again.is_empty() {
             for forget in [
-                "DELETE FROM attempts WHERE step IN (SELECT value FROM json_each(?))",
-                "DELETE FROM steps WHERE key IN (SELECT value FROM json_each(?))",
+                "DELETE FROM attempts WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
+                "DELETE FROM steps WHERE key IN (SELECT value ->> 0 FROM json_each($1))",
             ] {
-                sqlx::query(forget).bind(json(&again)).execute(&mut *conn).await?;
+                tx.execute(forget, &[Arg::column(&again)]).await?;
             }
         }
         Ok(())
     }
 }
 
-async fn next_seq(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar("SELECT coalesce(max(seq), 0) + 1 FROM steps").fetch_one(conn).await?)
+async fn states(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = "SELECT s.key, s.state FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
+    let pair = |row: &Row| Ok((Cells(row).text("key")?, Cells(row).text("state")?));
+    tx.rows(sql, &[Arg::column(keys)]).await?.iter().map(pair).collect()
 }
 
-async fn states(conn: &mut SqliteConnection, keys: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
-    let found =
-        sqlx::query_as("SELECT s.key, s.state FROM json_each(?) AS j CROSS JOIN steps AS s WHERE s.key = j.value");
-    Ok(found.bind(json(keys)).fetch_all(conn).await?)
-}
-
-async fn free(conn: &mut SqliteConnection, ids: &[&str]) -> Result<Vec<(String, bool)>, StoreError> {
-    let found = sqlx::query_as(
-        "SELECT e.event, e.state = ?2 FROM json_each(?1) AS j CROSS JOIN events AS e WHERE e.event = j.value",
-    );
-    Ok(found.bind(json(ids)).bind(EventState::Pending.word()).fetch_all(conn).await?)
+/// Whoever else takes one of them meanwhile waits.
+async fn free(tx: &mut Session<'_>, ids: &[&str]) -> Result<Vec<(String, bool)>, StoreError> {
+    let sql = "SELECT e.event, e.state FROM events AS e
+               WHERE e.event IN (SELECT value ->> 0 FROM json_each($1)) ORDER BY e.event FOR UPDATE";
+    let pair = |row: &Row| Ok((Cells(row).text("event")?, Cells(row).text("state")? == EventState::Pending.word()));
+    tx.rows(sql, &[Arg::column(ids)]).await?.iter().map(pair).collect()
 }
 
 #[derive(Serialize)]
@@ -170,13 +165,14 @@ struct StepRow<'a> {
     planned_at: i64,
 }
 
-async fn write(conn: &mut SqliteConnection, first_seq: i64, steps: &[&NewStep]) -> Result<(), StoreError> {
+async fn write(tx: &mut Session<'_>, steps: &[&NewStep]) -> Result<(), StoreError> {
     if steps.is_empty() {
         return Ok(());
     }
-    let row = |(seq, s): (i64, &&'_ NewStep)| -> String {
+    let numbers = tx.step_numbers(steps.len()).await?;
+    let row = |(seq, s): (&i64, &&'_ NewStep)| -> String {
         json(&StepRow {
-            seq,
+            seq: *seq,
             key: s.key.as_str(),
             run: s.run.as_str(),
             kind: s.kind.word(),
@@ -189,47 +185,38 @@ async fn write(conn: &mut SqliteConnection, first_seq: i64, steps: &[&NewStep]) 
             planned_at: micros(s.planned_at),
         })
     };
-    let rows: Vec<String> = (first_seq..).zip(steps).map(row).collect();
-    let rows = format!("[{}]", rows.join(","));
-    sqlx::query(
+    let rows: Vec<String> = numbers.iter().zip(steps).map(row).collect();
+    tx.execute(
         "INSERT INTO steps (seq, key, run, kind, dataset, version, events, inputs, lookups, windows, state, planned_at)
-         SELECT value ->> 'seq', value ->> 'key', value ->> 'run', value ->> 'kind', value ->> 'dataset',
-                value ->> 'version', value ->> 'events', value ->> 'inputs', value ->> 'lookups', value ->> 'windows',
-                ?2, value ->> 'planned_at'
-         FROM json_each(?1)",
+         SELECT CAST(value ->> 'seq' AS BIGINT), value ->> 'key', value ->> 'run', value ->> 'kind',
+                value ->> 'dataset', value ->> 'version', value ->> 'events', value ->> 'inputs', value ->> 'lookups',
+                value ->> 'windows', $2, CAST(value ->> 'planned_at' AS BIGINT)
+         FROM json_each($1)",
+        &[Arg::List(format!("[{}]", rows.join(","))), StepState::Planned.word().into()],
     )
-    .bind(&rows)
-    .bind(StepState::Planned.word())
-    .execute(&mut *conn)
     .await?;
-    if steps.iter().any(|s| !s.inputs.is_empty()) {
-        sqlx::query(
-            "INSERT INTO consumed (dataset, input, seq, upto)
-             SELECT j.value ->> 'dataset', i.key, j.value ->> 'seq', i.value ->> 'upto'
-             FROM json_each(?) AS j CROSS JOIN json_each(j.value, '$.inputs') AS i",
-        )
-        .bind(&rows)
-        .execute(&mut *conn)
-        .await?;
+    let consumed = |(seq, s): (&i64, &&'_ NewStep)| {
+        let of_step =
+            |(input, claimed): (&DatasetName, &Claimed)| (s.dataset.to_string(), input.to_string(), *seq, claimed.upto);
+        s.inputs.iter().map(of_step).collect::<Vec<_>>()
+    };
+    let consumed: Vec<_> = numbers.iter().zip(steps).flat_map(consumed).collect();
+    for chunk in consumed.chunks(ROWS_PER_STATEMENT) {
+        let sql = "INSERT INTO consumed (dataset, input, seq, upto)
+                   SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT)
+                   FROM json_each($1)";
+        tx.execute(sql, &[Arg::list(chunk)]).await?;
     }
-    if steps.iter().any(|s| !s.events.is_empty()) {
-        take_events(conn, steps).await?;
-    }
-    Ok(())
+    take_events(tx, steps).await
 }
 
-async fn take_events(conn: &mut SqliteConnection, steps: &[&NewStep]) -> Result<(), StoreError> {
+async fn take_events(tx: &mut Session<'_>, steps: &[&NewStep]) -> Result<(), StoreError> {
     let taken: Vec<(&str, &str)> =
         steps.iter().flat_map(|s| s.events.iter().map(|e| (e.as_str(), s.key.as_str()))).collect();
     for chunk in taken.chunks(ROWS_PER_STATEMENT) {
-        sqlx::query(
-            "UPDATE events SET state = ?2, step = j.value ->> 1 FROM json_each(?1) AS j
-             WHERE events.event = j.value ->> 0",
-        )
-        .bind(json(chunk))
-        .bind(EventState::Planned.word())
-        .execute(&mut *conn)
-        .await?;
+        let sql = "UPDATE events SET state = $2, step = j.value ->> 1 FROM json_each($1) AS j
+                   WHERE events.event = j.value ->> 0";
+        tx.execute(sql, &[Arg::list(chunk), EventState::Planned.word().into()]).await?;
     }
     Ok(())
 }

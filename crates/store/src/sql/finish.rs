@@ -1,0 +1,255 @@
+//! The end of a step that committed: its state, events, quality, ledger, lease and version, all or none of them.
+//!
+//! Called by `store.rs` of this folder, inside a transaction that writes.
+
+use super::{
+    Arg, Row, Session,
+    codec::{Cells, ROWS_PER_STATEMENT, micros, number, signed},
+    runs,
+    versions::{self, Activation},
+};
+use crate::{LedgerEntry, QualityResult, StepDone, StepState, StoreError};
+use alluvium_model::Balance;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) async fn finish(tx: &mut Session<'_>, done: &[StepDone]) -> Result<(), StoreError> {
+    for chunk in done.chunks(ROWS_PER_STATEMENT) {
+        finish_chunk(tx, chunk).await?;
+    }
+    Ok(())
+}
+
+struct Open {
+    seq: i64,
+    activation: Activation,
+}
+
+async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), StoreError> {
+    runs::require(tx, chunk.iter().map(|d| d.run.as_str())).await?;
+    let mut heads = heads(tx, chunk).await?;
+    let mut ending: Vec<(&StepDone, Open)> = Vec::with_capacity(chunk.len());
+    for done in chunk {
+        match heads.get_mut(done.key.as_str()) {
+            None => return Err(StoreError::unknown("step", &done.key)),
+            Some((StepState::Superseded, _)) => {
+                return Err(StoreError::Superseded { key: done.key.to_string() });
+            }
+            // Done before, or earlier in this list.
+            Some((_, None)) | Some((StepState::Done, _)) => {}
+            Some((_, open)) => ending.extend(open.take().map(|o| (done, o))),
+        }
+    }
+    if ending.is_empty() {
+        return Ok(());
+    }
+    end_steps(tx, &ending).await?;
+    end_events(tx, &ending).await?;
+    insert_quality(tx, &ending).await?;
+    insert_ledger(tx, &ending).await?;
+    let order: Vec<Activation> = ending.into_iter().map(|(_, open)| open.activation).collect();
+    versions::activate(tx, &order).await
+}
+
+async fn heads(
+    tx: &mut Session<'_>,
+    chunk: &[StepDone],
+) -> Result<HashMap<String, (StepState, Option<Open>)>, StoreError> {
+    let keys = [Arg::column(chunk.iter().map(|d| d.key.as_str()))];
+    let sql = "SELECT DISTINCT s.dataset FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
+    let datasets = tx.rows(sql, &keys).await?;
+    let datasets: Vec<String> = datasets.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
+    tx.take_datasets(datasets).await?;
+    let sql = "SELECT s.seq, s.key, s.dataset, s.version, s.planned_at, s.state
+               FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
+    let rows = tx.rows(sql, &keys).await?;
+    let head = |row: &Row| {
+        let cells = Cells(row);
+        let activation = Activation {
+            dataset: cells.text("dataset")?,
+            version: cells.text("version")?,
+            seen: cells.integer("planned_at")?,
+        };
+        let open = Open { seq: cells.integer("seq")?, activation };
+        Ok((cells.text("key")?, (cells.word("state")?, Some(open))))
+    };
+    rows.iter().map(head).collect()
+}
+
+#[derive(Serialize)]
+struct Ending<'a> {
+    seq: i64,
+    finished_at: i64,
+    finished_by: &'a str,
+    committed: Option<i64>,
+    received: i64,
+    loaded: i64,
+    quarantined: i64,
+    dropped: i64,
+    dead: i64,
+    duplicates: i64,
+    late: i64,
+}
+
+impl<'a> Ending<'a> {
+    fn new(done: &'a StepDone, open: &Open) -> Self {
+        let Balance { received, loaded, quarantined, dropped, dead, duplicates, late } = done.balance;
+        Self {
+            seq: open.seq,
+            finished_at: micros(done.finished_at),
+            finished_by: done.run.as_str(),
+            committed: done.committed,
+            received: signed(received),
+            loaded: signed(loaded),
+            quarantined: signed(quarantined),
+            dropped: signed(dropped),
+            dead: signed(dead),
+            duplicates: signed(duplicates),
+            late: signed(late),
+        }
+    }
+}
+
+async fn end_steps(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
+    let rows: Vec<Ending<'_>> = ending.iter().map(|(done, open)| Ending::new(done, open)).collect();
+    tx.execute(
+        "UPDATE steps SET state = 'done', finished_at = CAST(j.value ->> 'finished_at' AS BIGINT),
+             finished_by = j.value ->> 'finished_by', committed = CAST(j.value ->> 'committed' AS BIGINT),
+             received = CAST(j.value ->> 'received' AS BIGINT), loaded = CAST(j.value ->> 'loaded' AS BIGINT),
+             quarantined = CAST(j.value ->> 'quarantined' AS BIGINT),
+             dropped = CAST(j.value ->> 'dropped' AS BIGINT), dead = CAST(j.value ->> 'dead' AS BIGINT),
+             duplicates = CAST(j.value ->> 'duplicates' AS BIGINT), late = CAST(j.value ->> 'late' AS BIGINT)
+         FROM json_each($1) AS j WHERE steps.seq = CAST(j.value ->> 'seq' AS BIGINT)",
+        &[Arg::list(&rows)],
+    )
+    .await?;
+    let sql = "DELETE FROM leases WHERE step IN (SELECT value ->> 0 FROM json_each($1))";
+    tx.execute(sql, &[keys(ending)]).await?;
+    Ok(())
+}
+
+fn keys(ending: &[(&StepDone, Open)]) -> Arg<'static> {
+    Arg::column(ending.iter().map(|(done, _)| done.key.as_str()))
+}
+
+async fn end_events(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
+    let sql = "UPDATE events SET state = 'done'
+               WHERE step IN (SELECT value ->> 0 FROM json_each($1)) AND state = 'planned'";
+    tx.execute(sql, &[keys(ending)]).await?;
+    let mut per_run: BTreeMap<&str, u64> = BTreeMap::new();
+    for (done, _) in ending.iter().filter(|(done, _)| !done.dead.is_empty()) {
+        *per_run.entry(done.run.as_str()).or_default() += bury(tx, done).await?;
+    }
+    for (run, dead) in per_run {
+        runs::count_dead(tx, run, dead).await?;
+    }
+    Ok(())
+}
+
+/// How many events of the step became dead letters; the first of several reasons for one event stays.
+async fn bury(tx: &mut Session<'_>, done: &StepDone) -> Result<u64, StoreError> {
+    let mut reasons: BTreeMap<&str, &str> = BTreeMap::new();
+    for (event, reason) in &done.dead {
+        reasons.entry(event.as_str()).or_insert(reason);
+    }
+    let pairs: Vec<(&&str, &&str)> = reasons.iter().collect();
+    let sql = "UPDATE events SET state = 'dead', reason = j.value ->> 1 FROM json_each($1) AS j
+               WHERE events.event = j.value ->> 0 AND events.step = $2 RETURNING events.event AS event";
+    let buried = tx.rows(sql, &[Arg::list(&pairs), done.key.as_str().into()]).await?;
+    for row in &buried {
+        reasons.remove(Cells(row).text("event")?.as_str());
+    }
+    match reasons.into_keys().next() {
+        Some(not_of_this_step) => Err(StoreError::unknown("event", not_of_this_step)),
+        None => Ok(buried.len() as u64),
+    }
+}
+
+#[derive(Serialize)]
+struct QualityRow<'a> {
+    step: &'a str,
+    ordinal: i64,
+    rule: &'a str,
+    action: &'a str,
+    severity: &'a str,
+    dimension: Option<&'a str>,
+    checked: i64,
+    violations: i64,
+    passed: i64,
+    note: Option<&'a str>,
+}
+
+impl<'a> QualityRow<'a> {
+    fn new(step: &'a str, ordinal: usize, q: &'a QualityResult) -> Self {
+        Self {
+            step,
+            ordinal: number(ordinal),
+            rule: &q.rule,
+            action: &q.action,
+            severity: &q.severity,
+            dimension: q.dimension.as_deref(),
+            checked: signed(q.checked),
+            violations: signed(q.violations),
+            passed: i64::from(q.passed),
+            note: q.note.as_deref(),
+        }
+    }
+}
+
+async fn insert_quality(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
+    let rows: Vec<QualityRow<'_>> = ending
+        .iter()
+        .flat_map(|(d, _)| d.quality.iter().enumerate().map(|(n, q)| QualityRow::new(d.key.as_str(), n, q)))
+        .collect();
+    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+        tx.execute(
+            "INSERT INTO quality (step, ordinal, rule, action, severity, dimension, checked, violations, passed, note)
+             SELECT value ->> 'step', CAST(value ->> 'ordinal' AS BIGINT), value ->> 'rule', value ->> 'action',
+                    value ->> 'severity', value ->> 'dimension', CAST(value ->> 'checked' AS BIGINT),
+                    CAST(value ->> 'violations' AS BIGINT), CAST(value ->> 'passed' AS BIGINT), value ->> 'note'
+             FROM json_each($1)",
+            &[Arg::list(chunk)],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct LedgerRow<'a>(&'a str, u32, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64);
+
+impl<'a> LedgerRow<'a> {
+    fn new(step: &'a str, e: &LedgerEntry) -> Self {
+        Self(
+            step,
+            e.attempt,
+            signed(e.wall_micros),
+            signed(e.cpu_micros),
+            signed(e.peak_memory_bytes),
+            signed(e.bytes_read),
+            signed(e.bytes_written),
+            signed(e.store_reads),
+            signed(e.store_writes),
+            signed(e.store_lists),
+            signed(e.retries),
+            signed(e.rows_in),
+            signed(e.rows_out),
+        )
+    }
+}
+
+async fn insert_ledger(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
+    let rows: Vec<LedgerRow<'_>> = ending.iter().map(|(d, _)| LedgerRow::new(d.key.as_str(), &d.ledger)).collect();
+    tx.execute(
+        "INSERT INTO ledger (step, attempt, wall_micros, cpu_micros, peak_memory_bytes, bytes_read, bytes_written,
+                             store_reads, store_writes, store_lists, retries, rows_in, rows_out)
+         SELECT value ->> 0, CAST(value ->> 1 AS BIGINT), CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT),
+                CAST(value ->> 4 AS BIGINT), CAST(value ->> 5 AS BIGINT), CAST(value ->> 6 AS BIGINT),
+                CAST(value ->> 7 AS BIGINT), CAST(value ->> 8 AS BIGINT), CAST(value ->> 9 AS BIGINT),
+                CAST(value ->> 10 AS BIGINT), CAST(value ->> 11 AS BIGINT), CAST(value ->> 12 AS BIGINT)
+         FROM json_each($1)",
+        &[Arg::list(&rows)],
+    )
+    .await?;
+    Ok(())
+}

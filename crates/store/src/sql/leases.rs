@@ -1,0 +1,101 @@
+//! Leases: which process works on which step, and until when.
+//!
+//! Called by `store.rs` of this folder, inside a transaction that writes, so that the lease and the state of the step
+//! that holds it change together.
+
+use super::{
+    Row, Session,
+    codec::{Cells, micros, micros_after},
+    steps,
+};
+use crate::{Claim, Owner, StepState, StoreError, Watch};
+use alluvium_model::{DatasetName, RunId, Span, StepKey};
+use jiff::Timestamp;
+use std::collections::HashSet;
+
+struct Lease {
+    step: String,
+    by: Owner,
+    until: Timestamp,
+}
+
+/// Whoever renews it meanwhile waits.
+async fn lease_of(tx: &mut Session<'_>, dataset: &DatasetName) -> Result<Option<Lease>, StoreError> {
+    let sql = "SELECT step, host, process, started_ticks, until FROM leases WHERE dataset = $1 FOR UPDATE";
+    let row = tx.row(sql, &[dataset.to_string().into()]).await?;
+    row.as_ref().map(record_of).transpose()
+}
+
+fn record_of(row: &Row) -> Result<Lease, StoreError> {
+    let cells = Cells(row);
+    Ok(Lease { step: cells.text("step")?, by: cells.owner()?, until: cells.time("until")? })
+}
+
+/// Steps whose lease nobody holds any more and nobody has taken.
+pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<String>, StoreError> {
+    let rows = tx.rows("SELECT step, host, process, started_ticks, until FROM leases", &[]).await?;
+    let leases: Vec<Lease> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
+    Ok(leases.into_iter().filter(|l| !watch.holds(&l.by, l.until)).map(|l| l.step).collect())
+}
+
+/// A process that holds the dataset already is held off as any other: two of its tasks may ask at once.
+pub(super) async fn claim(
+    tx: &mut Session<'_>,
+    key: &StepKey,
+    run: &RunId,
+    owner: &Owner,
+    ttl: Span,
+    watch: &Watch<'_>,
+) -> Result<Claim, StoreError> {
+    let head = steps::head(tx, key).await?;
+    match head.state {
+        StepState::Done | StepState::Superseded => return Ok(Claim::Closed),
+        StepState::Planned | StepState::Running | StepState::Failed => {}
+    }
+    if let Some(lease) = lease_of(tx, &head.dataset).await? {
+        if watch.holds(&lease.by, lease.until) {
+            return Ok(Claim::Held { by: lease.by, until: lease.until });
+        }
+        let sql = "UPDATE steps SET state = 'planned' WHERE key = $1 AND state = 'running'";
+        tx.execute(sql, &[lease.step.into()]).await?;
+    }
+    let sql = "UPDATE steps SET state = 'running', attempts = attempts + 1 WHERE seq = $1";
+    tx.execute(sql, &[head.seq.into()]).await?;
+    let sql = "INSERT INTO attempts (step, attempt, run, started_at)
+               SELECT key, attempts, $2, $3 FROM steps WHERE seq = $1";
+    tx.execute(sql, &[head.seq.into(), run.as_str().into(), micros(watch.now).into()]).await?;
+    tx.execute(
+        "INSERT INTO leases (dataset, step, host, process, started_ticks, until) VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (dataset) DO UPDATE SET step = excluded.step, host = excluded.host, process = excluded.process,
+             started_ticks = excluded.started_ticks, until = excluded.until",
+        &[
+            head.dataset.to_string().into(),
+            key.as_str().into(),
+            owner.host.as_str().into(),
+            i64::from(owner.process).into(),
+            owner.started_ticks.cast_signed().into(),
+            micros_after(watch.now, ttl).into(),
+        ],
+    )
+    .await?;
+    Ok(Claim::Taken)
+}
+
+/// A lease past its end that nobody took is still the holder's.
+pub(super) async fn renew(
+    tx: &mut Session<'_>,
+    key: &StepKey,
+    owner: &Owner,
+    now: Timestamp,
+    ttl: Span,
+) -> Result<bool, StoreError> {
+    let sql = "UPDATE leases SET until = $1 WHERE step = $2 AND host = $3 AND process = $4 AND started_ticks = $5";
+    let args = [
+        micros_after(now, ttl).into(),
+        key.as_str().into(),
+        owner.host.as_str().into(),
+        i64::from(owner.process).into(),
+        owner.started_ticks.cast_signed().into(),
+    ];
+    Ok(tx.execute(sql, &args).await? == 1)
+}

@@ -1,0 +1,20 @@
+//! The state as tables, in the SQL that SQLite and PostgreSQL have in common.
+//!
+//! Called through [`crate::Store`]. One file per concern; nothing here reads a clock or decides what work is due. What
+//! the two databases do not have in common is in [`session`], and in the folder of each.
+
+mod codec;
+mod dump;
+mod events;
+mod finish;
+mod leases;
+mod plan;
+mod runs;
+mod session;
+mod steps;
+mod store;
+mod versions;
+
+pub(crate) use codec::number;
+pub(crate) use session::{Arg, Row, Session};
+pub(crate) use store::Access;

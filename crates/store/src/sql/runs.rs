@@ -1,0 +1,159 @@
+//! Runs and their counts of landing objects.
+//!
+//! Called by `store.rs` of this folder and by the files that change what a run counts, inside a transaction.
+
+use super::{
+    Arg, Row, Session,
+    codec::{Cells, Word, micros, micros_after, signed},
+};
+use crate::{Owner, RunRecord, RunState, StoreError, Watch};
+use alluvium_model::{RunId, Span};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+pub(super) async fn start(
+    tx: &mut Session<'_>,
+    run: &RunRecord,
+    owner: &Owner,
+    ttl: Span,
+    watch: &Watch<'_>,
+) -> Result<(), StoreError> {
+    let lost = lost(tx, watch).await?;
+    tx.execute(
+        "UPDATE runs SET state = $1 WHERE state = 'running' AND run IN (SELECT value ->> 0 FROM json_each($2))",
+        &[RunState::Interrupted.word().into(), Arg::column(&lost)],
+    )
+    .await?;
+    tx.execute(
+        "INSERT INTO runs (run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead,
+                           host, process, started_ticks, until)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (run) DO NOTHING",
+        &[
+            run.run.as_str().into(),
+            run.command.as_str().into(),
+            run.state.word().into(),
+            micros(run.started_at).into(),
+            run.finished_at.map(micros).into(),
+            signed(run.objects_new).into(),
+            signed(run.objects_duplicate).into(),
+            signed(run.objects_dead).into(),
+            owner.host.as_str().into(),
+            i64::from(owner.process).into(),
+            owner.started_ticks.cast_signed().into(),
+            micros_after(watch.now, ttl).into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Runs that never ended and whose lease does not hold any more.
+pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<BTreeSet<String>, StoreError> {
+    let sql = "SELECT run, host, process, started_ticks, until FROM runs WHERE state = 'running'";
+    let rows = tx.rows(sql, &[]).await?;
+    let mut lost = BTreeSet::new();
+    for row in &rows {
+        let cells = Cells(row);
+        // A run of an alluvium that gave runs no lease has ended long ago.
+        let held = match cells.optional_time("until")? {
+            Some(until) => watch.holds(&cells.owner()?, until),
+            None => false,
+        };
+        if !held {
+            lost.insert(cells.text("run")?);
+        }
+    }
+    Ok(lost)
+}
+
+/// A run that was taken for interrupted while its machine slept runs again.
+pub(super) async fn renew(tx: &mut Session<'_>, run: &RunId, now: Timestamp, ttl: Span) -> Result<(), StoreError> {
+    let sql = "UPDATE runs SET until = $1, state = 'running' WHERE run = $2 AND finished_at IS NULL";
+    tx.execute(sql, &[micros_after(now, ttl).into(), run.as_str().into()]).await?;
+    Ok(())
+}
+
+pub(super) async fn finish(
+    tx: &mut Session<'_>,
+    run: &RunId,
+    state: RunState,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE runs SET state = $1, finished_at = $2 WHERE run = $3";
+    if tx.execute(sql, &[state.word().into(), micros(at).into(), run.as_str().into()]).await? == 0 {
+        return Err(StoreError::unknown("run", run));
+    }
+    let held = "SELECT l.dataset FROM leases AS l JOIN steps AS s ON s.key = l.step
+                JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts WHERE a.run = $1";
+    let held = tx.rows(held, &[run.as_str().into()]).await?;
+    let held: Vec<String> = held.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
+    tx.take_datasets(held).await?;
+    for free in [
+        "UPDATE steps SET state = 'planned' WHERE state = 'running' AND EXISTS
+             (SELECT 1 FROM attempts AS a WHERE a.step = key AND a.attempt = steps.attempts AND a.run = $1)",
+        "DELETE FROM leases WHERE EXISTS
+             (SELECT 1 FROM steps AS s JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts
+              WHERE s.key = leases.step AND a.run = $1)",
+    ] {
+        tx.execute(free, &[run.as_str().into()]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
+    let lost = lost(tx, watch).await?;
+    let sql = "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead
+               FROM runs ORDER BY started_at DESC, seq DESC LIMIT $1";
+    let rows = tx.rows(sql, &[i64::from(limit).into()]).await?;
+    let mut records: Vec<RunRecord> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
+    for record in records.iter_mut().filter(|r| lost.contains(r.run.as_str())) {
+        record.state = RunState::Interrupted;
+    }
+    Ok(records)
+}
+
+fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
+    let cells = Cells(row);
+    Ok(RunRecord {
+        run: RunId::from_stored(cells.text("run")?),
+        command: cells.text("command")?,
+        state: cells.word("state")?,
+        started_at: cells.time("started_at")?,
+        finished_at: cells.optional_time("finished_at")?,
+        objects_new: cells.count("objects_new")?,
+        objects_duplicate: cells.count("objects_duplicate")?,
+        objects_dead: cells.count("objects_dead")?,
+    })
+}
+
+/// [`StoreError::Unknown`] for the first run that was never started.
+pub(super) async fn require<'a>(
+    tx: &mut Session<'_>,
+    runs: impl IntoIterator<Item = &'a str>,
+) -> Result<(), StoreError> {
+    let asked: BTreeSet<&str> = runs.into_iter().collect();
+    let sql = "SELECT j.value ->> 0 AS run FROM json_each($1) AS j
+               WHERE NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.run = j.value ->> 0) LIMIT 1";
+    match tx.row(sql, &[Arg::column(asked)]).await? {
+        None => Ok(()),
+        Some(row) => Err(StoreError::unknown("run", Cells(&row).text("run")?)),
+    }
+}
+
+pub(super) async fn count_objects(
+    tx: &mut Session<'_>,
+    run: &RunId,
+    new: u64,
+    duplicate: u64,
+) -> Result<(), StoreError> {
+    let sql =
+        "UPDATE runs SET objects_new = objects_new + $1, objects_duplicate = objects_duplicate + $2 WHERE run = $3";
+    tx.execute(sql, &[signed(new).into(), signed(duplicate).into(), run.as_str().into()]).await?;
+    Ok(())
+}
+
+pub(super) async fn count_dead(tx: &mut Session<'_>, run: &str, dead: u64) -> Result<(), StoreError> {
+    let sql = "UPDATE runs SET objects_dead = objects_dead + $1 WHERE run = $2";
+    tx.execute(sql, &[signed(dead).into(), run.into()]).await?;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! [`Store`] over either database: each method is one transaction around the functions of its concern.
+//!
+//! Called by flow and cli through the trait. A future that is dropped rolls its transaction back, unless the commit
+//! was already on its way.
+
+use super::{
+    dump, events, finish, leases, plan, runs, steps,
+    versions::{self, Activation},
+};
+use crate::{
+    Claim, DeadLetter, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch, postgres::PostgresStore,
+    sqlite::SqliteStore,
+};
+use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// All that it reads is of one moment.
+    Read,
+    Write,
+}
+
+/// Runs `$call` inside a transaction; nothing of it stays when it fails. A store that lost its connection says whether
+/// to begin again.
+macro_rules! within {
+    ($access:ident, $store:ident, |$tx:ident| $call:expr) => {{
+        let mut lost = 0;
+        loop {
+            let attempt = async {
+                let mut held = $store.lock().await?;
+                let mut open = held.begin(Access::$access).await?;
+                let $tx = &mut open.session();
+                let answer = $call.await?;
+                open.commit().await?;
+                Ok(answer)
+            };
+            match attempt.await {
+                Err(error) if $store.again(&error, &mut lost).await => {}
+                end => break end,
+            }
+        }
+    }};
+}
+
+macro_rules! store_over {
+    ($store:ty) => {
+        #[async_trait]
+        impl Store for $store {
+            async fn known_files(&self, dataset: &DatasetName) -> Result<BTreeMap<String, (u64, i64)>, StoreError> {
+                within!(Read, self, |tx| events::known_files(tx, dataset))
+            }
+
+            async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError> {
+                within!(Write, self, |tx| events::record(tx, run, events))
+            }
+
+            async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError> {
+                within!(Read, self, |tx| events::pending(tx, dataset))
+            }
+
+            async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
+                within!(Read, self, |tx| events::by_id(tx, ids))
+            }
+
+            async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+                within!(Read, self, |tx| events::dead_letters(tx))
+            }
+
+            async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError> {
+                within!(Read, self, |tx| steps::positions(tx, dataset))
+            }
+
+            async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError> {
+                let mut answers = self.plan_many(std::slice::from_ref(step)).await?;
+                Ok(answers.pop().expect("one answer a step"))
+            }
+
+            async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError> {
+                within!(Write, self, |tx| plan::plan(tx, steps))
+            }
+
+            async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError> {
+                within!(Read, self, |tx| steps::open(tx))
+            }
+
+            async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
+                within!(Read, self, |tx| steps::by_key(tx, key))
+            }
+
+            async fn claim(
+                &self,
+                key: &StepKey,
+                run: &RunId,
+                owner: &Owner,
+                ttl: Span,
+                watch: &Watch<'_>,
+            ) -> Result<Claim, StoreError> {
+                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, watch))
+            }
+
+            async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| leases::renew(tx, key, owner, now, ttl))
+            }
+
+            async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
+                self.finish_many(std::slice::from_ref(done)).await
+            }
+
+            async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError> {
+                within!(Write, self, |tx| finish::finish(tx, done))
+            }
+
+            async fn fail(&self, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError> {
+                within!(Write, self, |tx| steps::fail(tx, key, error, now))
+            }
+
+            async fn supersede(&self, key: &StepKey) -> Result<(), StoreError> {
+                within!(Write, self, |tx| steps::supersede(tx, key))
+            }
+
+            async fn start_run(
+                &self,
+                run: &RunRecord,
+                owner: &Owner,
+                ttl: Span,
+                watch: &Watch<'_>,
+            ) -> Result<(), StoreError> {
+                within!(Write, self, |tx| runs::start(tx, run, owner, ttl, watch))
+            }
+
+            async fn renew_run(&self, run: &RunId, now: Timestamp, ttl: Span) -> Result<(), StoreError> {
+                within!(Write, self, |tx| runs::renew(tx, run, now, ttl))
+            }
+
+            async fn finish_run(&self, run: &RunId, state: RunState, at: Timestamp) -> Result<(), StoreError> {
+                within!(Write, self, |tx| runs::finish(tx, run, state, at))
+            }
+
+            async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
+                within!(Read, self, |tx| runs::newest(tx, limit, watch))
+            }
+
+            async fn run_steps(&self, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError> {
+                within!(Read, self, |tx| steps::of_run(tx, run, watch))
+            }
+
+            async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError> {
+                within!(Read, self, |tx| versions::all(tx))
+            }
+
+            async fn activate(
+                &self,
+                dataset: &DatasetName,
+                version: &DefinitionVersion,
+                now: Timestamp,
+            ) -> Result<(), StoreError> {
+                let activation = Activation::new(dataset, version, now);
+                within!(Write, self, |tx| versions::activate_one(tx, activation.clone()))
+            }
+
+            async fn tables(&self, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {
+                within!(Read, self, |tx| dump::tables(tx, watch))
+            }
+        }
+    };
+}
+
+store_over!(SqliteStore);
+store_over!(PostgresStore);
