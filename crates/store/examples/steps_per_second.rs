@@ -1,11 +1,12 @@
 //! How many no-op steps a second the state plans and finishes, beside what the disk syncs a second.
 //!
-//! Run by a person: `cargo run --release -p alluvium-store --example steps_per_second [FOLDER]`. It writes below
-//! FOLDER (default: the folder for temporary files) and removes what it wrote.
+//! Run by a person: `cargo run --release -p alluvium-store --example steps_per_second [FOLDER | URL]`. It writes below
+//! FOLDER (default: the folder for temporary files) and removes what it wrote; or into a schema of the PostgreSQL
+//! database that URL names, one that is empty or not there, which stays.
 
-use alluvium_model::{Balance, Clock, DefinitionVersion, RunId, Span, StepKey, SystemClock};
+use alluvium_model::{Balance, Clock, DefinitionVersion, PostgresUrl, RunId, Span, StatePlace, StepKey, SystemClock};
 use alluvium_store::{
-    LedgerEntry, NewStep, Owner, Planned, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
+    LedgerEntry, NewStep, Owner, Planned, RunRecord, RunState, StateStore, StepDone, StepKind, Watch,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, error::Error, fs::File, io::Write, path::Path};
@@ -15,15 +16,27 @@ const SYNCS: usize = 200;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let folder = match std::env::args_os().nth(1) {
+    let argument = std::env::args().nth(1);
+    if let Some(url) = argument.as_deref().filter(|a| PostgresUrl::is_meant(a)) {
+        let url: PostgresUrl = url.parse()?;
+        return measure_all(|chunk| {
+            StatePlace::Postgres(PostgresUrl { schema: format!("{}_{chunk}", url.schema), ..url.clone() })
+        })
+        .await;
+    }
+    let folder = match argument {
         Some(below) => tempfile::tempdir_in(below)?,
         None => tempfile::tempdir()?,
     };
     println!("fsync probe: {:>8.0} syncs of 4 KiB/s", probe(folder.path())?);
+    measure_all(|chunk| StatePlace::File(folder.path().join(format!("state-{chunk}.db")))).await
+}
+
+async fn measure_all(place: impl Fn(usize) -> StatePlace) -> Result<(), Box<dyn Error>> {
     for chunk in [1, 100, 1_000, STEPS] {
         // One step a transaction is bound by the disk; fewer of them say the same.
         let steps = if chunk == 1 { 500 } else { STEPS };
-        let rate = measure(&folder.path().join(format!("state-{chunk}.db")), steps, chunk).await?;
+        let rate = measure(&place(chunk), steps, chunk).await?;
         println!("{chunk:>6} steps a transaction: {rate:>8.0} steps/s");
     }
     Ok(())
@@ -43,8 +56,8 @@ fn probe(folder: &Path) -> Result<f64, Box<dyn Error>> {
     Ok(SYNCS as f64 / seconds_since(start))
 }
 
-async fn measure(path: &Path, steps: usize, chunk: usize) -> Result<f64, Box<dyn Error>> {
-    let store = SqliteStore::open(path).await?;
+async fn measure(place: &StatePlace, steps: usize, chunk: usize) -> Result<f64, Box<dyn Error>> {
+    let store = StateStore::open(place).await?;
     let now = SystemClock.now();
     let run = RunId::from_stored("20260101T000000-00000000");
     let owner = Owner { host: "here".into(), process: std::process::id(), started_ticks: 0 };

@@ -11,7 +11,6 @@ use crate::{
 use alluvium_lake::{LakeError, QueryResult};
 use alluvium_model::{DatasetName, Exit};
 use alluvium_spec::Project;
-use alluvium_store::Store;
 use futures::StreamExt;
 use std::io::{self, IsTerminal, Read};
 

@@ -14,6 +14,9 @@ mod maintain;
 mod market;
 mod order;
 mod parquet;
+mod postgres;
 mod query;
 mod run;
+#[path = "../../../../tests/postgres.rs"]
+mod server;
 mod show;

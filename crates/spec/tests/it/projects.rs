@@ -57,7 +57,7 @@ fn the_state_may_be_a_database_and_its_password_is_never_shown() {
         StatePlace::File(path) => panic!("{}", path.display()),
     }
     for (line, code, word) in [
-        ("state: postgres://me@db/state", "E0012", "one schema"),
+        ("state: postgres://me@db/state", "E0109", "one schema"),
         ("state: \"postgres://me:hunter2@db/state?schema={env}\"", "E0009", "not written into a file"),
         ("state: \"postgres://me:hunter2@db?schema={env}\"", "E0009", "is `postgres://"),
         ("state: \"postgres://me:${HOME}@db/state?schema={env}\"", "E0009", "start with ALLUVIUM_"),

@@ -33,8 +33,8 @@ pub(super) async fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
         conn.batch(migration).await?;
     }
     if done < MIGRATIONS.len() {
-        let mark = "INSERT INTO state_version (only, version) VALUES (true, $1)
-                    ON CONFLICT (only) DO UPDATE SET version = excluded.version";
+        let mark = "INSERT INTO state_version (one, version) VALUES (true, $1)
+                    ON CONFLICT (one) DO UPDATE SET version = excluded.version";
         conn.query(mark, &[number(MIGRATIONS.len()).into()]).await?;
     }
     open.commit().await

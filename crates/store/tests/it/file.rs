@@ -4,54 +4,10 @@ use crate::{build::*, sqlite};
 use alluvium_model::{Fault, RetryClass};
 use alluvium_store::{Claim, Planned, RunState, SqliteStore, Store, StoreError};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 async fn raw(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_stores_over_one_file_exactly_one_takes_an_event() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores = [Arc::new(sqlite(&folder).await), Arc::new(sqlite(&folder).await)];
-    started(&*stores[0]).await;
-    for round in 0..20 {
-        let content = format!("c{round}");
-        stores[0].record_events(&run(), &[event(&content, &content)]).await.unwrap();
-        let race = |store: &Arc<SqliteStore>, who: &str| {
-            let (store, content, who) = (Arc::clone(store), content.clone(), format!("{who}{round}"));
-            tokio::spawn(async move {
-                let mut second = refine(&format!("{who}-refine"), round - 1, round);
-                second.run = run();
-                store.plan_many(&[ingest(&who, &[&content]), second]).await.unwrap()
-            })
-        };
-        let (a, b) = (race(&stores[0], "a"), race(&stores[1], "b"));
-        let answers = [a.await.unwrap(), b.await.unwrap()];
-        let won = vec![Planned::New, Planned::New];
-        let lost = vec![Planned::Conflict, Planned::Conflict];
-        assert!(answers == [won.clone(), lost.clone()] || answers == [lost, won], "{answers:?}");
-    }
-    assert_eq!(stores[1].open_steps().await.unwrap().len(), 40);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_stores_over_one_file_exactly_one_gets_a_lease() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores = [Arc::new(sqlite(&folder).await), Arc::new(sqlite(&folder).await)];
-    started(&*stores[0]).await;
-    for round in 0..20 {
-        let step = format!("s{round}");
-        stores[1].plan(&refine(&step, round - 1, round)).await.unwrap();
-        let race = |n: usize| {
-            let (store, step) = (Arc::clone(&stores[n]), step.clone());
-            tokio::spawn(async move { claim(&*store, &step, n as u32, 0).await })
-        };
-        let (a, b) = (race(0), race(1));
-        let taken = [a.await.unwrap(), b.await.unwrap()].into_iter().filter(|c| *c == Claim::Taken).count();
-        assert_eq!(taken, 1);
-        stores[0].finish(&done(&step)).await.unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,24 +1,57 @@
-//! What every store promises (`conformance`, `model`), and what the file does beside (`file`).
+//! What every store promises (`conformance`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! beside.
 
 mod build;
 mod conformance;
 mod file;
+mod many;
 mod model;
+mod postgres;
+#[path = "../../../../tests/postgres.rs"]
+mod server;
 
-use alluvium_store::SqliteStore;
+use alluvium_model::StatePlace;
+use alluvium_store::{SqliteStore, StateStore};
 
 async fn sqlite(folder: &tempfile::TempDir) -> SqliteStore {
     SqliteStore::open(&folder.path().join("state.db")).await.expect("a fresh state opens")
 }
 
-/// One test a case of [`conformance`], each over its own fresh file.
+/// Where a fresh state can be, and the folder that keeps it.
+struct Fresh {
+    place: StatePlace,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Fresh {
+    fn file() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self { place: StatePlace::File(folder.path().join("state.db")), _folder: Some(folder) }
+    }
+
+    fn schema() -> Self {
+        Self { place: StatePlace::Postgres(server::SHARED.url().parse().expect("a url")), _folder: None }
+    }
+
+    async fn open(&self) -> StateStore {
+        StateStore::open(&self.place).await.expect("a state opens")
+    }
+}
+
+/// One test a case of [`conformance`] and kind of store, each over its own fresh state.
 macro_rules! conform {
     ($($case:ident),* $(,)?) => {
         mod sqlite_conforms {
             $(#[tokio::test]
             async fn $case() {
-                let folder = tempfile::tempdir().expect("a folder");
-                super::conformance::$case(&super::sqlite(&folder).await).await;
+                super::conformance::$case(&*super::Fresh::file().open().await).await;
+            })*
+        }
+
+        mod postgres_conforms {
+            $(#[tokio::test]
+            async fn $case() {
+                super::conformance::$case(&*super::Fresh::schema().open().await).await;
             })*
         }
     };

@@ -1,10 +1,8 @@
 //! Random sequences of calls, compared after each with a model that is plain enough to be read.
 
-use crate::build::*;
+use crate::{Fresh, build::*};
 use alluvium_model::{DatasetName, DefinitionVersion};
-use alluvium_store::{
-    Claim, Claimed, EventState, NewStep, Owner, Planned, SqliteStore, StepKind, StepState, Store, StoreError,
-};
+use alluvium_store::{Claim, Claimed, EventState, NewStep, Owner, Planned, StepKind, StepState, Store, StoreError};
 use proptest::{prelude::*, sample::select};
 use std::collections::BTreeMap;
 
@@ -215,7 +213,7 @@ fn refused(result: Result<(), StoreError>, known: bool) {
     }
 }
 
-async fn apply(call: &Call, store: &SqliteStore, model: &mut Model, now: i64) {
+async fn apply(call: &Call, store: &dyn Store, model: &mut Model, now: i64) {
     match call {
         Call::Plan(drafts) => {
             let steps: Vec<NewStep> = drafts.iter().map(|d| step_of(d, model)).collect();
@@ -255,7 +253,7 @@ async fn apply(call: &Call, store: &SqliteStore, model: &mut Model, now: i64) {
     }
 }
 
-async fn finish(list: &[(u8, Option<usize>)], store: &SqliteStore, model: &mut Model) {
+async fn finish(list: &[(u8, Option<usize>)], store: &dyn Store, model: &mut Model) {
     let (mut after, mut ends, mut fine) = (model.clone(), Vec::new(), true);
     for (k, pick) in list {
         let k = format!("k{k}");
@@ -275,7 +273,7 @@ async fn finish(list: &[(u8, Option<usize>)], store: &SqliteStore, model: &mut M
     }
 }
 
-async fn compare(store: &SqliteStore, model: &Model) {
+async fn compare(store: &dyn Store, model: &Model) {
     let open: Vec<_> = store.open_steps().await.unwrap();
     let open: Vec<_> = open.into_iter().map(|s| (s.key, s.state, s.attempts, s.error.is_some())).collect();
     let live = model.steps.iter().filter(|s| !matches!(s.state, StepState::Done | StepState::Superseded));
@@ -297,28 +295,40 @@ async fn compare(store: &SqliteStore, model: &Model) {
     assert_eq!(active, model.active);
 }
 
-async fn play(calls: &[Call]) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = crate::sqlite(&folder).await;
-    started(&store).await;
+async fn play(fresh: Fresh, calls: &[Call]) {
+    let mut store = fresh.open().await;
+    started(&*store).await;
     store.record_events(&run(), &EVENTS.map(|c| event(c, c))).await.unwrap();
     let (mut model, mut now) = (Model::default(), 0);
     for call in calls {
         match call {
             Call::Wait(seconds) => now += seconds,
-            Call::Reopen => store = crate::sqlite(&folder).await,
-            _ => apply(call, &store, &mut model, now).await,
+            Call::Reopen => store = fresh.open().await,
+            _ => apply(call, &*store, &mut model, now).await,
         }
-        compare(&store, &model).await;
+        compare(&*store, &model).await;
     }
+}
+
+fn played(fresh: Fresh, calls: &[Call]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(play(fresh, calls));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_sequence_agrees_with_the_model(calls in prop::collection::vec(call(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(play(&calls));
+    fn any_sequence_over_a_file_agrees_with_the_model(calls in prop::collection::vec(call(), 1..40)) {
+        played(Fresh::file(), &calls);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_over_a_database_agrees_with_the_model(calls in prop::collection::vec(call(), 1..40)) {
+        played(Fresh::schema(), &calls);
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     render::{Align, grouped, size},
     wire::Wired,
 };
-use alluvium_store::Store;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]

@@ -7,7 +7,7 @@ use crate::{
     render::{Align, brief_time, json_time, printable, size},
     wire::Wired,
 };
-use alluvium_store::{DeadLetter, Store};
+use alluvium_store::DeadLetter;
 use jiff::Timestamp;
 use serde::Serialize;
 

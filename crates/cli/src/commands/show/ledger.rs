@@ -7,7 +7,7 @@ use crate::{
     render::{Align, grouped, seconds, size},
     wire::Wired,
 };
-use alluvium_store::{Store, TableDump, Value};
+use alluvium_store::{TableDump, Value};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use crate::{
     wire::Wired,
 };
 use alluvium_model::{Balance, RunId};
-use alluvium_store::{RunRecord, RunStep, StepKind, StepState, Store, Value};
+use alluvium_store::{RunRecord, RunStep, StepKind, StepState, Value};
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write;

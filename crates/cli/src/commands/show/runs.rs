@@ -7,7 +7,7 @@ use crate::{
     render::{Align, brief_time, grouped, json_time, json_time_if_any, printable, seconds},
     wire::Wired,
 };
-use alluvium_store::{RunRecord, RunState, Store};
+use alluvium_store::{RunRecord, RunState};
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -7,7 +7,6 @@ use crate::{
     render::{Align, brief_time, json_time_if_any},
     wire::Wired,
 };
-use alluvium_store::Store;
 use jiff::Timestamp;
 use serde::Serialize;
 

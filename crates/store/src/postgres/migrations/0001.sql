@@ -2,7 +2,7 @@
 -- bytes, as in SQLite.
 
 CREATE TABLE state_version (
-    only    boolean NOT NULL PRIMARY KEY CHECK (only),
+    one     boolean NOT NULL PRIMARY KEY CHECK (one),
     version bigint  NOT NULL
 );
 

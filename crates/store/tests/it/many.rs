@@ -1,0 +1,148 @@
+//! Several stores over one state: each thing is taken once, whoever asks.
+
+use crate::{Fresh, build::*};
+use alluvium_model::RunId;
+use alluvium_store::{Claim, Planned, StateStore, StepState};
+use std::sync::Arc;
+
+async fn opened(fresh: &Fresh, count: usize) -> Vec<Arc<StateStore>> {
+    let mut stores = Vec::new();
+    for _ in 0..count {
+        stores.push(Arc::new(fresh.open().await));
+    }
+    stores
+}
+
+async fn exactly_one_takes_an_event(fresh: Fresh) {
+    let stores = opened(&fresh, 2).await;
+    started(&**stores[0]).await;
+    for round in 0..20 {
+        let content = format!("c{round}");
+        stores[0].record_events(&run(), &[event(&content, &content)]).await.unwrap();
+        let race = |store: &Arc<StateStore>, who: &str| {
+            let (store, content, who) = (Arc::clone(store), content.clone(), format!("{who}{round}"));
+            tokio::spawn(async move {
+                let mut second = refine(&format!("{who}-refine"), round - 1, round);
+                second.run = run();
+                store.plan_many(&[ingest(&who, &[&content]), second]).await.unwrap()
+            })
+        };
+        let (a, b) = (race(&stores[0], "a"), race(&stores[1], "b"));
+        let answers = [a.await.unwrap(), b.await.unwrap()];
+        let won = vec![Planned::New, Planned::New];
+        let lost = vec![Planned::Conflict, Planned::Conflict];
+        assert!(answers == [won.clone(), lost.clone()] || answers == [lost, won], "{answers:?}");
+    }
+    assert_eq!(stores[1].open_steps().await.unwrap().len(), 40);
+}
+
+async fn exactly_one_gets_a_lease(fresh: Fresh) {
+    let stores = opened(&fresh, 2).await;
+    started(&**stores[0]).await;
+    for round in 0..20 {
+        let step = format!("s{round}");
+        stores[1].plan(&refine(&step, round - 1, round)).await.unwrap();
+        let race = |n: usize| {
+            let (store, step) = (Arc::clone(&stores[n]), step.clone());
+            tokio::spawn(async move { claim(&**store, &step, n as u32, 0).await })
+        };
+        let (a, b) = (race(0), race(1));
+        let taken = [a.await.unwrap(), b.await.unwrap()].into_iter().filter(|c| *c == Claim::Taken).count();
+        assert_eq!(taken, 1);
+        stores[0].finish(&done(&step)).await.unwrap();
+    }
+}
+
+/// A lease that is past its end is renewed by its holder and taken by another at once: one of the two has it.
+async fn a_late_renewal_and_a_claim_do_not_both_win(fresh: Fresh) {
+    let stores = opened(&fresh, 2).await;
+    started(&**stores[0]).await;
+    stores[0].plan(&refine("a", -1, 1)).await.unwrap();
+    assert_eq!(claim(&**stores[0], "a", 1, 0).await, Claim::Taken);
+    let (mut holder, mut now) = (1, 100);
+    for round in 0..20_u32 {
+        let other = round + 100;
+        let (one, two) = (Arc::clone(&stores[0]), Arc::clone(&stores[1]));
+        let renewal = tokio::spawn(async move { one.renew(&key("a"), &owner(holder), at(now), MINUTE).await.unwrap() });
+        let taking = tokio::spawn(async move { claim(&**two, "a", other, now).await });
+        let (renewed, taken) = (renewal.await.unwrap(), taking.await.unwrap() == Claim::Taken);
+        assert!(renewed != taken, "renewed {renewed}, taken {taken}");
+        if taken {
+            holder = other;
+        }
+        now += 100;
+    }
+}
+
+/// Four workers take steps of five datasets until none is left; a run ends beside them and gives back what it held.
+async fn workers_share_what_there_is(fresh: Fresh) {
+    const STEPS: i64 = 60;
+    let stores = opened(&fresh, 4).await;
+    started(&**stores[0]).await;
+    let of = |n: i64| {
+        let mut step = refine(&format!("s{n}"), n / 5 - 1, n / 5);
+        step.dataset = name(&format!("silver.t{}", n % 5));
+        step
+    };
+    let steps: Vec<_> = (0..STEPS).map(of).collect();
+    stores[0].plan_many(&steps).await.unwrap();
+    let worker = |n: u32| {
+        let store = Arc::clone(&stores[n as usize]);
+        tokio::spawn(async move {
+            let id = RunId::from_stored(format!("worker{n}"));
+            start(&**store, &id, n, 0).await;
+            let mut taken = 0;
+            loop {
+                let open = store.open_steps().await.unwrap();
+                if open.is_empty() {
+                    store.finish_run(&id, alluvium_store::RunState::Done, at(5)).await.unwrap();
+                    return taken;
+                }
+                for step in open {
+                    if claim_in(&**store, &id, step.key.as_str(), n, 0).await == Claim::Taken {
+                        let mut end = done(step.key.as_str());
+                        end.run = id.clone();
+                        store.finish(&end).await.unwrap();
+                        taken += 1;
+                    }
+                }
+            }
+        })
+    };
+    let workers: Vec<_> = (0..4).map(worker).collect();
+    let mut taken = 0;
+    for worker in workers {
+        taken += worker.await.unwrap();
+    }
+    assert_eq!(taken, STEPS);
+    for step in &steps {
+        let step = stores[0].step(&step.key).await.unwrap().unwrap();
+        assert_eq!((step.state, step.attempts), (StepState::Done, 1));
+    }
+    assert_eq!(stores[0].tables(&watch(0)).await.unwrap()[5].rows.len(), STEPS as usize);
+}
+
+macro_rules! over_both {
+    ($($case:ident),* $(,)?) => {
+        mod over_a_file {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(crate::Fresh::file()).await;
+            })*
+        }
+
+        mod over_a_database {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(crate::Fresh::schema()).await;
+            })*
+        }
+    };
+}
+
+over_both!(
+    exactly_one_takes_an_event,
+    exactly_one_gets_a_lease,
+    a_late_renewal_and_a_claim_do_not_both_win,
+    workers_share_what_there_is,
+);
