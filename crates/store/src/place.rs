@@ -9,7 +9,7 @@ use std::ops::Deref;
 #[derive(Debug)]
 pub enum StateStore {
     Sqlite(SqliteStore),
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 impl StateStore {
@@ -20,7 +20,7 @@ impl StateStore {
     pub async fn open(place: &StatePlace) -> Result<Self, StoreError> {
         Ok(match place {
             StatePlace::File(path) => Self::Sqlite(SqliteStore::open(path).await?),
-            StatePlace::Postgres(url) => Self::Postgres(PostgresStore::open(url).await?),
+            StatePlace::Postgres(url) => Self::Postgres(Box::new(PostgresStore::open(url).await?)),
         })
     }
 
@@ -32,7 +32,7 @@ impl StateStore {
         Ok(match place {
             StatePlace::File(path) => Self::Sqlite(SqliteStore::read(path).await?),
             StatePlace::Postgres(url) => match PostgresStore::read(url).await? {
-                Some(store) => Self::Postgres(store),
+                Some(store) => Self::Postgres(Box::new(store)),
                 None => Self::Sqlite(SqliteStore::nothing().await?),
             },
         })
@@ -56,7 +56,7 @@ impl Deref for StateStore {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Sqlite(store) => store,
-            Self::Postgres(store) => store,
+            Self::Postgres(store) => &**store,
         }
     }
 }
