@@ -58,7 +58,8 @@ fn a_run_keeps_its_state_in_the_database_and_its_password_to_itself() {
     }
     assert!(!p.path(".alluvium/dev.db").exists());
     p.put("alluvium.yaml", b"name: shop\nstate: 'other/{env}.db'\n");
-    assert_eq!(p.rows("SELECT * FROM gold.daily"), by_file.rows("SELECT * FROM gold.daily"));
+    let daily = "SELECT * FROM gold.daily ORDER BY day";
+    assert_eq!(p.rows(daily), by_file.rows(daily));
 }
 
 #[test]
