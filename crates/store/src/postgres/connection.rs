@@ -113,12 +113,11 @@ impl Connection {
     async fn outcome(&mut self, transaction: String, lost: StoreError) -> Result<(), StoreError> {
         for tries in 0..TRIES {
             pause(tries).await;
-            if let Ok(status) = self.status(&transaction).await {
-                match status.as_deref() {
-                    Some("committed") => return Ok(()),
-                    Some("aborted") => return Err(lost),
-                    _ => {}
-                }
+            match self.status(&transaction).await.as_ref().map(Option::as_deref) {
+                Ok(Some("committed")) => return Ok(()),
+                Ok(Some("aborted")) => return Err(lost),
+                Err(error) if is_forgotten(error) => return Err(lost),
+                Ok(_) | Err(_) => {}
             }
         }
         self.given_up = true;
@@ -138,6 +137,12 @@ impl Connection {
 /// Its version; and what it answers is to be durable, whatever it is set to.
 const SERVER: &str = "SELECT CAST(current_setting('server_version_num') AS INT),
     CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END";
+
+/// A server that crashed does not know an id any more of which nothing was written: it is of the future.
+fn is_forgotten(error: &StoreError) -> bool {
+    let StoreError::Internal { source } = error else { return false };
+    matches!(source.downcast_ref(), Some(WireError::Answer { code, .. }) if code == "22023")
+}
 
 fn not_connected() -> StoreError {
     WireError::Lost(std::io::ErrorKind::NotConnected.into()).into()
