@@ -24,13 +24,17 @@ pub(crate) struct Connection {
     wire: Option<Wire>,
     /// A question was asked and its answer not read to the end, or a transaction not ended: not to be used again.
     unclean: bool,
+    /// The row of `writers` that is this process's own, once it writes.
+    writer: Option<String>,
+    /// Transactions begun so far to write.
+    begun: i64,
     /// Nobody knows what became of a commit, and nobody may do its work once more.
     pub(super) given_up: bool,
 }
 
 impl Connection {
     pub(super) fn new(url: PostgresUrl, access: Access) -> Self {
-        Self { url, access, wire: None, unclean: false, given_up: false }
+        Self { url, access, wire: None, unclean: false, writer: None, begun: 0, given_up: false }
     }
 
     pub(super) fn url(&self) -> &PostgresUrl {
@@ -93,56 +97,97 @@ impl Connection {
     }
 
     pub(super) async fn begin(&mut self, access: Access) -> Result<Open<'_>, StoreError> {
-        let transaction = match access {
+        let mark = match access {
             Access::Read => {
                 self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
                 None
             }
-            Access::Write => {
-                let begun = self.batch("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_current_xact_id()").await?;
-                match begun.rows.first().map(|row| &row.values[0]) {
-                    Some(crate::Value::Text(id)) => Some(id.clone()),
-                    _ => return Err(WireError::Protocol("no transaction id").into()),
-                }
-            }
+            Access::Write => Some(self.begin_marked().await?),
         };
-        Ok(Open { conn: self, transaction, ended: false })
+        Ok(Open { conn: self, mark, ended: false })
+    }
+
+    /// To write, where nothing is lost by doing it once more.
+    pub(super) async fn begin_repeatable(&mut self) -> Result<Open<'_>, StoreError> {
+        self.batch("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        Ok(Open { conn: self, mark: None, ended: false })
+    }
+
+    /// The mark is set first and not with the commit: until the transaction ends it holds the row, so that whoever asks
+    /// for its outcome waits for it.
+    async fn begin_marked(&mut self) -> Result<Mark, StoreError> {
+        let writer = match &self.writer {
+            Some(writer) => writer.clone(),
+            None => self.registered().await?,
+        };
+        self.begun += 1;
+        let mark = Mark { writer, number: self.begun };
+        let (writer, number) = (&mark.writer, mark.number);
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE writers SET last = {number}, at = now() WHERE writer = '{writer}'"
+        );
+        if self.batch(&begin).await?.changed() == 1 {
+            return Ok(mark);
+        }
+        // It slept for so long that its row was taken away. The caller begins again, as after a lost connection.
+        self.writer = None;
+        self.unclean = true;
+        Err(not_connected())
+    }
+
+    async fn registered(&mut self) -> Result<String, StoreError> {
+        self.query(PRUNE, &[]).await?;
+        let answer = self.query("INSERT INTO writers (last) VALUES (0) RETURNING CAST(writer AS text)", &[]).await?;
+        let writer = match answer.rows.into_iter().next().map(|row| row.values.into_iter().next()) {
+            Some(Some(crate::Value::Text(id))) if id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') => id,
+            _ => return Err(WireError::Protocol("no id for a writer").into()),
+        };
+        self.writer = Some(writer.clone());
+        Ok(writer)
     }
 
     /// `Ok` when it was committed. Waits for a server that is away, and for one that has not ended it yet.
-    async fn outcome(&mut self, transaction: String, lost: StoreError) -> Result<(), StoreError> {
+    async fn outcome(&mut self, mark: Mark, lost: StoreError) -> Result<(), StoreError> {
         for tries in 0..TRIES {
             pause(tries).await;
-            match self.status(&transaction).await.as_ref().map(Option::as_deref) {
-                Ok(Some("committed")) => return Ok(()),
-                Ok(Some("aborted")) => return Err(lost),
-                Err(error) if is_forgotten(error) => return Err(lost),
-                Ok(_) | Err(_) => {}
+            match self.last_of(&mark.writer).await {
+                Ok(Some(last)) if last == mark.number => return Ok(()),
+                Ok(Some(_)) => return Err(lost),
+                // The row was taken away: this process slept for days.
+                Ok(None) => break,
+                Err(_) => {}
             }
         }
         self.given_up = true;
         Err(lost)
     }
 
-    async fn status(&mut self, transaction: &str) -> Result<Option<String>, StoreError> {
+    /// Its last transaction that was committed, when none is under way.
+    async fn last_of(&mut self, writer: &str) -> Result<Option<i64>, StoreError> {
         self.ready().await?;
-        let answer = self.query("SELECT pg_xact_status(CAST($1 AS xid8)) AS status", &[transaction.into()]).await?;
-        Ok(match answer.rows.into_iter().next().map(|row| row.values.into_iter().next()) {
-            Some(Some(crate::Value::Text(status))) => Some(status),
-            _ => None,
-        })
+        let ask = "SELECT last FROM writers WHERE writer = CAST($1 AS uuid) FOR UPDATE";
+        let answer = self.query(ask, &[writer.into()]).await?;
+        match answer.rows.first().map(|row| &row.values[0]) {
+            None => Ok(None),
+            Some(crate::Value::Integer(last)) => Ok(Some(*last)),
+            Some(_) => Err(WireError::Protocol("no number of a transaction").into()),
+        }
     }
 }
+
+/// A transaction: whose, and the how manieth of it.
+struct Mark {
+    writer: String,
+    number: i64,
+}
+
+/// Rows of processes that are gone. Who was away for longer than this asks in vain, and is told so.
+const PRUNE: &str = "DELETE FROM writers WHERE writer IN
+    (SELECT writer FROM writers WHERE at < now() - INTERVAL '7 days' FOR UPDATE SKIP LOCKED)";
 
 /// Its version; and what it answers is to be durable, whatever it is set to.
 const SERVER: &str = "SELECT CAST(current_setting('server_version_num') AS INT),
     CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END";
-
-/// A server that crashed does not know an id any more of which nothing was written: it is of the future.
-fn is_forgotten(error: &StoreError) -> bool {
-    let StoreError::Internal { source } = error else { return false };
-    matches!(source.downcast_ref(), Some(WireError::Answer { code, .. }) if code == "22023")
-}
 
 fn not_connected() -> StoreError {
     WireError::Lost(std::io::ErrorKind::NotConnected.into()).into()
@@ -166,7 +211,8 @@ impl Held<'_> {
 /// A transaction; dropped, it is rolled back with its connection.
 pub(crate) struct Open<'a> {
     conn: &'a mut Connection,
-    transaction: Option<String>,
+    /// What its outcome is asked by, should the answer of the commit be lost.
+    mark: Option<Mark>,
     ended: bool,
 }
 
@@ -182,10 +228,10 @@ impl Open<'_> {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         let answer = self.conn.batch("COMMIT").await;
         self.ended = true;
-        match (answer, self.transaction.take()) {
+        match (answer, self.mark.take()) {
             (Ok(answer), _) if answer.tag == "COMMIT" => Ok(()),
             (Ok(_), _) => Err(WireError::Protocol("a transaction that was rolled back").into()),
-            (Err(lost @ StoreError::Lost { .. }), Some(transaction)) => self.conn.outcome(transaction, lost).await,
+            (Err(lost @ StoreError::Lost { .. }), Some(mark)) => self.conn.outcome(mark, lost).await,
             (Err(error), _) => Err(error),
         }
     }

@@ -4,10 +4,7 @@
 //! holds an advisory lock, so that of many processes that start at once one does and the others find it done.
 
 use super::connection::Connection;
-use crate::{
-    StoreError, Value,
-    sql::{Access, number},
-};
+use crate::{StoreError, Value, sql::number};
 
 /// The n-th entry takes a schema from version n to n + 1. An entry that was released is never edited. Version 1 holds what
 /// an SQLite file holds at its version 2.
@@ -21,7 +18,7 @@ pub(super) async fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
         return Ok(());
     }
     let schema = conn.url().schema.clone();
-    let mut open = conn.begin(Access::Write).await?;
+    let mut open = conn.begin_repeatable().await?;
     let conn = open.connection();
     conn.batch(LOCK).await?;
     let found = version(conn).await?;

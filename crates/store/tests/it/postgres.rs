@@ -5,7 +5,7 @@ use crate::{
     build::*,
     server::{SHARED, Server},
 };
-use alluvium_model::{Fault, PostgresUrl, RetryClass, StatePlace};
+use alluvium_model::{Fault, PostgresUrl, RetryClass, RunId, StatePlace};
 use alluvium_store::{Claim, Planned, PostgresStore, RunState, StateStore, StepState, Store, StoreError};
 use std::{
     future::{Future, poll_fn},
@@ -65,16 +65,17 @@ async fn a_database_that_restarts_is_waited_for_and_nothing_is_lost_or_done_twic
 }
 
 /// Stands between store and server. At the n-th `COMMIT` it cuts the connection, before the server hears it or after
-/// it answered; everything else passes.
-async fn cutting(nth: usize, after: bool) -> u16 {
+/// it answered, and lets `meanwhile` happen before the store can know; everything else passes.
+async fn cutting(to: u16, nth: usize, after: bool, meanwhile: impl Fn() + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = Arc::new(AtomicUsize::new(0));
+    let meanwhile = Arc::new(meanwhile);
     tokio::spawn(async move {
         loop {
             let (client, _) = listener.accept().await.unwrap();
-            let server = TcpStream::connect(("localhost", SHARED.port())).await.unwrap();
-            let seen = Arc::clone(&seen);
+            let server = TcpStream::connect(("localhost", to)).await.unwrap();
+            let (seen, meanwhile) = (Arc::clone(&seen), Arc::clone(&meanwhile));
             tokio::spawn(async move {
                 let (mut client, mut server) = (client, server);
                 let (mut said, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
@@ -84,13 +85,19 @@ async fn cutting(nth: usize, after: bool) -> u16 {
                             let n = n.unwrap_or(0);
                             let commit = said[..n].windows(7).any(|w| w == b"COMMIT\0");
                             let cut = commit && seen.fetch_add(1, Ordering::SeqCst) == nth;
-                            if n == 0 || (cut && !after) {
+                            if n == 0 {
                                 return;
                             }
-                            server.write_all(&said[..n]).await.unwrap();
+                            if !cut || after {
+                                server.write_all(&said[..n]).await.unwrap();
+                            }
                             if cut {
-                                assert!(server.read(&mut answered).await.unwrap() > 0);
-                                return;
+                                if after {
+                                    assert!(server.read(&mut answered).await.unwrap() > 0);
+                                }
+                                // The server hears of the end, the store not yet.
+                                drop(server);
+                                return tokio::task::block_in_place(&*meanwhile);
                             }
                         }
                         n = server.read(&mut answered) => {
@@ -107,32 +114,90 @@ async fn cutting(nth: usize, after: bool) -> u16 {
     port
 }
 
+/// Its transactions in turn: migrate, start, plan, claim, fail, claim, finish.
+async fn each_counts_once(through: u16, schema: &str, nth: usize, after: bool) {
+    let to = url(&format!("postgres://alluvium@localhost:{through}/postgres?sslmode=disable&schema={schema}"));
+    let store = PostgresStore::open(&to).await;
+    let store = match store {
+        Ok(store) => store,
+        // Whoever opens is told at once; opening again finds what is there.
+        Err(e) => {
+            assert!(nth == 0 && e.class() == RetryClass::Transient, "{e}");
+            PostgresStore::open(&to).await.unwrap()
+        }
+    };
+    started(&store).await;
+    assert_eq!(store.plan(&refine("a", -1, 1)).await.unwrap(), Planned::New, "{nth} {after}");
+    assert_eq!(claim(&store, "a", 1, 0).await, Claim::Taken, "{nth} {after}");
+    store.fail(&key("a"), "L0001: full", at(1)).await.unwrap();
+    assert_eq!(claim(&store, "a", 1, 2).await, Claim::Taken, "{nth} {after}");
+    store.finish(&done("a")).await.unwrap();
+    let step = store.step(&key("a")).await.unwrap().unwrap();
+    assert_eq!((step.state, step.attempts), (StepState::Done, 2), "{nth} {after}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_was_lost_counts_once() {
-    // Its transactions in turn: migrate, start, plan, claim, fail, claim, finish.
     for nth in 0..7 {
         for after in [false, true] {
-            let through = cutting(nth, after).await;
-            let schema = SHARED.schema();
-            let to = url(&format!("postgres://alluvium@localhost:{through}/postgres?sslmode=disable&schema={schema}"));
-            let store = PostgresStore::open(&to).await;
-            let store = match store {
-                Ok(store) => store,
-                // Whoever opens is told at once; opening again finds what is there.
-                Err(e) => {
-                    assert!(nth == 0 && e.class() == RetryClass::Transient, "{e}");
-                    PostgresStore::open(&to).await.unwrap()
+            let through = cutting(SHARED.port(), nth, after, || ()).await;
+            each_counts_once(through, &SHARED.schema(), nth, after).await;
+        }
+    }
+}
+
+/// A server that crashed gives the ids of transactions that it forgot to others, which are committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_was_lost_in_a_crash_counts_once() {
+    let server = Arc::new(Server::start());
+    for nth in 2..7 {
+        for after in [false, true] {
+            let crashing = Arc::clone(&server);
+            let crash = move || {
+                crashing.crash();
+                crashing.start_again();
+                for _ in 0..3 {
+                    crashing.sql("SELECT pg_current_xact_id()");
                 }
             };
-            started(&store).await;
-            assert_eq!(store.plan(&refine("a", -1, 1)).await.unwrap(), Planned::New, "{nth} {after}");
-            assert_eq!(claim(&store, "a", 1, 0).await, Claim::Taken, "{nth} {after}");
-            store.fail(&key("a"), "L0001: full", at(1)).await.unwrap();
-            assert_eq!(claim(&store, "a", 1, 2).await, Claim::Taken, "{nth} {after}");
-            store.finish(&done("a")).await.unwrap();
-            let step = store.step(&key("a")).await.unwrap().unwrap();
-            assert_eq!((step.state, step.attempts), (StepState::Done, 2), "{nth} {after}");
+            let through = cutting(server.port(), nth, after, crash).await;
+            each_counts_once(through, &server.schema(), nth, after).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_writes_has_one_row_and_those_long_gone_have_none() {
+    let to = fresh();
+    let writers = format!("SELECT count(*) FROM {}.writers", to.schema);
+    let sleeper = PostgresStore::open(&to).await.unwrap();
+    started(&sleeper).await;
+    for n in 0..5 {
+        assert_eq!(sleeper.plan(&refine(&format!("s{n}"), n - 1, n)).await.unwrap(), Planned::New);
+    }
+    assert_eq!(SHARED.sql(&writers), "1");
+    SHARED.sql(&format!("UPDATE {}.writers SET at = at - INTERVAL '8 days'", to.schema));
+    let other = PostgresStore::open(&to).await.unwrap();
+    start(&other, &RunId::from_stored("20260101T000000-00000002"), 1, 0).await;
+    assert_eq!(SHARED.sql(&writers), "1");
+    assert_eq!(sleeper.plan(&refine("s5", 4, 5)).await.unwrap(), Planned::New);
+    assert_eq!(SHARED.sql(&writers), "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outcome_that_nobody_knows_is_not_guessed() {
+    for after in [false, true] {
+        let schema = SHARED.schema();
+        let forget = format!("SET lock_timeout = '20s'; DELETE FROM {schema}.writers");
+        let cut = cutting(SHARED.port(), 2, after, move || drop(SHARED.sql(&forget)));
+        let through = cut.await;
+        let to = url(&format!("postgres://alluvium@localhost:{through}/postgres?sslmode=disable&schema={schema}"));
+        let store = PostgresStore::open(&to).await.unwrap();
+        started(&store).await;
+        let error = store.plan(&refine("a", -1, 1)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Lost { .. }), "{error:?}");
+        let there = store.step(&key("a")).await.unwrap().is_some();
+        assert_eq!(there, after);
     }
 }
 

@@ -12,6 +12,14 @@ CREATE FUNCTION json_each(list text) RETURNS TABLE (key bigint, value json) LANG
 CREATE FUNCTION json_array_length(list text) RETURNS bigint LANGUAGE sql STABLE AS
     $$ SELECT CAST(json_array_length(CAST(list AS json)) AS bigint) $$;
 
+-- A process that writes has one row, and sets in it the number of each transaction. When the answer of a commit is lost, that
+-- tells whether it was committed.
+CREATE TABLE writers (
+    writer uuid        NOT NULL PRIMARY KEY DEFAULT gen_random_uuid(),
+    last   bigint      NOT NULL,
+    at     timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+
 -- Whoever plans, claims or ends steps of a dataset holds its row meanwhile.
 CREATE TABLE datasets (
     dataset text COLLATE "C" NOT NULL PRIMARY KEY
