@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::error::CliError;
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, Span};
 use alluvium_spec::Environment;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -75,6 +75,13 @@ pub enum Command {
         /// Make this silver dataset anew from all of its input
         #[arg(long, value_name = "DATASET")]
         rebuild: Vec<DatasetName>,
+    },
+    /// Process what arrives, when it arrives, until stopped
+    Serve {
+        dir: Option<PathBuf>,
+        /// Look into every landing folder so often, for files of which no notice came
+        #[arg(long, value_name = "SPAN", default_value = "5m")]
+        scan_every: Span,
     },
     /// Process again what waits
     Replay {

@@ -77,6 +77,18 @@ pub enum Signal {
         remedy: &'static str,
         again: bool,
     },
+    /// A folder or a table of the dataset could not be read; the service goes on with the others.
+    NotLooked {
+        dataset: DatasetName,
+        code: &'static str,
+        message: String,
+        remedy: &'static str,
+    },
+    /// Files of which no notice came, found by a service's scan.
+    Missed {
+        dataset: DatasetName,
+        files: u64,
+    },
     StepHeldBy {
         dataset: DatasetName,
         process: u32,

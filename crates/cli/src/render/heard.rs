@@ -172,6 +172,8 @@ impl Heard {
             | Signal::StepStarted { .. }
             | Signal::Progress { .. }
             | Signal::StepFailed { .. }
+            | Signal::NotLooked { .. }
+            | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
             | Signal::RunFinished { .. } => {}
         }

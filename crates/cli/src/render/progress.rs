@@ -102,6 +102,8 @@ impl Bars {
             | Signal::Settling { .. }
             | Signal::Held { .. }
             | Signal::Adopted { .. }
+            | Signal::NotLooked { .. }
+            | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
             | Signal::Maintained { .. }
             | Signal::NotMaintained { .. }
@@ -150,7 +152,7 @@ fn bar_style(kind: StepKind) -> ProgressStyle {
 }
 
 /// What is worth a line that stays.
-fn line(signal: &Signal, style: Style) -> Option<String> {
+pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
     Some(match signal {
         Signal::Looked { dataset, new, .. } if *new > 0 => {
             format!("{dataset}: {} new {}", grouped(*new), if *new == 1 { "file" } else { "files" })
@@ -184,6 +186,14 @@ fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::StepFailed { dataset, code, message, again, .. } => {
             let after = if *again { "; it is tried again" } else { "" };
             format!("{} {dataset}: {}{after}", style.red(&format!("failed[{code}]")), printable(message))
+        }
+        Signal::NotLooked { dataset, code, message, .. } => {
+            format!("{} {dataset}: {}", style.red(&format!("failed[{code}]")), printable(message))
+        }
+        Signal::Missed { dataset, files } => {
+            let what = if *files == 1 { "file" } else { "files" };
+            let head = style.yellow("warning");
+            format!("{head} {dataset}: {} {what} found by the scan, of which no notice came", grouped(*files))
         }
         Signal::Maintained { dataset, done } => {
             let mut parts = Vec::new();

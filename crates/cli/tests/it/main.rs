@@ -16,4 +16,6 @@ mod order;
 mod parquet;
 mod query;
 mod run;
+mod serve;
+mod serving;
 mod show;

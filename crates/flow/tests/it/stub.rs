@@ -309,6 +309,10 @@ impl World {
         Self { _folder: folder, project, store, engine, landing, heard, ticks, clock, entropy }
     }
 
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
     pub fn arrive(&self, path: &str, bytes: u64) {
         self.arrive_as(path, path, bytes);
     }

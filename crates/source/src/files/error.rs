@@ -8,6 +8,8 @@ pub enum FilesError {
     Glob { glob: String, source: globset::Error },
     #[error("the thread that reads the landing folder ended early")]
     Worker(#[from] tokio::task::JoinError),
+    #[error("the system gives no notices of files that arrive")]
+    Watch(#[source] notify::Error),
 }
 
 impl Fault for FilesError {
@@ -15,6 +17,7 @@ impl Fault for FilesError {
         match self {
             Self::Glob { .. } => "G0101",
             Self::Worker(_) => "G0102",
+            Self::Watch(_) => "G0103",
         }
     }
 
@@ -22,12 +25,14 @@ impl Fault for FilesError {
         match self {
             Self::Glob { .. } => RetryClass::Schema,
             Self::Worker(_) => RetryClass::Internal,
+            Self::Watch(_) => RetryClass::Transient,
         }
     }
 
     fn remedy(&self) -> &'static str {
         match self {
             Self::Glob { .. } => "correct `glob` of the dataset's source, as in \"*.csv\" or \"**/*.csv\"",
+            Self::Watch(_) => "raise the limits fs.inotify.max_user_instances and fs.inotify.max_user_watches",
             Self::Worker(_) => "run again; if it stays, report it with the log of the run",
         }
     }

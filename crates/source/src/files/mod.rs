@@ -9,6 +9,8 @@ mod hash;
 mod landing;
 mod refusal;
 mod walk;
+mod watch;
 
 pub use error::FilesError;
 pub use landing::FileLanding;
+pub use watch::{FolderWatch, Unwatched};
