@@ -4,7 +4,10 @@ use crate::error::CliError;
 use alluvium_model::{DatasetName, Span};
 use alluvium_spec::Environment;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 const ENDS: &str =
     "Exit codes: 0 done, 1 work failed, 2 wrong input. Data goes to standard output, all else to standard error.";
@@ -82,6 +85,9 @@ pub enum Command {
         /// Look into every landing folder so often, for files of which no notice came
         #[arg(long, value_name = "SPAN", default_value = "5m")]
         scan_every: Span,
+        /// Address for HTTP; others than of this machine need a token in ALLUVIUM_TOKEN
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
     },
     /// Process again what waits
     Replay {

@@ -77,6 +77,7 @@ impl CliError {
             | Self::Query { .. }
             | Self::NoTable(_)
             | Self::Terminal
+            | Self::Server(ServerError::NoToken(_) | ServerError::WeakToken(_))
             | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
                 Exit::BadInput
             }

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 pub struct Wired {
     pub project: Project,
-    pub store: SqliteStore,
+    pub store: Arc<SqliteStore>,
     pub engine: LakeEngine,
     pub clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -38,12 +38,17 @@ impl Wired {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
+        let store = Arc::new(store);
         Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer })
     }
 
     /// Closes the state, so that nothing of this process stays beside its file.
     pub async fn close(self) -> Result<(), CliError> {
-        Ok(self.store.close().await?)
+        match Arc::into_inner(self.store) {
+            Some(store) => Ok(store.close().await?),
+            // Whoever still holds it ends its connection.
+            None => Ok(()),
+        }
     }
 
     /// The present time, and which processes live.
@@ -54,7 +59,7 @@ impl Wired {
     pub fn flow<'a>(&'a self, report: &'a dyn Report) -> Flow<'a> {
         Flow {
             project: &self.project,
-            store: &self.store,
+            store: self.store.as_ref(),
             engine: &self.engine,
             landing: &self.landing,
             clock: self.clock.as_ref(),

@@ -252,11 +252,15 @@ impl Flow<'_> {
             summary.failed.insert(dataset.name.clone());
             return Ok(());
         }
-        if matches!(dataset.kind, Kind::Bronze(_)) {
+        if matches!(dataset.kind, Kind::Bronze(_)) && !dataset.is_pushed() {
             self.receive(run, dataset, options, summary).await?;
         }
         if !self.work_open_steps(run, dataset, summary).await? {
             return Ok(());
+        }
+        // After the open steps: what cannot be loaded now waits in the inbox, which has a bound.
+        if dataset.is_pushed() {
+            self.lay_down(run, dataset, summary).await?;
         }
         for _ in 0..PLAN_ATTEMPTS {
             let steps = self.new_steps(run, dataset, options, summary).await?;

@@ -5,6 +5,7 @@
 mod agenda;
 mod drain;
 mod error;
+mod inbox;
 mod life;
 mod maintain;
 mod plan;

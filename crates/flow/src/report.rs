@@ -17,6 +17,11 @@ pub enum Signal {
         duplicates: u64,
         unsettled: u64,
     },
+    /// Events that were pushed have become a landing object.
+    LaidDown {
+        dataset: DatasetName,
+        events: u64,
+    },
     /// The same content arrived before under another name.
     Duplicate {
         dataset: DatasetName,

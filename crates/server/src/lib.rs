@@ -2,10 +2,15 @@
 //!
 //! Called by cli, which puts the parts together. All work goes through [`alluvium_flow::Flow`], as that of `run` does.
 
+mod cloudevents;
 mod error;
+mod http;
+mod intake;
 mod service;
 mod stop;
 
 pub use error::ServerError;
-pub use service::Service;
+pub use http::{Api, ApiError, Views};
+pub use intake::Intake;
+pub use service::{Health, Service};
 pub use stop::{Stop, Stopper};

@@ -3,19 +3,40 @@
 //! Called by cli. One turn at a time; while nothing arrives nothing runs. It keeps nothing that a restart needs: its
 //! first turn looks at everything.
 
-use crate::{ServerError, Stop};
+use crate::{Intake, ServerError, Stop};
 use alluvium_flow::{Agenda, Flow, FlowError, Options, Signal, Turn};
 use alluvium_model::Fault;
 use alluvium_source::files::FolderWatch;
 use alluvium_spec::Kind;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 pub struct Service<'a> {
     pub flow: Flow<'a>,
     pub watch: &'a FolderWatch,
+    pub intake: Intake,
+    pub health: &'a Health,
     /// Between two looks for files of which no notice came.
     pub scan_every: Duration,
+}
+
+/// Whether the service does its work.
+#[derive(Debug, Default)]
+pub struct Health(AtomicBool);
+
+impl Health {
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
 }
 
 impl Service<'_> {
@@ -31,6 +52,7 @@ impl Service<'_> {
         self.arm(&mut Agenda::new(flow.project, flow.clock.now()), &mut unwatched);
         let mut agenda = Agenda::new(flow.project, flow.clock.now());
         let mut scan_at = self.next_scan();
+        self.health.set(true);
         while !stop.is_said() {
             let now = flow.clock.now();
             if now >= scan_at {
@@ -47,11 +69,15 @@ impl Service<'_> {
                         changed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
                         self.arm(&mut agenda, &mut unwatched);
                     }
+                    pushed = self.intake.arrived() => {
+                        pushed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
+                    }
                     () = flow.timer.wait(wait) => {}
                     () = stop.clone().said() => {}
                 }
             }
         }
+        self.health.set(false);
         Ok(())
     }
 
@@ -59,9 +85,13 @@ impl Service<'_> {
         let flow = &self.flow;
         let options = Options { command: "serve".to_owned(), turn: Some(turn.clone()), ..Options::default() };
         match flow.run(&options, stop.clone().said()).await {
-            Ok(summary) => agenda.did(&turn, &summary, flow.clock.now(), flow.entropy),
+            Ok(summary) => {
+                self.health.set(true);
+                agenda.did(&turn, &summary, flow.clock.now(), flow.entropy);
+            }
             Err(FlowError::Store(error)) if error.class().may_pass() => {
                 tracing::warn!(code = error.code(), error = %error, "the state cannot be reached; it is tried again");
+                self.health.set(false);
                 agenda.undone(&turn, flow.clock.now(), flow.entropy);
             }
             Err(error) => return Err(error.into()),
@@ -87,7 +117,7 @@ impl Service<'_> {
         // What a notice has just told of is not missed.
         let noticed = self.watch.noticed();
         noticed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
-        for dataset in flow.project.datasets.values().filter(|d| matches!(d.kind, Kind::Bronze(_))) {
+        for dataset in flow.project.datasets.values().filter(|d| matches!(d.kind, Kind::Bronze(_)) && !d.is_pushed()) {
             if agenda.is_waiting(&dataset.name) {
                 continue;
             }

@@ -13,7 +13,7 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
         Command::Check { dir } => check::check(global, dir.as_ref()).await,
         Command::Run { dir, adopt, rebuild } => run::run(global, dir.as_ref(), adopt, rebuild).await,
-        Command::Serve { dir, scan_every } => serve::serve(global, dir.as_ref(), *scan_every).await,
+        Command::Serve { dir, scan_every, listen } => serve::serve(global, dir.as_ref(), *scan_every, *listen).await,
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }

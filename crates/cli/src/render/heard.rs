@@ -168,6 +168,7 @@ impl Heard {
             }
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
+            | Signal::LaidDown { .. }
             | Signal::Settling { .. }
             | Signal::StepStarted { .. }
             | Signal::Progress { .. }

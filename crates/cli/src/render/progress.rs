@@ -97,6 +97,7 @@ impl Bars {
             Signal::StepDone { step, .. } | Signal::StepFailed { step, .. } => open.close(step),
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
+            | Signal::LaidDown { .. }
             | Signal::Duplicate { .. }
             | Signal::Refused { .. }
             | Signal::Settling { .. }
@@ -156,6 +157,9 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
     Some(match signal {
         Signal::Looked { dataset, new, .. } if *new > 0 => {
             format!("{dataset}: {} new {}", grouped(*new), if *new == 1 { "file" } else { "files" })
+        }
+        Signal::LaidDown { dataset, events } => {
+            format!("{dataset}: {} new {}", grouped(*events), if *events == 1 { "event" } else { "events" })
         }
         Signal::Settling { dataset, files, time } => {
             let what = if *files == 1 { "file" } else { "files" };

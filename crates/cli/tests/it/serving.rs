@@ -21,7 +21,8 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(p: &Project, args: &[&str]) -> Self {
-        Self::spawn(p.command(&[&["serve"], args].concat()))
+        // The port is the system's choice.
+        Self::spawn(p.command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat()))
     }
 
     pub fn spawn(mut command: Command) -> Self {
@@ -30,6 +31,13 @@ impl Serving {
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| says.send(line)));
         Self { child: RefCell::new(child), lines, said: RefCell::default() }
+    }
+
+    /// Its address, from its first line.
+    #[track_caller]
+    pub fn address(&self) -> String {
+        let line = self.wait_for(" on http://");
+        line.rsplit_once("http://").expect("an address").1.to_owned()
     }
 
     /// The next line that holds the text, in the order in which lines come.

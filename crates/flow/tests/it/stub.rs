@@ -226,6 +226,10 @@ pub enum Folder {
 
 #[async_trait]
 impl Landing for StubLanding {
+    async fn lay_down(&self, _: &Dataset, _: &[String]) -> Result<Arrival, StepError> {
+        unreachable!("the stub's datasets have files")
+    }
+
     async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
         let state = *self.state.lock().expect("no holder panics");
         match state {

@@ -62,6 +62,9 @@ impl FolderWatch {
         let mut folders: BTreeMap<PathBuf, Folder> = BTreeMap::new();
         for dataset in project.datasets.values() {
             let Kind::Bronze(bronze) = &dataset.kind else { continue };
+            if bronze.push.is_some() {
+                continue;
+            }
             let glob = pattern(&bronze.files.glob)?;
             let folder = folders
                 .entry(bronze.files.folder.clone())

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     codes,
-    definition::{CsvOptions, FileSource, Format},
+    definition::{CsvOptions, FileSource, Format, Push},
     diagnostic::{Sink, quoted},
     paths::Fence,
     project_file::inside,
@@ -14,7 +14,7 @@ use crate::{
     yaml::{self, Fields, Node, Reader},
 };
 use alluvium_model::{DatasetName, Span};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 const DEFAULT_SETTLE: Span = Span::from_secs(2);
 const LONGEST_GLOB: usize = 1_000;
@@ -36,7 +36,12 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
 
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     let mut f = r.fields(node, "a mapping such as `{ files: landing/flights/, glob: \"*.csv\" }`")?;
-    let others = ["kafka", "nats", "http", "postgres", "schedule"];
+    if let Some(http) = f.take("http") {
+        let push = push(http, r)?;
+        f.finish(r);
+        return Some(push);
+    }
+    let others = ["kafka", "nats", "postgres", "schedule"];
     let other = others.iter().any(|k| node.get(k).is_some());
     f.not_yet(&others, r);
     let folder = if other { f.take("files") } else { f.require("files", r) }.and_then(|n| r.text(n));
@@ -47,7 +52,28 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let csv = csv(&mut f, format.as_ref(), r);
     f.finish(r);
     let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
-    Some(BronzeDraft { source, folder: folder? })
+    Some(BronzeDraft { source, folder: Some(folder?), push: None })
+}
+
+/// Events that are pushed are laid down as NDJSON; the folder follows from the lake.
+fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
+    let mut f = r.fields(node, "a mapping such as `{ types: [com.example.order.placed] }`")?;
+    let types = f.require("types", r).and_then(|n| r.names(n)).unwrap_or_default();
+    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    f.finish(r);
+    for t in &types {
+        if t.value.strip_suffix('*').unwrap_or(&t.value).contains('*') {
+            let help = Some("`*` stands at the end, as in `com.example.order.*`".to_owned());
+            r.error(codes::INVALID_VALUE, t.place, format!("{} is no type of events", quoted(&t.value)), help);
+        }
+    }
+    if types.is_empty() {
+        return None;
+    }
+    let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
+    let glob = "*.ndjson".to_owned();
+    let source = FileSource { folder: PathBuf::new(), glob, settle, format: Some(Format::Ndjson), csv };
+    Some(BronzeDraft { source, folder: None, push: Some(Push { types: types.into_iter().map(|t| t.value).collect() }) })
 }
 
 fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {

@@ -2,7 +2,7 @@
 //! `resolve`.
 
 use crate::{
-    definition::{Accept, FileSource, Normalize, WindowSpec},
+    definition::{Accept, FileSource, Normalize, Push, WindowSpec},
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
 };
@@ -31,8 +31,9 @@ pub(crate) enum Body {
 #[derive(Debug)]
 pub(crate) struct BronzeDraft {
     pub(crate) source: FileSource,
-    /// The landing folder as written.
-    pub(crate) folder: Spanned<String>,
+    /// The landing folder as written; none for events that are pushed.
+    pub(crate) folder: Option<Spanned<String>>,
+    pub(crate) push: Option<Push>,
 }
 
 #[derive(Debug)]

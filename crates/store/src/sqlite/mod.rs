@@ -7,6 +7,7 @@ mod connection;
 mod dump;
 mod events;
 mod finish;
+mod inbox;
 mod leases;
 mod migrations;
 mod plan;

@@ -6,12 +6,12 @@
 use super::{
     SqliteStore,
     connection::{begin_read, begin_write},
-    dump, events, finish, leases, plan, runs, steps,
+    dump, events, finish, inbox, leases, plan, runs, steps,
     versions::{self, Activation},
 };
 use crate::{
-    Claim, DeadLetter, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch,
+    Claim, DeadLetter, EventRecord, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned, Pushed, PushedEvent,
+    Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -38,6 +38,31 @@ impl Store for SqliteStore {
 
     async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError> {
         within!(begin_write, self, |tx| events::record(tx, run, events))
+    }
+
+    async fn push(
+        &self,
+        lists: &[Vec<PushedEvent>],
+        bound: InboxBound,
+        now: Timestamp,
+    ) -> Result<Vec<Pushed>, StoreError> {
+        within!(begin_write, self, |tx| inbox::push(tx, lists, bound, now))
+    }
+
+    async fn inbox(&self, dataset: &DatasetName, bytes: u64) -> Result<InboxPart, StoreError> {
+        within!(begin_read, self, |tx| inbox::part(tx, dataset, bytes))
+    }
+
+    async fn land(&self, run: &RunId, event: &NewEvent, part: &InboxPart) -> Result<bool, StoreError> {
+        let mut conn = self.lock().await?;
+        let mut tx = begin_write(&mut conn).await?;
+        let landed = inbox::land(&mut tx, run, event, part).await?;
+        if landed {
+            tx.commit().await?;
+        } else {
+            tx.rollback().await?;
+        }
+        Ok(landed)
     }
 
     async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError> {
