@@ -5,7 +5,7 @@
 
 use crate::{Summary, Turn};
 use alluvium_model::{DatasetName, Entropy};
-use alluvium_spec::{Dataset, Kind, Project};
+use alluvium_spec::{CatchUp, Dataset, Kind, Project};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +26,8 @@ pub struct Agenda<'a> {
     bursts: BTreeMap<DatasetName, Burst>,
     /// Files that settle, and failures that are tried again.
     timers: BTreeMap<DatasetName, Timestamp>,
+    /// The next time of each dataset that has a schedule.
+    ticks: BTreeMap<DatasetName, Timestamp>,
     /// Failures in a row.
     failing: BTreeMap<DatasetName, u32>,
     /// Of whole turns, as when the state cannot be reached.
@@ -40,10 +42,17 @@ struct Burst {
 }
 
 impl<'a> Agenda<'a> {
-    /// Everything is due at once: nobody knows what happened before.
+    /// Everything is due at once: nobody knows what happened before. Except what is to wait for its next time.
     pub fn new(project: &'a Project, now: Timestamp) -> Self {
-        let timers = project.order.iter().map(|n| (n.clone(), now)).collect();
-        Self { project, bursts: BTreeMap::new(), timers, failing: BTreeMap::new(), failed_turns: 0 }
+        let (mut timers, mut ticks) = (BTreeMap::new(), BTreeMap::new());
+        for (name, dataset) in &project.datasets {
+            let schedule = dataset.schedule();
+            if schedule.is_none_or(|s| s.catch_up == CatchUp::Latest) {
+                timers.insert(name.clone(), now);
+            }
+            ticks.extend(schedule.and_then(|s| s.next(now)).map(|t| (name.clone(), t)));
+        }
+        Self { project, bursts: BTreeMap::new(), timers, ticks, failing: BTreeMap::new(), failed_turns: 0 }
     }
 
     /// A notice came that something of the dataset arrived. It is due when no other follows for its quiet time.
@@ -67,7 +76,8 @@ impl<'a> Agenda<'a> {
 
     /// When something is due next.
     pub fn next(&self) -> Option<Timestamp> {
-        self.bursts.values().map(|b| b.due).chain(self.timers.values().copied()).min()
+        let waits = self.timers.values().chain(self.ticks.values()).copied();
+        self.bursts.values().map(|b| b.due).chain(waits).min()
     }
 
     /// What is due, with all that is made from it; it is taken off the agenda.
@@ -75,6 +85,12 @@ impl<'a> Agenda<'a> {
         let mut datasets: BTreeSet<DatasetName> =
             self.bursts.extract_if(.., |_, b| b.due <= now).map(|(name, _)| name).collect();
         datasets.extend(self.timers.extract_if(.., |_, t| *t <= now).map(|(name, _)| name));
+        for (name, tick) in self.ticks.extract_if(.., |_, t| *t <= now).collect::<Vec<_>>() {
+            // Of several times that passed together one turn is made.
+            let next = self.project.datasets[&name].schedule().and_then(|s| s.next(now.max(tick)));
+            self.ticks.extend(next.map(|t| (name.clone(), t)));
+            datasets.insert(name);
+        }
         if datasets.is_empty() {
             return None;
         }

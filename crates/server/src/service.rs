@@ -117,7 +117,12 @@ impl Service<'_> {
         // What a notice has just told of is not missed.
         let noticed = self.watch.noticed();
         noticed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
-        for dataset in flow.project.datasets.values().filter(|d| matches!(d.kind, Kind::Bronze(_)) && !d.is_pushed()) {
+        for dataset in flow
+            .project
+            .datasets
+            .values()
+            .filter(|d| matches!(d.kind, Kind::Bronze(_)) && !d.is_pushed() && d.schedule().is_none())
+        {
             if agenda.is_waiting(&dataset.name) {
                 continue;
             }

@@ -3,6 +3,7 @@
 use crate::{
     contract::{Check, Contract},
     diagnostic::Diagnostics,
+    schedule::Schedule,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span};
 use serde::Serialize;
@@ -67,6 +68,9 @@ pub struct Bronze {
     pub files: FileSource,
     /// Events that are pushed over HTTP; `files` is then where they are laid down, and no place to look for others.
     pub push: Option<Push>,
+    /// When a service looks into the landing folder; `None`: whenever something arrives.
+    #[serde(skip)]
+    pub schedule: Option<Schedule>,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
 }
@@ -263,6 +267,14 @@ impl Dataset {
     /// Whether its events come over HTTP.
     pub fn is_pushed(&self) -> bool {
         self.push().is_some()
+    }
+
+    /// When a service looks for its files, if not whenever something arrives.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.schedule.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
     }
 
     /// The events that it takes over HTTP.

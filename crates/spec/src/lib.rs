@@ -14,6 +14,7 @@ mod odcs;
 mod paths;
 mod project_file;
 mod resolve;
+mod schedule;
 mod source_file;
 mod sql;
 mod yaml;
@@ -26,3 +27,4 @@ pub use definition::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};
+pub use schedule::{CatchUp, Schedule};

@@ -102,3 +102,54 @@ fn a_service_stops_while_it_works() {
     p.done(&["run"]);
     assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 59_992);
 }
+
+#[test]
+fn a_scheduled_folder_is_looked_at_when_its_time_comes() {
+    let p = Project::shop();
+    let every_second = "settle: 0s, schedule: { cron: \"* * * * * *\", time_zone: Europe/Berlin }";
+    p.edit("datasets/bronze/orders.yaml", "settle: 0s", every_second);
+    let serving = Serving::start(&p, &[]);
+    serving.wait_for("done gold.daily");
+    p.put("landing/orders/2024-01-03.csv", MORE.as_bytes());
+    serving.wait_for("done gold.daily");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM gold.daily"), 3);
+}
+
+#[test]
+fn without_catching_up_a_service_waits_for_the_next_time() {
+    let p = Project::shop();
+    // A leap day: never while this runs.
+    let seldom = "settle: 0s, schedule: { cron: \"0 0 29 2 *\", catch_up: none }";
+    p.edit("datasets/bronze/orders.yaml", "settle: 0s", seldom);
+    let serving = Serving::start(&p, &["--scan-every", "50ms"]);
+    serving.wait_for("done silver.customers");
+    serving.wait_for("ended");
+    p.put("landing/customers/more.csv", b"customer,name\nc3,Cy\n");
+    serving.wait_for("ended");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM silver.customers"), 3);
+    assert!(p.versions()["bronze.orders"].is_none(), "nobody looked");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 3, "a run looks, because a person asks");
+}
+
+#[test]
+fn the_scan_finds_and_reports_what_no_notice_told_of() {
+    let p = Project::shop();
+    let (landing, old, new) = (p.path("landing/orders"), p.path("landing/a"), p.path("landing/b"));
+    std::fs::rename(&landing, &old).expect("renamed");
+    std::os::unix::fs::symlink(&old, &landing).expect("a link");
+    let serving = Serving::start(&p, &["--scan-every", "100ms"]);
+    serving.wait_for("done gold.daily");
+    serving.wait_for("ended");
+    // The link leads elsewhere now; what is watched is where it led before.
+    p.put("landing/b/2024-01-03.csv", MORE.as_bytes());
+    let link = p.path("landing/link");
+    std::os::unix::fs::symlink(&new, &link).expect("a link");
+    std::fs::rename(&link, &landing).expect("renamed");
+    serving.wait_for("warning bronze.orders: 1 file found by the scan");
+    serving.wait_for("done gold.daily");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM gold.daily"), 3);
+}

@@ -110,3 +110,32 @@ async fn in_a_turn_a_folder_that_cannot_be_read_is_told_and_the_run_goes_on() {
     assert!(summary.passing.is_empty(), "the stub's error stays");
     assert!(world.signals().iter().any(|s| matches!(s, Signal::NotLooked { code: "T0001", .. })));
 }
+
+#[tokio::test]
+async fn a_schedule_decides_when_its_folder_is_looked_at() {
+    let project = |catch_up: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(folder.path().join("datasets/bronze")).expect("a folder");
+        std::fs::write(folder.path().join("alluvium.yaml"), "name: t\n").expect("a file");
+        let source = format!(
+            "source: {{ files: landing/, schedule: {{ cron: \"0 6 * * *\", time_zone: Asia/Tokyo, catch_up: {catch_up} }} }}\n"
+        );
+        std::fs::write(folder.path().join("datasets/bronze/t.yaml"), source).expect("a file");
+        alluvium_spec::load(folder.path(), &alluvium_spec::Environment::default()).expect("a project")
+    };
+    const HOUR: i64 = 3_600_000;
+    let turn = Turn { datasets: BTreeSet::from([bronze()]), failing: BTreeSet::new() };
+    let latest = project("latest");
+    let mut agenda = Agenda::new(&latest, at(0));
+    assert_eq!(agenda.take(at(0)), Some(turn.clone()), "for all times before");
+    assert_eq!(agenda.next(), Some(at(21 * HOUR)));
+    assert_eq!(agenda.take(at(21 * HOUR)), Some(turn.clone()));
+    assert_eq!(agenda.next(), Some(at(45 * HOUR)));
+    // The machine slept for three days: once for all of them.
+    assert_eq!(agenda.take(at(100 * HOUR)), Some(turn));
+    assert_eq!(agenda.next(), Some(at(117 * HOUR)));
+    let none = project("none");
+    let mut agenda = Agenda::new(&none, at(0));
+    assert_eq!(agenda.take(at(0)), None);
+    assert_eq!(agenda.next(), Some(at(21 * HOUR)));
+}

@@ -10,6 +10,7 @@ use crate::{
     diagnostic::{Sink, quoted},
     paths::Fence,
     project_file::inside,
+    schedule::{CatchUp, InvalidSchedule, Schedule},
     source_file::{SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
@@ -18,6 +19,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 const DEFAULT_SETTLE: Span = Span::from_secs(2);
 const LONGEST_GLOB: usize = 1_000;
+const CATCH_UP: [(&str, CatchUp); 2] = [("latest", CatchUp::Latest), ("none", CatchUp::None)];
 const FORMATS: [(&str, Format); 4] =
     [("csv", Format::Csv), ("tsv", Format::Tsv), ("ndjson", Format::Ndjson), ("parquet", Format::Parquet)];
 
@@ -41,7 +43,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         f.finish(r);
         return Some(push);
     }
-    let others = ["kafka", "nats", "postgres", "schedule"];
+    let others = ["kafka", "nats", "postgres"];
     let other = others.iter().any(|k| node.get(k).is_some());
     f.not_yet(&others, r);
     let folder = if other { f.take("files") } else { f.require("files", r) }.and_then(|n| r.text(n));
@@ -50,9 +52,28 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(DEFAULT_SETTLE, |s| s.value);
     let format = f.take("format").and_then(|n| r.choice(n, &FORMATS));
     let csv = csv(&mut f, format.as_ref(), r);
+    let schedule = f.take("schedule").and_then(|n| schedule(n, r));
     f.finish(r);
     let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
-    Some(BronzeDraft { source, folder: Some(folder?), push: None })
+    Some(BronzeDraft { source, folder: Some(folder?), push: None, schedule })
+}
+
+fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
+    let mut f = r.fields(node, "a mapping such as `{ cron: \"0 6 * * *\", time_zone: Europe/Berlin }`")?;
+    let cron = f.require("cron", r).and_then(|n| r.text(n));
+    let zone = f.take("time_zone").map_or_else(|| Some(Spanned::new("UTC".to_owned(), node.place)), |n| r.text(n));
+    let catch_up = f.take("catch_up").map_or(Some(CatchUp::Latest), |n| r.choice(n, &CATCH_UP).map(|c| c.value));
+    f.finish(r);
+    let (cron, zone) = (cron?, zone?);
+    match Schedule::new(&cron.value, &zone.value, catch_up?) {
+        Ok(schedule) => Some(schedule),
+        Err(e) => {
+            let wrong = if let InvalidSchedule::Zone(_) = e { &zone } else { &cron };
+            let help = "five fields as in `0 6 * * *`, and a zone as in `Europe/Berlin`".to_owned();
+            r.error(codes::INVALID_VALUE, wrong.place, format!("{}: {e}", quoted(&wrong.value)), Some(help));
+            None
+        }
+    }
 }
 
 /// Events that are pushed are laid down as NDJSON; the folder follows from the lake.
@@ -73,7 +94,12 @@ fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
     let glob = "*.ndjson".to_owned();
     let source = FileSource { folder: PathBuf::new(), glob, settle, format: Some(Format::Ndjson), csv };
-    Some(BronzeDraft { source, folder: None, push: Some(Push { types: types.into_iter().map(|t| t.value).collect() }) })
+    Some(BronzeDraft {
+        source,
+        folder: None,
+        push: Some(Push { types: types.into_iter().map(|t| t.value).collect() }),
+        schedule: None,
+    })
 }
 
 fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {

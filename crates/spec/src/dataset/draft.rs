@@ -3,6 +3,7 @@
 
 use crate::{
     definition::{Accept, FileSource, Normalize, Push, WindowSpec},
+    schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
 };
@@ -34,6 +35,7 @@ pub(crate) struct BronzeDraft {
     /// The landing folder as written; none for events that are pushed.
     pub(crate) folder: Option<Spanned<String>>,
     pub(crate) push: Option<Push>,
+    pub(crate) schedule: Option<Schedule>,
 }
 
 #[derive(Debug)]
