@@ -131,6 +131,7 @@ impl Service<'_> {
                 Ok(look) if !look.arrivals.is_empty() => {
                     // A file may have come while we looked.
                     if !self.watch.has_notice(&dataset.name) {
+                        self.watch.renew(&dataset.name);
                         let (dataset, files) = (dataset.name.clone(), look.arrivals.len() as u64);
                         flow.report.signal(Signal::Missed { dataset, files });
                     }

@@ -137,17 +137,14 @@ fn without_catching_up_a_service_waits_for_the_next_time() {
 #[test]
 fn the_scan_finds_and_reports_what_no_notice_told_of() {
     let p = Project::shop();
-    let (landing, old, new) = (p.path("landing/orders"), p.path("landing/a"), p.path("landing/b"));
-    std::fs::rename(&landing, &old).expect("renamed");
-    std::os::unix::fs::symlink(&old, &landing).expect("a link");
     let serving = Serving::start(&p, &["--scan-every", "100ms"]);
     serving.wait_for("done gold.daily");
     serving.wait_for("ended");
-    // The link leads elsewhere now; what is watched is where it led before.
-    p.put("landing/b/2024-01-03.csv", MORE.as_bytes());
-    let link = p.path("landing/link");
-    std::os::unix::fs::symlink(&new, &link).expect("a link");
-    std::fs::rename(&link, &landing).expect("renamed");
+    // Another folder takes the place of the one above; what is watched went with the old one.
+    p.put("next/customers/customers.csv", b"customer,name\nc1,Ada\nc2,Ben\n");
+    p.put("next/orders/2024-01-03.csv", MORE.as_bytes());
+    std::fs::rename(p.path("landing"), p.path("before")).expect("renamed");
+    std::fs::rename(p.path("next"), p.path("landing")).expect("renamed");
     serving.wait_for("warning bronze.orders: 1 file found by the scan");
     serving.wait_for("done gold.daily");
     assert_eq!(serving.stop().code, Some(0));

@@ -102,6 +102,18 @@ impl FolderWatch {
         self.shared.state().changed.contains(name)
     }
 
+    /// A file of this dataset gave no notice: another folder may have come to its place. The next [`FolderWatch::arm`] watches
+    /// what is there now.
+    pub fn renew(&self, name: &DatasetName) {
+        let mut watcher = self.watcher.lock().expect("no holder of this lock panics");
+        for (path, folder) in &self.shared.folders {
+            if folder.datasets.iter().any(|(n, _)| n == name) && self.shared.state().armed.remove(path) {
+                // What is gone is not watched either.
+                let _ = watcher.unwatch(path);
+            }
+        }
+    }
+
     /// Watches what is not watched yet. Tells whose folders are watched from now on: what arrived in them before gave no
     /// notice. For a folder that is not there the nearest one above it is watched until it comes.
     pub fn arm(&self) -> (BTreeSet<DatasetName>, Vec<Unwatched>) {
@@ -266,6 +278,22 @@ mod tests {
         while told(&watch).await.is_empty() {
             watch.arm();
         }
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_the_place_of_another_is_watched_when_it_is_renewed() {
+        let (t, project) = project("source: { files: landing/in/, glob: \"*.csv\" }\n");
+        let put = |path: &str| fs::create_dir_all(t.path().join(path)).expect("a folder");
+        put("landing/in");
+        put("next/in");
+        let watch = FolderWatch::new(&project).expect("a watch");
+        watch.arm();
+        fs::rename(t.path().join("landing"), t.path().join("before")).expect("renamed");
+        fs::rename(t.path().join("next"), t.path().join("landing")).expect("renamed");
+        watch.renew(project.datasets.keys().next().expect("a dataset"));
+        assert_eq!(watch.arm().0.len(), 1);
+        fs::write(t.path().join("landing/in/a.csv"), "x").expect("a file");
+        assert_eq!(told(&watch).await, ["bronze.a"]);
     }
 
     #[tokio::test]
