@@ -56,8 +56,8 @@ impl Service<'_> {
         while !stop.is_said() {
             let now = flow.clock.now();
             if now >= scan_at {
-                self.arm(&mut agenda, &mut unwatched);
                 self.scan(&mut agenda).await;
+                self.arm(&mut agenda, &mut unwatched);
                 scan_at = self.next_scan();
             } else if let Some(turn) = agenda.take(now) {
                 self.turn(&mut agenda, turn, stop).await?;
