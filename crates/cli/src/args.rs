@@ -1,10 +1,13 @@
 //! The command line.
 
 use crate::error::CliError;
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, Span};
 use alluvium_spec::Environment;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 const ENDS: &str =
     "Exit codes: 0 done, 1 work failed, 2 wrong input. Data goes to standard output, all else to standard error.";
@@ -75,6 +78,16 @@ pub enum Command {
         /// Make this silver dataset anew from all of its input
         #[arg(long, value_name = "DATASET")]
         rebuild: Vec<DatasetName>,
+    },
+    /// Process what arrives, when it arrives, until stopped
+    Serve {
+        dir: Option<PathBuf>,
+        /// Look into every landing folder so often, for files of which no notice came
+        #[arg(long, value_name = "SPAN", default_value = "5m")]
+        scan_every: Span,
+        /// Address for HTTP; others than of this machine need a token in ALLUVIUM_TOKEN
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
     },
     /// Process again what waits
     Replay {

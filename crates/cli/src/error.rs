@@ -3,6 +3,7 @@
 use alluvium_flow::FlowError;
 use alluvium_lake::LakeError;
 use alluvium_model::{DatasetName, Exit, Fault, RetryClass};
+use alluvium_server::ServerError;
 use alluvium_spec::Diagnostics;
 use alluvium_store::StoreError;
 use arrow::error::ArrowError;
@@ -54,6 +55,8 @@ pub enum CliError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Lake(#[from] LakeError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }
 
 impl CliError {
@@ -74,6 +77,7 @@ impl CliError {
             | Self::Query { .. }
             | Self::NoTable(_)
             | Self::Terminal
+            | Self::Server(ServerError::NoToken(_) | ServerError::WeakToken(_))
             | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
                 Exit::BadInput
             }
@@ -87,7 +91,8 @@ impl CliError {
             | Self::Stopped
             | Self::Flow(_)
             | Self::Store(_)
-            | Self::Lake(_) => Exit::FailedWork,
+            | Self::Lake(_)
+            | Self::Server(_) => Exit::FailedWork,
         }
     }
 }
@@ -116,6 +121,7 @@ impl Fault for CliError {
             Self::Store(e) => e.code(),
             Self::Query { error, .. } => error.code(),
             Self::Lake(e) => e.code(),
+            Self::Server(e) => e.code(),
         }
     }
 
@@ -139,6 +145,7 @@ impl Fault for CliError {
             Self::Store(e) => e.class(),
             Self::Query { error, .. } => error.class(),
             Self::Lake(e) => e.class(),
+            Self::Server(e) => e.class(),
         }
     }
 
@@ -167,6 +174,7 @@ impl Fault for CliError {
                 "tables are bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*; `alluvium show datasets` lists them"
             }
             Self::Lake(e) => e.remedy(),
+            Self::Server(e) => e.remedy(),
         }
     }
 }

@@ -5,8 +5,15 @@ use std::io;
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 const FILTER: &str = "ALLUVIUM_LOG";
-const OWN: [&str; 6] =
-    ["alluvium", "alluvium_flow", "alluvium_lake", "alluvium_source", "alluvium_spec", "alluvium_store"];
+const OWN: [&str; 7] = [
+    "alluvium",
+    "alluvium_flow",
+    "alluvium_lake",
+    "alluvium_server",
+    "alluvium_source",
+    "alluvium_spec",
+    "alluvium_store",
+];
 
 /// Whether log lines may come at any time, so that nothing may draw over them.
 pub fn is_on(global: &Global) -> bool {

@@ -1,10 +1,11 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    DatasetSummary, Engine, FlowError, Landing, Report, Signal, Timer, Waiting,
+    DatasetSummary, Engine, FlowError, Landing, Look, Report, Signal, Timer, Waiting,
     plan::{Round, versions_mix},
+    step::chain,
 };
-use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, EventId, RunId, Span, crash_point};
+use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, EventId, Fault, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Project};
 use alluvium_store::{
     Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
@@ -46,6 +47,23 @@ pub struct Options {
     pub adopt: BTreeSet<DatasetName>,
     /// Silver datasets to make anew from all of their input.
     pub rebuild: BTreeSet<DatasetName>,
+    /// `None`: all datasets, waiting for young files, up to the first folder or table that cannot be read. Otherwise one
+    /// turn of a service, which comes again: it waits for no file, and one dataset does not stop another.
+    pub turn: Option<Turn>,
+}
+
+/// What a service does next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turn {
+    pub datasets: BTreeSet<DatasetName>,
+    /// Others, whose last attempt failed: what needs them waits.
+    pub failing: BTreeSet<DatasetName>,
+}
+
+impl Options {
+    fn takes(&self, name: &DatasetName) -> bool {
+        self.turn.as_ref().is_none_or(|t| t.datasets.contains(name))
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -58,9 +76,13 @@ pub struct Summary {
     pub refused: BTreeSet<(DatasetName, String)>,
     /// Files that were too young when the run looked last.
     pub unsettled: BTreeMap<DatasetName, u64>,
+    /// How long until those are old enough.
+    pub settled_in: BTreeMap<DatasetName, Duration>,
     pub failed_steps: u64,
     /// Datasets of the failed steps; the run does not come back to them.
     pub failed: BTreeSet<DatasetName>,
+    /// Of the failed ones, those whose error may pass by itself.
+    pub passing: BTreeSet<DatasetName>,
     /// Their definition changed, and something waits for a person's word.
     pub held: BTreeSet<DatasetName>,
     /// Their definition changed, and nothing waits.
@@ -109,10 +131,12 @@ impl Flow<'_> {
             }
         }
         let work = async |run: &RunId, summary: &mut Summary| {
+            summary.failed.extend(options.turn.iter().flat_map(|t| t.failing.iter().cloned()));
             loop {
                 let before = summary.objects_new;
-                for name in &self.project.order {
-                    self.dataset(run, &self.project.datasets[name], options, summary).await?;
+                for name in self.project.order.iter().filter(|n| options.takes(n)) {
+                    let done = self.dataset(run, &self.project.datasets[name], options, summary).await;
+                    self.go_on(name, done, options, summary)?;
                 }
                 // What arrived while this round ran is looked for once more; one that found nothing new ends the run.
                 if summary.objects_new == before {
@@ -121,6 +145,41 @@ impl Flow<'_> {
             }
         };
         self.live(&options.command, stop, work).await
+    }
+
+    /// What a landing zone holds now of this dataset that no run has recorded. Records nothing.
+    ///
+    /// # Errors
+    /// When the state store fails or the landing zone cannot be read.
+    pub async fn look(&self, dataset: &Dataset) -> Result<Look, FlowError> {
+        let known = self.store.known_files(&dataset.name).await?;
+        self.landing.look(dataset, &known).await.map_err(|e| look_error(&dataset.name, e))
+    }
+
+    /// In a service's turn a folder or table that cannot be read is the trouble of its dataset alone.
+    fn go_on(
+        &self,
+        name: &DatasetName,
+        done: Result<(), FlowError>,
+        options: &Options,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
+        match done {
+            Err(error @ (FlowError::Look { .. } | FlowError::Contended(_))) if options.turn.is_some() => {
+                summary.failed.insert(name.clone());
+                if error.class().may_pass() {
+                    summary.passing.insert(name.clone());
+                }
+                self.report.signal(Signal::NotLooked {
+                    dataset: name.clone(),
+                    code: error.code(),
+                    message: chain(&error),
+                    remedy: error.remedy(),
+                });
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Executes once more what waits in the dataset's quarantine, and then what follows from it. Under a definition that
@@ -193,11 +252,15 @@ impl Flow<'_> {
             summary.failed.insert(dataset.name.clone());
             return Ok(());
         }
-        if matches!(dataset.kind, Kind::Bronze(_)) {
-            self.receive(run, dataset, summary).await?;
+        if matches!(dataset.kind, Kind::Bronze(_)) && !dataset.is_pushed() {
+            self.receive(run, dataset, options, summary).await?;
         }
         if !self.work_open_steps(run, dataset, summary).await? {
             return Ok(());
+        }
+        // After the open steps: what cannot be loaded now waits in the inbox, which has a bound.
+        if dataset.is_pushed() {
+            self.lay_down(run, dataset, summary).await?;
         }
         for _ in 0..PLAN_ATTEMPTS {
             let steps = self.new_steps(run, dataset, options, summary).await?;
@@ -216,12 +279,17 @@ impl Flow<'_> {
     }
 
     /// Looks at the landing zone and records what arrived.
-    async fn receive(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
+    async fn receive(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        options: &Options,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
         let name = &dataset.name;
-        let mut looks = 0;
+        let mut looks = if options.turn.is_some() { SETTLE_LOOKS } else { 0 };
         loop {
-            let known = self.store.known_files(name).await?;
-            let look = self.landing.look(dataset, &known).await.map_err(|e| look_error(name, e))?;
+            let look = self.look(dataset).await?;
             let now = self.clock.now();
             let events: Vec<NewEvent> = look
                 .arrivals
@@ -245,6 +313,9 @@ impl Flow<'_> {
             looks += 1;
             if unsettled == 0 || looks >= SETTLE_LOOKS || look.settled_in > SETTLE_MOST {
                 summary.unsettled.insert(name.clone(), unsettled);
+                if unsettled > 0 {
+                    summary.settled_in.insert(name.clone(), look.settled_in);
+                }
                 for r in look.refused {
                     let dataset = name.clone();
                     if summary.refused.insert((dataset.clone(), r.path.clone())) {

@@ -2,8 +2,10 @@
 //!
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
+mod agenda;
 mod drain;
 mod error;
+mod inbox;
 mod life;
 mod maintain;
 mod plan;
@@ -11,7 +13,8 @@ mod ports;
 mod report;
 mod step;
 
-pub use drain::{Flow, Options, Summary};
+pub use agenda::Agenda;
+pub use drain::{Flow, Options, Summary, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Refused, Timer, Usage};
 pub use report::{DatasetSummary, Report, Signal, Waiting};

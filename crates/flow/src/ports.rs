@@ -35,9 +35,15 @@ pub struct Look {
     pub settled_in: Duration,
 }
 
-/// Finds landing objects. Reads only; the same folder looked at twice gives the same answer.
+/// Finds landing objects, and lays down what was pushed as such.
 #[async_trait]
 pub trait Landing: Send + Sync {
+    /// Makes a landing object of these records, one a line. It is durable when this returns, and named by its content: the
+    /// same records give the same object, however often.
+    async fn lay_down(&self, dataset: &Dataset, records: &[String]) -> Result<Arrival, StepError>;
+
+    /// Reads only; the same folder looked at twice gives the same answer.
+    ///
     /// `known`: size and modification time by path, of what need not be reported again.
     async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError>;
 }

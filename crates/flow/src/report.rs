@@ -17,6 +17,11 @@ pub enum Signal {
         duplicates: u64,
         unsettled: u64,
     },
+    /// Events that were pushed have become a landing object.
+    LaidDown {
+        dataset: DatasetName,
+        events: u64,
+    },
     /// The same content arrived before under another name.
     Duplicate {
         dataset: DatasetName,
@@ -76,6 +81,18 @@ pub enum Signal {
         message: String,
         remedy: &'static str,
         again: bool,
+    },
+    /// A folder or a table of the dataset could not be read; the service goes on with the others.
+    NotLooked {
+        dataset: DatasetName,
+        code: &'static str,
+        message: String,
+        remedy: &'static str,
+    },
+    /// Files of which no notice came, found by a service's scan.
+    Missed {
+        dataset: DatasetName,
+        files: u64,
     },
     StepHeldBy {
         dataset: DatasetName,

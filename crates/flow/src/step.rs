@@ -45,9 +45,12 @@ impl Flow<'_> {
                     return Ok(true);
                 }
                 Err(error) => {
-                    let again = passes(error.class()) && attempt < ATTEMPTS;
+                    let again = error.class().may_pass() && attempt < ATTEMPTS;
                     self.failed(dataset, &step, &error, again).await?;
                     if !again {
+                        if error.class().may_pass() {
+                            summary.passing.insert(dataset.name.clone());
+                        }
                         return Ok(false);
                     }
                     self.timer.wait(RETRY_WAIT * attempt).await;
@@ -174,14 +177,6 @@ impl Flow<'_> {
             again,
         });
         Ok(())
-    }
-}
-
-/// Whether trying again at once can help.
-fn passes(class: RetryClass) -> bool {
-    match class {
-        RetryClass::Transient | RetryClass::Throttled | RetryClass::Timeout => true,
-        RetryClass::Auth | RetryClass::Schema | RetryClass::Data | RetryClass::Internal => false,
     }
 }
 

@@ -24,6 +24,14 @@ pub enum RetryClass {
 }
 
 impl RetryClass {
+    /// Whether trying again can help without anybody's doing.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Transient | Self::Throttled | Self::Timeout => true,
+            Self::Auth | Self::Schema | Self::Data | Self::Internal => false,
+        }
+    }
+
     /// What the operating system's word for an error says of another attempt. What lies in the way stays there: a path
     /// that leads nowhere, or through something that is no folder, leads nowhere the next time too.
     pub fn of_io(kind: io::ErrorKind) -> Self {

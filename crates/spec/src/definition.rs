@@ -3,6 +3,7 @@
 use crate::{
     contract::{Check, Contract},
     diagnostic::Diagnostics,
+    schedule::Schedule,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span, StatePlace};
 use serde::Serialize;
@@ -65,8 +66,29 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize)]
 pub struct Bronze {
     pub files: FileSource,
+    /// Events that are pushed over HTTP; `files` is then where they are laid down, and no place to look for others.
+    pub push: Option<Push>,
+    /// When a service looks into the landing folder; `None`: whenever something arrives.
+    #[serde(skip)]
+    pub schedule: Option<Schedule>,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
+}
+
+/// The events that a bronze dataset takes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Push {
+    /// CloudEvents types; `*` at the end stands for any rest.
+    pub types: Vec<String>,
+}
+
+impl Push {
+    pub fn takes(&self, event_type: &str) -> bool {
+        self.types.iter().any(|t| match t.strip_suffix('*') {
+            Some(start) => event_type.starts_with(start),
+            None => event_type == t,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -239,6 +261,27 @@ impl Dataset {
             Kind::Bronze(_) => Vec::new(),
             Kind::Silver(s) => vec![s.from.clone()],
             Kind::Gold(g) => g.inputs.clone(),
+        }
+    }
+
+    /// Whether its events come over HTTP.
+    pub fn is_pushed(&self) -> bool {
+        self.push().is_some()
+    }
+
+    /// When a service looks for its files, if not whenever something arrives.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.schedule.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// The events that it takes over HTTP.
+    pub fn push(&self) -> Option<&Push> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.push.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod odcs;
 mod paths;
 mod project_file;
 mod resolve;
+mod schedule;
 mod source_file;
 mod sql;
 mod yaml;
@@ -22,7 +23,8 @@ pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
     Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Limits, Normalize, NullIf,
-    Project, Silver, Step, Thresholds, WindowSpec, Write,
+    Project, Push, Silver, Step, Thresholds, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};
+pub use schedule::{CatchUp, Schedule};

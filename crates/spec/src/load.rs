@@ -3,7 +3,7 @@
 use crate::{
     codes,
     dataset::{self, Draft},
-    definition::Project,
+    definition::{Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
     odcs::{self, ContractDraft},
@@ -18,6 +18,9 @@ use std::{
     path::Path,
     sync::Arc,
 };
+
+/// Folder of the lake, beside those of the layers, for landing objects of events that are pushed.
+const PUSHED: &str = "pushed";
 
 /// Which environment, and what the command line sets over the project file. Paths are relative to the current folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +83,13 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         contract && !wrong.contains(&*d.file)
     });
     order.retain(|name| datasets.contains_key(name));
+    for dataset in datasets.values_mut() {
+        if let Kind::Bronze(bronze) = &mut dataset.kind
+            && bronze.push.is_some()
+        {
+            bronze.files.folder = settings.lake.join(PUSHED).join(dataset.name.to_string());
+        }
+    }
     let contract_of = |name| sources.drafts.get(name).and_then(|d| Some(d.contract.as_ref()?.value.clone()));
     let flawed = sources.names.iter().filter(|name| !datasets.contains_key(name));
     let flawed = flawed.map(|n| (n.clone(), contract_of(n).filter(|c| contracts.contains_key(c)))).collect();
@@ -162,7 +172,7 @@ fn read_dataset(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink: &
 fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, sink: &mut Sink) {
     for d in drafts.values() {
         let dataset::Body::Bronze(b) = &d.body else { continue };
-        let folder = &b.source.folder;
+        let (folder, Some(written)) = (&b.source.folder, &b.folder) else { continue };
         let state = match &settings.state {
             StatePlace::File(path) => Some(("state", path)),
             StatePlace::Postgres(_) => None,
@@ -172,9 +182,9 @@ fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, s
             let usable = !path.as_os_str().is_empty();
             if usable && (path.starts_with(folder) || folder.starts_with(path)) {
                 let message =
-                    format!("the landing folder {} and the {what} lie inside each other", quoted(&b.folder.value));
+                    format!("the landing folder {} and the {what} lie inside each other", quoted(&written.value));
                 let help = "give arriving files a folder of their own, as `landing/flights/`".to_owned();
-                sink.report(codes::CONTRADICTION, &d.file, b.folder.place, message, help);
+                sink.report(codes::CONTRADICTION, &d.file, written.place, message, help);
             }
         }
     }

@@ -14,9 +14,9 @@ pub use error::StoreError;
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
-    Claim, Claimed, DeadLetter, EventRecord, EventState, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult,
-    Recorded, RunRecord, RunState, RunStep, StepDone, StepKind, StepRecord, StepState, TableDump, Value, VersionRecord,
-    Watch,
+    Claim, Claimed, DeadLetter, EventRecord, EventState, InboxBound, InboxPart, LedgerEntry, NewEvent, NewStep, Owner,
+    Planned, Pushed, PushedEvent, QualityResult, Recorded, RunRecord, RunState, RunStep, StepDone, StepKind,
+    StepRecord, StepState, TableDump, Value, VersionRecord, Watch,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

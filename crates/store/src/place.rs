@@ -4,12 +4,12 @@
 
 use crate::{PostgresStore, SqliteStore, Store, StoreError};
 use alluvium_model::StatePlace;
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 #[derive(Debug)]
 pub enum StateStore {
-    Sqlite(SqliteStore),
-    Postgres(Box<PostgresStore>),
+    Sqlite(Arc<SqliteStore>),
+    Postgres(Arc<PostgresStore>),
 }
 
 impl StateStore {
@@ -19,8 +19,8 @@ impl StateStore {
     /// As [`SqliteStore::open`] and [`PostgresStore::open`].
     pub async fn open(place: &StatePlace) -> Result<Self, StoreError> {
         Ok(match place {
-            StatePlace::File(path) => Self::Sqlite(SqliteStore::open(path).await?),
-            StatePlace::Postgres(url) => Self::Postgres(Box::new(PostgresStore::open(url).await?)),
+            StatePlace::File(path) => Self::Sqlite(Arc::new(SqliteStore::open(path).await?)),
+            StatePlace::Postgres(url) => Self::Postgres(Arc::new(PostgresStore::open(url).await?)),
         })
     }
 
@@ -30,22 +30,36 @@ impl StateStore {
     /// As [`SqliteStore::read`] and [`PostgresStore::read`].
     pub async fn read(place: &StatePlace) -> Result<Self, StoreError> {
         Ok(match place {
-            StatePlace::File(path) => Self::Sqlite(SqliteStore::read(path).await?),
+            StatePlace::File(path) => Self::Sqlite(Arc::new(SqliteStore::read(path).await?)),
             StatePlace::Postgres(url) => match PostgresStore::read(url).await? {
-                Some(store) => Self::Postgres(Box::new(store)),
-                None => Self::Sqlite(SqliteStore::nothing().await?),
+                Some(store) => Self::Postgres(Arc::new(store)),
+                None => Self::Sqlite(Arc::new(SqliteStore::nothing().await?)),
             },
         })
     }
 
-    /// Ends the connection in order.
+    /// For those that outlive a borrow.
+    pub fn shared(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => store.clone(),
+            Self::Postgres(store) => store.clone(),
+        }
+    }
+
+    /// Ends the connection in order; whoever shares it ends it with its own end.
     ///
     /// # Errors
     /// When it cannot be ended in order; nothing that was answered is lost by that.
     pub async fn close(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(store) => store.close().await,
-            Self::Postgres(store) => store.close().await,
+            Self::Sqlite(store) => match Arc::into_inner(store) {
+                Some(store) => store.close().await,
+                None => Ok(()),
+            },
+            Self::Postgres(store) => match Arc::into_inner(store) {
+                Some(store) => store.close().await,
+                None => Ok(()),
+            },
         }
     }
 }
@@ -55,8 +69,8 @@ impl Deref for StateStore {
 
     fn deref(&self) -> &Self::Target {
         match self {
-            Self::Sqlite(store) => store,
-            Self::Postgres(store) => &**store,
+            Self::Sqlite(store) => store.as_ref(),
+            Self::Postgres(store) => store.as_ref(),
         }
     }
 }

@@ -29,6 +29,41 @@ pub enum Recorded {
     },
 }
 
+/// An event that was pushed to us, known by its source and id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedEvent {
+    pub source: String,
+    pub id: String,
+    /// Those that take it.
+    pub datasets: Vec<DatasetName>,
+    /// One JSON object in one line, as it goes into each of them.
+    pub record: String,
+}
+
+/// What the inbox holds at most of one dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxBound {
+    pub events: u64,
+    pub bytes: u64,
+}
+
+/// What became of events that were pushed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// All are durable. Duplicates had been pushed before, or twice at once.
+    Accepted { new: u64, duplicates: u64 },
+    /// None was taken: the inbox is full of what waits for this dataset.
+    Full { dataset: DatasetName },
+}
+
+/// What waits in the inbox for one dataset, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InboxPart {
+    pub records: Vec<String>,
+    /// The place of the last one.
+    pub upto: i64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {

@@ -2,8 +2,8 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    Claim, DeadLetter, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch,
+    Claim, DeadLetter, EventRecord, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned, Pushed, PushedEvent,
+    Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -18,6 +18,22 @@ pub trait Store: Send + Sync {
     /// Idempotent: a path already recorded with the same content only has its size and time refreshed, and answers as
     /// it did the first time. Two new events of one content in one call: the first is new, the second a duplicate.
     async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Takes events that were pushed, all lists in one transaction, each as a whole or not at all; one that would lead
+    /// beyond the bound does not hinder the next. Answers in order. An event that was pushed before changes nothing.
+    async fn push(
+        &self,
+        lists: &[Vec<PushedEvent>],
+        bound: InboxBound,
+        now: Timestamp,
+    ) -> Result<Vec<Pushed>, StoreError>;
+
+    /// The oldest records that wait for the dataset: up to about `bytes`, at least one if any waits.
+    async fn inbox(&self, dataset: &DatasetName, bytes: u64) -> Result<InboxPart, StoreError>;
+
+    /// The part lies in the event's landing object now: records the event and takes the part out of the inbox. `false`:
+    /// another process landed some of it in between, and nothing was changed.
+    async fn land(&self, run: &RunId, event: &NewEvent, part: &InboxPart) -> Result<bool, StoreError>;
 
     /// Accepted events that no step has taken, by `received_at`, then path.
     async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError>;

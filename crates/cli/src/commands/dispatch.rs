@@ -1,6 +1,6 @@
 //! From the command line to the command.
 
-use super::{check, init, query, replay, run, show};
+use super::{check, init, query, replay, run, serve, show};
 use crate::{
     args::{Cli, Command, Replay},
     error::CliError,
@@ -13,6 +13,7 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
         Command::Check { dir } => check::check(global, dir.as_ref()).await,
         Command::Run { dir, adopt, rebuild } => run::run(global, dir.as_ref(), adopt, rebuild).await,
+        Command::Serve { dir, scan_every, listen } => serve::serve(global, dir.as_ref(), *scan_every, *listen).await,
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }

@@ -56,7 +56,9 @@ fn write(root: &Path, template: &Template) -> Result<(), CliError> {
     // A landing folder without files is in no template.
     if let Ok(project) = alluvium_spec::load(root, &alluvium_spec::Environment::default()) {
         for dataset in project.datasets.values() {
-            if let Kind::Bronze(bronze) = &dataset.kind {
+            if let Kind::Bronze(bronze) = &dataset.kind
+                && !dataset.is_pushed()
+            {
                 folder(&bronze.files.folder)?;
             }
         }

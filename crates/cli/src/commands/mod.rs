@@ -6,6 +6,7 @@ mod init;
 mod query;
 mod replay;
 mod run;
+mod serve;
 mod show;
 
 pub use dispatch::dispatch;

@@ -24,8 +24,8 @@ pub async fn run(
     for (option, names) in [("adopt", adopt), ("rebuild", rebuild)] {
         names.iter().for_each(|n| command.push_str(&format!(" --{option} {n}")));
     }
-    let options =
-        Options { command, adopt: adopt.iter().cloned().collect(), rebuild: rebuild.iter().cloned().collect() };
+    let (adopt, rebuild) = (adopt.iter().cloned().collect(), rebuild.iter().cloned().collect());
+    let options = Options { command, adopt, rebuild, turn: None };
     let stop = stop()?;
     let wired = Wired::open(load::checked(global, dir).await?).await?;
     let work = Work::new(global, &wired);

@@ -168,10 +168,13 @@ impl Heard {
             }
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
+            | Signal::LaidDown { .. }
             | Signal::Settling { .. }
             | Signal::StepStarted { .. }
             | Signal::Progress { .. }
             | Signal::StepFailed { .. }
+            | Signal::NotLooked { .. }
+            | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
             | Signal::RunFinished { .. } => {}
         }

@@ -4,6 +4,7 @@ pub mod diagnostic;
 mod heard;
 pub mod progress;
 pub mod results;
+pub mod serving;
 mod style;
 pub mod summary;
 mod summary_text;

@@ -97,11 +97,14 @@ impl Bars {
             Signal::StepDone { step, .. } | Signal::StepFailed { step, .. } => open.close(step),
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
+            | Signal::LaidDown { .. }
             | Signal::Duplicate { .. }
             | Signal::Refused { .. }
             | Signal::Settling { .. }
             | Signal::Held { .. }
             | Signal::Adopted { .. }
+            | Signal::NotLooked { .. }
+            | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
             | Signal::Maintained { .. }
             | Signal::NotMaintained { .. }
@@ -150,10 +153,13 @@ fn bar_style(kind: StepKind) -> ProgressStyle {
 }
 
 /// What is worth a line that stays.
-fn line(signal: &Signal, style: Style) -> Option<String> {
+pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
     Some(match signal {
         Signal::Looked { dataset, new, .. } if *new > 0 => {
             format!("{dataset}: {} new {}", grouped(*new), if *new == 1 { "file" } else { "files" })
+        }
+        Signal::LaidDown { dataset, events } => {
+            format!("{dataset}: {} new {}", grouped(*events), if *events == 1 { "event" } else { "events" })
         }
         Signal::Settling { dataset, files, time } => {
             let what = if *files == 1 { "file" } else { "files" };
@@ -184,6 +190,14 @@ fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::StepFailed { dataset, code, message, again, .. } => {
             let after = if *again { "; it is tried again" } else { "" };
             format!("{} {dataset}: {}{after}", style.red(&format!("failed[{code}]")), printable(message))
+        }
+        Signal::NotLooked { dataset, code, message, .. } => {
+            format!("{} {dataset}: {}", style.red(&format!("failed[{code}]")), printable(message))
+        }
+        Signal::Missed { dataset, files } => {
+            let what = if *files == 1 { "file" } else { "files" };
+            let head = style.yellow("warning");
+            format!("{head} {dataset}: {} {what} found by the scan, of which no notice came", grouped(*files))
         }
         Signal::Maintained { dataset, done } => {
             let mut parts = Vec::new();

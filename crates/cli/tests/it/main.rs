@@ -8,6 +8,7 @@ mod examples;
 mod exits;
 mod fixtures;
 mod harness;
+mod http;
 mod init;
 mod input;
 mod maintain;
@@ -17,6 +18,8 @@ mod parquet;
 mod postgres;
 mod query;
 mod run;
+mod serve;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
+mod serving;
 mod show;

@@ -1,5 +1,6 @@
 //! Orchestration over the real state store, with an engine and a landing zone made of memory.
 
+mod agenda;
 mod stub;
 
 use alluvium_flow::{Options, Signal, Waiting};

@@ -226,6 +226,10 @@ pub enum Folder {
 
 #[async_trait]
 impl Landing for StubLanding {
+    async fn lay_down(&self, _: &Dataset, _: &[String]) -> Result<Arrival, StepError> {
+        unreachable!("the stub's datasets have files")
+    }
+
     async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
         let state = *self.state.lock().expect("no holder panics");
         match state {
@@ -307,6 +311,10 @@ impl World {
         let entropy = SeededEntropy::new(7);
         let (engine, landing, heard) = Default::default();
         Self { _folder: folder, project, store, engine, landing, heard, ticks, clock, entropy }
+    }
+
+    pub fn project(&self) -> &Project {
+        &self.project
     }
 
     pub fn arrive(&self, path: &str, bytes: u64) {

@@ -4,6 +4,7 @@ use super::{
     FilesError,
     age::{Age, age},
     hash::{Hashed, hash_all},
+    lay_down::lay_down,
     walk::{Found, Walked, pattern, walk},
 };
 use alluvium_flow::{Arrival, Landing, Look, StepError};
@@ -93,7 +94,21 @@ fn unsettled(look: &mut Look, left: Duration) {
 
 #[async_trait]
 impl Landing for FileLanding {
+    async fn lay_down(&self, dataset: &Dataset, records: &[String]) -> Result<Arrival, StepError> {
+        match &dataset.kind {
+            Kind::Bronze(bronze) => {
+                let (folder, records) = (bronze.files.folder.clone(), records.to_vec());
+                let written = tokio::task::spawn_blocking(move || lay_down(&folder, &records)).await;
+                written.map_err(FilesError::from).and_then(|w| w).map_err(StepError::new)
+            }
+            Kind::Silver(_) | Kind::Gold(_) => Err(StepError::new(FilesError::NotBronze)),
+        }
+    }
+
     async fn look(&self, dataset: &Dataset, known: &Seen) -> Result<Look, StepError> {
+        if dataset.is_pushed() {
+            return Ok(Look::default());
+        }
         match &dataset.kind {
             Kind::Bronze(bronze) => self.files(&dataset.name, &bronze.files, known).await.map_err(StepError::new),
             Kind::Silver(_) | Kind::Gold(_) => Ok(Look::default()),

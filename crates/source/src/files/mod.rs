@@ -1,14 +1,17 @@
 //! Files that somebody drops into a folder.
 //!
-//! Called through [`FileLanding`]. Nothing here writes, moves or deletes a file, and nothing but a regular file is
-//! ever opened.
+//! Called through [`FileLanding`]. Nothing here writes, moves or deletes a file in a landing folder, and nothing but a
+//! regular file is ever opened. What was pushed is laid down in a folder of the lake.
 
 mod age;
 mod error;
 mod hash;
 mod landing;
+mod lay_down;
 mod refusal;
 mod walk;
+mod watch;
 
 pub use error::FilesError;
 pub use landing::FileLanding;
+pub use watch::{FolderWatch, Unwatched};

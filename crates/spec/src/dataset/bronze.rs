@@ -6,18 +6,20 @@ use super::{
 };
 use crate::{
     codes,
-    definition::{CsvOptions, FileSource, Format},
+    definition::{CsvOptions, FileSource, Format, Push},
     diagnostic::{Sink, quoted},
     paths::Fence,
     project_file::inside,
+    schedule::{CatchUp, InvalidSchedule, Schedule},
     source_file::{SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
 use alluvium_model::{DatasetName, Span};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 const DEFAULT_SETTLE: Span = Span::from_secs(2);
 const LONGEST_GLOB: usize = 1_000;
+const CATCH_UP: [(&str, CatchUp); 2] = [("latest", CatchUp::Latest), ("none", CatchUp::None)];
 const FORMATS: [(&str, Format); 4] =
     [("csv", Format::Csv), ("tsv", Format::Tsv), ("ndjson", Format::Ndjson), ("parquet", Format::Parquet)];
 
@@ -36,7 +38,12 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
 
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     let mut f = r.fields(node, "a mapping such as `{ files: landing/flights/, glob: \"*.csv\" }`")?;
-    let others = ["kafka", "nats", "http", "postgres", "schedule"];
+    if let Some(http) = f.take("http") {
+        let push = push(http, r)?;
+        f.finish(r);
+        return Some(push);
+    }
+    let others = ["kafka", "nats", "postgres"];
     let other = others.iter().any(|k| node.get(k).is_some());
     f.not_yet(&others, r);
     let folder = if other { f.take("files") } else { f.require("files", r) }.and_then(|n| r.text(n));
@@ -45,9 +52,54 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(DEFAULT_SETTLE, |s| s.value);
     let format = f.take("format").and_then(|n| r.choice(n, &FORMATS));
     let csv = csv(&mut f, format.as_ref(), r);
+    let schedule = f.take("schedule").and_then(|n| schedule(n, r));
     f.finish(r);
     let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
-    Some(BronzeDraft { source, folder: folder? })
+    Some(BronzeDraft { source, folder: Some(folder?), push: None, schedule })
+}
+
+fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
+    let mut f = r.fields(node, "a mapping such as `{ cron: \"0 6 * * *\", time_zone: Europe/Berlin }`")?;
+    let cron = f.require("cron", r).and_then(|n| r.text(n));
+    let zone = f.take("time_zone").map_or_else(|| Some(Spanned::new("UTC".to_owned(), node.place)), |n| r.text(n));
+    let catch_up = f.take("catch_up").map_or(Some(CatchUp::Latest), |n| r.choice(n, &CATCH_UP).map(|c| c.value));
+    f.finish(r);
+    let (cron, zone) = (cron?, zone?);
+    match Schedule::new(&cron.value, &zone.value, catch_up?) {
+        Ok(schedule) => Some(schedule),
+        Err(e) => {
+            let wrong = if let InvalidSchedule::Zone(_) = e { &zone } else { &cron };
+            let help = "five fields as in `0 6 * * *`, and a zone as in `Europe/Berlin`".to_owned();
+            r.error(codes::INVALID_VALUE, wrong.place, format!("{}: {e}", quoted(&wrong.value)), Some(help));
+            None
+        }
+    }
+}
+
+/// Events that are pushed are laid down as NDJSON; the folder follows from the lake.
+fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
+    let mut f = r.fields(node, "a mapping such as `{ types: [com.example.order.placed] }`")?;
+    let types = f.require("types", r).and_then(|n| r.names(n)).unwrap_or_default();
+    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    f.finish(r);
+    for t in &types {
+        if t.value.strip_suffix('*').unwrap_or(&t.value).contains('*') {
+            let help = Some("`*` stands at the end, as in `com.example.order.*`".to_owned());
+            r.error(codes::INVALID_VALUE, t.place, format!("{} is no type of events", quoted(&t.value)), help);
+        }
+    }
+    if types.is_empty() {
+        return None;
+    }
+    let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
+    let glob = "*.ndjson".to_owned();
+    let source = FileSource { folder: PathBuf::new(), glob, settle, format: Some(Format::Ndjson), csv };
+    Some(BronzeDraft {
+        source,
+        folder: None,
+        push: Some(Push { types: types.into_iter().map(|t| t.value).collect() }),
+        schedule: None,
+    })
 }
 
 fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {

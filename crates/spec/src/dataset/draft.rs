@@ -2,7 +2,8 @@
 //! `resolve`.
 
 use crate::{
-    definition::{Accept, FileSource, Normalize, WindowSpec},
+    definition::{Accept, FileSource, Normalize, Push, WindowSpec},
+    schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
 };
@@ -31,8 +32,10 @@ pub(crate) enum Body {
 #[derive(Debug)]
 pub(crate) struct BronzeDraft {
     pub(crate) source: FileSource,
-    /// The landing folder as written.
-    pub(crate) folder: Spanned<String>,
+    /// The landing folder as written; none for events that are pushed.
+    pub(crate) folder: Option<Spanned<String>>,
+    pub(crate) push: Option<Push>,
+    pub(crate) schedule: Option<Schedule>,
 }
 
 #[derive(Debug)]

@@ -121,7 +121,15 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         Body::Bronze(b) => {
             let expected = expected_of(&draft.name, names);
             let version = version::bronze(b, &expected);
-            (Kind::Bronze(Bronze { files: b.source.clone(), expected }), version)
+            (
+                Kind::Bronze(Bronze {
+                    files: b.source.clone(),
+                    push: b.push.clone(),
+                    schedule: b.schedule.clone(),
+                    expected,
+                }),
+                version,
+            )
         }
         Body::Silver(s) => (Kind::Silver(silver(s)), version::silver(s, contract)),
         Body::Gold(g) => {

@@ -7,6 +7,7 @@ mod codec;
 mod dump;
 mod events;
 mod finish;
+mod inbox;
 mod leases;
 mod plan;
 mod runs;

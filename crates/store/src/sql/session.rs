@@ -93,20 +93,42 @@ impl Session<'_> {
         }
     }
 
-    /// Until the transaction ends nobody else plans, claims or ends steps of these datasets. Always in the same order, so
-    /// that two who take several do not wait for each other.
+    /// Until the transaction ends nobody else plans, claims or ends steps of these datasets.
     pub(crate) async fn take_datasets<T: AsRef<str>>(
         &mut self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<(), StoreError> {
+        let lock = "SELECT dataset FROM datasets WHERE dataset IN (SELECT value ->> 0 FROM json_each($1))
+                    ORDER BY dataset FOR UPDATE";
+        let make = "INSERT INTO datasets (dataset) SELECT value ->> 0 FROM json_each($1) ORDER BY key
+                    ON CONFLICT DO NOTHING";
+        self.take(lock, make, names).await
+    }
+
+    /// Until the transaction ends nobody else changes what waits in the inbox for these datasets.
+    pub(crate) async fn take_backlogs<T: AsRef<str>>(
+        &mut self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<(), StoreError> {
+        let lock = "SELECT dataset FROM backlog WHERE dataset IN (SELECT value ->> 0 FROM json_each($1))
+                    ORDER BY dataset FOR UPDATE";
+        let make =
+            "INSERT INTO backlog (dataset, events, bytes) SELECT value ->> 0, 0, 0 FROM json_each($1) ORDER BY key
+                    ON CONFLICT DO NOTHING";
+        self.take(lock, make, names).await
+    }
+
+    /// Always in the same order, so that two who take several do not wait for each other.
+    async fn take<T: AsRef<str>>(
+        &mut self,
+        lock: &'static str,
+        make: &'static str,
         names: impl IntoIterator<Item = T>,
     ) -> Result<(), StoreError> {
         let Self::Postgres(_) = self else { return Ok(()) };
         let names: BTreeSet<String> = names.into_iter().map(|n| n.as_ref().to_owned()).collect();
         let wanted = [Arg::column(&names)];
-        let lock = "SELECT dataset FROM datasets WHERE dataset IN (SELECT value ->> 0 FROM json_each($1))
-                    ORDER BY dataset FOR UPDATE";
         if self.rows(lock, &wanted).await?.len() < names.len() {
-            let make = "INSERT INTO datasets (dataset) SELECT value ->> 0 FROM json_each($1) ORDER BY key
-                        ON CONFLICT DO NOTHING";
             self.execute(make, &wanted).await?;
             self.rows(lock, &wanted).await?;
         }

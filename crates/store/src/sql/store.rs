@@ -4,13 +4,13 @@
 //! was already on its way.
 
 use super::{
-    dump, events, finish, leases, plan, runs, steps,
+    dump, events, finish, inbox, leases, plan, runs, steps,
     versions::{self, Activation},
 };
 use crate::{
-    Claim, DeadLetter, EventRecord, NewEvent, NewStep, Owner, Planned, Recorded, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch, postgres::PostgresStore,
-    sqlite::SqliteStore,
+    Claim, DeadLetter, EventRecord, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned, Pushed, PushedEvent,
+    Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch,
+    postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -57,6 +57,23 @@ macro_rules! store_over {
 
             async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError> {
                 within!(Write, self, |tx| events::record(tx, run, events))
+            }
+
+            async fn push(
+                &self,
+                lists: &[Vec<PushedEvent>],
+                bound: InboxBound,
+                now: Timestamp,
+            ) -> Result<Vec<Pushed>, StoreError> {
+                within!(Write, self, |tx| inbox::push(tx, lists, bound, now))
+            }
+
+            async fn inbox(&self, dataset: &DatasetName, bytes: u64) -> Result<InboxPart, StoreError> {
+                within!(Read, self, |tx| inbox::part(tx, dataset, bytes))
+            }
+
+            async fn land(&self, run: &RunId, event: &NewEvent, part: &InboxPart) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| inbox::land(tx, run, event, part))
             }
 
             async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError> {

@@ -86,4 +86,7 @@ conform!(
     a_run_without_its_process_is_interrupted,
     a_run_that_ends_gives_back_what_it_held,
     a_step_is_told_with_the_run_that_finished_it,
+    a_pushed_event_is_kept_once_until_it_is_landed,
+    a_full_inbox_takes_nothing_of_a_list,
+    what_another_process_landed_is_not_landed_again,
 );

@@ -10,7 +10,7 @@ use crate::{
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
-struct Line {
+pub struct Line {
     dataset: String,
     /// Rows in the table now.
     rows: u64,
@@ -39,6 +39,10 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
+    list(global, COLUMNS, &lines(wired).await?, "this project has no datasets yet")
+}
+
+pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
     let versions = wired.store.versions().await?;
     let mut lines = Vec::new();
     for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
@@ -56,5 +60,5 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
             file: dataset.file.clone(),
         });
     }
-    list(global, COLUMNS, &lines, "this project has no datasets yet")
+    Ok(lines)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// The columns of `state.dead_letters`.
 #[derive(Debug, Serialize)]
-struct Line {
+pub struct Line {
     event: String,
     dataset: String,
     object: String,
@@ -36,8 +36,11 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
-    let lines: Vec<Line> = wired.store.dead_letters().await?.into_iter().map(Line::new).collect();
-    list(global, COLUMNS, &lines, "there are no dead letters")
+    list(global, COLUMNS, &lines(wired).await?, "there are no dead letters")
+}
+
+pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
+    Ok(wired.store.dead_letters().await?.into_iter().map(Line::new).collect())
 }
 
 impl Line {

@@ -7,7 +7,9 @@ mod listing;
 mod quarantine;
 mod run;
 mod runs;
+mod served;
 mod versions;
 mod view;
 
+pub use served::Served;
 pub use view::show;

@@ -14,7 +14,6 @@ use crate::{
 use alluvium_model::{Balance, RunId};
 use alluvium_store::{RunRecord, RunStep, StepKind, StepState, Value};
 use serde::Serialize;
-use serde_json::json;
 use std::fmt::Write;
 
 /// Of which one is looked for by the start of its id.
@@ -88,16 +87,28 @@ const RULES: &[Column<RuleLine>] = &[
     ("passed", Align::Left, |l| if l.passed { "yes" } else { "no" }.to_owned()),
 ];
 
+/// One run with all that belongs to it.
+#[derive(Debug, Serialize)]
+pub struct Whole {
+    run: RunLine,
+    steps: Vec<StepLine>,
+    rules: Vec<RuleLine>,
+}
+
 pub async fn show(global: &Global, wired: &Wired, id: &str) -> Result<(), CliError> {
+    let whole = whole(wired, id).await?;
+    match global.format {
+        Format::Json => print_json(&whole),
+        Format::Human => print(&text(&whole.run, &whole.steps, whole.rules)),
+    }
+}
+
+pub async fn whole(wired: &Wired, id: &str) -> Result<Whole, CliError> {
     let run = find(wired, id).await?;
     let steps = wired.store.run_steps(&run.run, &wired.watch()).await?;
     let steps: Vec<StepLine> = steps.into_iter().map(|s| StepLine::new(s, &run.run)).collect();
     let rules = rules(wired, run.run.as_str()).await?;
-    let line = RunLine::new(run);
-    match global.format {
-        Format::Json => print_json(&json!({ "run": line, "steps": steps, "rules": rules })),
-        Format::Human => print(&text(&line, &steps, rules)),
-    }
+    Ok(Whole { run: RunLine::new(run), steps, rules })
 }
 
 fn text(run: &RunLine, steps: &[StepLine], rules: Vec<RuleLine>) -> String {

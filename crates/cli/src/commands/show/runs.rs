@@ -57,8 +57,11 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired, limit: u32) -> Result<(), CliError> {
-    let lines: Vec<Line> = wired.store.runs(limit, &wired.watch()).await?.into_iter().map(Line::new).collect();
-    list(global, COLUMNS, &lines, "nothing has run yet")
+    list(global, COLUMNS, &lines(wired, limit).await?, "nothing has run yet")
+}
+
+pub async fn lines(wired: &Wired, limit: u32) -> Result<Vec<Line>, CliError> {
+    Ok(wired.store.runs(limit, &wired.watch()).await?.into_iter().map(Line::new).collect())
 }
 
 pub fn word(state: RunState) -> &'static str {

@@ -1,0 +1,88 @@
+//! `alluvium serve`: what arrives, processed when it arrives, until SIGTERM or Ctrl-C.
+
+use super::{run::stop, show::Served};
+use crate::{
+    args::{Format, Global},
+    error::CliError,
+    load,
+    render::serving::Lines,
+    wire::Wired,
+};
+use alluvium_model::{Exit, Span};
+use alluvium_server::{Api, Health, Intake, ServerError, Service, Stop, Stopper};
+use alluvium_source::files::FolderWatch;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+/// Others than on this machine have to know it. No argument, because arguments can be read by everybody here.
+const TOKEN: &str = "ALLUVIUM_TOKEN";
+/// For requests that are on their way when the service stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+pub async fn serve(
+    global: &Global,
+    dir: Option<&PathBuf>,
+    scan_every: Span,
+    listen: SocketAddr,
+) -> Result<Exit, CliError> {
+    let asked = stop()?;
+    let wired = Arc::new(Wired::open(load::checked(global, dir).await?).await?);
+    let lines = Lines::new(global.format == Format::Json);
+    let watch = FolderWatch::new(&wired.project).map_err(ServerError::Files)?;
+    let (stopper, stop) = Stopper::new();
+    let health = Arc::new(Health::default());
+    let (intake, takes_in) = Intake::new(wired.store.shared(), wired.clock.clone(), stop.clone());
+    let token = std::env::var(TOKEN).ok();
+    let views = Arc::new(Served(wired.clone()));
+    let api = Api::bind(listen, token, &wired.project, intake.clone(), views, health.clone()).await?;
+    lines.tell(&format!("serving {} on http://{}", wired.project.name, api.address()?));
+    // On threads of their own, so that they answer while a step is computed.
+    let takes_in = tokio::spawn(takes_in);
+    let answers = tokio::spawn(api.serve(stop.clone()));
+    let flow = wired.flow(&lines);
+    let service = Service { flow, watch: &watch, intake, health: &health, scan_every: scan_every.into() };
+    let served = async {
+        let done = service.run(&stop).await;
+        stopper.stop();
+        done
+    };
+    let told = async {
+        tokio::select! {
+            () = asked => stopper.stop(),
+            () = stop.clone().said() => {}
+        }
+    };
+    let (done, answered, ()) = tokio::join!(served, ends(answers, &stop, &stopper), told);
+    drop(service);
+    // Every event that was taken is answered for before this ends.
+    let _ = tokio::time::timeout(LAST_ANSWERS, takes_in).await;
+    done?;
+    answered?;
+    lines.tell("stopped");
+    if let Some(wired) = Arc::into_inner(wired) {
+        wired.close().await?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A socket that fails stops the service; a service that stops leaves requests some time.
+async fn ends(
+    answers: tokio::task::JoinHandle<Result<(), ServerError>>,
+    stop: &Stop,
+    stopper: &Stopper,
+) -> Result<(), ServerError> {
+    let abort = answers.abort_handle();
+    let late = async {
+        stop.clone().said().await;
+        let _ = tokio::time::timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
+    };
+    tokio::select! {
+        done = answers => {
+            stopper.stop();
+            done.unwrap_or_else(|e| Err(ServerError::Serve(std::io::Error::other(e))))
+        }
+        () = late => {
+            abort.abort();
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The views as a service shows them: the same lines, over HTTP.
+
+use super::{datasets, dead_letters, run, runs};
+use crate::{error::CliError, wire::Wired};
+use alluvium_server::{ApiError, Views};
+use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+
+pub struct Served(pub Arc<Wired>);
+
+#[async_trait]
+impl Views for Served {
+    async fn datasets(&self) -> Result<Value, ApiError> {
+        json(datasets::lines(&self.0).await)
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Value, ApiError> {
+        json(runs::lines(&self.0, limit).await)
+    }
+
+    async fn run(&self, id: &str) -> Result<Option<Value>, ApiError> {
+        match run::whole(&self.0, id).await {
+            Err(CliError::UnknownRun(_) | CliError::AmbiguousRun(_)) => Ok(None),
+            whole => json(whole).map(Some),
+        }
+    }
+
+    async fn dead_letters(&self) -> Result<Value, ApiError> {
+        json(dead_letters::lines(&self.0).await)
+    }
+}
+
+fn json<T: Serialize>(lines: Result<T, CliError>) -> Result<Value, ApiError> {
+    let value = lines.and_then(|l| Ok(serde_json::to_value(l)?));
+    value.map_err(|e| Box::new(e) as ApiError)
+}

@@ -1,0 +1,251 @@
+//! A service over HTTP: events that are pushed, what can be read, and what is refused.
+
+use crate::{harness::Project, serving::Serving};
+use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+    time::Duration,
+};
+
+const STRUCTURED: &str = "application/cloudevents+json";
+const BATCH: &str = "application/cloudevents-batch+json";
+const TOKEN: &str = "a-token-that-only-this-test-knows";
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+
+    fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// What the service answers to these bytes.
+fn raw(address: &str, request: &[u8]) -> Answer {
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    // It may answer, and close, before it has read everything.
+    let _ = socket.write_all(request);
+    let mut text = Vec::new();
+    let _ = socket.read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    raw(address, &[request.as_bytes(), body].concat())
+}
+
+fn get(address: &str, path: &str) -> Answer {
+    ask(address, "GET", path, &[], b"")
+}
+
+fn post(address: &str, kind: &str, body: &str) -> Answer {
+    ask(address, "POST", "/events", &[("Content-Type", kind)], body.as_bytes())
+}
+
+fn event(id: &str, amount: &str) -> String {
+    format!(
+        "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/shop\",\"type\":\"com.shop.order.placed\",\
+         \"data\":{{\"id\":{id},\"customer\":\"c1\",\"day\":\"2024-01-05\",\"amount\":{amount},\
+         \"updated_at\":\"2024-01-05T10:00:00Z\"}}}}"
+    )
+}
+
+/// The shop, whose orders are pushed.
+fn pushed_shop() -> Project {
+    let p = Project::shop();
+    p.put("datasets/bronze/orders.yaml", b"source: { http: { types: [\"com.shop.order.*\"] } }\n");
+    p
+}
+
+#[test]
+fn an_event_is_in_gold_once_however_often_it_is_pushed() {
+    let p = pushed_shop();
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let first = post(&at, STRUCTURED, &event("7", "10.50"));
+    assert_eq!((first.status, first.json()), (202, json!({ "accepted": 1, "duplicates": 0 })), "{}", first.body);
+    let second = post(&at, STRUCTURED, &event("7", "10.50"));
+    assert_eq!((second.status, second.json()), (202, json!({ "accepted": 0, "duplicates": 1 })));
+    serving.wait_for("bronze.orders: 1 new event");
+    serving.wait_for("done gold.daily");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.rows("SELECT orders, amount FROM gold.daily"), [json!({ "orders": 1, "amount": 10.5 })]);
+    let row = &p.rows("SELECT ce_id, ce_source, ce_type, id FROM bronze.orders")[0];
+    assert_eq!((row["ce_id"].as_str(), row["ce_source"].as_str()), (Some("7"), Some("/shop")), "{row}");
+}
+
+#[test]
+fn all_three_forms_are_taken() {
+    let p = pushed_shop();
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    let batch = format!("[{},{},{}]", event("1", "1.00"), event("2", "2.00"), event("1", "1.00"));
+    let answer = post(&at, BATCH, &batch);
+    assert_eq!((answer.status, answer.json()), (202, json!({ "accepted": 2, "duplicates": 1 })), "{}", answer.body);
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "3"),
+        ("ce-source", "/shop"),
+        ("ce-type", "com.shop.order.changed"),
+    ];
+    let body = b"{\"id\":3,\"customer\":\"c2\",\"day\":\"2024-01-05\",\"amount\":3.00,\"updated_at\":\"2024-01-05T10:00:00Z\"}";
+    assert_eq!(ask(&at, "POST", "/events", &headers, body).status, 202);
+    assert_eq!(serving.stop().code, Some(0));
+    // What was acknowledged and not processed yet is done by the next one.
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 3);
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_kill() {
+    let p = pushed_shop();
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    // Its landing object is written, and not recorded.
+    command.env("ALLUVIUM_CRASH_AT", "events.before_record:2");
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    serving.wait_for("ended");
+    assert_eq!(post(&at, STRUCTURED, &event("7", "10.50")).status, 202);
+    assert_eq!(serving.end().code, None, "it was killed");
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    assert_eq!(post(&at, STRUCTURED, &event("7", "10.50")).json()["duplicates"], 1);
+    serving.wait_for("done gold.daily");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 1);
+    assert_eq!(p.cell("SELECT sum(orders) FROM gold.daily"), 1);
+}
+
+#[test]
+fn garbage_is_refused_with_its_reason() {
+    let p = pushed_shop();
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let other_type = event("1", "1").replace("com.shop.order.placed", "com.shop.return");
+    for (kind, body, status, code) in [
+        (STRUCTURED, "", 400, "H0204"),
+        (STRUCTURED, "{", 400, "H0204"),
+        (STRUCTURED, "{}", 400, "H0204"),
+        (STRUCTURED, "\u{0}\u{1}", 400, "H0204"),
+        (BATCH, "{}", 400, "H0204"),
+        ("text/plain", "hello", 415, "H0201"),
+        ("application/json", "{}", 415, "H0201"),
+        (STRUCTURED, other_type.as_str(), 422, "H0205"),
+    ] {
+        let answer = post(&at, kind, body);
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{kind} {body}: {}", answer.body);
+    }
+    let large = format!("{}{}", event("1", "1"), " ".repeat(2 << 20));
+    let answer = post(&at, STRUCTURED, &large);
+    assert_eq!((answer.status, answer.code().as_str()), (413, "H0202"));
+    assert_eq!((get(&at, "/nowhere").status, get(&at, "/events").status), (404, 405));
+    assert_eq!(get(&at, "/api/runs?limit=0").code(), "H0105");
+    assert_eq!(get(&at, "/api/runs/1999").code(), "H0106");
+    assert_eq!(raw(&at, b"\x16\x03\x01garbage\r\n\r\n").status, 400);
+    let foreign = b"GET /api/runs HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(raw(&at, foreign).status, 403);
+    assert_eq!(get(&at, "/healthz").status, 200, "it lives");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.customers"), 2);
+}
+
+#[test]
+fn what_show_shows_is_shown_over_http() {
+    let p = Project::shop();
+    p.put("landing/orders/broken.csv.gz", b"\x1f\x8b\x08 and no more of a gzip");
+    p.edit("datasets/bronze/orders.yaml", "*.csv", "*.csv{,.gz}");
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("done gold.daily");
+    serving.wait_for("ended");
+    assert_eq!(get(&at, "/readyz").json(), json!({ "ready": true }));
+    let (datasets, runs) = (get(&at, "/api/datasets").json(), get(&at, "/api/runs").json());
+    let (latest, dead) = (get(&at, "/api/runs/latest").json(), get(&at, "/api/dead-letters").json());
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(datasets, p.json(&["show", "datasets"]));
+    assert_eq!(runs, p.json(&["show", "runs"]));
+    assert_eq!(latest, p.json(&["show", "run", "latest"]));
+    assert_eq!(dead, p.json(&["show", "dead-letters"]));
+    assert_eq!(dead.as_array().map(Vec::len), Some(1), "{dead}");
+}
+
+#[test]
+fn a_token_guards_everything_but_health() {
+    let p = pushed_shop();
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("ALLUVIUM_TOKEN", TOKEN);
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    for path in ["/api/runs", "/api/datasets", "/nowhere"] {
+        let answer = get(&at, path);
+        assert_eq!((answer.status, answer.code().as_str()), (401, "H0101"), "{path}");
+        assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
+    }
+    assert_eq!(post(&at, STRUCTURED, &event("1", "1")).status, 401);
+    assert_eq!(get(&at, "/healthz").status, 200);
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(ask(&at, "GET", "/api/runs", &[("Authorization", &bearer)], b"").status, 200);
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", STRUCTURED)];
+    assert_eq!(ask(&at, "POST", "/events", &headers, event("1", "1").as_bytes()).status, 202);
+    let ran = serving.stop();
+    assert_eq!(ran.code, Some(0));
+    assert!(!ran.stderr.contains(TOKEN));
+}
+
+#[test]
+fn nobody_else_may_reach_a_service_without_a_token() {
+    let p = pushed_shop();
+    let ran = p.alluvium(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(ran.code, Some(2), "{ran}");
+    ran.said("error[H0001]");
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let ran = crate::harness::Ran::from(command.env("ALLUVIUM_TOKEN", "short").output().expect("it runs"));
+    assert_eq!(ran.code, Some(2), "{ran}");
+    ran.said("error[H0002]");
+}
+
+#[test]
+fn a_producer_is_told_to_wait_while_the_inbox_is_full() {
+    let p = pushed_shop();
+    // Where its table would be there is a file, so that nothing leaves the inbox.
+    p.put("lake/dev/pushed", b"no folder");
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    let batch = |from: u32| {
+        let one =
+            |i| format!("{{\"specversion\":\"1.0\",\"id\":\"{i}\",\"source\":\"/s\",\"type\":\"com.shop.order.x\"}}");
+        format!("[{}]", (from..from + 10_000).map(one).collect::<Vec<_>>().join(","))
+    };
+    for from in 0..10 {
+        assert_eq!(post(&at, BATCH, &batch(from * 10_000)).status, 202);
+    }
+    let full = post(&at, BATCH, &batch(100_000));
+    assert_eq!((full.status, full.code().as_str()), (429, "H0207"), "{}", full.body);
+    assert!(full.head.contains("retry-after: 5"), "{}", full.head);
+    assert_eq!(post(&at, BATCH, &batch(0)).json()["duplicates"], 10_000, "what was taken is still acknowledged");
+    assert_eq!(serving.stop().code, Some(0));
+    assert!(Command::new("rm").arg(p.path("lake/dev/pushed")).status().expect("rm runs").success());
+    p.alluvium(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 100_000);
+}

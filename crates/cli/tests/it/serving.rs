@@ -1,0 +1,90 @@
+//! A service as a child process: what it says, and how it is ended.
+
+use crate::harness::{Project, Ran};
+use std::{
+    cell::RefCell,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+/// Far beyond what anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub struct Serving {
+    child: RefCell<Child>,
+    lines: Receiver<String>,
+    said: RefCell<Vec<String>>,
+}
+
+impl Serving {
+    pub fn start(p: &Project, args: &[&str]) -> Self {
+        // The port is the system's choice.
+        Self::spawn(p.command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat()))
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let (says, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| says.send(line)));
+        Self { child: RefCell::new(child), lines, said: RefCell::default() }
+    }
+
+    /// Its address, from its first line.
+    #[track_caller]
+    pub fn address(&self) -> String {
+        let line = self.wait_for(" on http://");
+        line.rsplit_once("http://").expect("an address").1.to_owned()
+    }
+
+    /// The next line that holds the text, in the order in which lines come.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LIMIT);
+            let line = line.unwrap_or_else(|e| panic!("`{text}` was not said: {e}\n{}", self.said()));
+            self.said.borrow_mut().push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Asks it to stop and waits until it did.
+    #[track_caller]
+    pub fn stop(self) -> Ran {
+        let told = Command::new("kill").arg(self.child.borrow().id().to_string()).status().expect("kill runs");
+        assert!(told.success(), "it was running\n{}", self.said());
+        self.end()
+    }
+
+    /// As a power failure.
+    pub fn kill(self) {
+        self.child.borrow_mut().kill().expect("killed");
+        self.end();
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn end(self) -> Ran {
+        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
+            self.said.borrow_mut().push(line);
+        }
+        let code = self.child.borrow_mut().wait().expect("it ends").code();
+        Ran { code, stdout: String::new(), stderr: self.said() }
+    }
+
+    fn said(&self) -> String {
+        self.said.borrow().join("\n")
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.borrow_mut().kill();
+        let _ = self.child.borrow_mut().wait();
+    }
+}

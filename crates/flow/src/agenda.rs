@@ -1,0 +1,162 @@
+//! What a service has to do and when: a pure value that is told what happens and says which datasets are due.
+//!
+//! Called by the server's loop. It knows no files and no clock; whatever it forgets at a crash, the first turn of the
+//! next process looks for.
+
+use crate::{Summary, Turn};
+use alluvium_model::{DatasetName, Entropy};
+use alluvium_spec::{CatchUp, Dataset, Kind, Project};
+use jiff::{SignedDuration, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A file's arrival is several notices; and files that arrive together belong together.
+const LEAST_QUIET: Duration = Duration::from_millis(20);
+/// A folder that is never quiet is looked at after this many times its quiet time.
+const MOST_QUIETS: u32 = 5;
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// Datasets and when they are due. Holds at most one entry of each kind for each dataset.
+#[derive(Debug)]
+pub struct Agenda<'a> {
+    project: &'a Project,
+    bursts: BTreeMap<DatasetName, Burst>,
+    /// Files that settle, and failures that are tried again.
+    timers: BTreeMap<DatasetName, Timestamp>,
+    /// The next time of each dataset that has a schedule.
+    ticks: BTreeMap<DatasetName, Timestamp>,
+    /// Failures in a row.
+    failing: BTreeMap<DatasetName, u32>,
+    /// Of whole turns, as when the state cannot be reached.
+    failed_turns: u32,
+}
+
+/// Notices of one dataset that came close to each other.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    first: Timestamp,
+    due: Timestamp,
+}
+
+impl<'a> Agenda<'a> {
+    /// Everything is due at once: nobody knows what happened before. Except what is to wait for its next time.
+    pub fn new(project: &'a Project, now: Timestamp) -> Self {
+        let (mut timers, mut ticks) = (BTreeMap::new(), BTreeMap::new());
+        for (name, dataset) in &project.datasets {
+            let schedule = dataset.schedule();
+            if schedule.is_none_or(|s| s.catch_up == CatchUp::Latest) {
+                timers.insert(name.clone(), now);
+            }
+            ticks.extend(schedule.and_then(|s| s.next(now)).map(|t| (name.clone(), t)));
+        }
+        Self { project, bursts: BTreeMap::new(), timers, ticks, failing: BTreeMap::new(), failed_turns: 0 }
+    }
+
+    /// A notice came that something of the dataset arrived. It is due when no other follows for its quiet time.
+    pub fn arrived(&mut self, name: &DatasetName, now: Timestamp) {
+        let quiet = self.quiet(name);
+        let first = self.bursts.get(name).map_or(now, |b| b.first);
+        let due = after(now, quiet).min(after(first, quiet * MOST_QUIETS));
+        self.bursts.insert(name.clone(), Burst { first, due });
+    }
+
+    /// The dataset is due then, unless it is due earlier.
+    pub fn at(&mut self, name: &DatasetName, time: Timestamp) {
+        let timer = self.timers.entry(name.clone()).or_insert(time);
+        *timer = (*timer).min(time);
+    }
+
+    /// Whether a notice of the dataset, or a timer, is on the agenda.
+    pub fn is_waiting(&self, name: &DatasetName) -> bool {
+        self.bursts.contains_key(name) || self.timers.contains_key(name)
+    }
+
+    /// When something is due next.
+    pub fn next(&self) -> Option<Timestamp> {
+        let waits = self.timers.values().chain(self.ticks.values()).copied();
+        self.bursts.values().map(|b| b.due).chain(waits).min()
+    }
+
+    /// What is due, with all that is made from it; it is taken off the agenda.
+    pub fn take(&mut self, now: Timestamp) -> Option<Turn> {
+        let mut datasets: BTreeSet<DatasetName> =
+            self.bursts.extract_if(.., |_, b| b.due <= now).map(|(name, _)| name).collect();
+        datasets.extend(self.timers.extract_if(.., |_, t| *t <= now).map(|(name, _)| name));
+        for (name, tick) in self.ticks.extract_if(.., |_, t| *t <= now).collect::<Vec<_>>() {
+            // Of several times that passed together one turn is made.
+            let next = self.project.datasets[&name].schedule().and_then(|s| s.next(now.max(tick)));
+            self.ticks.extend(next.map(|t| (name.clone(), t)));
+            datasets.insert(name);
+        }
+        if datasets.is_empty() {
+            return None;
+        }
+        for name in &self.project.order {
+            if needs(self.project, &self.project.datasets[name]).any(|n| datasets.contains(&n)) {
+                datasets.insert(name.clone());
+            }
+        }
+        let failing = self.failing.keys().filter(|n| !datasets.contains(*n)).cloned().collect();
+        Some(Turn { datasets, failing })
+    }
+
+    /// What the turn left for later: files that settle, and errors that may pass, each time after a longer wait. An error
+    /// that stays is tried again when something new arrives.
+    pub fn did(&mut self, turn: &Turn, summary: &Summary, now: Timestamp, entropy: &dyn Entropy) {
+        self.failed_turns = 0;
+        for (name, time) in &summary.settled_in {
+            self.at(name, after(now, (*time).max(LEAST_QUIET)));
+        }
+        for name in &turn.datasets {
+            if !summary.failed.contains(name) {
+                self.failing.remove(name);
+                continue;
+            }
+            // What waits for another is done with that one.
+            if needs(self.project, &self.project.datasets[name]).any(|n| summary.failed.contains(&n)) {
+                continue;
+            }
+            let failures = self.failing.entry(name.clone()).or_default();
+            *failures = failures.saturating_add(1);
+            if summary.passing.contains(name) {
+                let wait = backoff(*failures, entropy);
+                self.at(name, after(now, wait));
+            }
+        }
+    }
+
+    /// The turn came to nothing, as when the state cannot be reached: all of it is due again, later.
+    pub fn undone(&mut self, turn: &Turn, now: Timestamp, entropy: &dyn Entropy) {
+        self.failed_turns = self.failed_turns.saturating_add(1);
+        let then = after(now, backoff(self.failed_turns, entropy));
+        turn.datasets.iter().for_each(|n| self.at(n, then));
+    }
+
+    fn quiet(&self, name: &DatasetName) -> Duration {
+        match self.project.datasets.get(name).map(|d| &d.kind) {
+            Some(Kind::Bronze(bronze)) => Duration::from(bronze.files.settle).max(LEAST_QUIET),
+            Some(Kind::Silver(_) | Kind::Gold(_)) | None => LEAST_QUIET,
+        }
+    }
+}
+
+/// What has to be there before the dataset can be done.
+fn needs(project: &Project, dataset: &Dataset) -> impl Iterator<Item = DatasetName> {
+    dataset.consumes().into_iter().chain(project.lookups_of(dataset))
+}
+
+/// Doubles with each failure, and varies by half, so that many do not come back at once.
+fn backoff(failures: u32, entropy: &dyn Entropy) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let most = (FIRST_RETRY * 2_u32.pow(doublings)).min(LAST_RETRY);
+    let share = (entropy.next_u64() % 1_000) as u32;
+    most / 2 + most / 2 * share / 1_000
+}
+
+fn after(time: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

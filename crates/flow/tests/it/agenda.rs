@@ -1,0 +1,141 @@
+//! When a service does what.
+
+use crate::{bronze, silver, stub::World};
+use alluvium_flow::{Agenda, Options, Signal, Summary, Turn};
+use alluvium_model::SeededEntropy;
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeSet, time::Duration};
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millis)
+}
+
+fn all() -> Turn {
+    Turn { datasets: BTreeSet::from([bronze(), silver()]), failing: BTreeSet::new() }
+}
+
+#[tokio::test]
+async fn the_first_turn_is_everything_and_then_nothing_is_due() {
+    let world = World::new().await;
+    let mut agenda = Agenda::new(world.project(), at(0));
+    assert_eq!(agenda.take(at(0)), Some(all()));
+    agenda.did(&all(), &Summary::default(), at(1), &SeededEntropy::new(1));
+    assert_eq!(agenda.next(), None);
+}
+
+/// The stub's source settles in two seconds.
+#[tokio::test]
+async fn a_burst_is_one_turn_and_an_endless_one_is_cut() {
+    let world = World::new().await;
+    let mut agenda = Agenda::new(world.project(), at(0));
+    agenda.take(at(0));
+    agenda.arrived(&bronze(), at(1_000));
+    agenda.arrived(&bronze(), at(2_500));
+    assert_eq!(agenda.take(at(4_499)), None);
+    assert_eq!(agenda.take(at(4_500)), Some(all()));
+    for second in 10..30 {
+        agenda.arrived(&bronze(), at(second * 1_000));
+    }
+    assert_eq!(agenda.next(), Some(at(20_000)));
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_later_and_later() {
+    let world = World::new().await;
+    let entropy = SeededEntropy::new(1);
+    let mut agenda = Agenda::new(world.project(), at(0));
+    let mut turn = agenda.take(at(0)).expect("a turn");
+    let failed = || BTreeSet::from([bronze(), silver()]);
+    let (mut now, mut waits) = (at(0), Vec::new());
+    for _ in 0..12 {
+        let summary = Summary { failed: failed(), passing: failed(), ..Summary::default() };
+        agenda.did(&turn, &summary, now, &entropy);
+        let next = agenda.next().expect("it is tried again");
+        waits.push(next.duration_since(now).as_millis());
+        now = next;
+        turn = agenda.take(now).expect("it is due");
+        assert_eq!(turn, all(), "with what waits for it");
+    }
+    assert!((1_000..=2_000).contains(&waits[0]), "{waits:?}");
+    assert!((8_000..=16_000).contains(&waits[3]), "{waits:?}");
+    assert!((150_000..=300_000).contains(&waits[11]), "{waits:?}");
+}
+
+#[tokio::test]
+async fn what_stays_waits_for_an_arrival_and_for_nothing_else() {
+    let world = World::new().await;
+    let mut agenda = Agenda::new(world.project(), at(0));
+    let turn = agenda.take(at(0)).expect("a turn");
+    let summary = Summary { failed: BTreeSet::from([silver()]), ..Summary::default() };
+    agenda.did(&turn, &summary, at(1), &SeededEntropy::new(1));
+    assert_eq!(agenda.next(), None);
+    agenda.arrived(&bronze(), at(10));
+    assert_eq!(agenda.take(at(5_000)), Some(all()));
+}
+
+#[tokio::test]
+async fn young_files_come_up_again_when_they_are_old_enough() {
+    let world = World::new().await;
+    let mut agenda = Agenda::new(world.project(), at(0));
+    let turn = agenda.take(at(0)).expect("a turn");
+    let settled_in = [(bronze(), Duration::from_millis(700))].into();
+    agenda.did(&turn, &Summary { settled_in, ..Summary::default() }, at(100), &SeededEntropy::new(1));
+    assert_eq!(agenda.next(), Some(at(800)));
+}
+
+#[tokio::test]
+async fn a_turn_takes_its_datasets_and_leaves_what_needs_a_failing_one() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    let only = |datasets: &[_], failing: &[_]| Options {
+        turn: Some(Turn { datasets: datasets.iter().cloned().collect(), failing: failing.iter().cloned().collect() }),
+        ..Options::default()
+    };
+    world.run(&only(&[bronze()], &[])).await;
+    assert_eq!(world.engine.executed().len(), 1);
+    let waits = world.run(&only(&[silver()], &[bronze()])).await;
+    assert!(waits.failed.contains(&silver()) && waits.failed_steps == 0);
+    assert_eq!(world.engine.executed().len(), 1);
+    world.run(&only(&[silver()], &[])).await;
+    assert_eq!(world.engine.executed().len(), 2);
+}
+
+#[tokio::test]
+async fn in_a_turn_a_folder_that_cannot_be_read_is_told_and_the_run_goes_on() {
+    let world = World::new().await;
+    world.folder(crate::stub::Folder::Unreadable);
+    let options = Options { turn: Some(all()), ..Options::default() };
+    let summary = world.run(&options).await;
+    assert_eq!(summary.failed, BTreeSet::from([bronze(), silver()]));
+    assert!(summary.passing.is_empty(), "the stub's error stays");
+    assert!(world.signals().iter().any(|s| matches!(s, Signal::NotLooked { code: "T0001", .. })));
+}
+
+#[tokio::test]
+async fn a_schedule_decides_when_its_folder_is_looked_at() {
+    let project = |catch_up: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(folder.path().join("datasets/bronze")).expect("a folder");
+        std::fs::write(folder.path().join("alluvium.yaml"), "name: t\n").expect("a file");
+        let source = format!(
+            "source: {{ files: landing/, schedule: {{ cron: \"0 6 * * *\", time_zone: Asia/Tokyo, catch_up: {catch_up} }} }}\n"
+        );
+        std::fs::write(folder.path().join("datasets/bronze/t.yaml"), source).expect("a file");
+        alluvium_spec::load(folder.path(), &alluvium_spec::Environment::default()).expect("a project")
+    };
+    const HOUR: i64 = 3_600_000;
+    let turn = Turn { datasets: BTreeSet::from([bronze()]), failing: BTreeSet::new() };
+    let latest = project("latest");
+    let mut agenda = Agenda::new(&latest, at(0));
+    assert_eq!(agenda.take(at(0)), Some(turn.clone()), "for all times before");
+    assert_eq!(agenda.next(), Some(at(21 * HOUR)));
+    assert_eq!(agenda.take(at(21 * HOUR)), Some(turn.clone()));
+    assert_eq!(agenda.next(), Some(at(45 * HOUR)));
+    // The machine slept for three days: once for all of them.
+    assert_eq!(agenda.take(at(100 * HOUR)), Some(turn));
+    assert_eq!(agenda.next(), Some(at(117 * HOUR)));
+    let none = project("none");
+    let mut agenda = Agenda::new(&none, at(0));
+    assert_eq!(agenda.take(at(0)), None);
+    assert_eq!(agenda.next(), Some(at(21 * HOUR)));
+}

@@ -1,0 +1,148 @@
+//! An answer that says what is wrong, with the fields that errors have everywhere.
+
+use alluvium_model::{Fault, RetryClass};
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// After so many seconds a producer that was told to wait may try again.
+const RETRY_AFTER_SECONDS: u16 = 5;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("the token is missing or wrong")]
+    Token,
+    #[error("this host name is not served")]
+    Host,
+    #[error("there is nothing here")]
+    NoSuchPath,
+    #[error("this cannot be done here")]
+    Method,
+    #[error("the content type is none of CloudEvents, and there is no header `ce-specversion`")]
+    MediaType,
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the body did not arrive in time, or not whole")]
+    Body,
+    #[error("{0}")]
+    Event(String),
+    #[error("no dataset takes events of type `{0}`")]
+    Type(String),
+    #[error("there are too many events on their way")]
+    Busy,
+    #[error("the inbox is full of events that wait for {0}")]
+    Full(String),
+    #[error("{0}")]
+    Parameter(String),
+    #[error("there is no such run, or more than one")]
+    NoSuchRun,
+    #[error("{}: {message}", .code)]
+    Failed { code: &'static str, message: String, class: RetryClass, remedy: &'static str },
+}
+
+impl Problem {
+    pub(super) fn failed(error: &dyn Fault) -> Self {
+        Self::Failed { code: error.code(), message: error.to_string(), class: error.class(), remedy: error.remedy() }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::Host => StatusCode::FORBIDDEN,
+            Self::NoSuchPath | Self::NoSuchRun => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body => StatusCode::REQUEST_TIMEOUT,
+            Self::Event(_) | Self::Parameter(_) => StatusCode::BAD_REQUEST,
+            Self::Type(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy | Self::Full(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Failed { class, .. } if class.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn says_when(&self) -> bool {
+        matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+impl Fault for Problem {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Token => "H0101",
+            Self::Host => "H0102",
+            Self::NoSuchPath => "H0103",
+            Self::Method => "H0104",
+            Self::Parameter(_) => "H0105",
+            Self::NoSuchRun => "H0106",
+            Self::MediaType => "H0201",
+            Self::TooLarge(_) => "H0202",
+            Self::Body => "H0203",
+            Self::Event(_) => "H0204",
+            Self::Type(_) => "H0205",
+            Self::Busy => "H0206",
+            Self::Full(_) => "H0207",
+            Self::Failed { code, .. } => code,
+        }
+    }
+
+    fn class(&self) -> RetryClass {
+        match self {
+            Self::Token | Self::Host => RetryClass::Auth,
+            Self::NoSuchPath
+            | Self::Method
+            | Self::Parameter(_)
+            | Self::NoSuchRun
+            | Self::MediaType
+            | Self::Event(_)
+            | Self::Type(_) => RetryClass::Schema,
+            Self::TooLarge(_) => RetryClass::Data,
+            Self::Body => RetryClass::Timeout,
+            Self::Busy | Self::Full(_) => RetryClass::Throttled,
+            Self::Failed { class, .. } => *class,
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Token => "send the header `Authorization: Bearer …` with the token of the service",
+            Self::Host => "ask `localhost` or the address itself, or give the service a token",
+            Self::NoSuchPath => "the reference lists the paths",
+            Self::Method => "use GET to read, and POST for events",
+            Self::Parameter(_) => "correct the parameter",
+            Self::NoSuchRun => "ask for the list of runs",
+            Self::MediaType => {
+                "send `application/cloudevents+json`, `application/cloudevents-batch+json`, or the headers `ce-…`"
+            }
+            Self::TooLarge(_) => "send fewer events at once, or large data as a file",
+            Self::Body => "send the whole body at once",
+            Self::Event(_) => "send the event as CloudEvents 1.0 says",
+            Self::Type(_) => "name the type under `source.http.types` of a bronze dataset, and start the service anew",
+            Self::Busy | Self::Full(_) => "send the same events again later; none of them was taken",
+            Self::Failed { remedy, .. } => remedy,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let error = json!({
+            "code": self.code(),
+            "message": self.to_string(),
+            "class": self.class(),
+            "help": self.remedy(),
+        });
+        let mut response = (self.status(), Json(json!({ "error": error }))).into_response();
+        if self.says_when() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        if let Self::Token = self {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

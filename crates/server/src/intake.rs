@@ -1,0 +1,116 @@
+//! The way from many requests to the inbox: those that come together share one transaction and its sync to disk.
+//!
+//! Called by the API, and by the service that waits for what arrives. An event is answered for when it is durable.
+
+use crate::Stop;
+use alluvium_model::{Clock, DatasetName};
+use alluvium_store::{InboxBound, Pushed, PushedEvent, Store, StoreError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Requests that wait for the next transaction. The API has fewer at once.
+const QUEUE: usize = 128;
+/// Events that wait for one dataset in all. Past it producers are told to wait.
+const BOUND: InboxBound = InboxBound { events: 100_000, bytes: 256 << 20 };
+
+/// Takes events to the inbox. Clones share one queue.
+#[derive(Clone)]
+pub struct Intake {
+    queue: mpsc::Sender<Request>,
+    arrived: Arc<Arrived>,
+}
+
+struct Request {
+    events: Vec<PushedEvent>,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = Result<Pushed, Arc<StoreError>>;
+
+#[derive(Default)]
+struct Arrived {
+    datasets: Mutex<BTreeSet<DatasetName>>,
+    told: Notify,
+}
+
+impl Intake {
+    /// With the future that does its work until `stop` is said and every request is answered.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stop: Stop) -> (Self, impl Future<Output = ()>) {
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let arrived = Arc::<Arrived>::default();
+        let intake = Self { queue, arrived: arrived.clone() };
+        (intake, work(store, clock, requests, arrived, stop))
+    }
+
+    /// `None`: the queue is full, or the service ends; nothing was taken. A future that is dropped may have had its way.
+    pub(crate) async fn push(&self, events: Vec<PushedEvent>) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Request { events, answer }).ok()?;
+        answered.await.ok()
+    }
+
+    /// Waits for events, and tells for which datasets. Dropping the future loses nothing.
+    pub(crate) async fn arrived(&self) -> BTreeSet<DatasetName> {
+        loop {
+            let told = self.arrived.told.notified();
+            {
+                let mut datasets = self.arrived.datasets.lock().expect("no holder of this lock panics");
+                if !datasets.is_empty() {
+                    return std::mem::take(&mut datasets);
+                }
+            }
+            told.await;
+        }
+    }
+}
+
+async fn work(
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    mut requests: mpsc::Receiver<Request>,
+    arrived: Arc<Arrived>,
+    stop: Stop,
+) {
+    let mut together = Vec::with_capacity(QUEUE);
+    loop {
+        let taken = tokio::select! {
+            taken = requests.recv_many(&mut together, QUEUE) => taken,
+            () = stop.clone().said() => {
+                requests.close();
+                requests.recv_many(&mut together, QUEUE).await
+            }
+        };
+        if taken == 0 {
+            return;
+        }
+        let (lists, answers): (Vec<_>, Vec<_>) = together.drain(..).map(|r| (r.events, r.answer)).unzip();
+        match store.push(&lists, BOUND, clock.now()).await {
+            Ok(pushed) => {
+                arrived.tell(&lists, &pushed);
+                for (answer, pushed) in answers.into_iter().zip(pushed) {
+                    // Who asked may have gone.
+                    let _ = answer.send(Ok(pushed));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Arrived {
+    fn tell(&self, lists: &[Vec<PushedEvent>], pushed: &[Pushed]) {
+        let new = lists.iter().zip(pushed).filter(|(_, p)| matches!(p, Pushed::Accepted { new: 1.., .. }));
+        let mut datasets = self.datasets.lock().expect("no holder of this lock panics");
+        datasets.extend(new.flat_map(|(list, _)| list).flat_map(|e| e.datasets.iter().cloned()));
+        drop(datasets);
+        self.told.notify_one();
+    }
+}
