@@ -9,18 +9,18 @@ use std::{
     time::Duration,
 };
 
-const STRUCTURED: &str = "application/cloudevents+json";
+pub const STRUCTURED: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
 const TOKEN: &str = "a-token-that-only-this-test-knows";
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     head: String,
     body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
 
@@ -56,11 +56,11 @@ fn get(address: &str, path: &str) -> Answer {
     ask(address, "GET", path, &[], b"")
 }
 
-fn post(address: &str, kind: &str, body: &str) -> Answer {
+pub fn post(address: &str, kind: &str, body: &str) -> Answer {
     ask(address, "POST", "/events", &[("Content-Type", kind)], body.as_bytes())
 }
 
-fn event(id: &str, amount: &str) -> String {
+pub fn event(id: &str, amount: &str) -> String {
     format!(
         "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/shop\",\"type\":\"com.shop.order.placed\",\
          \"data\":{{\"id\":{id},\"customer\":\"c1\",\"day\":\"2024-01-05\",\"amount\":{amount},\
@@ -69,7 +69,7 @@ fn event(id: &str, amount: &str) -> String {
 }
 
 /// The shop, whose orders are pushed.
-fn pushed_shop() -> Project {
+pub fn pushed_shop() -> Project {
     let p = Project::shop();
     p.put("datasets/bronze/orders.yaml", b"source: { http: { types: [\"com.shop.order.*\"] } }\n");
     p

@@ -2,10 +2,13 @@
 
 use crate::{
     harness::{Project, Ran, SHOP, STRANGER},
+    http::{STRUCTURED, event, post, pushed_shop},
     market::{Held, MARKET, copied, held, killed_at, two_at_a_time},
     server::{PASSWORD, SHARED, Server},
+    serving::Serving,
 };
 use alluvium_model::CRASH_POINTS;
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     process::{Child, Stdio},
@@ -139,4 +142,57 @@ fn new_input_and_a_replay_go_on_from_the_state_in_the_database() {
     }
     assert_eq!(p.tables(), by_file.tables());
     assert_eq!(p.versions(), by_file.versions());
+}
+
+#[test]
+fn a_service_keeps_what_is_pushed_in_the_database() {
+    let p = over(&SHARED, &pushed_shop());
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    assert_eq!(post(&at, STRUCTURED, &event("7", "10.50")).json(), json!({ "accepted": 1, "duplicates": 0 }));
+    serving.wait_for("bronze.orders: 1 new event");
+    serving.wait_for("done gold.daily");
+    let ran = serving.stop();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let serving = Serving::start(&p, &[]);
+    let again = post(&serving.address(), STRUCTURED, &event("7", "10.50"));
+    assert_eq!(again.json(), json!({ "accepted": 0, "duplicates": 1 }));
+    assert_eq!(serving.stop().code, Some(0));
+    assert!(!p.path(".alluvium/dev.db").exists());
+    assert_eq!(p.rows("SELECT orders, amount FROM gold.daily"), [json!({ "orders": 1, "amount": 10.5 })]);
+}
+
+#[test]
+fn of_two_services_over_one_state_one_may_be_killed() {
+    let p = over(&SHARED, &pushed_shop());
+    let both = [(); 2].map(|()| Serving::start(&p, &["--scan-every", "200ms"]));
+    let at = both.each_ref().map(Serving::address);
+    let push = |to: usize, id: u32| {
+        let answer = post(&at[to], STRUCTURED, &event(&id.to_string(), "1.00"));
+        assert_eq!(answer.status, 202);
+        answer.json()["accepted"].clone()
+    };
+    for id in 0..10 {
+        assert_eq!(push(id as usize % 2, id), 1);
+        assert_eq!(push((id as usize + 1) % 2, id), 0, "the other has taken it");
+    }
+    let [first, second] = both;
+    assert_eq!(push(0, 10), 1);
+    first.kill();
+    for id in 0..11 {
+        assert_eq!(push(1, id), 0, "what was acknowledged by the one that was killed is there");
+    }
+    assert_eq!(push(1, 11), 1);
+    loop {
+        second.wait_for("done gold.daily");
+        if p.rows("SELECT orders, amount FROM gold.daily") == [json!({ "orders": 12, "amount": 12.0 })] {
+            break;
+        }
+    }
+    let ran = second.stop();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 12);
+    assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 12);
 }

@@ -2,7 +2,7 @@
 
 use crate::{Fresh, build::*};
 use alluvium_model::RunId;
-use alluvium_store::{Claim, Planned, StateStore, StepState};
+use alluvium_store::{Claim, InboxBound, Planned, Pushed, PushedEvent, StateStore, StepState};
 use std::sync::Arc;
 
 async fn opened(fresh: &Fresh, count: usize) -> Vec<Arc<StateStore>> {
@@ -122,6 +122,81 @@ async fn workers_share_what_there_is(fresh: Fresh) {
     assert_eq!(stores[0].tables(&watch(0)).await.unwrap()[5].rows.len(), STEPS as usize);
 }
 
+/// Three are told of the same events, in their own order and for datasets of their own, while two land what there is.
+async fn what_is_pushed_and_landed_at_once_counts_once(fresh: Fresh) {
+    const EVENTS: u32 = 120;
+    const WIDE: InboxBound = InboxBound { events: 1_000, bytes: 1_000_000 };
+    let stores = opened(&fresh, 5).await;
+    started(&**stores[0]).await;
+    let pusher = |who: u32| {
+        let store = Arc::clone(&stores[who as usize]);
+        tokio::spawn(async move {
+            let mut taken = 0;
+            for n in 0..EVENTS / 4 {
+                let list = (0..4).map(|m| {
+                    let id = (n * 4 + m) * [1, 7, 11][who as usize] % EVENTS;
+                    let both = [name("bronze.a"), name("bronze.b")];
+                    let datasets = if who == 2 { both[1..].to_vec() } else { both[..1].to_vec() };
+                    PushedEvent { source: "/shop".into(), id: id.to_string(), datasets, record: format!("{id}") }
+                });
+                match store.push(&[list.collect()], WIDE, at(0)).await.unwrap()[..] {
+                    [Pushed::Accepted { new, .. }] => taken += new,
+                    ref other => panic!("{other:?}"),
+                }
+            }
+            taken
+        })
+    };
+    let pushers: Vec<_> = (0..3).map(pusher).collect();
+    let (told, all_pushed) = tokio::sync::watch::channel(false);
+    let lander = |who: usize| {
+        let (store, pushed) = (Arc::clone(&stores[who]), all_pushed.clone());
+        tokio::spawn(async move {
+            let mut landed = Vec::new();
+            loop {
+                let last = *pushed.borrow();
+                let mut found = false;
+                for dataset in ["bronze.a", "bronze.b"] {
+                    let part = store.inbox(&name(dataset), 30).await.unwrap();
+                    found |= !part.records.is_empty();
+                    let object = format!("{who}-{}", landed.len());
+                    let mut event = event(&object, &object);
+                    event.dataset = name(dataset);
+                    if !part.records.is_empty() && store.land(&run(), &event, &part).await.unwrap() {
+                        landed.extend(part.records);
+                    }
+                }
+                if last && !found {
+                    return landed;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let landers = [lander(3), lander(4)];
+    let mut taken = 0;
+    for pusher in pushers {
+        taken += pusher.await.unwrap();
+    }
+    told.send_replace(true);
+    let mut landed = Vec::new();
+    for lander in landers {
+        landed.extend(lander.await.unwrap());
+    }
+    let mut ids: Vec<u32> = landed.iter().map(|id| id.parse().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!((taken, ids.len()), (u64::try_from(ids.len()).unwrap(), taken as usize));
+    ids.dedup();
+    assert_eq!(ids.len(), landed.len(), "none twice");
+    assert_eq!(ids, (0..EVENTS).collect::<Vec<_>>(), "and all");
+    // Nothing is left of them, not even in the sums.
+    let narrow = InboxBound { events: 1, bytes: 1 };
+    let datasets = vec![name("bronze.a"), name("bronze.b")];
+    let wide = PushedEvent { source: "/other".into(), id: "1".into(), datasets, record: "a record".into() };
+    let accepted = [Pushed::Accepted { new: 1, duplicates: 0 }];
+    assert_eq!(stores[0].push(&[vec![wide]], narrow, at(0)).await.unwrap(), accepted);
+}
+
 macro_rules! over_both {
     ($($case:ident),* $(,)?) => {
         mod over_a_file {
@@ -145,4 +220,5 @@ over_both!(
     exactly_one_gets_a_lease,
     a_late_renewal_and_a_claim_do_not_both_win,
     workers_share_what_there_is,
+    what_is_pushed_and_landed_at_once_counts_once,
 );
