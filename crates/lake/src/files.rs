@@ -109,8 +109,8 @@ impl TableProvider for Files {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let mut options = TableParquetOptions::default();
-        options.global = state.config_options().execution.parquet.clone();
+        let global = state.config_options().execution.parquet.clone();
+        let options = TableParquetOptions { global, ..TableParquetOptions::default() };
         let mut source = ParquetSource::new(TableSchema::from(self.schema.clone())).with_table_parquet_options(options);
         if let Some(filter) = conjunction(filters.to_vec()) {
             let schema = DFSchema::try_from(self.schema.as_ref().clone())?;

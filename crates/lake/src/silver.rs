@@ -310,8 +310,8 @@ struct RefineLane<'a> {
 impl<'a> RefineLane<'a> {
     fn new(work: &'a Refining) -> Result<Self, LakeError> {
         let out = match &work.keys {
-            Some(k) => Accepted::Keyed(CandidateLane::new(k, &work.stager, work.graves.as_deref())?),
-            None => Accepted::Appended(work.stager.lane()),
+            Some(k) => Accepted::Keyed(Box::new(CandidateLane::new(k, &work.stager, work.graves.as_deref())?)),
+            None => Accepted::Appended(Box::new(work.stager.lane())),
         };
         Ok(Self { work, quarantine: work.quarantine.lane(), out, tally: Tally::default() })
     }
@@ -344,8 +344,8 @@ impl<'a> RefineLane<'a> {
 
 /// Where a lane's accepted rows go.
 enum Accepted<'a> {
-    Keyed(CandidateLane<'a>),
-    Appended(Lane<'a>),
+    Keyed(Box<CandidateLane<'a>>),
+    Appended(Box<Lane<'a>>),
 }
 
 impl Refining {

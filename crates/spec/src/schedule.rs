@@ -12,7 +12,8 @@ use jiff::{Timestamp, tz::TimeZone};
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    cron: Cron,
+    /// Large beside all else that a dataset is.
+    cron: Box<Cron>,
     zone: TimeZone,
     pub catch_up: CatchUp,
 }
@@ -39,7 +40,7 @@ pub(crate) enum InvalidSchedule {
 impl Schedule {
     pub(crate) fn new(cron: &str, zone: &str, catch_up: CatchUp) -> Result<Self, InvalidSchedule> {
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-        let schedule = Self { cron: parser.parse(cron)?, zone: TimeZone::get(zone)?, catch_up };
+        let schedule = Self { cron: Box::new(parser.parse(cron)?), zone: TimeZone::get(zone)?, catch_up };
         schedule.next(Timestamp::UNIX_EPOCH).map(|_| schedule.clone()).ok_or(InvalidSchedule::Never)
     }
 

@@ -8,7 +8,8 @@ use std::{
 use walkdir::{DirEntry, WalkDir};
 
 const SKIPPED_FOLDERS: [&str; 7] = ["target", ".git", "lake", ".alluvium", "node_modules", "__pycache__", ".venv"];
-const SKIPPED_FILES: [&str; 2] = ["Cargo.lock", "LICENSE"];
+/// In a second checkout of a repository `.git` is a file.
+const SKIPPED_FILES: [&str; 3] = ["Cargo.lock", "LICENSE", ".git"];
 /// Larger files are data.
 const LARGEST_BYTES: u64 = 2 << 20;
 

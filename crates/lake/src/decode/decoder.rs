@@ -73,7 +73,6 @@ enum Reader {
 impl Decoder {
     /// The next records; `None` after the last. An error is about the whole object, batches given before included, and
     /// the last thing the decoder gives.
-    #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Decoded>, DecodeError> {
         if self.done {
             return Ok(None);

@@ -79,7 +79,6 @@ impl PieceDecoder {
     }
 
     /// The next records of the piece; `None` after the last.
-    #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Decoded>, DecodeError> {
         let decoded = self.ndjson.next()?;
         self.rows += decoded.as_ref().map_or(0, |d| d.batch.num_rows() as u64);

@@ -303,18 +303,18 @@ fn stays(plan: &LogicalPlan) -> bool {
 
 /// Types whose values are equal exactly when they look the same, and that a file keeps as they are.
 fn exact(kind: &DataType) -> bool {
-    match stored(kind) {
+    matches!(
+        stored(kind),
         DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Utf8
-        | DataType::Date32
-        | DataType::Decimal128(_, _)
-        | DataType::Timestamp(TimeUnit::Microsecond, _) => true,
-        _ => false,
-    }
+            | DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Utf8
+            | DataType::Date32
+            | DataType::Decimal128(_, _)
+            | DataType::Timestamp(TimeUnit::Microsecond, _)
+    )
 }
 
 fn stored(kind: &DataType) -> DataType {
