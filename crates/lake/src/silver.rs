@@ -6,6 +6,7 @@ use crate::{
     error::LakeError,
     in_order::InOrder,
     lanes::{self, Shared},
+    lateness,
     meter::Meter,
     refine::{self, Binding, Refinery, Stop, Tally, Turn},
     scan::{self, Pick, Source, Unit},
@@ -117,11 +118,13 @@ pub(crate) async fn execute(
     staged.kind = if keys.is_some() { TableKind::Upserted { feed } } else { TableKind::Plain };
     staged.rows_in = tally.received;
     staged.quality = quality(contract, &tally, work.refinery.stops(&tally));
+    lateness::tell(silver, job.step, &tally, &mut staged);
     staged.balance = Balance {
         received: tally.received,
         loaded: tally.valid,
         quarantined: tally.quarantined,
         dropped: tally.dropped,
+        late: tally.late,
         ..Balance::default()
     };
     let rebuild = job.step.kind == StepKind::Rebuild;
@@ -202,7 +205,7 @@ async fn bind(
                 let batches = lookup(engine, job, &name, version, columns.into_iter().collect()).await?;
                 lookups.insert(name, batches);
             }
-            let binding = Binding { lookups, stamp: attempt.stamp() };
+            let binding = Binding { lookups, stamp: attempt.stamp(), watermark: job.step.watermark };
             return Refinery::bind(Arc::new(compiled), binding, engine.entropy.as_ref()).map_err(failed);
         }
         Err(mistakes) => mistakes,

@@ -126,6 +126,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                     files: b.source.clone(),
                     push: b.push.clone(),
                     schedule: b.schedule.clone(),
+                    freshness: b.freshness,
                     expected,
                 }),
                 version,
@@ -189,5 +190,6 @@ fn silver(s: &SilverDraft) -> Silver {
             change_feed: *change_feed,
         },
     };
-    Silver { from: s.from.value.clone(), steps: steps.collect(), write }
+    let watermark = s.watermark.as_ref().map(|w| w.spec.clone());
+    Silver { from: s.from.value.clone(), steps: steps.collect(), write, watermark }
 }

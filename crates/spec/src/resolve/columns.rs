@@ -7,7 +7,7 @@ use crate::{
     dataset::{Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, WriteDraft},
     diagnostic::{Sink, quoted},
     odcs::ObjectDraft,
-    source_file::SourceFile,
+    source_file::{Place, SourceFile},
 };
 use std::collections::BTreeSet;
 
@@ -20,6 +20,10 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
             StepDraft::Enrich(e) => enrich(e, silver, object, names, &whose, &draft.file, sink),
             StepDraft::Validate | StepDraft::Sql { .. } => {}
         }
+    }
+    if let Some(watermark) = &silver.watermark {
+        let at = (&*draft.file, watermark.column_place);
+        time_column("the watermark's column", &watermark.spec.column, object, at, &whose, sink);
     }
     if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _ } = &silver.write {
         let conditions = delete_when.iter().flat_map(|(_, e)| &e.uses);
@@ -116,15 +120,28 @@ pub(super) fn gold(draft: &Draft, gold: &GoldDraft, names: &Names<'_>, sink: &mu
     let column = &window.spec.column;
     if let Some(object) = names.object_of(draft) {
         let whose = format!("the contract {}", quoted(&object.name.value));
-        if check_column(column, object.column_names(), at, &whose, sink) {
-            let timely = |kind| matches!(kind, ColumnType::Date | ColumnType::Timestamp);
-            if !object.columns.iter().any(|c| c.column.name == *column && timely(c.column.kind)) {
-                let message = format!("the window's column {} is neither date nor timestamp", quoted(column));
-                sink.report(codes::CONTRADICTION, at.0, at.1, message, None);
-            }
-        }
+        time_column("the window's column", column, object, at, &whose, sink);
     }
     if let Some(outputs) = &gold.outputs {
         check_column(column, outputs.iter().map(String::as_str), at, "the query's output", sink);
+    }
+}
+
+/// The contract has the column, as a date or timestamp.
+fn time_column(
+    role: &str,
+    column: &str,
+    object: &ObjectDraft,
+    (file, place): (&SourceFile, Place),
+    whose: &str,
+    sink: &mut Sink,
+) {
+    if !check_column(column, object.column_names(), (file, place), whose, sink) {
+        return;
+    }
+    let timely = |kind| matches!(kind, ColumnType::Date | ColumnType::Timestamp);
+    if !object.columns.iter().any(|c| c.column.name == *column && timely(c.column.kind)) {
+        let message = format!("{role} {} is neither date nor timestamp", quoted(column));
+        sink.report(codes::CONTRADICTION, file, place, message, None);
     }
 }
