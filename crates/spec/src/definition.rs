@@ -131,6 +131,8 @@ pub struct Silver {
     pub steps: Vec<Step>,
     pub write: Write,
     pub watermark: Option<Watermark>,
+    /// Columns by which merged rows are ordered; none: they lie as they came.
+    pub cluster_by: Vec<String>,
 }
 
 /// How far a dataset's event time has come, and what becomes of rows that lie further back than is allowed.

@@ -45,6 +45,7 @@ pub(crate) struct SilverDraft {
     pub(crate) steps: Vec<StepDraft>,
     pub(crate) write: WriteDraft,
     pub(crate) watermark: Option<WatermarkDraft>,
+    pub(crate) cluster_by: Vec<Spanned<String>>,
 }
 
 #[derive(Debug)]

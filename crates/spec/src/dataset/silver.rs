@@ -27,14 +27,15 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     let contract = f.require("contract", &mut r).and_then(|n| r.name(n));
     let steps = f.take("steps").map_or_else(|| Some(vec![StepDraft::Validate]), |n| steps(n, &mut r));
     let write = write::read(&mut f, &mut r);
+    let cluster_by = f.take("cluster_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
     let watermark = watermark::read(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["window"], &mut r);
     f.finish_with(&mut r, super::belongs);
-    let body = match (from, steps, write, watermark) {
-        (Some(from), Some(steps), Some(write), Ok(watermark)) => {
-            Body::Silver(SilverDraft { from, steps, write, watermark })
+    let body = match (from, steps, write, watermark, cluster_by) {
+        (Some(from), Some(steps), Some(write), Ok(watermark), Some(cluster_by)) => {
+            Body::Silver(SilverDraft { from, steps, write, watermark, cluster_by })
         }
         _ => Body::Unusable,
     };

@@ -191,5 +191,6 @@ fn silver(s: &SilverDraft) -> Silver {
         },
     };
     let watermark = s.watermark.as_ref().map(|w| w.spec.clone());
-    Silver { from: s.from.value.clone(), steps: steps.collect(), write, watermark }
+    let cluster_by = plain(&s.cluster_by);
+    Silver { from: s.from.value.clone(), steps: steps.collect(), write, watermark, cluster_by }
 }

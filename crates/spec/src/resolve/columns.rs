@@ -21,6 +21,9 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
             StepDraft::Validate | StepDraft::Sql { .. } => {}
         }
     }
+    for c in &silver.cluster_by {
+        check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);
+    }
     if let Some(watermark) = &silver.watermark {
         let at = (&*draft.file, watermark.column_place);
         time_column("the watermark's column", &watermark.spec.column, object, at, &whose, sink);

@@ -38,7 +38,10 @@ fn every_mistake_has_its_place_and_its_remedy() {
         "datasets/silver/planes.yaml",
         "from: bronze.planes\ncontract: planes\nwatermark: { lateness: 1 day }\nlate: drop\n",
     );
-    put("datasets/silver/airlines.yaml", "from: bronze.airlines\ncontract: airlines\nwatermark: { column: name }\n");
+    put(
+        "datasets/silver/airlines.yaml",
+        "from: bronze.airlines\ncontract: airlines\nwatermark: { column: name }\ncluster_by: [nmae]\n",
+    );
     put("datasets/gold/carriers.sql", "/* watermark: { column: day } */ SELECT carrier FROM silver.airlines\n");
     let said = load(dir.path(), &Environment::default()).expect_err("mistakes");
     insta::assert_snapshot!("watermark_mistakes", said.to_string());

@@ -57,7 +57,13 @@ pub fn rule(id: &str, columns: &[&str], check: Check, action: Action) -> Rule {
 }
 
 pub fn silver(steps: Vec<Step>) -> Silver {
-    Silver { from: "bronze.test".parse().unwrap(), steps, write: Write::Append, watermark: None }
+    Silver {
+        from: "bronze.test".parse().unwrap(),
+        steps,
+        write: Write::Append,
+        watermark: None,
+        cluster_by: Vec::new(),
+    }
 }
 
 pub fn sql(query: &str) -> Step {
