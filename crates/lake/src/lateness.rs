@@ -13,7 +13,9 @@ pub(crate) fn tell(silver: &Silver, step: &StepRecord, tally: &Tally, staged: &m
     staged.late_aside = tally.late_aside;
     if tally.ahead > 0 {
         let (rows, column) = (tally.ahead, &watermark.column);
-        staged.notes.push(format!("{rows} rows lie after their arrival by `{column}`; they do not move the watermark"));
+        staged
+            .notes
+            .push(format!("rows whose `{column}` lies after their arrival, which do not move the watermark: {rows}"));
     }
     match step.kind {
         StepKind::Rebuild if watermark.late != Late::Recompute => {

@@ -276,8 +276,8 @@ mod tests {
         assert_eq!(holding(&arrived, 20_000), 12);
         let table = world.table(&place).await;
         let first = table.files().expect("files").remove(0);
-        let marks = table.commit(&StepKey::from_stored("marks"), mark(&table, &first, &[0]), None, SaveMode::Append);
-        marks.await.expect("commits");
+        let key = StepKey::from_stored("marks");
+        table.commit(&key, mark(&table, &first, &[0]), None, SaveMode::Append).await.expect("commits");
         let (table, columns) = (world.table(&place).await, vec!["id".to_owned()]);
         let keys = Keys { keys: columns.clone(), sequence: Vec::new() };
         let order = Order { columns: &columns, file_bytes: 1 };
