@@ -253,7 +253,8 @@ async fn follow_in(
         return Ok(());
     }
     let at = engine.clock.now().as_millisecond();
-    let mut actions: Vec<Action> = change.add.iter().map(|f| f.add(at)).collect();
+    let mut actions: Vec<Action> = table.grown(schema)?.into_iter().collect();
+    actions.extend(change.add.iter().map(|f| f.add(at)));
     let taken = aside::taken(engine, place, &table, change).await?;
     actions.extend(taken.remove.into_iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r })));
     actions.extend(taken.kept.iter().map(|f| f.add(at)));
