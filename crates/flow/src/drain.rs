@@ -256,6 +256,9 @@ impl Flow<'_> {
         if matches!(dataset.kind, Kind::Bronze(_)) && !dataset.is_pushed() {
             self.receive(run, dataset, options, summary).await?;
         }
+        if options.rebuild.contains(&dataset.name) {
+            self.give_up_failed(run, dataset, summary).await?;
+        }
         if !self.work_open_steps(run, dataset, summary).await? {
             return Ok(());
         }
@@ -405,7 +408,7 @@ impl Flow<'_> {
                     self.hold(dataset, active, waiting, summary).await?;
                     return Ok(Vec::new());
                 }
-                Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step()))
+                Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step(silver)))
             }
             Kind::Gold(gold) => {
                 let positions = self.store.positions(name).await?;
@@ -537,7 +540,16 @@ impl Flow<'_> {
         Ok(true)
     }
 
-    /// A step planned under an older definition: if it never committed, its input is planned anew.
+    /// A rebuild reads all input anew: steps that failed need not work before it.
+    async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
+        let failed = |s: &StepRecord| s.dataset == dataset.name && s.state == StepState::Failed;
+        for step in self.store.open_steps().await?.into_iter().filter(failed) {
+            self.replaced(run, dataset, &step, summary).await?;
+        }
+        Ok(())
+    }
+
+    /// A step planned under an older definition, or given up: if it never committed, its input is planned anew.
     async fn replaced(
         &self,
         run: &RunId,

@@ -260,7 +260,10 @@ async fn follow_in(
         return Ok(());
     }
     let at = engine.clock.now().as_millisecond();
-    let mut actions: Vec<Action> = change.add.iter().map(|f| f.add(at)).collect();
+    // What takes deleted keys away takes all of them, and those that come may be of another form.
+    let anew = matches!(place, Place::Tombstones(_)) && !change.remove.is_empty() && !change.add.is_empty();
+    let mut actions: Vec<Action> = table.with_columns(schema, anew)?.into_iter().collect();
+    actions.extend(change.add.iter().map(|f| f.add(at)));
     let taken = aside::taken(engine, place, &table, change).await?;
     actions.extend(taken.remove.into_iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r })));
     actions.extend(taken.kept.iter().map(|f| f.add(at)));

@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod files;
 mod gate;
+mod history;
 mod in_order;
 mod incremental;
 mod ingest;

@@ -457,6 +457,19 @@ impl Table {
         Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(&self.dir)(e.into()))?))
     }
 
+    /// The action that gives the table the columns of `schema` which it lacks, or, `only` them; `None` when it has them.
+    pub(crate) fn with_columns(&self, schema: &Schema, only: bool) -> Result<Option<Action>, LakeError> {
+        let stored = crate::ingest::plain_schema(self.schema()?.as_ref());
+        if only && stored.fields().iter().any(|f| schema.field_with_name(f.name()).is_err()) {
+            return self.with_schema(schema).map(Some);
+        }
+        let lacks: Vec<_> = schema.fields().iter().filter(|f| stored.field_with_name(f.name()).is_err()).collect();
+        if lacks.is_empty() {
+            return Ok(None);
+        }
+        self.with_schema(&Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>())).map(Some)
+    }
+
     pub(crate) fn path_of(&self, file: &str) -> PathBuf {
         self.dir.join(file)
     }

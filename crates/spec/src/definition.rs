@@ -257,7 +257,40 @@ pub enum Write {
         delete_when: Option<String>,
         /// Whether each commit also writes its changed rows, before and after, as Delta's change data feed.
         change_feed: bool,
+        /// `stored_as: scd2`: a row for each version of a key; `sequence_by` is then one column. `None`: a row a key.
+        history: Option<Tracked>,
     },
+}
+
+/// Which columns make a new version of a key when they change. Keys never do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracked {
+    Only(Vec<String>),
+    /// All but these and the sequence, which differs in every event.
+    Except(Vec<String>),
+}
+
+/// What a history adds to the contract's columns: the half-open range of its sequence in which a version holds.
+pub const VERSION_COLUMNS: [&str; 2] = ["_start_at", "_end_at"];
+
+impl Write {
+    pub fn history(&self) -> Option<&Tracked> {
+        match self {
+            Self::Append => None,
+            Self::Upsert { history, .. } => history.as_ref(),
+        }
+    }
+
+    /// Columns of the contract that make a new version when they change, in its order; none without a history.
+    pub fn tracked(&self, contract: &Contract) -> Vec<String> {
+        let Self::Upsert { keys, sequence_by, history: Some(tracked), .. } = self else { return Vec::new() };
+        let makes = |c: &String| match tracked {
+            Tracked::Only(names) => names.contains(c),
+            Tracked::Except(names) => !names.contains(c) && !sequence_by.contains(c),
+        };
+        contract.columns.iter().map(|c| &c.name).filter(|c| !keys.contains(c) && makes(c)).cloned().collect()
+    }
 }
 
 #[derive(Debug, Clone)]

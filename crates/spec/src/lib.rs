@@ -23,7 +23,7 @@ pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
     Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Late, Limits, Normalize,
-    NullIf, Project, Push, Silver, Step, Thresholds, Watermark, WindowSpec, Write,
+    NullIf, Project, Push, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, Watermark, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};

@@ -9,6 +9,7 @@ mod examples;
 mod exits;
 mod fixtures;
 mod harness;
+mod history;
 mod http;
 mod init;
 mod input;

@@ -85,7 +85,22 @@ pub(crate) enum WriteDraft {
         sequence_by: Vec<Spanned<String>>,
         delete_when: Option<(String, RowExpression)>,
         change_feed: bool,
+        history: Option<TrackedDraft>,
     },
+}
+
+#[derive(Debug)]
+pub(crate) enum TrackedDraft {
+    Only(Vec<Spanned<String>>),
+    Except(Vec<Spanned<String>>),
+}
+
+impl TrackedDraft {
+    pub(crate) fn names(&self) -> &[Spanned<String>] {
+        match self {
+            Self::Only(names) | Self::Except(names) => names,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ mod write;
 
 pub(crate) use bronze::read as read_bronze;
 pub(crate) use draft::{
-    Body, BronzeDraft, Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, WriteDraft,
+    Body, BronzeDraft, Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft,
 };
 pub(crate) use gold::read as read_gold;
 pub(crate) use silver::read as read_silver;

@@ -4,8 +4,8 @@ use super::{columns, contracts, expected, graph::Graph, names::Names, version};
 use crate::{
     codes,
     contract::Contract,
-    dataset::{Body, Draft, SilverDraft, StepDraft, WriteDraft},
-    definition::{Bronze, Dataset, Enrich, Gold, Kind, Silver, Step, Write},
+    dataset::{Body, Draft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
+    definition::{Bronze, Dataset, Enrich, Gold, Kind, Silver, Step, Tracked, Write},
     diagnostic::{Sink, quoted},
     load::Sources,
     nearest,
@@ -183,11 +183,15 @@ fn silver(s: &SilverDraft) -> Silver {
     });
     let write = match &s.write {
         WriteDraft::Append => Write::Append,
-        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed } => Write::Upsert {
+        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history } => Write::Upsert {
             keys: plain(keys),
             sequence_by: plain(sequence_by),
             delete_when: delete_when.as_ref().map(|(text, _)| text.clone()),
             change_feed: *change_feed,
+            history: history.as_ref().map(|h| match h {
+                TrackedDraft::Only(names) => Tracked::Only(plain(names)),
+                TrackedDraft::Except(names) => Tracked::Except(plain(names)),
+            }),
         },
     };
     let watermark = s.watermark.as_ref().map(|w| w.spec.clone());

@@ -4,10 +4,11 @@ use super::names::{Names, check_column};
 use crate::{
     codes,
     contract::ColumnType,
-    dataset::{Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, WriteDraft},
+    dataset::{Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
+    definition::VERSION_COLUMNS,
     diagnostic::{Sink, quoted},
     odcs::ObjectDraft,
-    source_file::{Place, SourceFile},
+    source_file::{Place, SourceFile, Spanned},
 };
 use std::collections::BTreeSet;
 
@@ -28,11 +29,37 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
         let at = (&*draft.file, watermark.column_place);
         time_column("the watermark's column", &watermark.spec.column, object, at, &whose, sink);
     }
-    if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _ } = &silver.write {
+    if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history } = &silver.write {
         let conditions = delete_when.iter().flat_map(|(_, e)| &e.uses);
         for c in keys.iter().chain(sequence_by).chain(conditions) {
             check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);
         }
+        if let Some(tracked) = history {
+            self::history(draft, keys, tracked, object, &whose, sink);
+        }
+    }
+}
+
+fn history(
+    draft: &Draft,
+    keys: &[Spanned<String>],
+    tracked: &TrackedDraft,
+    object: &ObjectDraft,
+    whose: &str,
+    sink: &mut Sink,
+) {
+    for c in tracked.names() {
+        let at = (&*draft.file, c.place);
+        let known = check_column(&c.value, object.column_names(), at, whose, sink);
+        if known && keys.iter().any(|k| k.value == c.value) {
+            let message = format!("{} is a key, which is the same in all versions", quoted(&c.value));
+            sink.report(codes::CONTRADICTION, at.0, at.1, message, "leave it out".to_owned());
+        }
+    }
+    let taken = object.column_names().find(|c| VERSION_COLUMNS.contains(c));
+    if let (Some(taken), Some(contract)) = (taken, &draft.contract) {
+        let message = format!("{whose} has a column {}, which a history makes itself", quoted(taken));
+        sink.report(codes::CONTRADICTION, &draft.file, contract.place, message, "rename the column".to_owned());
     }
 }
 

@@ -29,6 +29,8 @@ fn what_decides_rows_is_a_new_version() {
         changed("datasets/silver/flights.yaml", "sequence_by: time_hour", "sequence_by: [time_hour, day]"),
         ["silver.flights"]
     );
+    let history = "stored_as: scd2, track_history_on: { except: [extra] }";
+    assert_eq!(changed("datasets/silver/flights.yaml", "stored_as: scd1", history), ["silver.flights"]);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "count(*)", "count(f.day)"), ["gold.daily_delays"]);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "size: 1 day", "size: 2 days"), ["gold.daily_delays"]);
     assert_eq!(changed("contracts/flights.odcs.yaml", "maximum: 2013", "maximum: 2014"), ["silver.flights"]);
@@ -44,6 +46,7 @@ fn what_does_not_decide_rows_is_not() {
         none
     );
     assert_eq!(changed("datasets/silver/flights.yaml", "SELECT *, minute", "select  *,  minute"), none);
+    assert_eq!(changed("datasets/silver/flights.yaml", ", stored_as: scd1", ""), none);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "GROUP BY", "-- summed\n  group by"), none);
     assert_eq!(changed("contracts/flights.odcs.yaml", "version: 2.3.0", "version: 2.3.1"), none);
     assert_eq!(changed("contracts/flights.odcs.yaml", "# One fixture", "\n\n# One fixture"), none);
