@@ -52,6 +52,12 @@ impl Intake {
         answered.await.ok()
     }
 
+    /// Something of these datasets lies elsewhere, and is to be looked for.
+    pub(crate) fn noticed(&self, datasets: impl IntoIterator<Item = DatasetName>) {
+        self.arrived.datasets.lock().expect("no holder of this lock panics").extend(datasets);
+        self.arrived.told.notify_one();
+    }
+
     /// Waits for events, and tells for which datasets. Dropping the future loses nothing.
     pub(crate) async fn arrived(&self) -> BTreeSet<DatasetName> {
         loop {

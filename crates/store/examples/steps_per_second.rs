@@ -114,5 +114,6 @@ fn finished(run: &RunId, key: &StepKey, now: Timestamp) -> StepDone {
         dead: Vec::new(),
         quality: Vec::new(),
         ledger: LedgerEntry { attempt: 1, ..LedgerEntry::default() },
+        publish: Vec::new(),
     }
 }

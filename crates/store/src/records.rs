@@ -1,5 +1,6 @@
 //! What the state holds, as values.
 
+use crate::NewPublication;
 use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ pub struct InboxPart {
     pub upto: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     Pending,
@@ -103,7 +104,7 @@ pub enum StepKind {
     Rebuild,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
     Planned,
@@ -233,6 +234,8 @@ pub struct StepDone {
     pub dead: Vec<(EventId, String)>,
     pub quality: Vec<QualityResult>,
     pub ledger: LedgerEntry,
+    /// What is told of the commit, one for each sink; none where nothing was committed.
+    pub publish: Vec<NewPublication>,
 }
 
 /// One rule's result over one step.
@@ -268,7 +271,7 @@ pub struct LedgerEntry {
     pub rows_out: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Its process holds it: it lives, and renews its lease.
@@ -329,7 +332,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`.
+/// `versions`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

@@ -5,7 +5,9 @@ mod bronze;
 mod draft;
 mod gold;
 mod normalize;
+mod publish;
 mod silver;
+mod webhook;
 mod write;
 
 pub(crate) use bronze::read as read_bronze;

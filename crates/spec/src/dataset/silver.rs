@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, Draft, EnrichDraft, SilverDraft, StepDraft},
-    normalize, write,
+    normalize, publish, write,
 };
 use crate::{
     codes,
@@ -28,6 +28,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     let steps = f.take("steps").map_or_else(|| Some(vec![StepDraft::Validate]), |n| steps(n, &mut r));
     let write = write::read(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
+    let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["window"], &mut r);
     f.finish(&mut r);
@@ -35,7 +36,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         (Some(from), Some(steps), Some(write)) => Body::Silver(SilverDraft { from, steps, write }),
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract: Some(contract?), accept, body, file })
+    Some(Draft { name, description, contract: Some(contract?), accept, publish, body, file })
 }
 
 /// `None` if a step could not be read, so that what depends on the steps is not reported as well.

@@ -20,7 +20,7 @@ const INTEGER: &str = "integer";
 const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
-const SHAPES: &[Shape] = &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS];
+const SHAPES: &[Shape] = &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, PUBLICATIONS, LANES, AUDIT];
 
 const RUNS: Shape = Shape {
     name: "runs",
@@ -157,6 +157,48 @@ const VERSIONS: Shape = Shape {
     name: "versions",
     columns: &[("dataset", TEXT), ("version", TEXT), ("first_seen", TIME), ("active", INTEGER)],
     select: "SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version",
+};
+
+const PUBLICATIONS: Shape = Shape {
+    name: "publications",
+    columns: &[
+        ("dataset", TEXT),
+        ("sink", TEXT),
+        ("step", TEXT),
+        ("committed", INTEGER),
+        ("made_at", TIME),
+        ("delivered_at", TIME),
+        ("event", TEXT),
+    ],
+    select: "SELECT dataset, sink, step, committed, made_at, delivered_at, event FROM publications ORDER BY seq",
+};
+
+const LANES: Shape = Shape {
+    name: "lanes",
+    columns: &[
+        ("dataset", TEXT),
+        ("sink", TEXT),
+        ("failures", INTEGER),
+        ("next_at", TIME),
+        ("error", TEXT),
+        ("off", INTEGER),
+    ],
+    select: "SELECT dataset, sink, failures, next_at, error, CASE WHEN off IS NULL THEN 0 ELSE 1 END AS off
+             FROM lanes ORDER BY dataset, sink",
+};
+
+const AUDIT: Shape = Shape {
+    name: "audit",
+    columns: &[
+        ("at", TIME),
+        ("kind", TEXT),
+        ("path", TEXT),
+        ("peer", TEXT),
+        ("reason", TEXT),
+        ("id", TEXT),
+        ("times", INTEGER),
+    ],
+    select: "SELECT at, kind, path, peer, reason, id, times FROM audit ORDER BY seq",
 };
 
 pub(super) async fn tables(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {

@@ -1,11 +1,12 @@
-//! The end of a step that committed: its state, events, quality, ledger, lease and version, all or none of them.
+//! The end of a step that committed: its state, events, quality, ledger, lease, publications and version, all or none
+//! of them.
 //!
 //! Called by `store.rs` of this folder, inside a transaction that writes.
 
 use super::{
     Arg, Row, Session,
     codec::{Cells, ROWS_PER_STATEMENT, micros, number, signed},
-    runs,
+    lanes, runs,
     versions::{self, Activation},
 };
 use crate::{LedgerEntry, QualityResult, StepDone, StepState, StoreError};
@@ -47,6 +48,9 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     end_events(tx, &ending).await?;
     insert_quality(tx, &ending).await?;
     insert_ledger(tx, &ending).await?;
+    for (done, open) in &ending {
+        lanes::publish(tx, done, &open.activation.dataset).await?;
+    }
     let order: Vec<Activation> = ending.into_iter().map(|(_, open)| open.activation).collect();
     versions::activate(tx, &order).await
 }

@@ -115,6 +115,7 @@ pub fn done(step: &str) -> StepDone {
         dead: Vec::new(),
         quality: Vec::new(),
         ledger: LedgerEntry { attempt: 1, wall_micros: 7, rows_in: 5, rows_out: u64::MAX, ..LedgerEntry::default() },
+        publish: Vec::new(),
     }
 }
 
