@@ -23,7 +23,11 @@ pub(super) async fn metrics(state: axum::extract::State<State>) -> Result<Respon
 /// One measure of each dataset, or nothing.
 type OfDataset = fn(&DatasetMeasures, Timestamp) -> Option<f64>;
 
-const BALANCES: [(&str, fn(&Balance) -> u64); 6] = [
+/// A part of a balance, and of a lane.
+type OfBalance = fn(&Balance) -> u64;
+type OfLane = fn(&Lane) -> f64;
+
+const BALANCES: [(&str, OfBalance); 6] = [
     ("loaded", |b| b.loaded),
     ("quarantined", |b| b.quarantined),
     ("dropped", |b| b.dropped),
@@ -98,7 +102,7 @@ fn text(measures: &Measures, lanes: &[Lane], now: Timestamp) -> String {
 }
 
 fn told(out: &mut Text, lanes: &[Lane]) {
-    let each: [(&str, &str, fn(&Lane) -> f64); 3] = [
+    let each: [(&str, &str, OfLane); 3] = [
         ("alluvium_publications_waiting", "Publications that wait, by dataset and sink.", |l| l.waiting as f64),
         ("alluvium_publication_failures", "Failures in a row of the oldest of them.", |l| f64::from(l.failures)),
         ("alluvium_sink_off", "1 where the receiver wants no more.", |l| f64::from(u8::from(l.off.is_some()))),

@@ -81,7 +81,7 @@ async fn tls(
     };
     let mut roots = RootCertStore::empty();
     // What of the system's cannot be read is left out: the receiver is then refused, not trusted.
-    drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs));
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| untrusted(e.into()))?

@@ -6,8 +6,7 @@ use alluvium_model::{Balance, DatasetName, DefinitionVersion, ManualClock, RunId
 use alluvium_server::Outbox;
 use alluvium_spec::{Secret, Sink, Webhook, WebhookAddress};
 use alluvium_store::{
-    Claimed, LedgerEntry, NewPublication, NewStep, Owner, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store,
-    Watch,
+    LedgerEntry, NewPublication, NewStep, Owner, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -95,7 +94,7 @@ impl Bench {
             dataset: name(dataset),
             version: DefinitionVersion::from_stored("v1"),
             events: Vec::new(),
-            inputs: BTreeMap::from([(name("bronze.a"), Claimed { after: version - 1, upto: version })]),
+            inputs: BTreeMap::new(),
             lookups: BTreeMap::new(),
             windows: None,
             planned_at: start(),

@@ -35,13 +35,13 @@ async fn table(store: &dyn Store, name: &str) -> TableDump {
 
 pub async fn a_commit_is_told_with_the_end_of_its_step(store: &dyn Store) {
     started(store).await;
-    store.plan(&refine("a", 0, 1)).await.unwrap();
+    store.plan(&refine("a", -1, 0)).await.unwrap();
     assert!(store.lanes().await.unwrap().is_empty(), "nothing before the commit");
     let end = published("a", &["hook", "folder"]);
     store.finish_many(&[end.clone(), end.clone()]).await.unwrap();
     store.finish(&end).await.unwrap();
     // A step that changed nothing has nothing to tell.
-    store.plan(&refine("b", 1, 2)).await.unwrap();
+    store.plan(&refine("b", 0, 1)).await.unwrap();
     store.finish(&StepDone { committed: None, ..published("b", &["hook"]) }).await.unwrap();
     let lanes = store.lanes().await.unwrap();
     let seen: Vec<_> = lanes.iter().map(|l| (l.sink.as_str(), l.waiting, l.oldest, l.failures)).collect();
@@ -54,7 +54,7 @@ pub async fn a_commit_is_told_with_the_end_of_its_step(store: &dyn Store) {
 pub async fn a_lane_keeps_its_order_and_one_works_on_it(store: &dyn Store) {
     started(store).await;
     for (n, step) in ["a", "b", "c"].into_iter().enumerate() {
-        finished(store, step, n as i64, &["hook"]).await;
+        finished(store, step, n as i64 - 1, &["hook"]).await;
     }
     let part = taken(store, "hook", 1, 10).await;
     assert_eq!(steps(&part), ["a", "b", "c"]);
@@ -76,7 +76,7 @@ pub async fn a_lane_keeps_its_order_and_one_works_on_it(store: &dyn Store) {
 
 pub async fn a_failed_delivery_waits_for_its_time(store: &dyn Store) {
     started(store).await;
-    finished(store, "a", 0, &["hook"]).await;
+    finished(store, "a", -1, &["hook"]).await;
     let lane = flights();
     for (n, now) in [10, 20].into_iter().enumerate() {
         assert_eq!(taken(store, "hook", 1, now).await.len(), 1);
@@ -93,15 +93,15 @@ pub async fn a_failed_delivery_waits_for_its_time(store: &dyn Store) {
     assert_eq!((seen.failures, seen.waiting, seen.error, seen.oldest), (0, 0, None, None));
     // Nothing more: the lane is free for whoever publishes next.
     assert!(taken(store, "hook", 1, 31).await.is_empty());
-    finished(store, "b", 1, &["hook"]).await;
+    finished(store, "b", 0, &["hook"]).await;
     assert_eq!(steps(&taken(store, "hook", 2, 32).await), ["b"]);
 }
 
 pub async fn a_sink_that_wants_no_more_is_off_until_it_is_another(store: &dyn Store) {
     started(store).await;
-    finished(store, "a", 0, &["hook"]).await;
+    finished(store, "a", -1, &["hook"]).await;
     let other = name("silver.other");
-    let mut step = refine("o", 0, 1);
+    let mut step = refine("o", -1, 0);
     step.dataset = other.clone();
     store.plan(&step).await.unwrap();
     store.finish(&published("o", &["hook"])).await.unwrap();
