@@ -10,6 +10,7 @@ mod life;
 mod maintain;
 mod plan;
 mod ports;
+mod publication;
 mod report;
 mod step;
 

@@ -15,6 +15,8 @@ mod paths;
 mod project_file;
 mod resolve;
 mod schedule;
+mod secret;
+mod sinks;
 mod source_file;
 mod sql;
 mod yaml;
@@ -23,8 +25,11 @@ pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
     Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Late, Limits, Normalize,
-    NullIf, Project, Push, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, Watermark, WindowSpec, Write,
+    Notified, NullIf, Project, Push, Rate, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, Watermark,
+    WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};
 pub use schedule::{CatchUp, Schedule};
+pub use secret::Secret;
+pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

@@ -2,7 +2,7 @@
 //! `resolve`.
 
 use crate::{
-    definition::{Accept, FileSource, Normalize, Push, Watermark, WindowSpec},
+    definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     pub(crate) description: Option<String>,
     pub(crate) contract: Option<Spanned<String>>,
     pub(crate) accept: Accept,
+    /// Names of sinks.
+    pub(crate) publish: Vec<Spanned<String>>,
     pub(crate) body: Body,
 }
 
@@ -35,6 +37,9 @@ pub(crate) struct BronzeDraft {
     /// The landing folder as written; none for events that are pushed.
     pub(crate) folder: Option<Spanned<String>>,
     pub(crate) push: Option<Push>,
+    /// With the place of its path.
+    pub(crate) webhook: Option<Spanned<WebhookSource>>,
+    pub(crate) notified: Option<Notified>,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) freshness: Option<Span>,
 }

@@ -5,8 +5,10 @@ mod bronze;
 mod draft;
 mod gold;
 mod normalize;
+mod publish;
 mod silver;
 mod watermark;
+mod webhook;
 mod write;
 
 pub(crate) use bronze::read as read_bronze;

@@ -125,6 +125,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
                     push: b.push.clone(),
+                    webhook: b.webhook.as_ref().map(|w| w.value.clone()),
+                    notified: b.notified.clone(),
                     schedule: b.schedule.clone(),
                     freshness: b.freshness,
                     expected,
@@ -150,6 +152,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         description: draft.description.clone(),
         contract: stem,
         accept: draft.accept.clone(),
+        publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         kind,
     })
 }

@@ -525,7 +525,22 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
 
     let tables = store.tables(&watch(0)).await.unwrap();
     let names: Vec<_> = tables.iter().map(|t| t.name).collect();
-    assert_eq!(names, ["runs", "steps", "events", "dead_letters", "quality", "ledger", "versions", "watermarks"]);
+    assert_eq!(
+        names,
+        [
+            "runs",
+            "steps",
+            "events",
+            "dead_letters",
+            "quality",
+            "ledger",
+            "versions",
+            "watermarks",
+            "publications",
+            "lanes",
+            "audit"
+        ]
+    );
     let cell = |table: &str, column: &str| {
         let table = tables.iter().find(|t| t.name == table).unwrap();
         assert_eq!(table.rows.len(), 1, "{}", table.name);
