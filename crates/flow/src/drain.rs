@@ -10,6 +10,7 @@ use alluvium_spec::{Dataset, Kind, Project};
 use alluvium_store::{
     Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
 };
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -496,7 +497,16 @@ impl Flow<'_> {
             let head = self.engine.head(&name).await.map_err(|e| look_error(&name, e))?;
             lookups.insert(name, head.unwrap_or(-1));
         }
-        Ok(Round { run, dataset, now: self.clock.now(), lookups })
+        let watermark = match dataset.silver().and_then(|s| s.watermark.as_ref()) {
+            Some(watermark) => self.watermark(&dataset.name, &watermark.column).await?,
+            None => None,
+        };
+        Ok(Round { run, dataset, now: self.clock.now(), lookups, watermark })
+    }
+
+    async fn watermark(&self, name: &DatasetName, event_time: &str) -> Result<Option<Timestamp>, FlowError> {
+        let all = self.store.watermarks().await?;
+        Ok(all.into_iter().find(|w| w.dataset == *name && w.event_time == event_time).map(|w| w.watermark))
     }
 
     /// `false`: another process planned over the same input; look again.

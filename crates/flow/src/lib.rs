@@ -13,7 +13,7 @@ mod ports;
 mod report;
 mod step;
 
-pub use agenda::Agenda;
+pub use agenda::{Agenda, Arrived};
 pub use drain::{Flow, Options, Summary, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Refused, Timer, Usage};

@@ -3,7 +3,7 @@
 use crate::{Report, StepError};
 use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
 use alluvium_spec::{Dataset, Project, Silver};
-use alluvium_store::{EventRecord, QualityResult, StepRecord};
+use alluvium_store::{EventRecord, QualityResult, Reached, StepRecord};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -74,6 +74,8 @@ pub struct Outcome {
     pub balance: Balance,
     pub dead: Vec<(EventId, String)>,
     pub quality: Vec<QualityResult>,
+    /// How far the event time of the rows that it accepted came, where the dataset has a watermark.
+    pub reached: Option<Reached>,
     pub usage: Usage,
     pub windows: u64,
     /// Remarks for the person who runs it, as new fields seen.

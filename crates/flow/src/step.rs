@@ -129,6 +129,7 @@ impl Flow<'_> {
             balance: outcome.balance,
             dead: outcome.dead.clone(),
             quality: outcome.quality.clone(),
+            reached: outcome.reached.clone(),
             ledger: LedgerEntry {
                 attempt: step.attempts,
                 wall_micros: u.wall_micros,

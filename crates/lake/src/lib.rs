@@ -21,6 +21,7 @@ mod in_order;
 mod incremental;
 mod ingest;
 mod lanes;
+mod lateness;
 mod maintain;
 mod meter;
 mod quarantine;

@@ -7,6 +7,7 @@ use crate::{
     history::{self, Settling},
     in_order::InOrder,
     lanes::{self, Shared},
+    lateness,
     meter::Meter,
     refine::{self, Binding, Refinery, Stop, Tally, Turn},
     scan::{self, Pick, Source, Unit},
@@ -128,11 +129,13 @@ pub(crate) async fn execute(
     staged.kind = if keys.is_some() { TableKind::Upserted { feed } } else { TableKind::Plain };
     staged.rows_in = tally.received;
     staged.quality = quality(contract, &tally, work.refinery.stops(&tally));
+    lateness::tell(silver, job.step, &tally, &mut staged);
     staged.balance = Balance {
         received: tally.received,
         loaded: tally.valid,
         quarantined: tally.quarantined,
         dropped: tally.dropped,
+        late: tally.late,
         ..Balance::default()
     };
     let stored: Vec<DataFile> = match &table {
@@ -216,7 +219,7 @@ async fn bind(
                 let batches = lookup(engine, job, &name, version, columns.into_iter().collect()).await?;
                 lookups.insert(name, batches);
             }
-            let binding = Binding { lookups, stamp: attempt.stamp() };
+            let binding = Binding { lookups, stamp: attempt.stamp(), watermark: job.step.watermark };
             return Refinery::bind(Arc::new(compiled), binding, engine.entropy.as_ref()).map_err(failed);
         }
         Err(mistakes) => mistakes,

@@ -109,6 +109,7 @@ pub(crate) struct Stager {
     schema: SchemaRef,
     compression: Compression,
     meter: Arc<Meter>,
+    target: u64,
     next: AtomicU32,
 }
 
@@ -120,7 +121,12 @@ impl Stager {
         compression: Compression,
         meter: Arc<Meter>,
     ) -> Self {
-        Self { dir: dir.to_owned(), prefix, schema, compression, meter, next: AtomicU32::new(0) }
+        Self { dir: dir.to_owned(), prefix, schema, compression, meter, target: TARGET_BYTES, next: AtomicU32::new(0) }
+    }
+
+    /// Closes each file at about this size.
+    pub(crate) fn with_target(self, target: u64) -> Self {
+        Self { target, ..self }
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -220,7 +226,7 @@ impl Lane<'_> {
         open.writer.write(batch)?;
         let place = (open.number, open.rows);
         open.rows += batch.num_rows() as u32;
-        if open.writer.bytes_written() as u64 >= TARGET_BYTES {
+        if open.writer.bytes_written() as u64 >= self.stager.target {
             self.close()?;
         }
         Ok(place)

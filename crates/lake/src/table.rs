@@ -71,6 +71,9 @@ pub(crate) struct StepInfo {
     pub(crate) dead: Vec<(String, String)>,
     pub(crate) windows: u64,
     pub(crate) notes: Vec<String>,
+    /// The column that carries the event time, and how far it came, in microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reached: Option<(String, i64)>,
     /// Follow the main commit.
     pub(crate) quarantine: Option<FileChange>,
     pub(crate) tombstones: Option<FileChange>,

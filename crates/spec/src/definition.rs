@@ -71,6 +71,9 @@ pub struct Bronze {
     /// When a service looks into the landing folder; `None`: whenever something arrives.
     #[serde(skip)]
     pub schedule: Option<Schedule>,
+    /// So long after its arrival at most a service leaves something uncollected; `None`: it takes in what arrives.
+    #[serde(skip)]
+    pub freshness: Option<Span>,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
 }
@@ -127,6 +130,50 @@ pub struct Silver {
     pub from: DatasetName,
     pub steps: Vec<Step>,
     pub write: Write,
+    pub watermark: Option<Watermark>,
+    /// Columns by which merged rows are ordered; none: they lie as they came.
+    pub cluster_by: Vec<String>,
+}
+
+/// How far a dataset's event time has come, and what becomes of rows that lie further back than is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Watermark {
+    /// A column of the contract of type date (its midnight, UTC) or timestamp: the row's event time.
+    pub column: String,
+    /// A row is late when it lies before the watermark by more than this.
+    pub allowed_lateness: Span,
+    pub late: Late,
+}
+
+/// What becomes of a late row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    /// It is loaded as any other, and what is made from it is computed again.
+    Recompute,
+    Quarantine,
+    /// It is left out and counted.
+    Drop,
+    /// The step stops before anything is visible.
+    Fail,
+}
+
+impl Late {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recompute => "recompute",
+            Self::Quarantine => "quarantine",
+            Self::Drop => "drop",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl Watermark {
+    /// The rule that late rows break, as results and reasons name it.
+    pub fn rule(&self) -> String {
+        format!("late:{}", self.column)
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -306,6 +353,14 @@ impl Dataset {
     pub fn schedule(&self) -> Option<&Schedule> {
         match &self.kind {
             Kind::Bronze(bronze) => bronze.schedule.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// How long something that arrived may wait for others to come with it.
+    pub fn freshness(&self) -> Option<Span> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.freshness,
             Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }

@@ -22,8 +22,8 @@ mod yaml;
 pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
-    Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Limits, Normalize, NullIf,
-    Project, Push, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, WindowSpec, Write,
+    Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Late, Limits, Normalize,
+    NullIf, Project, Push, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, Watermark, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};

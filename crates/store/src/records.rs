@@ -137,6 +137,8 @@ pub struct NewStep {
     pub lookups: BTreeMap<DatasetName, i64>,
     /// `None`: not by window, or the whole table.
     pub windows: Option<Vec<Window>>,
+    /// By which its rows are judged, however often and by whomever it is executed; `None`: none is late.
+    pub watermark: Option<Timestamp>,
     pub planned_at: Timestamp,
 }
 
@@ -161,6 +163,7 @@ pub struct StepRecord {
     pub inputs: BTreeMap<DatasetName, Claimed>,
     pub lookups: BTreeMap<DatasetName, i64>,
     pub windows: Option<Vec<Window>>,
+    pub watermark: Option<Timestamp>,
     pub state: StepState,
     pub attempts: u32,
     pub planned_at: Timestamp,
@@ -232,7 +235,29 @@ pub struct StepDone {
     /// Events that became dead letters, with the reason; the step's other events are done.
     pub dead: Vec<(EventId, String)>,
     pub quality: Vec<QualityResult>,
+    /// The dataset's watermark moves there, unless it lies further already.
+    pub reached: Option<Reached>,
     pub ledger: LedgerEntry,
+}
+
+/// How far the event time of a step's rows came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The column that carries it.
+    pub event_time: String,
+    pub upto: Timestamp,
+}
+
+/// A dataset's watermark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkRecord {
+    pub dataset: DatasetName,
+    /// The column that carries the event time.
+    pub event_time: String,
+    pub watermark: Timestamp,
+    pub moved_at: Timestamp,
+    /// The step that moved it.
+    pub step: StepKey,
 }
 
 /// One rule's result over one step.
@@ -329,7 +354,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`.
+/// `versions`, `watermarks`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

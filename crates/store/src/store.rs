@@ -4,6 +4,7 @@
 use crate::{
     Claim, DeadLetter, EventRecord, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned, Pushed, PushedEvent,
     Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch,
+    WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -73,7 +74,8 @@ pub trait Store: Send + Sync {
     /// `false`: the lease was lost to another process; the holder must stop.
     async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError>;
 
-    /// The step is done; its lease ends, its events are done or dead, its version becomes the active one.
+    /// The step is done; its lease ends, its events are done or dead, its version becomes the active one, the watermark
+    /// moves and never back.
     /// Idempotent: a second call for a done step changes nothing.
     async fn finish(&self, done: &StepDone) -> Result<(), StoreError>;
 
@@ -103,6 +105,9 @@ pub trait Store: Send + Sync {
     /// What the run planned, tried or finished, in planning order. A running step whose lease does not hold any more
     /// reads as planned.
     async fn run_steps(&self, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError>;
+
+    /// By dataset; none of a dataset whose steps reached no time yet.
+    async fn watermarks(&self) -> Result<Vec<WatermarkRecord>, StoreError>;
 
     async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError>;
 

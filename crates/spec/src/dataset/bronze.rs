@@ -28,11 +28,14 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     let mut r = Reader { file: &file, sink };
     let mut f = r.fields(&node, "a mapping that starts with `source: …`")?;
     let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
-    let source = f.require("source", &mut r).and_then(|n| source(n, fence, &mut r));
+    let mut source = f.require("source", &mut r).and_then(|n| source(n, fence, &mut r));
+    if let Some(source) = &mut source {
+        source.freshness = freshness(&mut f, source, &mut r);
+    }
     let accept = accept::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["contract"], &mut r);
-    f.finish(&mut r);
+    f.finish_with(&mut r, super::belongs);
     Some(Draft { name, description, contract: None, accept, body: Body::Bronze(source?), file })
 }
 
@@ -55,7 +58,24 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let schedule = f.take("schedule").and_then(|n| schedule(n, r));
     f.finish(r);
     let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
-    Some(BronzeDraft { source, folder: Some(folder?), push: None, schedule })
+    Some(BronzeDraft { source, folder: Some(folder?), push: None, schedule, freshness: None })
+}
+
+fn freshness(f: &mut Fields<'_>, source: &BronzeDraft, r: &mut Reader<'_>) -> Option<Span> {
+    let freshness = r.parsed::<Span>(f.take("freshness")?)?;
+    if source.schedule.is_some() {
+        let help = Some("keep the schedule, or the freshness".to_owned());
+        r.error(codes::CONTRADICTION, freshness.place, "its schedule says when it is looked at", help);
+        return None;
+    }
+    let settle = source.source.settle;
+    if freshness.value <= settle {
+        let message = format!("arrivals are left alone for {settle}, so they cannot be taken in within that time");
+        let help = Some("write more than `settle`, or lower that".to_owned());
+        r.error(codes::CONTRADICTION, freshness.place, message, help);
+        return None;
+    }
+    Some(freshness.value)
 }
 
 fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
@@ -99,6 +119,7 @@ fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
         folder: None,
         push: Some(Push { types: types.into_iter().map(|t| t.value).collect() }),
         schedule: None,
+        freshness: None,
     })
 }
 

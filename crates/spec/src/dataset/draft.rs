@@ -2,12 +2,12 @@
 //! `resolve`.
 
 use crate::{
-    definition::{Accept, FileSource, Normalize, Push, WindowSpec},
+    definition::{Accept, FileSource, Normalize, Push, Watermark, WindowSpec},
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, Span};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub(crate) struct BronzeDraft {
     pub(crate) folder: Option<Spanned<String>>,
     pub(crate) push: Option<Push>,
     pub(crate) schedule: Option<Schedule>,
+    pub(crate) freshness: Option<Span>,
 }
 
 #[derive(Debug)]
@@ -43,6 +44,14 @@ pub(crate) struct SilverDraft {
     pub(crate) from: Spanned<DatasetName>,
     pub(crate) steps: Vec<StepDraft>,
     pub(crate) write: WriteDraft,
+    pub(crate) watermark: Option<WatermarkDraft>,
+    pub(crate) cluster_by: Vec<Spanned<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WatermarkDraft {
+    pub(crate) spec: Watermark,
+    pub(crate) column_place: Place,
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `datasets/gold/*.sql`: a query with YAML front matter in its leading comment.
 
 use super::{
-    NOT_YET, accept,
+    NOT_YET, Unusable, accept,
     draft::{Body, Draft, GoldDraft, WindowDraft},
 };
 use crate::{
@@ -21,9 +21,6 @@ struct FrontMatter {
     window: Result<Option<WindowDraft>, Unusable>,
     accept: Accept,
 }
-
-/// Written, and reported.
-struct Unusable;
 
 impl Default for FrontMatter {
     fn default() -> Self {
@@ -94,7 +91,8 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
     let accept = accept::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.finish_with(&mut r, |key| {
-        matches!(key, "from" | "inputs").then(|| "inputs are read from the SQL; remove it".to_owned())
+        let inputs = matches!(key, "from" | "inputs");
+        inputs.then(|| "inputs are read from the SQL; remove it".to_owned()).or_else(|| super::belongs(key))
     });
     Some(FrontMatter { description, contract, window, accept })
 }

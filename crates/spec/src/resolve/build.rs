@@ -126,6 +126,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                     files: b.source.clone(),
                     push: b.push.clone(),
                     schedule: b.schedule.clone(),
+                    freshness: b.freshness,
                     expected,
                 }),
                 version,
@@ -193,5 +194,7 @@ fn silver(s: &SilverDraft) -> Silver {
             }),
         },
     };
-    Silver { from: s.from.value.clone(), steps: steps.collect(), write }
+    let watermark = s.watermark.as_ref().map(|w| w.spec.clone());
+    let cluster_by = plain(&s.cluster_by);
+    Silver { from: s.from.value.clone(), steps: steps.collect(), write, watermark, cluster_by }
 }

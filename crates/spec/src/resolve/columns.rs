@@ -8,7 +8,7 @@ use crate::{
     definition::VERSION_COLUMNS,
     diagnostic::{Sink, quoted},
     odcs::ObjectDraft,
-    source_file::{SourceFile, Spanned},
+    source_file::{Place, SourceFile, Spanned},
 };
 use std::collections::BTreeSet;
 
@@ -21,6 +21,13 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
             StepDraft::Enrich(e) => enrich(e, silver, object, names, &whose, &draft.file, sink),
             StepDraft::Validate | StepDraft::Sql { .. } => {}
         }
+    }
+    for c in &silver.cluster_by {
+        check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);
+    }
+    if let Some(watermark) = &silver.watermark {
+        let at = (&*draft.file, watermark.column_place);
+        time_column("the watermark's column", &watermark.spec.column, object, at, &whose, sink);
     }
     if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history } = &silver.write {
         let conditions = delete_when.iter().flat_map(|(_, e)| &e.uses);
@@ -143,15 +150,28 @@ pub(super) fn gold(draft: &Draft, gold: &GoldDraft, names: &Names<'_>, sink: &mu
     let column = &window.spec.column;
     if let Some(object) = names.object_of(draft) {
         let whose = format!("the contract {}", quoted(&object.name.value));
-        if check_column(column, object.column_names(), at, &whose, sink) {
-            let timely = |kind| matches!(kind, ColumnType::Date | ColumnType::Timestamp);
-            if !object.columns.iter().any(|c| c.column.name == *column && timely(c.column.kind)) {
-                let message = format!("the window's column {} is neither date nor timestamp", quoted(column));
-                sink.report(codes::CONTRADICTION, at.0, at.1, message, None);
-            }
-        }
+        time_column("the window's column", column, object, at, &whose, sink);
     }
     if let Some(outputs) = &gold.outputs {
         check_column(column, outputs.iter().map(String::as_str), at, "the query's output", sink);
+    }
+}
+
+/// The contract has the column, as a date or timestamp.
+fn time_column(
+    role: &str,
+    column: &str,
+    object: &ObjectDraft,
+    (file, place): (&SourceFile, Place),
+    whose: &str,
+    sink: &mut Sink,
+) {
+    if !check_column(column, object.column_names(), (file, place), whose, sink) {
+        return;
+    }
+    let timely = |kind| matches!(kind, ColumnType::Date | ColumnType::Timestamp);
+    if !object.columns.iter().any(|c| c.column.name == *column && timely(c.column.kind)) {
+        let message = format!("{role} {} is neither date nor timestamp", quoted(column));
+        sink.report(codes::CONTRADICTION, file, place, message, None);
     }
 }

@@ -5,6 +5,7 @@
 use crate::{
     contract::{Check, Contract},
     dataset::{BronzeDraft, GoldDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
+    definition::Late,
     sql,
 };
 use alluvium_model::DefinitionVersion;
@@ -37,7 +38,13 @@ pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> Definition
         };
     }
     let from = &s.from.value;
-    hash(&json!({ "layer": "silver", "from": from, "steps": steps, "write": write, "contract": contract.map(terms) }))
+    let mut all =
+        json!({ "layer": "silver", "from": from, "steps": steps, "write": write, "contract": contract.map(terms) });
+    // While late rows are loaded as all others, the watermark decides no row.
+    if let Some(w) = s.watermark.as_ref().map(|w| &w.spec).filter(|w| w.late != Late::Recompute) {
+        all["watermark"] = json!(w);
+    }
+    hash(&all)
 }
 
 pub(super) fn gold(g: &GoldDraft, contract: Option<&Contract>) -> DefinitionVersion {

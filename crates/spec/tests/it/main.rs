@@ -4,6 +4,7 @@ mod hostile;
 mod mistakes;
 mod projects;
 mod versions;
+mod watermark;
 
 use std::path::{Path, PathBuf};
 

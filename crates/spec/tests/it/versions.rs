@@ -51,7 +51,25 @@ fn what_does_not_decide_rows_is_not() {
     assert_eq!(changed("contracts/flights.odcs.yaml", "version: 2.3.0", "version: 2.3.1"), none);
     assert_eq!(changed("contracts/flights.odcs.yaml", "# One fixture", "\n\n# One fixture"), none);
     assert_eq!(changed("datasets/bronze/flights.yaml", "settle: 2s", "settle: 5s"), none);
+    assert_eq!(
+        changed("datasets/silver/flights.yaml", "contract: flights", "contract: flights\ncluster_by: dest"),
+        none
+    );
+    assert_eq!(watermarked("late: recompute, allowed_lateness: 1 hour"), none);
     assert_eq!(changed("datasets/silver/flights.yaml", "warn_above: 1%", "warn_above: 2%"), none);
+}
+
+/// Who differs when the flights have a watermark.
+fn watermarked(settings: &str) -> Vec<String> {
+    let watermark = format!("watermark: {{ column: time_hour, {settings} }}\ncontract: flights");
+    changed("datasets/silver/flights.yaml", "contract: flights", &watermark)
+}
+
+#[test]
+fn a_watermark_decides_rows_where_late_ones_are_not_loaded() {
+    for late in ["quarantine", "drop", "fail"] {
+        assert_eq!(watermarked(&format!("late: {late}")), ["silver.flights"]);
+    }
 }
 
 #[test]

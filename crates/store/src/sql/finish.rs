@@ -7,6 +7,7 @@ use super::{
     codec::{Cells, ROWS_PER_STATEMENT, micros, number, signed},
     runs,
     versions::{self, Activation},
+    watermarks,
 };
 use crate::{LedgerEntry, QualityResult, StepDone, StepState, StoreError};
 use alluvium_model::Balance;
@@ -47,6 +48,8 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     end_events(tx, &ending).await?;
     insert_quality(tx, &ending).await?;
     insert_ledger(tx, &ending).await?;
+    let reached: Vec<_> = ending.iter().map(|(done, open)| (*done, open.activation.dataset.as_str())).collect();
+    watermarks::advance(tx, &reached).await?;
     let order: Vec<Activation> = ending.into_iter().map(|(_, open)| open.activation).collect();
     versions::activate(tx, &order).await
 }

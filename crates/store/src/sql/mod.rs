@@ -15,6 +15,7 @@ mod session;
 mod steps;
 mod store;
 mod versions;
+mod watermarks;
 
 pub(crate) use codec::number;
 pub(crate) use session::{Arg, Row, Session};

@@ -6,11 +6,12 @@
 use super::{
     dump, events, finish, inbox, leases, plan, runs, steps,
     versions::{self, Activation},
+    watermarks,
 };
 use crate::{
     Claim, DeadLetter, EventRecord, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned, Pushed, PushedEvent,
     Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch,
-    postgres::PostgresStore, sqlite::SqliteStore,
+    WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -164,6 +165,10 @@ macro_rules! store_over {
 
             async fn run_steps(&self, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError> {
                 within!(Read, self, |tx| steps::of_run(tx, run, watch))
+            }
+
+            async fn watermarks(&self) -> Result<Vec<WatermarkRecord>, StoreError> {
+                within!(Read, self, |tx| watermarks::all(tx))
             }
 
             async fn versions(&self) -> Result<Vec<VersionRecord>, StoreError> {

@@ -79,6 +79,7 @@ conform!(
     finishing_many_is_one_change,
     a_superseded_step_cannot_be_finished,
     the_last_finished_version_is_active,
+    a_watermark_moves_and_never_back,
     runs_come_newest_first,
     what_was_never_told_is_refused,
     tables_show_what_happened,
