@@ -255,6 +255,36 @@ fn only_versions_that_change_are_written() {
 }
 
 #[test]
+fn many_events_are_decided_in_pieces_and_no_key_takes_all_memory() {
+    let p = market(BY_CUSTOMER, false);
+    p.put("alluvium.yaml", b"name: market\nlimits: { memory: 64MiB }\n");
+    // Two in a row say the same.
+    let line = |id: u64, s: u64| format!("{id},c{},2024-01-01,1,U,{s}\n", 1 + s / 2 % 2);
+    let found = "SELECT count(*) AS n, count(_end_at) AS ended, sum(_start_at) AS starts, sum(_end_at) AS ends,
+        sum(changed) AS latest FROM silver.orders";
+    // More events than one piece has, and then more stored ones than are looked at together.
+    for (file, from, versions) in [(1, 0, [4, 3, 12, 12, 15]), (2, 7, [7, 6, 42, 42, 49])] {
+        let events: String = (0..20_000).flat_map(|id| (from..from + 7).map(move |s| line(id, s))).collect();
+        p.put(&format!("landing/orders/{file}.csv"), format!("{ORDERS_HEAD}{events}").as_bytes());
+        p.done(&["run"]);
+        let row = &p.rows(found)[0];
+        let sums = ["n", "ended", "starts", "ends", "latest"].map(|c| row[c].as_u64().expect("a number"));
+        assert_eq!(sums, versions.map(|v| v * 20_000), "{file}");
+    }
+    // One key with more events than the limit has places for.
+    let events: String = (0..40_000).map(|s| line(99_999, s)).collect();
+    p.put("landing/orders/3.csv", format!("{ORDERS_HEAD}{events}").as_bytes());
+    p.done(&["run"]);
+    p.put("landing/orders/4.csv", format!("{ORDERS_HEAD}{}", line(99_999, 50_000)).as_bytes());
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("L0003");
+    p.put("alluvium.yaml", b"name: market\nlimits: { memory: 512MiB }\n");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT max(changed) FROM silver.orders"), 50_000);
+}
+
+#[test]
 fn a_late_deletion_ends_a_version_and_a_late_row_does_not_undo_it() {
     let p = market(BY_ALL, true);
     let arrive = |file: u32, rows: &str| {
