@@ -13,6 +13,7 @@ mod init;
 mod input;
 mod maintain;
 mod market;
+mod memory;
 mod order;
 mod parquet;
 mod postgres;

@@ -5,7 +5,6 @@
 
 use super::pick::{Size, pick};
 use crate::{
-    encoding,
     engine::LakeEngine,
     error::LakeError,
     ingest,
@@ -14,11 +13,12 @@ use crate::{
     scan::{self, Source},
     stage::{self, StagedFile, Stager, TARGET_BYTES},
     table::{DataFile, Place, Table, cardinality},
-    upsert::{self, Keys},
+    upsert::{self, Keys, Room},
 };
 use alluvium_model::crash_point;
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::kernel::{Action, Remove};
+use std::sync::Arc;
 
 pub(crate) struct Merged {
     pub(crate) version: i64,
@@ -81,12 +81,12 @@ async fn staged(
     let sources = files.iter().map(|f| f.source(&table.dir)).collect::<Result<Vec<_>, _>>()?;
     let keys = keys.filter(|k| has_columns(&schema, k)).cloned();
     let prefix = format!("merged-{:016x}", engine.entropy.next_u64());
-    let compression = encoding::compression(place);
-    let stager = Stager::new(&table.dir, prefix, schema, compression, engine.tables.meter.clone());
+    let room = Arc::new(engine.room());
+    let stager = engine.tables.stager(place, prefix, schema);
     // One lane, so that the rows keep their order.
     let work = move |shared: &Shared| {
         let staged = rewrite(&stager, &sources, shared)?;
-        match write_keys(&stager, &staged, keys.as_ref()) {
+        match write_keys(&stager, &staged, keys.as_ref(), &room) {
             Ok(()) => Ok(staged),
             Err(e) => {
                 stage::discard(stager.dir(), &staged);
@@ -111,11 +111,11 @@ fn rewrite(stager: &Stager, sources: &[Source], shared: &Shared) -> Result<Vec<S
 }
 
 /// The next upsert would make them otherwise.
-fn write_keys(stager: &Stager, staged: &[StagedFile], keys: Option<&Keys>) -> Result<(), LakeError> {
+fn write_keys(stager: &Stager, staged: &[StagedFile], keys: Option<&Keys>, room: &Arc<Room>) -> Result<(), LakeError> {
     let Some(keys) = keys else { return Ok(()) };
     for file in staged {
         let source = file.source(stager.dir())?;
-        upsert::make_keys(stager.dir(), &source, keys, stager.schema(), stager.meter())?;
+        upsert::make_keys(stager.dir(), &source, keys, stager.schema(), room, stager.meter())?;
     }
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! One row a key, the latest by sequence, in any order of arrival and any split into batches.
 //!
 //! Called by the silver step. Accepted rows go straight into staged files; only their keys stay in memory (40 bytes a
-//! candidate). What does not stand, staged or stored, is marked in deletion vectors: no file is written twice. A file
+//! candidate), and beyond a bound in scratch files. What does not stand, staged or stored, is marked in deletion vectors: no file is written twice. A file
 //! of keys beside each data file tells which rows a batch supersedes without reading the table.
 
 mod candidates;
 mod content;
 mod feed;
 mod index;
+mod keyed;
 mod keys;
+mod marks;
 mod probe;
+mod runs;
 mod settle;
 mod winners;
 
@@ -17,6 +20,6 @@ pub(crate) use candidates::{CandidateLane, CandidatePart, Candidates};
 pub(crate) use feed::{changes, feed_schema, write_feed};
 pub(crate) use index::{make as make_keys, path_of as keys_of_file};
 pub(crate) use keys::Keys;
-pub(crate) use probe::{NEW, Probed, Stored, probe};
-pub(crate) use settle::{gone, mark, write_keys};
-pub(crate) use winners::{Winners, resolve};
+pub(crate) use probe::{Stored, Superseded};
+pub(crate) use runs::Room;
+pub(crate) use settle::{Settled, Settling, mark};
