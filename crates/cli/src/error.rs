@@ -33,6 +33,8 @@ pub enum CliError {
     NoTable(DatasetName),
     #[error("Parquet is not written to a terminal")]
     Terminal,
+    #[error("`{0}` is not a contract of this project")]
+    UnknownContract(String),
     #[error("{} cannot be read or written", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("standard input cannot be read")]
@@ -77,6 +79,7 @@ impl CliError {
             | Self::Query { .. }
             | Self::NoTable(_)
             | Self::Terminal
+            | Self::UnknownContract(_)
             | Self::Server(ServerError::NoToken(_) | ServerError::WeakToken(_))
             | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
                 Exit::BadInput
@@ -109,6 +112,7 @@ impl Fault for CliError {
             Self::AmbiguousRun(_) => "C0007",
             Self::Terminal => "C0008",
             Self::NoTable(_) => "C0009",
+            Self::UnknownContract(_) => "C0010",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -135,6 +139,7 @@ impl Fault for CliError {
             | Self::UnknownRun(_)
             | Self::AmbiguousRun(_)
             | Self::NoTable(_)
+            | Self::UnknownContract(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -159,6 +164,9 @@ impl Fault for CliError {
             Self::UnknownRun(_) => "`alluvium show runs` lists the ids",
             Self::AmbiguousRun(_) => "write more of the id",
             Self::NoTable(_) => "`alluvium run` makes it, once there is something to load",
+            Self::UnknownContract(_) => {
+                "contracts are the files contracts/<name>.odcs.yaml; write the name or the path"
+            }
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",
             Self::Input(_) => "give the query as an argument",

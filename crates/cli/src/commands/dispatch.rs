@@ -1,8 +1,8 @@
 //! From the command line to the command.
 
-use super::{check, init, query, replay, run, serve, show};
+use super::{check, contract, init, query, replay, run, serve, show};
 use crate::{
-    args::{Cli, Command, Replay},
+    args::{Cli, Command, OfContract, Replay},
     error::CliError,
 };
 use alluvium_model::Exit;
@@ -16,6 +16,9 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Serve { dir, scan_every, listen } => serve::serve(global, dir.as_ref(), *scan_every, *listen).await,
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
+        }
+        Command::Contract { what: OfContract::Test { contract, files, to } } => {
+            contract::test(global, contract, files, to.as_ref()).await
         }
         Command::Query(query) => query::query(global, query).await,
         Command::Show { what } => show::show(global, what).await,

@@ -3,6 +3,7 @@
 mod bad_input;
 mod check;
 mod concurrent;
+mod contract;
 mod crash;
 mod examples;
 mod exits;
