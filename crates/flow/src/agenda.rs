@@ -19,6 +19,12 @@ const MOST_QUIETS: u32 = 5;
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
+/// What waits to be collected goes when it has come to this, however much time is left: larger batches make no larger
+/// files, and who pushes has to find room.
+const MOST_COLLECTED: Arrived = Arrived { objects: 10_000, bytes: 32 << 20 };
+/// At least this part of a dataset's freshness is kept for the work.
+const WORK_PART: u32 = 10;
+
 /// Datasets and when they are due. Holds at most one entry of each kind for each dataset.
 #[derive(Debug)]
 pub struct Agenda<'a> {
@@ -28,16 +34,36 @@ pub struct Agenda<'a> {
     timers: BTreeMap<DatasetName, Timestamp>,
     /// The next time of each dataset that has a schedule.
     ticks: BTreeMap<DatasetName, Timestamp>,
+    /// How long the last turn of each took that collects its arrivals.
+    took: BTreeMap<DatasetName, Duration>,
+    /// When the turn began that is being done.
+    began: Timestamp,
     /// Failures in a row.
     failing: BTreeMap<DatasetName, u32>,
     /// Of whole turns, as when the state cannot be reached.
     failed_turns: u32,
 }
 
+/// What a notice tells of. It may tell of the same thing twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// Files, or events that were pushed.
+    pub objects: u64,
+    pub bytes: u64,
+}
+
+impl Arrived {
+    pub fn add(&mut self, more: Self) {
+        self.objects = self.objects.saturating_add(more.objects);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+}
+
 /// Notices of one dataset that came close to each other.
 #[derive(Debug, Clone, Copy)]
 struct Burst {
     first: Timestamp,
+    size: Arrived,
     due: Timestamp,
 }
 
@@ -52,15 +78,41 @@ impl<'a> Agenda<'a> {
             }
             ticks.extend(schedule.and_then(|s| s.next(now)).map(|t| (name.clone(), t)));
         }
-        Self { project, bursts: BTreeMap::new(), timers, ticks, failing: BTreeMap::new(), failed_turns: 0 }
+        Self {
+            project,
+            bursts: BTreeMap::new(),
+            timers,
+            ticks,
+            took: BTreeMap::new(),
+            began: now,
+            failing: BTreeMap::new(),
+            failed_turns: 0,
+        }
     }
 
-    /// A notice came that something of the dataset arrived. It is due when no other follows for its quiet time.
-    pub fn arrived(&mut self, name: &DatasetName, now: Timestamp) {
+    /// A notice came that something of the dataset arrived, not before `since`. It is due when no other follows for its quiet
+    /// time. A dataset with a freshness collects until that asks for it, or until it is much.
+    pub fn arrived(&mut self, name: &DatasetName, what: Arrived, since: Timestamp, now: Timestamp) {
         let quiet = self.quiet(name);
-        let first = self.bursts.get(name).map_or(now, |b| b.first);
-        let due = after(now, quiet).min(after(first, quiet * MOST_QUIETS));
-        self.bursts.insert(name.clone(), Burst { first, due });
+        let allowed = self.collects(name);
+        let came = if allowed.is_some() { since } else { now };
+        let mut burst =
+            self.bursts.get(name).copied().unwrap_or(Burst { first: came, size: Arrived::default(), due: now });
+        burst.size.add(what);
+        let much = burst.size.objects >= MOST_COLLECTED.objects || burst.size.bytes >= MOST_COLLECTED.bytes;
+        burst.due = match allowed.filter(|_| !much) {
+            Some(allowed) => after(burst.first, allowed),
+            None => after(now, quiet).min(after(burst.first, quiet * MOST_QUIETS)),
+        };
+        self.bursts.insert(name.clone(), burst);
+    }
+
+    /// How long what arrived may wait for more, so that it is taken in within the dataset's freshness.
+    fn collects(&self, name: &DatasetName) -> Option<Duration> {
+        let freshness = Duration::from(self.project.datasets.get(name)?.freshness()?);
+        let last = self.took.get(name).copied().unwrap_or_default();
+        let work = (last * 2).max(freshness / WORK_PART);
+        Some(freshness.saturating_sub(work).max(self.quiet(name)))
     }
 
     /// The dataset is due then, unless it is due earlier.
@@ -94,6 +146,7 @@ impl<'a> Agenda<'a> {
         if datasets.is_empty() {
             return None;
         }
+        self.began = now;
         for name in &self.project.order {
             if needs(self.project, &self.project.datasets[name]).any(|n| datasets.contains(&n)) {
                 datasets.insert(name.clone());
@@ -107,8 +160,22 @@ impl<'a> Agenda<'a> {
     /// that stays is tried again when something new arrives.
     pub fn did(&mut self, turn: &Turn, summary: &Summary, now: Timestamp, entropy: &dyn Entropy) {
         self.failed_turns = 0;
+        let took = Duration::try_from(now.duration_since(self.began)).unwrap_or_default();
+        let project = self.project;
+        let collecting = |name: &&DatasetName| project.datasets.get(*name).is_some_and(|d| d.freshness().is_some());
+        self.took.extend(turn.datasets.iter().filter(collecting).map(|name| (name.clone(), took)));
         for (name, time) in &summary.settled_in {
-            self.at(name, after(now, (*time).max(LEAST_QUIET)));
+            let old_enough = after(now, (*time).max(LEAST_QUIET));
+            match self.collects(name) {
+                // They came after those that were old enough, and wait for others as these did.
+                Some(allowed) => {
+                    let first = before(now, self.quiet(name));
+                    let due = after(first, allowed).max(old_enough);
+                    let size = Arrived::default();
+                    self.bursts.entry(name.clone()).or_insert(Burst { first, size, due });
+                }
+                None => self.at(name, old_enough),
+            }
         }
         for name in &turn.datasets {
             if !summary.failed.contains(name) {
@@ -159,4 +226,9 @@ fn backoff(failures: u32, entropy: &dyn Entropy) -> Duration {
 fn after(time: Timestamp, wait: Duration) -> Timestamp {
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+fn before(time: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    time.checked_sub(wait).unwrap_or(Timestamp::MIN)
 }

@@ -10,6 +10,7 @@ use alluvium_spec::{Dataset, Kind, Project};
 use alluvium_store::{
     Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
 };
+use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -255,6 +256,9 @@ impl Flow<'_> {
         if matches!(dataset.kind, Kind::Bronze(_)) && !dataset.is_pushed() {
             self.receive(run, dataset, options, summary).await?;
         }
+        if options.rebuild.contains(&dataset.name) {
+            self.give_up_failed(run, dataset, summary).await?;
+        }
         if !self.work_open_steps(run, dataset, summary).await? {
             return Ok(());
         }
@@ -404,7 +408,7 @@ impl Flow<'_> {
                     self.hold(dataset, active, waiting, summary).await?;
                     return Ok(Vec::new());
                 }
-                Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step()))
+                Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step(silver)))
             }
             Kind::Gold(gold) => {
                 let positions = self.store.positions(name).await?;
@@ -493,7 +497,16 @@ impl Flow<'_> {
             let head = self.engine.head(&name).await.map_err(|e| look_error(&name, e))?;
             lookups.insert(name, head.unwrap_or(-1));
         }
-        Ok(Round { run, dataset, now: self.clock.now(), lookups })
+        let watermark = match dataset.silver().and_then(|s| s.watermark.as_ref()) {
+            Some(watermark) => self.watermark(&dataset.name, &watermark.column).await?,
+            None => None,
+        };
+        Ok(Round { run, dataset, now: self.clock.now(), lookups, watermark })
+    }
+
+    async fn watermark(&self, name: &DatasetName, event_time: &str) -> Result<Option<Timestamp>, FlowError> {
+        let all = self.store.watermarks().await?;
+        Ok(all.into_iter().find(|w| w.dataset == *name && w.event_time == event_time).map(|w| w.watermark))
     }
 
     /// `false`: another process planned over the same input; look again.
@@ -527,7 +540,16 @@ impl Flow<'_> {
         Ok(true)
     }
 
-    /// A step planned under an older definition: if it never committed, its input is planned anew.
+    /// A rebuild reads all input anew: steps that failed need not work before it.
+    async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
+        let failed = |s: &StepRecord| s.dataset == dataset.name && s.state == StepState::Failed;
+        for step in self.store.open_steps().await?.into_iter().filter(failed) {
+            self.replaced(run, dataset, &step, summary).await?;
+        }
+        Ok(())
+    }
+
+    /// A step planned under an older definition, or given up: if it never committed, its input is planned anew.
     async fn replaced(
         &self,
         run: &RunId,

@@ -10,10 +10,11 @@ mod life;
 mod maintain;
 mod plan;
 mod ports;
+mod publication;
 mod report;
 mod step;
 
-pub use agenda::Agenda;
+pub use agenda::{Agenda, Arrived};
 pub use drain::{Flow, Options, Summary, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Refused, Timer, Usage};

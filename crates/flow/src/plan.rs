@@ -13,6 +13,8 @@ pub(crate) struct Round<'a> {
     pub(crate) dataset: &'a Dataset,
     pub(crate) now: Timestamp,
     pub(crate) lookups: BTreeMap<DatasetName, i64>,
+    /// The dataset's watermark now, if it has one.
+    pub(crate) watermark: Option<Timestamp>,
 }
 
 impl Round<'_> {
@@ -40,7 +42,8 @@ impl Round<'_> {
         steps
     }
 
-    /// Versions of `from` after `position`, in ranges of about `step_rows` rows.
+    /// Versions of `from` after `position`, in ranges of about `step_rows` rows. All of them are judged by the watermark of
+    /// now: what came together is not late beside itself.
     pub(crate) fn refine(
         &self,
         from: &DatasetName,
@@ -54,14 +57,18 @@ impl Round<'_> {
             rows += inc.rows;
             let full = increments.get(i + 1).is_none_or(|next| rows + next.rows > step_rows);
             if full {
-                steps.push(self.over(StepKind::Refine, "refine", from, Claimed { after, upto: inc.version }));
+                let mut step = self.over(StepKind::Refine, "refine", from, Claimed { after, upto: inc.version });
+                // No part of the key: who planned first decides it for all.
+                step.watermark = self.watermark;
+                steps.push(step);
                 (after, rows) = (inc.version, 0);
             }
         }
         steps
     }
 
-    /// All of `from` once more, into a table that is replaced as a whole.
+    /// All of `from` once more, into a table that is replaced as a whole. In which order it came is not known any more, so
+    /// nothing of it is late.
     /// `head`: the version of the dataset's own table that it replaces, so that going back to an earlier definition is
     /// work of its own.
     pub(crate) fn rebuild(&self, from: &DatasetName, upto: i64, head: i64) -> NewStep {
@@ -71,7 +78,7 @@ impl Round<'_> {
         step
     }
 
-    /// What waits in quarantine at its version `upto`.
+    /// What waits in quarantine at its version `upto`. Somebody wants it, so nothing of it is late.
     pub(crate) fn replay(&self, upto: i64) -> NewStep {
         let key = self.key("replay").input(&self.dataset.name, -1, upto).finish();
         let mut step = self.step(StepKind::ReplayQuarantine, key);
@@ -112,6 +119,7 @@ impl Round<'_> {
             inputs: BTreeMap::new(),
             lookups: self.lookups.clone(),
             windows: None,
+            watermark: None,
             planned_at: self.now,
         }
     }

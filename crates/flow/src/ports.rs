@@ -2,8 +2,8 @@
 
 use crate::{Report, StepError};
 use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
-use alluvium_spec::{Dataset, Project};
-use alluvium_store::{EventRecord, QualityResult, StepRecord};
+use alluvium_spec::{Dataset, Project, Silver};
+use alluvium_store::{EventRecord, QualityResult, Reached, StepRecord};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -74,6 +74,8 @@ pub struct Outcome {
     pub balance: Balance,
     pub dead: Vec<(EventId, String)>,
     pub quality: Vec<QualityResult>,
+    /// How far the event time of the rows that it accepted came, where the dataset has a watermark.
+    pub reached: Option<Reached>,
     pub usage: Usage,
     pub windows: u64,
     /// Remarks for the person who runs it, as new fields seen.
@@ -129,8 +131,8 @@ pub trait Engine: Send + Sync {
     /// Version and rows of the dataset's quarantine; `None` when nothing waits there.
     async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError>;
 
-    /// At most about this many input rows belong into one refine step, given the memory limit.
-    fn rows_per_step(&self) -> u64;
+    /// At most about this many input rows belong into one refine step of such a dataset, given the memory limit.
+    fn rows_per_step(&self, silver: &Silver) -> u64;
 
     /// Stages, passes the gate and commits. Dropping the future leaves staged files that nothing refers to.
     async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError>;

@@ -3,8 +3,9 @@
 use crate::{
     Flow, FlowError, Job, Outcome, Signal, StepError, Summary,
     drain::{LEASE, is_open},
+    publication,
 };
-use alluvium_model::{RetryClass, RunId, crash_point};
+use alluvium_model::{EventId, RetryClass, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{Claim, LedgerEntry, StepDone, StepRecord};
 use std::time::Duration;
@@ -36,7 +37,9 @@ impl Flow<'_> {
                 kind: step.kind,
                 attempt: number,
             });
-            let span = tracing::info_span!("step", run = %run, dataset = %dataset.name, step = %step.key);
+            let span = tracing::info_span!(
+                "step", run = %run, dataset = %dataset.name, step = %step.key, events = events(&step)
+            );
             let result = tracing::Instrument::instrument(self.attempt(dataset, &step), span).await;
             match result {
                 Ok((outcome, recovered)) => {
@@ -121,14 +124,16 @@ impl Flow<'_> {
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
         let u = outcome.usage;
+        let finished_at = self.clock.now();
         let done = StepDone {
             key: step.key.clone(),
             run: run.clone(),
-            finished_at: self.clock.now(),
+            finished_at,
             committed: outcome.committed,
             balance: outcome.balance,
             dead: outcome.dead.clone(),
             quality: outcome.quality.clone(),
+            reached: outcome.reached.clone(),
             ledger: LedgerEntry {
                 attempt: step.attempts,
                 wall_micros: u.wall_micros,
@@ -143,6 +148,7 @@ impl Flow<'_> {
                 rows_in: u.rows_in,
                 rows_out: u.rows_out,
             },
+            publish: publication::of(self.project, dataset, step, run, &outcome, recovered, finished_at),
         };
         crash_point("step.before_done");
         self.store.finish(&done).await?;
@@ -177,6 +183,18 @@ impl Flow<'_> {
             again,
         });
         Ok(())
+    }
+}
+
+/// For log lines: the ids of the objects that the step loads, the first few of them.
+fn events(step: &StepRecord) -> Option<String> {
+    const MOST: usize = 3;
+    let first: Vec<&str> = step.events.iter().take(MOST).map(EventId::as_str).collect();
+    let more = step.events.len() - first.len();
+    match (first.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(first.join(" ")),
+        (false, more) => Some(format!("{} and {more} more", first.join(" "))),
     }
 }
 

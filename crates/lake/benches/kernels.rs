@@ -175,7 +175,7 @@ fn refineries(folder: &str) -> impl Fn() -> Refinery {
         quarantined_at: "2025-07-02T00:00:00Z".parse().expect("a time"),
     };
     move || {
-        let binding = Binding { lookups: BTreeMap::new(), stamp: stamp.clone() };
+        let binding = Binding { lookups: BTreeMap::new(), stamp: stamp.clone(), watermark: None };
         Refinery::bind(compiled.clone(), binding, &SeededEntropy::new(7)).expect("binds")
     }
 }

@@ -136,7 +136,7 @@ mod tests {
         let named = taken(&world.engine, &place, &table, &change).await.expect("taken");
         assert_eq!((named.remove.len(), named.kept.len()), (3, 0));
 
-        compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays");
+        compact(&world.engine, &place, &table, None, &[]).await.expect("merges").expect("pays");
         world.append(&place, "later", &waiting("later")).await;
         let table = world.table(&place).await;
         let found = taken(&world.engine, &place, &table, &change).await.expect("taken");

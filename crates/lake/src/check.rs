@@ -1,7 +1,7 @@
 //! Type-checks every expression and query of a project against its contracts, without any data.
 
 use crate::{
-    engine::contract_schema,
+    engine::{contract_schema, declared},
     refine::{Part, RefineError, Refinery},
     session, windows,
 };
@@ -49,7 +49,7 @@ pub async fn check(reading: &Reading) -> Vec<Mistake> {
     for name in &project.order {
         let dataset = &project.datasets[name];
         let contract = project.contract_of(dataset);
-        let mut schema = contract.map(contract_schema);
+        let mut schema = contract.and_then(|c| declared(c, dataset.silver()).ok());
         match &dataset.kind {
             Kind::Bronze(_) => {}
             Kind::Silver(silver) => {

@@ -9,6 +9,7 @@ use crate::{
     error::LakeError,
     gate,
     incremental::Groups,
+    lateness,
     refine::Stamp,
     scan,
     stage::{self, StagedFile, Stager},
@@ -18,7 +19,7 @@ use crate::{
 use alluvium_flow::{Job, Outcome};
 use alluvium_model::{Balance, EventId, StepKey, crash_point};
 use alluvium_spec::Dataset;
-use alluvium_store::{QualityResult, StepRecord};
+use alluvium_store::{QualityResult, Reached, StepRecord};
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::{
     kernel::{Action, DeletionVectorDescriptor, Remove},
@@ -55,6 +56,9 @@ pub(crate) struct Staged {
     pub(crate) dead: Vec<(EventId, String)>,
     pub(crate) quality: Vec<QualityResult>,
     pub(crate) notes: Vec<String>,
+    pub(crate) reached: Option<Reached>,
+    /// Of the quarantined rows, those that only came late.
+    pub(crate) late_aside: u64,
     pub(crate) windows: u64,
     pub(crate) rows_in: u64,
     /// Kept groups, and the files written for them.
@@ -80,6 +84,8 @@ impl Staged {
             dead: Vec::new(),
             quality: Vec::new(),
             notes: Vec::new(),
+            reached: None,
+            late_aside: 0,
             windows: 0,
             rows_in: 0,
             groups: None,
@@ -210,6 +216,7 @@ impl Attempt<'_> {
             dead: staged.dead.iter().map(|(e, r)| (e.to_string(), r.clone())).collect(),
             windows: staged.windows,
             notes: staged.notes.clone(),
+            reached: staged.reached.as_ref().map(|r| (r.event_time.clone(), r.upto.as_microsecond())),
             quarantine: changed(aside),
             tombstones: changed(graves),
             groups: staged.groups.as_ref().map(|g| g.0.clone()),
@@ -248,7 +255,10 @@ async fn follow_in(
         return Ok(());
     }
     let at = engine.clock.now().as_millisecond();
-    let mut actions: Vec<Action> = change.add.iter().map(|f| f.add(at)).collect();
+    // What takes deleted keys away takes all of them, and those that come may be of another form.
+    let anew = matches!(place, Place::Tombstones(_)) && !change.remove.is_empty() && !change.add.is_empty();
+    let mut actions: Vec<Action> = table.with_columns(schema, anew)?.into_iter().collect();
+    actions.extend(change.add.iter().map(|f| f.add(at)));
     let taken = aside::taken(engine, place, &table, change).await?;
     actions.extend(taken.remove.into_iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r })));
     actions.extend(taken.kept.iter().map(|f| f.add(at)));
@@ -284,6 +294,7 @@ fn outcome_of(info: &StepInfo, version: i64) -> Outcome {
         balance: info.balance,
         dead: info.dead.iter().map(|(e, r)| (EventId::from_stored(e.as_str()), r.clone())).collect(),
         quality: info.quality.clone(),
+        reached: info.reached.as_ref().and_then(|(event_time, micros)| lateness::reached(event_time, *micros)),
         usage: Default::default(),
         windows: info.windows,
         notes: info.notes.clone(),

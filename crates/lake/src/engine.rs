@@ -6,11 +6,11 @@ use crate::{
     error::LakeError,
     ingest, maintain, refine, silver,
     table::{Place, Tables},
-    upsert::Room,
+    upsert::{self, Room},
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
-use alluvium_spec::{Contract, Dataset, Project};
+use alluvium_spec::{Contract, Dataset, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -18,6 +18,8 @@ use std::{path::PathBuf, sync::Arc};
 
 /// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
 const BYTES_PER_CANDIDATE: u64 = 64;
+/// As much for an event of a history, with what becomes of it.
+const BYTES_PER_EVENT: u64 = 192;
 /// Share of the memory limit that an upsert's keys may take.
 const KEYS_SHARE: u64 = 3;
 /// A looked-up row costs about this much with its hash entry.
@@ -65,9 +67,10 @@ impl LakeEngine {
 
     /// The columns of a dataset as its contract declares them, whether or not its table is there.
     pub(crate) fn declared_schema(&self, project: &Project, name: &DatasetName) -> Result<SchemaRef, LakeError> {
-        let contract = project.datasets.get(name).and_then(|d| project.contract_of(d));
+        let dataset = project.datasets.get(name);
+        let contract = dataset.and_then(|d| project.contract_of(d));
         let contract = contract.ok_or_else(|| LakeError::NoContract { dataset: name.clone() })?;
-        Ok(contract_schema(contract))
+        declared(contract, dataset.and_then(Dataset::silver))
     }
 
     async fn increments_upto(&self, place: &Place, after: i64, head: i64) -> Result<Vec<Increment>, LakeError> {
@@ -112,6 +115,14 @@ pub(crate) fn contract_schema(contract: &Contract) -> SchemaRef {
     Arc::new(Schema::new(columns.collect::<Vec<_>>()))
 }
 
+/// The contract's columns, and those that a history adds.
+pub(crate) fn declared(contract: &Contract, silver: Option<&Silver>) -> Result<SchemaRef, LakeError> {
+    let own = contract_schema(contract);
+    let Some(silver) = silver else { return Ok(own) };
+    let versions = upsert::version_fields(&silver.write, &own)?;
+    Ok(Arc::new(Schema::new(own.fields().iter().cloned().chain(versions).collect::<Vec<_>>())))
+}
+
 #[async_trait]
 impl Engine for LakeEngine {
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
@@ -139,8 +150,9 @@ impl Engine for LakeEngine {
         Ok(Some((table.version(), table.rows().map_err(StepError::new)?)))
     }
 
-    fn rows_per_step(&self) -> u64 {
-        (self.memory.0 / KEYS_SHARE / BYTES_PER_CANDIDATE).max(10_000)
+    fn rows_per_step(&self, silver: &Silver) -> u64 {
+        let each = if silver.write.history().is_some() { BYTES_PER_EVENT } else { BYTES_PER_CANDIDATE };
+        (self.memory.0 / KEYS_SHARE / each).max(10_000)
     }
 
     async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError> {

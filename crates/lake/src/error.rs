@@ -37,6 +37,8 @@ pub enum LakeError {
     LookupTooLarge { lookup: DatasetName, rows: u64 },
     #[error("column `{column}` of the table {dataset} is {stored} and cannot become {declared}")]
     TypeChanged { dataset: DatasetName, column: String, stored: String, declared: String },
+    #[error("the table {dataset} {}", if *history { "holds a row a key, and no versions" } else { "holds a row for each version of a key" })]
+    StoredAs { dataset: DatasetName, history: bool },
     #[error("the window column `{column}` of {dataset} {reason}")]
     Window { dataset: DatasetName, column: String, reason: String },
     #[error("{dataset} has no contract, and its rows cannot be typed without one")]
@@ -128,6 +130,7 @@ impl Fault for LakeError {
             (Self::Window { .. }, _) => "L0403",
             (Self::NoContract { .. }, _) => "L0404",
             (Self::Unstorable { .. }, _) => "L0406",
+            (Self::StoredAs { .. }, _) => "L0407",
             (Self::Worker(_), _) => "L0901",
         }
     }
@@ -146,6 +149,7 @@ impl Fault for LakeError {
             Self::Refine { source, .. } => source.class(),
             Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
             Self::TypeChanged { .. }
+            | Self::StoredAs { .. }
             | Self::Window { .. }
             | Self::NoContract { .. }
             | Self::Unstorable { .. }
@@ -182,6 +186,9 @@ impl Fault for LakeError {
             Self::Gate { .. } => "look at the input, or change the acceptance criteria; nothing was published",
             Self::LookupTooLarge { .. } | Self::Memory { .. } => "raise `limits.memory` in alluvium.yaml",
             Self::TypeChanged { .. } => "give the column another name, or rebuild the dataset into a new one",
+            Self::StoredAs { .. } => {
+                "rebuild the dataset with `alluvium run --rebuild <dataset>`, or undo the change of `stored_as`"
+            }
             Self::Window { .. } => "let the window column be an expression over columns of one input",
             Self::Unstorable { .. } => "cast it to text, a number, a date or a timestamp",
             Self::NoContract { .. } => "name the dataset's contract with `contract:`",

@@ -72,7 +72,8 @@ fn invalid_share(job: &Job<'_>, staged: &mut Staged, breaches: &mut Vec<String>)
     if (warn_above.is_none() && error_above.is_none()) || staged.balance.received == 0 {
         return;
     }
-    let bad = staged.balance.quarantined + staged.balance.dropped;
+    // A row that came late is as valid as any other.
+    let bad = staged.balance.quarantined - staged.late_aside + staged.balance.dropped;
     let share = bad as f64 / staged.balance.received as f64;
     let over = |limit: Option<f64>| limit.filter(|l| share > *l);
     let note = format!("{:.2} % of {} rows are invalid", share * 100.0, staged.balance.received);

@@ -4,25 +4,30 @@ use crate::{
     commit::{Attempt, Staged},
     engine::LakeEngine,
     error::LakeError,
+    history::{self, Settling},
     in_order::InOrder,
     lanes::{self, Shared},
+    lateness,
     meter::Meter,
     refine::{self, Binding, Refinery, Stop, Tally, Turn},
     scan::{self, Pick, Source, Unit},
     stage::{Lane, StagedFile, Stager},
     table::{DataFile, Place, Table, TableKind},
-    upsert::{self, CandidateLane, CandidatePart, Candidates, Keys, Room, Settled, Settling, Stored, Superseded},
+    upsert::{
+        self, ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored,
+    },
     vector::Rows,
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, DatasetName};
-use alluvium_spec::{Action, Check, Contract, Project, Silver, Write};
+use alluvium_spec::{Action, Check, Contract, Project, Silver, VERSION_COLUMNS, Write};
 use alluvium_store::{QualityResult, StepKind};
 use arrow::{
     array::RecordBatch,
+    compute::{filter_record_batch, is_null},
     datatypes::{Schema, SchemaRef},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Where a step's rows come from.
 struct Input {
@@ -46,6 +51,8 @@ struct Refining {
     quarantine: Stager,
     keys: Option<Keys>,
     room: Arc<Room>,
+    /// Of a dataset that keeps versions, with the folder for its events.
+    history: Option<(Arc<Shape>, PathBuf)>,
     meter: Arc<Meter>,
 }
 
@@ -54,6 +61,7 @@ struct Refined {
     files: Vec<StagedFile>,
     quarantined: Vec<StagedFile>,
     candidates: Option<CandidatePart>,
+    arrivals: Option<ArrivalPart>,
     tally: Tally,
 }
 
@@ -68,14 +76,18 @@ pub(crate) async fn execute(
     let contract = job.project.contract_of(job.dataset);
     let contract = contract.ok_or_else(|| LakeError::NoContract { dataset: name.clone() })?;
     let refinery = bind(engine, job, attempt, silver, contract).await?;
-    let schema = refinery.output_schema();
+    let shape = Shape::of(&silver.write, contract, &refinery.output_schema())?.map(Arc::new);
+    let schema = shape.as_ref().map_or_else(|| refinery.output_schema(), |s| s.table.clone());
+    let rebuild = job.step.kind == StepKind::Rebuild;
     let place = Place::Dataset(name.clone());
     let table = engine.tables.open(&place).await?;
-    let evolved = evolution(name, table.as_ref(), &schema)?;
+    let evolved = evolution(name, table.as_ref(), &schema, shape.is_some(), rebuild)?;
     let input = input(engine, job, silver).await?;
     let keys = keys_of(silver);
     let graves = match &keys {
-        Some(k) if deletes(silver) => Some(Arc::new(grave_stager(engine, job, attempt, k, &schema)?)),
+        Some(k) if deletes(silver) && shape.is_none() => {
+            Some(Arc::new(grave_stager(engine, job, attempt, k, &schema)?))
+        }
         _ => None,
     };
     let tell = |stage: &'static str, total: u64| {
@@ -95,6 +107,7 @@ pub(crate) async fn execute(
         quarantine: attempt.stager(engine, &Place::Quarantine(name.clone()), refine::quarantine_schema()),
         keys: keys.clone(),
         room: room.clone(),
+        history: shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?,
         meter: engine.tables.meter.clone(),
     });
     let count = lanes::count().min(work.input.units.len());
@@ -104,11 +117,12 @@ pub(crate) async fn execute(
     };
     let mut staged = Staged::new(schema.clone());
     let mut tally = Tally::default();
-    let mut candidates = Vec::new();
+    let (mut candidates, mut arrivals) = (Vec::new(), Vec::new());
     for p in parts {
         staged.add.extend(p.files);
         staged.quarantine.extend(p.quarantined);
         candidates.extend(p.candidates);
+        arrivals.extend(p.arrivals);
         tally.merge(&p.tally);
     }
     staged.evolved = evolved;
@@ -116,20 +130,25 @@ pub(crate) async fn execute(
     staged.kind = if keys.is_some() { TableKind::Upserted { feed } } else { TableKind::Plain };
     staged.rows_in = tally.received;
     staged.quality = quality(contract, &tally, work.refinery.stops(&tally));
+    lateness::tell(silver, job.step, &tally, &mut staged);
     staged.balance = Balance {
         received: tally.received,
         loaded: tally.valid,
         quarantined: tally.quarantined,
         dropped: tally.dropped,
+        late: tally.late,
         ..Balance::default()
     };
-    let rebuild = job.step.kind == StepKind::Rebuild;
     let stored: Vec<DataFile> = match &table {
         Some(t) => t.files()?,
         None => Vec::new(),
     };
     let rests_on_table = rebuild || keys.is_some();
-    if let Some(keys) = keys {
+    if let Some(shape) = shape {
+        let stored = if rebuild { &[][..] } else { &stored };
+        let settling = Settling { engine, job, attempt, shape, feed };
+        settling.settle(table.as_ref(), stored, arrivals, &mut staged, tell).await?;
+    } else if let Some(keys) = keys {
         let stored = if rebuild { &[][..] } else { &stored };
         let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
         let up = Upsert { engine, job, keys, schema: &schema, room };
@@ -201,7 +220,7 @@ async fn bind(
                 let batches = lookup(engine, job.project, &name, version, columns.into_iter().collect()).await?;
                 lookups.insert(name, batches);
             }
-            let binding = Binding { lookups, stamp: attempt.stamp() };
+            let binding = Binding { lookups, stamp: attempt.stamp(), watermark: job.step.watermark };
             return Refinery::bind(Arc::new(compiled), binding, engine.entropy.as_ref()).map_err(failed);
         }
         Err(mistakes) => mistakes,
@@ -226,16 +245,31 @@ pub(crate) async fn lookup(
     let Some(table) = table else {
         return Ok(vec![RecordBatch::new_empty(scan::project(&declared, &columns)?)]);
     };
-    let files = table.files()?;
-    let rows: u64 = files.iter().map(|f| f.rows).sum();
-    if rows > engine.lookup_rows() {
-        return Err(LakeError::LookupTooLarge { lookup: name.clone(), rows });
+    let too_large = |rows| LakeError::LookupTooLarge { lookup: name.clone(), rows };
+    let most = engine.lookup_rows();
+    // Of a history what holds now is looked up.
+    let history = job.project.datasets.get(name).and_then(|d| d.silver()).is_some_and(|s| s.write.history().is_some());
+    let stored = table.rows()?;
+    if stored > most && !history {
+        return Err(too_large(stored));
     }
     let schema = scan::project(&declared, &columns)?;
+    let open = columns.into_iter().chain(history.then(|| VERSION_COLUMNS[1].to_owned())).collect::<Vec<_>>();
+    let read = scan::project(&declared, &open)?;
     let mut batches = vec![RecordBatch::new_empty(schema.clone())];
+    let mut rows = 0;
     for unit in scan::units(&table.sources()?)? {
-        for b in unit.read(&schema, &engine.tables.meter)? {
-            batches.push(b?);
+        for b in unit.read(&read, &engine.tables.meter)? {
+            let mut b = b?;
+            if history {
+                let ends = b.column(b.num_columns() - 1);
+                b = scan::conform(&filter_record_batch(&b, &is_null(ends)?)?, &schema)?;
+            }
+            rows += b.num_rows() as u64;
+            if rows > most {
+                return Err(too_large(stored));
+            }
+            batches.push(b);
         }
     }
     Ok(batches)
@@ -309,11 +343,12 @@ struct RefineLane<'a> {
 
 impl<'a> RefineLane<'a> {
     fn new(work: &'a Refining) -> Result<Self, LakeError> {
-        let out = match &work.keys {
-            Some(k) => {
+        let out = match (&work.history, &work.keys) {
+            (Some((shape, scratch)), _) => Accepted::Versioned(Box::new(ArrivalLane::new(shape, scratch)?)),
+            (None, Some(k)) => {
                 Accepted::Keyed(Box::new(CandidateLane::new(k, &work.room, &work.stager, work.graves.as_deref())?))
             }
-            None => Accepted::Appended(Box::new(work.stager.lane())),
+            (None, None) => Accepted::Appended(Box::new(work.stager.lane())),
         };
         Ok(Self { work, quarantine: work.quarantine.lane(), out, tally: Tally::default() })
     }
@@ -327,26 +362,31 @@ impl<'a> RefineLane<'a> {
         if let Some(q) = &refined.quarantined {
             self.quarantine.write(q)?;
         }
-        let valid = scan::conform(&refined.valid, work.stager.schema())?;
+        let valid = || scan::conform(&refined.valid, work.stager.schema());
         match &mut self.out {
-            Accepted::Keyed(c) => c.add(&valid, refined.deletes.as_ref()),
-            Accepted::Appended(rows) => rows.write(&valid).map(drop),
+            Accepted::Keyed(c) => c.add(&valid()?, refined.deletes.as_ref()),
+            Accepted::Versioned(a) => a.add(&refined.valid, refined.deletes.as_ref()),
+            Accepted::Appended(rows) => rows.write(&valid()?).map(drop),
         }
     }
 
     /// Durable files.
     fn finish(self) -> Result<Refined, LakeError> {
         let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
-        Ok(match self.out {
-            Accepted::Keyed(c) => Refined { files: Vec::new(), quarantined, candidates: Some(c.finish()?), tally },
-            Accepted::Appended(rows) => Refined { files: rows.finish()?, quarantined, candidates: None, tally },
-        })
+        let mut refined = Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, tally };
+        match self.out {
+            Accepted::Keyed(c) => refined.candidates = Some(c.finish()?),
+            Accepted::Versioned(a) => refined.arrivals = Some(a.finish()?),
+            Accepted::Appended(rows) => refined.files = rows.finish()?,
+        }
+        Ok(refined)
     }
 }
 
 /// Where a lane's accepted rows go.
 enum Accepted<'a> {
     Keyed(Box<CandidateLane<'a>>),
+    Versioned(Box<ArrivalLane>),
     Appended(Box<Lane<'a>>),
 }
 
@@ -385,11 +425,17 @@ fn evolution(
     dataset: &DatasetName,
     table: Option<&Table>,
     declared: &SchemaRef,
+    history: bool,
+    rebuild: bool,
 ) -> Result<Option<SchemaRef>, LakeError> {
     let Some(table) = table else { return Ok(None) };
-    let stored = crate::ingest::plain_schema(table.schema()?.as_ref());
+    let reformed = history::form(dataset, table, declared, history, rebuild)?;
+    let stored = match &reformed {
+        Some(schema) => crate::ingest::plain_schema(schema),
+        None => crate::ingest::plain_schema(table.schema()?.as_ref()),
+    };
     let mut fields: Vec<_> = stored.fields().iter().cloned().collect();
-    let mut grows = false;
+    let mut grows = reformed.is_some();
     for f in declared.fields() {
         match stored.field_with_name(f.name()) {
             Ok(s) if s.data_type() == f.data_type() => {}
@@ -440,7 +486,8 @@ impl Upsert<'_> {
         let table = Stored { dir: dir.clone(), sources: sources.clone(), schema: self.schema.clone(), graves: false };
         let deleted = self.graves(graves.as_deref()).await?;
         let (keys, meter) = (self.keys.clone(), self.engine.tables.meter.clone());
-        let settling = Settling::new(keys, self.room.clone(), candidates, (&files, &dead), (table, deleted), meter)?;
+        let settling =
+            upsert::Settling::new(keys, self.room.clone(), candidates, (&files, &dead), (table, deleted), meter)?;
         let parts = settling.parts() as u64;
         let settled = settle(Arc::new(settling), lanes::count(), tell("settle", parts)).await?;
         staged.balance.loaded -= settled.duplicates;
@@ -452,7 +499,7 @@ impl Upsert<'_> {
             let changes = upsert::changes(&sources, &paths, &numbers, &settled);
             staged.feed = self.feed(feed, changes, tell("feed", rows_of(&files))).await?;
         }
-        let marks = marks(stored, &sources, settled.superseded);
+        let marks = marks(stored, &sources, settled.superseded.rows);
         let vectors: Vec<&Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
         let id = || u128::from(self.engine.entropy.next_u64()) << 64 | u128::from(self.engine.entropy.next_u64());
         let (files, written) = upsert::mark(&rows, files, &settled.gone.rows, &vectors, id())?;
@@ -496,7 +543,7 @@ impl Upsert<'_> {
 
 /// Takes the candidates through all that decides on them.
 pub(crate) async fn settle(
-    settling: Arc<Settling>,
+    settling: Arc<upsert::Settling>,
     most_lanes: usize,
     progress: impl FnMut(u64),
 ) -> Result<Settled, LakeError> {
@@ -519,7 +566,11 @@ fn rows_of(files: &[StagedFile]) -> u64 {
 }
 
 /// By stored file: all its rows that are gone from now on, or nothing when none is left.
-fn marks(stored: &[DataFile], sources: &[Source], superseded: Superseded) -> Vec<(usize, Option<Rows>)> {
+pub(crate) fn marks(
+    stored: &[DataFile],
+    sources: &[Source],
+    superseded: BTreeMap<usize, Rows>,
+) -> Vec<(usize, Option<Rows>)> {
     let mark = |(file, mut rows): (usize, Rows)| {
         let left = stored[file].rows.saturating_sub(rows.len());
         if let Pick::Without(before) = &sources[file].pick {
@@ -527,7 +578,7 @@ fn marks(stored: &[DataFile], sources: &[Source], superseded: Superseded) -> Vec
         }
         (file, (left > 0).then_some(rows))
     };
-    superseded.rows.into_iter().map(mark).collect()
+    superseded.into_iter().map(mark).collect()
 }
 
 fn grave_stager(

@@ -113,6 +113,7 @@ pub(crate) struct Stager {
     compression: Compression,
     meter: Arc<Meter>,
     syncs: Arc<Syncs>,
+    target: u64,
     next: AtomicU32,
 }
 
@@ -125,7 +126,13 @@ impl Stager {
         meter: Arc<Meter>,
         syncs: Arc<Syncs>,
     ) -> Self {
-        Self { dir: dir.to_owned(), prefix, schema, compression, meter, syncs, next: AtomicU32::new(0) }
+        let next = AtomicU32::new(0);
+        Self { dir: dir.to_owned(), prefix, schema, compression, meter, syncs, target: TARGET_BYTES, next }
+    }
+
+    /// Closes each file at about this size.
+    pub(crate) fn with_target(self, target: u64) -> Self {
+        Self { target, ..self }
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -235,7 +242,7 @@ impl Lane<'_> {
             open.groups = groups;
             self.stager.syncs.start(open.writer.inner(), &open.path)?;
         }
-        if open.writer.bytes_written() as u64 >= TARGET_BYTES {
+        if open.writer.bytes_written() as u64 >= self.stager.target {
             self.close()?;
         }
         Ok(place)

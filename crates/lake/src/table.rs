@@ -74,6 +74,9 @@ pub(crate) struct StepInfo {
     pub(crate) dead: Vec<(String, String)>,
     pub(crate) windows: u64,
     pub(crate) notes: Vec<String>,
+    /// The column that carries the event time, and how far it came, in microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reached: Option<(String, i64)>,
     /// Follow the main commit.
     pub(crate) quarantine: Option<FileChange>,
     pub(crate) tombstones: Option<FileChange>,
@@ -479,6 +482,19 @@ impl Table {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
         let metadata = snapshot.metadata().clone().with_schema(&kernel_schema(schema)?);
         Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(&self.dir)(e.into()))?))
+    }
+
+    /// The action that gives the table the columns of `schema` which it lacks, or, `only` them; `None` when it has them.
+    pub(crate) fn with_columns(&self, schema: &Schema, only: bool) -> Result<Option<Action>, LakeError> {
+        let stored = crate::ingest::plain_schema(self.schema()?.as_ref());
+        if only && stored.fields().iter().any(|f| schema.field_with_name(f.name()).is_err()) {
+            return self.with_schema(schema).map(Some);
+        }
+        let lacks: Vec<_> = schema.fields().iter().filter(|f| stored.field_with_name(f.name()).is_err()).collect();
+        if lacks.is_empty() {
+            return Ok(None);
+        }
+        self.with_schema(&Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>())).map(Some)
     }
 
     pub(crate) fn path_of(&self, file: &str) -> PathBuf {

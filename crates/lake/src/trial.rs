@@ -67,7 +67,8 @@ pub async fn trial(
     }
     let name = DatasetName::new(Layer::Silver, "trial").map_err(|_| LakeError::Worker("`trial` is a name"))?;
     let from = DatasetName::new(Layer::Bronze, "trial").map_err(|_| LakeError::Worker("`trial` is a name"))?;
-    let silver = Silver { from, steps: vec![Step::Validate], write: Write::Append };
+    let (steps, write) = (vec![Step::Validate], Write::Append);
+    let silver = Silver { from, steps, write, watermark: None, cluster_by: Vec::new() };
     let stamp = Stamp {
         step_key: StepKey::from_stored("trial"),
         definition_version: DefinitionVersion::from_stored(contract.version.clone()),
@@ -139,7 +140,8 @@ async fn bind(
         let rows = silver::lookup(engine, project, &other, version, columns.into_iter().collect()).await?;
         lookups.insert(other, rows);
     }
-    Refinery::bind(Arc::new(compiled), Binding { lookups, stamp }, engine.entropy.as_ref()).map_err(failed)
+    Refinery::bind(Arc::new(compiled), Binding { lookups, stamp, watermark: None }, engine.entropy.as_ref())
+        .map_err(failed)
 }
 
 /// What the lanes share.

@@ -26,6 +26,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("commit.after_follow"),
     CrashPoint("step.before_done"),
     CrashPoint("step.after_done"),
+    CrashPoint("publish.before_delivery"),
+    CrashPoint("publish.after_delivery"),
     CrashPoint("maintain.before_commit"),
     CrashPoint("maintain.after_commit"),
     CrashPoint("maintain.after_removal"),

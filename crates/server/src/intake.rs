@@ -3,10 +3,11 @@
 //! Called by the API, and by the service that waits for what arrives. An event is answered for when it is durable.
 
 use crate::Stop;
+use alluvium_flow::Arrived;
 use alluvium_model::{Clock, DatasetName};
 use alluvium_store::{InboxBound, Pushed, PushedEvent, Store, StoreError};
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -20,7 +21,7 @@ const BOUND: InboxBound = InboxBound { events: 100_000, bytes: 256 << 20 };
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Request>,
-    arrived: Arc<Arrived>,
+    arrived: Arc<Pending>,
 }
 
 struct Request {
@@ -31,8 +32,8 @@ struct Request {
 type Answer = Result<Pushed, Arc<StoreError>>;
 
 #[derive(Default)]
-struct Arrived {
-    datasets: Mutex<BTreeSet<DatasetName>>,
+struct Pending {
+    datasets: Mutex<BTreeMap<DatasetName, Arrived>>,
     told: Notify,
 }
 
@@ -40,7 +41,7 @@ impl Intake {
     /// With the future that does its work until `stop` is said and every request is answered.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stop: Stop) -> (Self, impl Future<Output = ()>) {
         let (queue, requests) = mpsc::channel(QUEUE);
-        let arrived = Arc::<Arrived>::default();
+        let arrived = Arc::<Pending>::default();
         let intake = Self { queue, arrived: arrived.clone() };
         (intake, work(store, clock, requests, arrived, stop))
     }
@@ -52,18 +53,28 @@ impl Intake {
         answered.await.ok()
     }
 
-    /// Waits for events, and tells for which datasets. Dropping the future loses nothing.
-    pub(crate) async fn arrived(&self) -> BTreeSet<DatasetName> {
+    /// Something of these datasets lies elsewhere, and is to be looked for.
+    pub(crate) fn tell(&self, datasets: impl IntoIterator<Item = DatasetName>) {
+        let told = datasets.into_iter().map(|name| (name, Arrived::default()));
+        self.arrived.datasets.lock().expect("no holder of this lock panics").extend(told);
+        self.arrived.told.notify_one();
+    }
+
+    /// Waits for events, and tells for which datasets, and how many. Dropping the future loses nothing.
+    pub(crate) async fn arrived(&self) -> BTreeMap<DatasetName, Arrived> {
         loop {
             let told = self.arrived.told.notified();
-            {
-                let mut datasets = self.arrived.datasets.lock().expect("no holder of this lock panics");
-                if !datasets.is_empty() {
-                    return std::mem::take(&mut datasets);
-                }
+            let datasets = self.noticed();
+            if !datasets.is_empty() {
+                return datasets;
             }
             told.await;
         }
+    }
+
+    /// As [`Intake::arrived`], without waiting.
+    pub(crate) fn noticed(&self) -> BTreeMap<DatasetName, Arrived> {
+        std::mem::take(&mut self.arrived.datasets.lock().expect("no holder of this lock panics"))
     }
 }
 
@@ -71,7 +82,7 @@ async fn work(
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     mut requests: mpsc::Receiver<Request>,
-    arrived: Arc<Arrived>,
+    arrived: Arc<Pending>,
     stop: Stop,
 ) {
     let mut together = Vec::with_capacity(QUEUE);
@@ -105,11 +116,14 @@ async fn work(
     }
 }
 
-impl Arrived {
+impl Pending {
     fn tell(&self, lists: &[Vec<PushedEvent>], pushed: &[Pushed]) {
         let new = lists.iter().zip(pushed).filter(|(_, p)| matches!(p, Pushed::Accepted { new: 1.., .. }));
         let mut datasets = self.datasets.lock().expect("no holder of this lock panics");
-        datasets.extend(new.flat_map(|(list, _)| list).flat_map(|e| e.datasets.iter().cloned()));
+        for event in new.flat_map(|(list, _)| list) {
+            let one = Arrived { objects: 1, bytes: event.record.len() as u64 };
+            event.datasets.iter().for_each(|d| datasets.entry(d.clone()).or_default().add(one));
+        }
         drop(datasets);
         self.told.notify_one();
     }

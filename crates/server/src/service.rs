@@ -4,7 +4,7 @@
 //! first turn looks at everything.
 
 use crate::{Intake, ServerError, Stop};
-use alluvium_flow::{Agenda, Flow, FlowError, Options, Signal, Turn};
+use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Options, Signal, Turn};
 use alluvium_model::Fault;
 use alluvium_source::files::FolderWatch;
 use alluvium_spec::Kind;
@@ -57,20 +57,24 @@ impl Service<'_> {
             let now = flow.clock.now();
             if now >= scan_at {
                 self.scan(&mut agenda).await;
+                self.hear(&mut agenda, now);
                 self.arm(&mut agenda, &mut unwatched);
                 scan_at = self.next_scan();
             } else if let Some(turn) = agenda.take(now) {
                 self.turn(&mut agenda, turn, stop).await?;
+                self.hear(&mut agenda, now);
             } else {
                 let next = agenda.next().map_or(scan_at, |t| t.min(scan_at));
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
-                        changed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
+                        let now = flow.clock.now();
+                        changed.iter().for_each(|(name, what)| agenda.arrived(name, *what, now, now));
                         self.arm(&mut agenda, &mut unwatched);
                     }
                     pushed = self.intake.arrived() => {
-                        pushed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
+                        let now = flow.clock.now();
+                        pushed.iter().for_each(|(name, what)| agenda.arrived(name, *what, now, now));
                     }
                     () = flow.timer.wait(wait) => {}
                     () = stop.clone().said() => {}
@@ -99,10 +103,19 @@ impl Service<'_> {
         Ok(())
     }
 
+    /// What came since then, while nobody listened.
+    fn hear(&self, agenda: &mut Agenda<'_>, since: Timestamp) {
+        let now = self.flow.clock.now();
+        for (name, what) in self.watch.noticed().into_iter().chain(self.intake.noticed()) {
+            agenda.arrived(&name, what, since, now);
+        }
+    }
+
     /// Watches what can be watched now. What lies in a folder that was not watched before is looked for.
     fn arm(&self, agenda: &mut Agenda<'_>, told: &mut BTreeSet<PathBuf>) {
         let (fresh, unwatched) = self.watch.arm();
-        fresh.iter().for_each(|name| agenda.arrived(name, self.flow.clock.now()));
+        let now = self.flow.clock.now();
+        fresh.iter().for_each(|name| agenda.arrived(name, Arrived::default(), now, now));
         for one in unwatched {
             if told.insert(one.folder.clone()) {
                 let (folder, error) = (one.folder.display(), one.error);
@@ -115,8 +128,7 @@ impl Service<'_> {
     async fn scan(&self, agenda: &mut Agenda<'_>) {
         let flow = &self.flow;
         // What a notice has just told of is not missed.
-        let noticed = self.watch.noticed();
-        noticed.iter().for_each(|name| agenda.arrived(name, flow.clock.now()));
+        self.hear(agenda, flow.clock.now());
         for dataset in flow
             .project
             .datasets

@@ -4,6 +4,8 @@ use crate::{
     contract::{Check, Contract},
     diagnostic::Diagnostics,
     schedule::Schedule,
+    secret::Secret,
+    sinks::Sink,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span, StatePlace};
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub struct Project {
     /// What holds the state of this environment; a file is absolute.
     pub state: StatePlace,
     pub limits: Limits,
+    /// Where publications go, by name.
+    pub sinks: BTreeMap<String, Sink>,
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.
     pub contracts: BTreeMap<String, Contract>,
@@ -53,6 +57,8 @@ pub struct Dataset {
     /// Key into [`Project::contracts`].
     pub contract: Option<String>,
     pub accept: Accept,
+    /// Names of the sinks that are told of each commit.
+    pub publish: Vec<String>,
     pub kind: Kind,
 }
 
@@ -68,11 +74,27 @@ pub struct Bronze {
     pub files: FileSource,
     /// Events that are pushed over HTTP; `files` is then where they are laid down, and no place to look for others.
     pub push: Option<Push>,
+    /// Signed calls over HTTP; `files` is then as with `push`.
+    #[serde(skip)]
+    pub webhook: Option<WebhookSource>,
+    /// The bucket that is mounted as the landing folder: its notices make the dataset due.
+    #[serde(skip)]
+    pub notified: Option<Notified>,
     /// When a service looks into the landing folder; `None`: whenever something arrives.
     #[serde(skip)]
     pub schedule: Option<Schedule>,
+    /// So long after its arrival at most a service leaves something uncollected; `None`: it takes in what arrives.
+    #[serde(skip)]
+    pub freshness: Option<Span>,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
+}
+
+impl Bronze {
+    /// Whether its events come over HTTP.
+    pub fn is_pushed(&self) -> bool {
+        self.push.is_some() || self.webhook.is_some()
+    }
 }
 
 /// The events that a bronze dataset takes.
@@ -89,6 +111,35 @@ impl Push {
             None => event_type == t,
         })
     }
+}
+
+/// Calls that a bronze dataset takes, each signed as Standard Webhooks says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSource {
+    pub path: String,
+    /// A call that one of them signed is taken.
+    pub secrets: Vec<Secret>,
+    /// How far the time of a call may lie from ours.
+    pub tolerance: Span,
+    pub max_bytes: ByteSize,
+    pub rate: Rate,
+}
+
+/// At most so many in any period, after a pause all at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub limit: u32,
+    pub period: Span,
+}
+
+/// A bucket (S3, GCS) or container (Azure) of which a cloud sends notices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notified {
+    pub bucket: String,
+    /// The storage account of a container; `None`: any.
+    pub account: Option<String>,
+    /// What the names of the objects start with.
+    pub prefix: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -127,6 +178,50 @@ pub struct Silver {
     pub from: DatasetName,
     pub steps: Vec<Step>,
     pub write: Write,
+    pub watermark: Option<Watermark>,
+    /// Columns by which merged rows are ordered; none: they lie as they came.
+    pub cluster_by: Vec<String>,
+}
+
+/// How far a dataset's event time has come, and what becomes of rows that lie further back than is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Watermark {
+    /// A column of the contract of type date (its midnight, UTC) or timestamp: the row's event time.
+    pub column: String,
+    /// A row is late when it lies before the watermark by more than this.
+    pub allowed_lateness: Span,
+    pub late: Late,
+}
+
+/// What becomes of a late row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Late {
+    /// It is loaded as any other, and what is made from it is computed again.
+    Recompute,
+    Quarantine,
+    /// It is left out and counted.
+    Drop,
+    /// The step stops before anything is visible.
+    Fail,
+}
+
+impl Late {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recompute => "recompute",
+            Self::Quarantine => "quarantine",
+            Self::Drop => "drop",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl Watermark {
+    /// The rule that late rows break, as results and reasons name it.
+    pub fn rule(&self) -> String {
+        format!("late:{}", self.column)
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -210,7 +305,40 @@ pub enum Write {
         delete_when: Option<String>,
         /// Whether each commit also writes its changed rows, before and after, as Delta's change data feed.
         change_feed: bool,
+        /// `stored_as: scd2`: a row for each version of a key; `sequence_by` is then one column. `None`: a row a key.
+        history: Option<Tracked>,
     },
+}
+
+/// Which columns make a new version of a key when they change. Keys never do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracked {
+    Only(Vec<String>),
+    /// All but these and the sequence, which differs in every event.
+    Except(Vec<String>),
+}
+
+/// What a history adds to the contract's columns: the half-open range of its sequence in which a version holds.
+pub const VERSION_COLUMNS: [&str; 2] = ["_start_at", "_end_at"];
+
+impl Write {
+    pub fn history(&self) -> Option<&Tracked> {
+        match self {
+            Self::Append => None,
+            Self::Upsert { history, .. } => history.as_ref(),
+        }
+    }
+
+    /// Columns of the contract that make a new version when they change, in its order; none without a history.
+    pub fn tracked(&self, contract: &Contract) -> Vec<String> {
+        let Self::Upsert { keys, sequence_by, history: Some(tracked), .. } = self else { return Vec::new() };
+        let makes = |c: &String| match tracked {
+            Tracked::Only(names) => names.contains(c),
+            Tracked::Except(names) => !names.contains(c) && !sequence_by.contains(c),
+        };
+        contract.columns.iter().map(|c| &c.name).filter(|c| !keys.contains(c) && makes(c)).cloned().collect()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -266,13 +394,37 @@ impl Dataset {
 
     /// Whether its events come over HTTP.
     pub fn is_pushed(&self) -> bool {
-        self.push().is_some()
+        matches!(&self.kind, Kind::Bronze(bronze) if bronze.is_pushed())
     }
 
     /// When a service looks for its files, if not whenever something arrives.
     pub fn schedule(&self) -> Option<&Schedule> {
         match &self.kind {
             Kind::Bronze(bronze) => bronze.schedule.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// How long something that arrived may wait for others to come with it.
+    pub fn freshness(&self) -> Option<Span> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.freshness,
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// The signed calls that it takes over HTTP.
+    pub fn webhook(&self) -> Option<&WebhookSource> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.webhook.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// The bucket whose notices make it due.
+    pub fn notified(&self) -> Option<&Notified> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.notified.as_ref(),
             Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }

@@ -15,6 +15,8 @@ mod paths;
 mod project_file;
 mod resolve;
 mod schedule;
+mod secret;
+mod sinks;
 mod source_file;
 mod sql;
 mod yaml;
@@ -22,9 +24,12 @@ mod yaml;
 pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
-    Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Limits, Normalize, NullIf,
-    Project, Push, Silver, Step, Thresholds, WindowSpec, Write,
+    Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Late, Limits, Normalize,
+    Notified, NullIf, Project, Push, Rate, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, Watermark,
+    WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};
 pub use schedule::{CatchUp, Schedule};
+pub use secret::Secret;
+pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

@@ -7,6 +7,7 @@ use crate::{
     load::Environment,
     nearest,
     paths::{Fence, PathMistake},
+    sinks::{self, Sinks},
     source_file::{Place, SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
@@ -27,6 +28,7 @@ pub(crate) struct ProjectFile {
     pub(crate) lake: PathBuf,
     pub(crate) state: StatePlace,
     pub(crate) limits: Limits,
+    pub(crate) sinks: Sinks,
     pub(crate) fence: Fence,
 }
 
@@ -45,6 +47,7 @@ impl ProjectFile {
             lake: PathBuf::new(),
             state: StatePlace::File(PathBuf::new()),
             limits: DEFAULT_LIMITS,
+            sinks: Sinks::none(),
             fence: Fence::new(root),
         }
     }
@@ -95,6 +98,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
     if let Some(n) = f.take("allow_paths") {
         allow_paths(n, &mut fence, &mut r);
     }
+    let sinks = f.take("sinks").map_or_else(Sinks::none, |n| sinks::read(n, &fence, &mut r));
     let own = environments(&mut f, environment, &mut r);
     f.not_yet(&["budgets", "defaults", "policies", "secrets", "notifications", "retry", "concurrency"], &mut r);
     f.finish(&mut r);
@@ -105,6 +109,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         lake: lake.join(&environment.name),
         state,
         limits,
+        sinks,
         fence,
     })
 }

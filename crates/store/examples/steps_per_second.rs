@@ -100,6 +100,7 @@ fn no_op(run: &RunId, n: usize, now: Timestamp) -> Result<NewStep, Box<dyn Error
         inputs: BTreeMap::new(),
         lookups: BTreeMap::new(),
         windows: None,
+        watermark: None,
         planned_at: now,
     })
 }
@@ -113,6 +114,8 @@ fn finished(run: &RunId, key: &StepKey, now: Timestamp) -> StepDone {
         balance: Balance::default(),
         dead: Vec::new(),
         quality: Vec::new(),
+        reached: None,
         ledger: LedgerEntry { attempt: 1, ..LedgerEntry::default() },
+        publish: Vec::new(),
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Called by flow and cli. Tables hold no row data and no secret.
 
+mod audit;
 mod error;
+mod lanes;
+mod measures;
 mod place;
 mod postgres;
 mod records;
@@ -10,13 +13,16 @@ mod sql;
 mod sqlite;
 mod store;
 
+pub use audit::{Refusal, RefusalKind};
 pub use error::StoreError;
+pub use lanes::{Lane, LaneEnd, NewPublication, Publication};
+pub use measures::{DatasetMeasures, Measures};
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
     Claim, Claimed, DeadLetter, EventRecord, EventState, InboxBound, InboxPart, LedgerEntry, NewEvent, NewStep, Owner,
-    Planned, Pushed, PushedEvent, QualityResult, Recorded, RunRecord, RunState, RunStep, StepDone, StepKind,
-    StepRecord, StepState, TableDump, Value, VersionRecord, Watch,
+    Planned, Pushed, PushedEvent, QualityResult, Reached, Recorded, RunRecord, RunState, RunStep, StepDone, StepKind,
+    StepRecord, StepState, TableDump, Value, VersionRecord, Watch, WatermarkRecord,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

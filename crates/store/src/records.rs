@@ -1,5 +1,6 @@
 //! What the state holds, as values.
 
+use crate::NewPublication;
 use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ pub struct InboxPart {
     pub upto: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     Pending,
@@ -103,7 +104,7 @@ pub enum StepKind {
     Rebuild,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
     Planned,
@@ -137,6 +138,8 @@ pub struct NewStep {
     pub lookups: BTreeMap<DatasetName, i64>,
     /// `None`: not by window, or the whole table.
     pub windows: Option<Vec<Window>>,
+    /// By which its rows are judged, however often and by whomever it is executed; `None`: none is late.
+    pub watermark: Option<Timestamp>,
     pub planned_at: Timestamp,
 }
 
@@ -161,6 +164,7 @@ pub struct StepRecord {
     pub inputs: BTreeMap<DatasetName, Claimed>,
     pub lookups: BTreeMap<DatasetName, i64>,
     pub windows: Option<Vec<Window>>,
+    pub watermark: Option<Timestamp>,
     pub state: StepState,
     pub attempts: u32,
     pub planned_at: Timestamp,
@@ -232,7 +236,31 @@ pub struct StepDone {
     /// Events that became dead letters, with the reason; the step's other events are done.
     pub dead: Vec<(EventId, String)>,
     pub quality: Vec<QualityResult>,
+    /// The dataset's watermark moves there, unless it lies further already.
+    pub reached: Option<Reached>,
     pub ledger: LedgerEntry,
+    /// What is told of the commit, one for each sink; none where nothing was committed.
+    pub publish: Vec<NewPublication>,
+}
+
+/// How far the event time of a step's rows came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The column that carries it.
+    pub event_time: String,
+    pub upto: Timestamp,
+}
+
+/// A dataset's watermark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkRecord {
+    pub dataset: DatasetName,
+    /// The column that carries the event time.
+    pub event_time: String,
+    pub watermark: Timestamp,
+    pub moved_at: Timestamp,
+    /// The step that moved it.
+    pub step: StepKey,
 }
 
 /// One rule's result over one step.
@@ -268,7 +296,7 @@ pub struct LedgerEntry {
     pub rows_out: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Its process holds it: it lives, and renews its lease.
@@ -329,7 +357,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`.
+/// `versions`, `watermarks`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

@@ -6,6 +6,7 @@ mod dispatch;
 mod init;
 mod query;
 mod replay;
+mod resume;
 mod run;
 mod serve;
 mod show;

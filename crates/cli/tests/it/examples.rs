@@ -137,6 +137,33 @@ fn orders_equal_their_manifest() {
     readers_agree(&project);
 }
 
+#[test]
+fn customers_have_the_versions_that_another_engine_finds_in_any_order_of_files() {
+    let (project, expected) = example("customers");
+    let files = ["late.csv", "2024-02.csv", "2024-01.csv"];
+    let landing = project.path("landing/customers");
+    let aside = project.path("aside");
+    fs::rename(&landing, &aside).expect("moved");
+    fs::create_dir(&landing).expect("a folder");
+    for file in files {
+        fs::copy(aside.join(file), landing.join(file)).expect("a copy");
+        project.done(&["run"]);
+    }
+    let sums = "SELECT sum(received) AS received, sum(quarantined) AS quarantined, sum(duplicates) AS duplicates
+        FROM state.steps WHERE dataset = 'silver.customers'";
+    for (column, value) in project.rows(sums)[0].as_object().expect("a row") {
+        same(column, value, &expected[column]);
+    }
+    let time = |c: &str| format!("to_char({c}, '%Y-%m-%dT%H:%M:%SZ') AS {c}");
+    let versions = format!("SELECT customer_id, city, plan, phone, {}, {}", time("_start_at"), time("_end_at"));
+    let versions = format!("{versions} FROM silver.customers ORDER BY 1, 5");
+    assert_eq!(Value::from(project.rows(&versions)), expected["versions"]);
+    assert_eq!(Value::from(project.rows("SELECT * FROM gold.plans_now ORDER BY plan, city")), expected["plans_now"]);
+    let starts = "SELECT to_char(day, '%Y-%m-%d') AS day, plan, started, ended FROM gold.plan_starts ORDER BY 1, 2";
+    assert_eq!(Value::from(project.rows(starts)), expected["plan_starts"]);
+    readers_agree(&project);
+}
+
 /// Three readers that share no code with us read the same rows of every table, and its change feed gives them.
 pub fn readers_agree(project: &Project) {
     let read = python("tests/readers.py", &[project.path("lake/dev").as_os_str()]);

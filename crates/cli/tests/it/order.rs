@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 /// Columns left to right as the tie rule compares them; the amount in cents.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    id: u64,
-    customer: &'static str,
-    day: u64,
-    cents: u64,
-    op: &'static str,
-    changed: u64,
+    pub id: u64,
+    pub customer: &'static str,
+    pub day: u64,
+    pub cents: u64,
+    pub op: &'static str,
+    pub changed: u64,
 }
 
 /// Small, and the same everywhere.

@@ -43,6 +43,30 @@ fn only_what_an_arrival_touches_is_worked_on() {
     assert_eq!(datasets, [json!("bronze.orders"), json!("gold.daily"), json!("silver.orders")]);
 }
 
+/// The shop's orders may be ten seconds old; customers are taken in at once, and so show that orders waited.
+#[test]
+fn small_arrivals_wait_for_each_other_within_their_freshness() {
+    let p = Project::shop();
+    let bronze = crate::fixtures::BRONZE_ORDERS;
+    p.put("datasets/bronze/orders.yaml", format!("{bronze}freshness: 10s\n").as_bytes());
+    let serving = Serving::start(&p, &[]);
+    serving.wait_for("ended");
+    let order = |id: u32| format!("id,customer,day,amount,updated_at\n{id},c2,2024-01-03,3.00,2024-01-03T12:00:00Z\n");
+    for n in 5..8 {
+        p.put(&format!("landing/orders/{n}.csv"), order(n).as_bytes());
+        p.put(&format!("landing/customers/{n}.csv"), format!("customer,name\nn{n},New\n").as_bytes());
+        serving.wait_for("bronze.customers: 1 new file");
+        serving.wait_for("ended");
+    }
+    serving.wait_for("bronze.orders: 3 new files");
+    serving.wait_for("done gold.daily");
+    serving.wait_for("ended");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 6);
+    let steps = p.cell("SELECT count(*) FROM state.steps WHERE dataset = 'bronze.orders'");
+    assert_eq!(steps, 2, "what was there at the start, and then all three together");
+}
+
 #[test]
 fn a_landing_folder_may_come_later() {
     let p = Project::new(&crate::harness::SHOP[..8]);

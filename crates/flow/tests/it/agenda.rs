@@ -1,7 +1,7 @@
 //! When a service does what.
 
 use crate::{bronze, silver, stub::World};
-use alluvium_flow::{Agenda, Options, Signal, Summary, Turn};
+use alluvium_flow::{Agenda, Arrived, Options, Signal, Summary, Turn};
 use alluvium_model::SeededEntropy;
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
@@ -12,6 +12,20 @@ fn at(millis: i64) -> Timestamp {
 
 fn all() -> Turn {
     Turn { datasets: BTreeSet::from([bronze(), silver()]), failing: BTreeSet::new() }
+}
+
+/// One file of 100 bytes came just now.
+fn notice(agenda: &mut Agenda<'_>, now: Timestamp) {
+    agenda.arrived(&bronze(), Arrived { objects: 1, bytes: 100 }, now, now);
+}
+
+/// With the one dataset `bronze.t`.
+fn project(bronze: &str) -> alluvium_spec::Project {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("datasets/bronze")).expect("a folder");
+    std::fs::write(folder.path().join("alluvium.yaml"), "name: t\n").expect("a file");
+    std::fs::write(folder.path().join("datasets/bronze/t.yaml"), bronze).expect("a file");
+    alluvium_spec::load(folder.path(), &alluvium_spec::Environment::default()).expect("a project")
 }
 
 #[tokio::test]
@@ -29,12 +43,12 @@ async fn a_burst_is_one_turn_and_an_endless_one_is_cut() {
     let world = World::new().await;
     let mut agenda = Agenda::new(world.project(), at(0));
     agenda.take(at(0));
-    agenda.arrived(&bronze(), at(1_000));
-    agenda.arrived(&bronze(), at(2_500));
+    notice(&mut agenda, at(1_000));
+    notice(&mut agenda, at(2_500));
     assert_eq!(agenda.take(at(4_499)), None);
     assert_eq!(agenda.take(at(4_500)), Some(all()));
     for second in 10..30 {
-        agenda.arrived(&bronze(), at(second * 1_000));
+        notice(&mut agenda, at(second * 1_000));
     }
     assert_eq!(agenda.next(), Some(at(20_000)));
 }
@@ -69,7 +83,7 @@ async fn what_stays_waits_for_an_arrival_and_for_nothing_else() {
     let summary = Summary { failed: BTreeSet::from([silver()]), ..Summary::default() };
     agenda.did(&turn, &summary, at(1), &SeededEntropy::new(1));
     assert_eq!(agenda.next(), None);
-    agenda.arrived(&bronze(), at(10));
+    notice(&mut agenda, at(10));
     assert_eq!(agenda.take(at(5_000)), Some(all()));
 }
 
@@ -113,19 +127,14 @@ async fn in_a_turn_a_folder_that_cannot_be_read_is_told_and_the_run_goes_on() {
 
 #[tokio::test]
 async fn a_schedule_decides_when_its_folder_is_looked_at() {
-    let project = |catch_up: &str| {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir_all(folder.path().join("datasets/bronze")).expect("a folder");
-        std::fs::write(folder.path().join("alluvium.yaml"), "name: t\n").expect("a file");
-        let source = format!(
+    let scheduled = |catch_up: &str| {
+        project(&format!(
             "source: {{ files: landing/, schedule: {{ cron: \"0 6 * * *\", time_zone: Asia/Tokyo, catch_up: {catch_up} }} }}\n"
-        );
-        std::fs::write(folder.path().join("datasets/bronze/t.yaml"), source).expect("a file");
-        alluvium_spec::load(folder.path(), &alluvium_spec::Environment::default()).expect("a project")
+        ))
     };
     const HOUR: i64 = 3_600_000;
     let turn = Turn { datasets: BTreeSet::from([bronze()]), failing: BTreeSet::new() };
-    let latest = project("latest");
+    let latest = scheduled("latest");
     let mut agenda = Agenda::new(&latest, at(0));
     assert_eq!(agenda.take(at(0)), Some(turn.clone()), "for all times before");
     assert_eq!(agenda.next(), Some(at(21 * HOUR)));
@@ -134,8 +143,52 @@ async fn a_schedule_decides_when_its_folder_is_looked_at() {
     // The machine slept for three days: once for all of them.
     assert_eq!(agenda.take(at(100 * HOUR)), Some(turn));
     assert_eq!(agenda.next(), Some(at(117 * HOUR)));
-    let none = project("none");
+    let none = scheduled("none");
     let mut agenda = Agenda::new(&none, at(0));
     assert_eq!(agenda.take(at(0)), None);
     assert_eq!(agenda.next(), Some(at(21 * HOUR)));
+}
+
+/// Five minutes of freshness, of which the agenda keeps a tenth for the work.
+#[test]
+fn small_arrivals_are_collected_within_the_freshness() {
+    const SECOND: i64 = 1_000;
+    let project = project("source: { files: landing/, settle: 2s }\nfreshness: 5 minutes\n");
+    let turn = Turn { datasets: BTreeSet::from([bronze()]), failing: BTreeSet::new() };
+    let entropy = SeededEntropy::new(1);
+    let mut agenda = Agenda::new(&project, at(0));
+    assert_eq!(agenda.take(at(0)), Some(turn.clone()), "what came before waits for nothing");
+    agenda.did(&turn, &Summary::default(), at(0), &entropy);
+    // However often something comes, the first of them is not left alone for longer.
+    for second in 10..270 {
+        notice(&mut agenda, at(second * SECOND));
+        assert_eq!(agenda.next(), Some(at(280 * SECOND)));
+        assert_eq!(agenda.take(at(second * SECOND)), None);
+    }
+    assert_eq!(agenda.take(at(280 * SECOND)), Some(turn.clone()));
+    // The turn took 40 seconds, and left files that were too young: these wait for others again, from when they came.
+    let settled_in = [(bronze(), Duration::from_secs(1))].into();
+    agenda.did(&turn, &Summary { settled_in, ..Summary::default() }, at(320 * SECOND), &entropy);
+    // Twice as long as that turn is left for the next one.
+    assert_eq!(agenda.next(), Some(at((318 + 300 - 80) * SECOND)));
+    agenda.take(at(538 * SECOND)).expect("a turn");
+    agenda.did(&turn, &Summary::default(), at(538 * SECOND), &entropy);
+    // Of what came while nobody listened it is not known when it did.
+    agenda.arrived(&bronze(), Arrived { objects: 1, bytes: 1 }, at(540 * SECOND), at(600 * SECOND));
+    assert_eq!(agenda.next(), Some(at(810 * SECOND)));
+}
+
+#[test]
+fn what_is_much_is_not_left_to_wait() {
+    let project = project("source: { files: landing/, settle: 2s }\nfreshness: 1 hour\n");
+    for (more, what) in
+        [(Arrived { objects: 1, bytes: 32 << 20 }, "bytes"), (Arrived { objects: 9_999, bytes: 1 }, "objects")]
+    {
+        let mut agenda = Agenda::new(&project, at(0));
+        agenda.take(at(0));
+        notice(&mut agenda, at(1_000));
+        assert_eq!(agenda.next(), Some(at(1_000 + 54 * 60_000)), "{what}");
+        agenda.arrived(&bronze(), more, at(3_000), at(3_000));
+        assert_eq!(agenda.next(), Some(at(5_000)), "{what}");
+    }
 }

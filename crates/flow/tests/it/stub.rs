@@ -7,7 +7,7 @@ use alluvium_flow::{
 use alluvium_model::{
     Balance, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy, StepKey,
 };
-use alluvium_spec::{Dataset, Environment, Project, load};
+use alluvium_spec::{Dataset, Environment, Project, Silver, load};
 use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord, Watch};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -149,7 +149,7 @@ impl Engine for StubEngine {
         Ok(self.tables().waiting.get(dataset).map(|rows| (1, *rows)))
     }
 
-    fn rows_per_step(&self) -> u64 {
+    fn rows_per_step(&self, _: &Silver) -> u64 {
         1_000
     }
 

@@ -19,11 +19,12 @@ pub(crate) async fn dataset(
     needed: i64,
 ) -> Result<Maintained, LakeError> {
     let keys = dataset.silver().and_then(silver::keys_of);
+    let cluster_by = dataset.silver().map_or(&[][..], |s| &s.cluster_by);
     let mut done = Maintained::default();
     let own = Place::Dataset(dataset.name.clone());
     let Some(table) = engine.tables.open(&own).await? else { return Ok(done) };
     let mut head = table.version();
-    if let Some(merged) = compact::compact(engine, &own, &table, keys.as_ref()).await? {
+    if let Some(merged) = compact::compact(engine, &own, &table, keys.as_ref(), cluster_by).await? {
         head = merged.version;
         done.merged += merged.files;
         done.into += merged.into;
@@ -35,7 +36,7 @@ pub(crate) async fn dataset(
     for place in [Place::Quarantine(dataset.name.clone()), Place::Tombstones(dataset.name.clone())] {
         let Some(table) = engine.tables.open(&place).await? else { continue };
         let keys = keys.as_ref().filter(|_| matches!(place, Place::Tombstones(_)));
-        if let Some(merged) = compact::compact(engine, &place, &table, keys).await? {
+        if let Some(merged) = compact::compact(engine, &place, &table, keys, &[]).await? {
             done.merged += merged.files;
             done.into += merged.into;
         }

@@ -3,6 +3,7 @@
 //! Called by flow when a run's work is done. Never changes a row, never makes a step wait, and gives way to any other
 //! commit.
 
+mod cluster;
 mod compact;
 mod dataset;
 #[cfg(test)]

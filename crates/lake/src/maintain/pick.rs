@@ -1,7 +1,7 @@
 //! Which files of a table are worth writing again. Pure.
 
 /// Files below this are small: a quarter of a full one.
-const SMALL_BYTES: u64 = 32 << 20;
+pub(super) const SMALL_BYTES: u64 = 32 << 20;
 /// So many small files are merged, no fewer.
 const FEWEST: usize = 10;
 /// Bytes read at once; the rest waits for the next time.
@@ -10,7 +10,7 @@ const MOST_BYTES: u64 = 1 << 30;
 const WORN_PERCENT: u64 = 30;
 
 /// What counts of a data file.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
     pub(super) bytes: u64,
     pub(super) rows: u64,
@@ -26,19 +26,23 @@ impl Size {
         u64::try_from(u128::from(self.bytes) * left / all).unwrap_or(u64::MAX)
     }
 
-    fn is_worn(self) -> bool {
-        self.bytes >= SMALL_BYTES && self.gone * 100 > (self.rows + self.gone) * WORN_PERCENT
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, rows: self.rows + other.rows, gone: self.gone + other.gone }
+    }
+
+    fn is_worn(self, small_bytes: u64) -> bool {
+        self.bytes >= small_bytes && self.gone * 100 > (self.rows + self.gone) * WORN_PERCENT
     }
 }
 
-/// Indices of the files to write again as fewer ones; none when that would not pay.
+/// Indices of the files to write again as fewer ones; none when that would not pay. Those below `small_bytes` are small.
 ///
 /// Of the small files the smallest are merged, as long as each is no larger than all that are smaller together. So a row
 /// comes into a file of at least twice the size each time it is written: its writes are logarithmic in the data, and
 /// what is merged once is not merged again by itself.
-pub(super) fn pick(files: &[Size]) -> Vec<usize> {
-    let (worn, rest): (Vec<usize>, Vec<usize>) = (0..files.len()).partition(|i| files[*i].is_worn());
-    let mut small: Vec<usize> = rest.into_iter().filter(|i| files[*i].left() < SMALL_BYTES).collect();
+pub(super) fn pick(files: &[Size], small_bytes: u64) -> Vec<usize> {
+    let (worn, rest): (Vec<usize>, Vec<usize>) = (0..files.len()).partition(|i| files[*i].is_worn(small_bytes));
+    let mut small: Vec<usize> = rest.into_iter().filter(|i| files[*i].left() < small_bytes).collect();
     small.sort_by_key(|i| files[*i].left());
     let (mut sum, mut end) = (0, 0);
     for (n, i) in small.iter().enumerate() {
@@ -63,6 +67,10 @@ pub(super) fn pick(files: &[Size]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pick(files: &[Size]) -> Vec<usize> {
+        super::pick(files, SMALL_BYTES)
+    }
 
     fn whole(bytes: u64) -> Size {
         Size { bytes, rows: bytes, gone: 0 }

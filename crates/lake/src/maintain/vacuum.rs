@@ -211,7 +211,7 @@ mod tests {
         fs::write(table.dir.join("killed-0000.parquet"), b"half").expect("a file");
         fs::write(table.dir.join("notes.txt"), b"a person's own").expect("a file");
         let table = world.table(&place).await;
-        let merged = compact(&world.engine, &place, &table, None).await.expect("merges").expect("pays").version;
+        let merged = compact(&world.engine, &place, &table, None, &[]).await.expect("merges").expect("pays").version;
 
         // One that no version names may be a running step's for a day.
         world.clock.advance_micros(23 * HOUR);

@@ -4,6 +4,7 @@ use super::{
     Place, RefineError,
     enrich::EnrichOp,
     expression::{Planner, RowExpr, contract_columns, not_allowed},
+    late::LateOp,
     normalize::NormalizeOp,
     pass::{CastOp, Pass},
     rules::{Rule, RuleCompiler, Test},
@@ -47,6 +48,7 @@ pub struct Compiled {
     pub(super) sources: BTreeSet<String>,
     /// With the index of the rule under which its failures are counted.
     pub(super) delete_when: Option<(RowExpr, usize)>,
+    pub(super) late: Option<LateOp>,
     pub(super) schema: SchemaRef,
 }
 
@@ -226,6 +228,11 @@ impl<'a> Compiler<'a> {
 
     fn finish(mut self, silver: &Silver) -> Result<Compiled, Vec<RefineError>> {
         let delete_when = self.delete_when(silver);
+        let late = silver.watermark.as_ref().map(|watermark| {
+            let (op, rule) = LateOp::new(watermark, self.rules.len());
+            self.rules.push(rule);
+            op
+        });
         if !self.errors.is_empty() {
             return Err(self.errors);
         }
@@ -249,6 +256,7 @@ impl<'a> Compiler<'a> {
             lookups: self.lookups,
             sources: self.scope.sources,
             delete_when,
+            late,
             schema: output_schema(self.contract),
         })
     }

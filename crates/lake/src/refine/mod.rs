@@ -1,7 +1,7 @@
 //! Turns bronze rows into silver rows: a silver dataset's steps, compiled once, applied to record batches.
 //!
 //! Called by the step runner for every batch, and by `check` (compile only). Rows that break the contract leave with
-//! every reason. It must never lose a row: `received = valid + quarantined + dropped` holds for each batch. It does no
+//! every reason. It must never lose a row: `received = valid + quarantined + dropped + late` holds for each batch. It does no
 //! I/O, reads no clock, and a row costs no text formatting unless it fails.
 
 mod cast;
@@ -10,6 +10,7 @@ mod enrich;
 mod error;
 mod expression;
 mod frame;
+mod late;
 mod lookup;
 mod normalize;
 mod pass;

@@ -51,6 +51,10 @@ pub(super) struct Shared<'a> {
 pub(super) struct Exits {
     pub rejected: Rejected,
     pub dropped: u64,
+    /// Left out because they came late.
+    pub late: u64,
+    /// Of the rejected ones, those that only came late.
+    pub late_aside: u64,
     /// By rule: rows checked, violations.
     pub counts: Vec<(u64, u64)>,
 }
@@ -73,7 +77,7 @@ impl Violation {
 
 impl Exits {
     pub fn new(rules: usize) -> Self {
-        Self { rejected: Rejected::default(), dropped: 0, counts: vec![(0, 0); rules] }
+        Self { rejected: Rejected::default(), dropped: 0, late: 0, late_aside: 0, counts: vec![(0, 0); rules] }
     }
 
     /// Counts the violations and removes the rows that may not stay. `before` has the columns as they were before
@@ -134,7 +138,7 @@ impl Exits {
         }
     }
 
-    fn checked(&mut self, rule: usize, rows: usize) {
+    pub fn checked(&mut self, rule: usize, rows: usize) {
         let checked = &mut self.counts[rule].0;
         // A rule that is checked again, after a step, sees rows that were counted before.
         if *checked == 0 {

@@ -21,6 +21,7 @@ use arrow::{
     compute::{cast, take},
     datatypes::{DataType, SchemaRef},
 };
+use jiff::Timestamp;
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 /// What a step brings to a compiled definition.
@@ -29,6 +30,8 @@ pub struct Binding {
     /// The rows of each dataset of [`super::lookup_needs`]; one that is left out has no rows.
     pub lookups: BTreeMap<DatasetName, Vec<RecordBatch>>,
     pub stamp: Stamp,
+    /// By which rows are judged late; `None`: none is.
+    pub watermark: Option<Timestamp>,
 }
 
 /// Applies a silver dataset's steps to the batches of one step. Shared by worker threads.
@@ -41,6 +44,7 @@ pub struct Refinery {
     compiled: Arc<Compiled>,
     lookups: Vec<Option<Lookup>>,
     stamp: Stamp,
+    watermark: Option<Timestamp>,
     seen: Seen,
     seed: [u8; 32],
 }
@@ -79,7 +83,14 @@ impl Refinery {
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&entropy.next_u64().to_le_bytes());
         }
-        Ok(Self { compiled, lookups, stamp: binding.stamp, seen: Seen::new(unique), seed })
+        Ok(Self {
+            compiled,
+            lookups,
+            stamp: binding.stamp,
+            watermark: binding.watermark,
+            seen: Seen::new(unique),
+            seed,
+        })
     }
 
     /// The contract's columns, typed and in order, then `_event_id` and `_position`.
@@ -113,14 +124,23 @@ impl Refinery {
                 Op::Sql(op) => self.sql(op, &mut frame, &mut exits)?,
             }
         }
+        if let (Some(late), Some(watermark)) = (&compiled.late, self.watermark) {
+            late.judge(&mut frame, watermark, &compiled.rules, &mut exits)?;
+        }
         let deletes = self.deletes(&mut frame, &mut exits)?;
         let valid = self.output(bronze, &frame)?;
         let (quarantined, dropped) = (exits.rejected.len() as u64, exits.dropped);
+        let (late, late_aside) = (exits.late, exits.late_aside);
         let refined = Refined { valid, deletes, quarantined: exits.rejected.finish(bronze, &self.stamp)? };
+        if let Some(late) = &compiled.late {
+            late.reach(&frame, bronze, tally)?;
+        }
         tally.received += bronze.num_rows() as u64;
         tally.valid += refined.valid.num_rows() as u64;
         tally.quarantined += quarantined;
         tally.dropped += dropped;
+        tally.late += late;
+        tally.late_aside += late_aside;
         for (rule, (checked, violations)) in compiled.rules.iter().zip(exits.counts) {
             if checked + violations > 0 {
                 tally.count(&rule.id, checked, violations);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// `received = valid + quarantined + dropped`. Additive: the tallies of several workers merge in any order to the same result.
+/// `received = valid + quarantined + dropped + late`. Additive: the tallies of several workers merge in any order to the same result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Bronze rows given to `refine`.
@@ -11,6 +11,14 @@ pub struct Tally {
     pub quarantined: u64,
     /// Removed by a rule whose action is `drop`, or by the `WHERE` of an `sql` step.
     pub dropped: u64,
+    /// Left out because they came late.
+    pub late: u64,
+    /// Of the quarantined ones, those that only came late.
+    pub late_aside: u64,
+    /// The greatest event time of a valid row, microseconds since 1970; without those that lie after their arrival.
+    pub reached: Option<i64>,
+    /// Valid rows whose event time lies after their arrival.
+    pub ahead: u64,
     /// By rule id; casts count under `type:<column>`.
     pub rules: BTreeMap<String, RuleCount>,
 }
@@ -35,6 +43,10 @@ impl Tally {
         self.valid += other.valid;
         self.quarantined += other.quarantined;
         self.dropped += other.dropped;
+        self.late += other.late;
+        self.late_aside += other.late_aside;
+        self.reached = self.reached.max(other.reached);
+        self.ahead += other.ahead;
         for (id, count) in &other.rules {
             self.count(id, count.checked, count.violations);
         }

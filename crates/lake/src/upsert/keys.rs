@@ -107,7 +107,7 @@ fn columns(batch: &RecordBatch, indices: &[usize]) -> Vec<ArrayRef> {
     indices.iter().map(|i| batch.column(*i).clone()).collect()
 }
 
-fn hash(bytes: &[u8]) -> u128 {
+pub(super) fn hash(bytes: &[u8]) -> u128 {
     let digest = blake3::hash(bytes);
     let (first, _) = digest.as_bytes().split_at(16);
     u128::from_be_bytes(first.try_into().expect("the first half of 32 bytes has 16"))

@@ -4,6 +4,7 @@
 //! scan has to come by at times. Holds at most one notice for each dataset, however many come.
 
 use super::{FilesError, walk::pattern};
+use alluvium_flow::Arrived;
 use alluvium_model::DatasetName;
 use alluvium_spec::{Kind, Project};
 use globset::GlobMatcher;
@@ -44,7 +45,7 @@ struct Folder {
 
 #[derive(Default)]
 struct State {
-    changed: BTreeSet<DatasetName>,
+    changed: BTreeMap<DatasetName, Arrived>,
     /// Folders that are watched now.
     armed: BTreeSet<PathBuf>,
     /// Folders above some that are not there yet.
@@ -62,7 +63,7 @@ impl FolderWatch {
         let mut folders: BTreeMap<PathBuf, Folder> = BTreeMap::new();
         for dataset in project.datasets.values() {
             let Kind::Bronze(bronze) = &dataset.kind else { continue };
-            if bronze.push.is_some() || bronze.schedule.is_some() {
+            if bronze.is_pushed() || bronze.schedule.is_some() {
                 continue;
             }
             let glob = pattern(&bronze.files.glob)?;
@@ -78,8 +79,9 @@ impl FolderWatch {
         Ok(Self { watcher: Mutex::new(watcher), shared })
     }
 
-    /// Waits until something may have arrived, and tells for which datasets. Dropping the future loses nothing.
-    pub async fn changed(&self) -> BTreeSet<DatasetName> {
+    /// Waits until something may have arrived, and tells for which datasets, and how much at most. Dropping the future loses
+    /// nothing.
+    pub async fn changed(&self) -> BTreeMap<DatasetName, Arrived> {
         loop {
             let told = self.shared.changed.notified();
             {
@@ -93,13 +95,13 @@ impl FolderWatch {
     }
 
     /// As [`FolderWatch::changed`], without waiting.
-    pub fn noticed(&self) -> BTreeSet<DatasetName> {
+    pub fn noticed(&self) -> BTreeMap<DatasetName, Arrived> {
         std::mem::take(&mut self.shared.state().changed)
     }
 
     /// Whether something arrived for the dataset since the last answer.
     pub fn has_notice(&self, name: &DatasetName) -> bool {
-        self.shared.state().changed.contains(name)
+        self.shared.state().changed.contains_key(name)
     }
 
     /// A file of this dataset gave no notice: another folder may have come to its place. The next [`FolderWatch::arm`] watches
@@ -178,6 +180,7 @@ impl Shared {
         if !says_change(&event.kind) {
             return;
         }
+        let is_whole = is_whole(&event.kind);
         let mut state = self.state();
         for path in &event.paths {
             for (root, folder) in &self.folders {
@@ -197,7 +200,9 @@ impl Shared {
                 let is_folder = path.is_dir();
                 for (name, glob) in &folder.datasets {
                     if glob.is_match(inside) || (folder.recursive && is_folder) {
-                        state.changed.insert(name.clone());
+                        let bytes = path.metadata().map_or(0, |m| m.len());
+                        let one = if is_whole { Arrived { objects: 1, bytes } } else { Arrived::default() };
+                        state.changed.entry(name.clone()).or_default().add(one);
                     }
                 }
             }
@@ -211,7 +216,9 @@ impl Shared {
 
     fn all(&self) {
         let mut state = self.state();
-        state.changed.extend(self.folders.values().flat_map(|f| f.datasets.iter().map(|(name, _)| name.clone())));
+        for (name, _) in self.folders.values().flat_map(|f| &f.datasets) {
+            state.changed.entry(name.clone()).or_default();
+        }
         drop(state);
         self.changed.notify_one();
     }
@@ -224,6 +231,14 @@ fn says_change(kind: &EventKind) -> bool {
         EventKind::Access(_) => false,
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
     }
+}
+
+/// Of the notices that one file gives, the one after which it lies there as a whole.
+fn is_whole(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(notify::event::ModifyKind::Name(_))
+    )
 }
 
 #[cfg(test)]
@@ -247,7 +262,7 @@ mod tests {
     async fn told(watch: &FolderWatch) -> Vec<String> {
         let limit = std::time::Duration::from_secs(20);
         let names = tokio::time::timeout(limit, watch.changed()).await.expect("a notice comes");
-        names.iter().map(ToString::to_string).collect()
+        names.keys().map(ToString::to_string).collect()
     }
 
     #[tokio::test]

@@ -2,12 +2,12 @@
 //! `resolve`.
 
 use crate::{
-    definition::{Accept, FileSource, Normalize, Push, WindowSpec},
+    definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, Span};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Draft {
     pub(crate) description: Option<String>,
     pub(crate) contract: Option<Spanned<String>>,
     pub(crate) accept: Accept,
+    /// Names of sinks.
+    pub(crate) publish: Vec<Spanned<String>>,
     pub(crate) body: Body,
 }
 
@@ -35,7 +37,11 @@ pub(crate) struct BronzeDraft {
     /// The landing folder as written; none for events that are pushed.
     pub(crate) folder: Option<Spanned<String>>,
     pub(crate) push: Option<Push>,
+    /// With the place of its path.
+    pub(crate) webhook: Option<Spanned<WebhookSource>>,
+    pub(crate) notified: Option<Notified>,
     pub(crate) schedule: Option<Schedule>,
+    pub(crate) freshness: Option<Span>,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,14 @@ pub(crate) struct SilverDraft {
     pub(crate) from: Spanned<DatasetName>,
     pub(crate) steps: Vec<StepDraft>,
     pub(crate) write: WriteDraft,
+    pub(crate) watermark: Option<WatermarkDraft>,
+    pub(crate) cluster_by: Vec<Spanned<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WatermarkDraft {
+    pub(crate) spec: Watermark,
+    pub(crate) column_place: Place,
 }
 
 #[derive(Debug)]
@@ -76,7 +90,22 @@ pub(crate) enum WriteDraft {
         sequence_by: Vec<Spanned<String>>,
         delete_when: Option<(String, RowExpression)>,
         change_feed: bool,
+        history: Option<TrackedDraft>,
     },
+}
+
+#[derive(Debug)]
+pub(crate) enum TrackedDraft {
+    Only(Vec<Spanned<String>>),
+    Except(Vec<Spanned<String>>),
+}
+
+impl TrackedDraft {
+    pub(crate) fn names(&self) -> &[Spanned<String>] {
+        match self {
+            Self::Only(names) | Self::Except(names) => names,
+        }
+    }
 }
 
 #[derive(Debug)]

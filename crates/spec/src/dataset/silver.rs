@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, Draft, EnrichDraft, SilverDraft, StepDraft},
-    normalize, write,
+    normalize, publish, watermark, write,
 };
 use crate::{
     codes,
@@ -27,15 +27,20 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     let contract = f.require("contract", &mut r).and_then(|n| r.name(n));
     let steps = f.take("steps").map_or_else(|| Some(vec![StepDraft::Validate]), |n| steps(n, &mut r));
     let write = write::read(&mut f, &mut r);
+    let cluster_by = f.take("cluster_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
+    let watermark = watermark::read(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
+    let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["window"], &mut r);
-    f.finish(&mut r);
-    let body = match (from, steps, write) {
-        (Some(from), Some(steps), Some(write)) => Body::Silver(SilverDraft { from, steps, write }),
+    f.finish_with(&mut r, super::belongs);
+    let body = match (from, steps, write, watermark, cluster_by) {
+        (Some(from), Some(steps), Some(write), Ok(watermark), Some(cluster_by)) => {
+            Body::Silver(SilverDraft { from, steps, write, watermark, cluster_by })
+        }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract: Some(contract?), accept, body, file })
+    Some(Draft { name, description, contract: Some(contract?), accept, publish, body, file })
 }
 
 /// `None` if a step could not be read, so that what depends on the steps is not reported as well.

@@ -1,10 +1,12 @@
 //! `write:` how accepted rows go into a silver table.
 
-use super::draft::WriteDraft;
+use super::draft::{TrackedDraft, WriteDraft};
 use crate::{
     codes,
     diagnostic::quoted,
-    nearest, sql,
+    nearest,
+    source_file::{Place, Spanned},
+    sql,
     yaml::{Fields, Node, Reader, Value},
 };
 
@@ -33,11 +35,20 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
     let sequence_by = f.take("sequence_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
     let delete_when = f.take("delete_when").map(|n| condition(n, r));
     let change_feed = f.take("change_feed").and_then(|n| r.boolean(n)).unwrap_or(false);
-    if let Some(n) = f.take("stored_as") {
-        stored_as(n, r);
-    }
-    f.not_yet(&["track_history_on", "ignore_null_updates", "truncate_when"], r);
+    let stored_as = f.take("stored_as").map_or(Some(StoredAs::Scd1), |n| stored_as(n, r));
+    let tracked = f.take("track_history_on");
+    f.not_yet(&["ignore_null_updates", "truncate_when"], r);
     f.finish(r);
+    let history = match stored_as? {
+        StoredAs::Scd1 => {
+            if let Some(n) = tracked {
+                let help = Some("add `stored_as: scd2`, or remove it".to_owned());
+                r.error(codes::CONTRADICTION, n.place, "`scd1` keeps no history to track", help);
+            }
+            None
+        }
+        StoredAs::Scd2(place) => Some(history(place, tracked, sequence_by.as_deref(), r)?),
+    };
     let (keys, sequence_by) = (keys?, sequence_by?);
     if keys.is_empty() {
         r.error(codes::MISSING_KEY, node.place, "an upsert needs at least one key column", None);
@@ -47,7 +58,7 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
         None => None,
         Some(read) => Some(read?),
     };
-    Some(WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed })
+    Some(WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history })
 }
 
 fn condition(node: &Node, r: &mut Reader<'_>) -> Option<(String, sql::RowExpression)> {
@@ -68,19 +79,63 @@ fn condition(node: &Node, r: &mut Reader<'_>) -> Option<(String, sql::RowExpress
     }
 }
 
-fn stored_as(node: &Node, r: &mut Reader<'_>) {
-    let Some(text) = r.text(node) else { return };
+enum StoredAs {
+    Scd1,
+    /// Where it is written.
+    Scd2(Place),
+}
+
+fn stored_as(node: &Node, r: &mut Reader<'_>) -> Option<StoredAs> {
+    let text = r.text(node)?;
     match text.value.as_str() {
-        "scd1" => {}
-        "scd2" => r.error(
-            codes::NOT_AVAILABLE,
-            text.place,
-            "`scd2` is not available yet in this version",
-            Some("write `scd1`".to_owned()),
-        ),
+        "scd1" => Some(StoredAs::Scd1),
+        "scd2" => Some(StoredAs::Scd2(text.place)),
         other => {
-            let help = nearest::help(other, ["scd1"]);
+            let help = nearest::help(other, ["scd1", "scd2"]);
             r.error(codes::NOT_A_CHOICE, text.place, format!("{} is not known here", quoted(other)), help);
+            None
         }
     }
+}
+
+/// `sequence_by`: `None` when it could not be read, which is told already.
+fn history(
+    place: Place,
+    tracked: Option<&Node>,
+    sequence_by: Option<&[Spanned<String>]>,
+    r: &mut Reader<'_>,
+) -> Option<TrackedDraft> {
+    match sequence_by {
+        Some([]) => {
+            let message = "a history needs `sequence_by`: its versions start and end at a sequence";
+            r.error(codes::MISSING_KEY, place, message, Some("add `sequence_by: <column>`".to_owned()));
+        }
+        Some([_, second, ..]) => {
+            let help = Some("use one column, made by a `sql` step where it takes several to tell the order".to_owned());
+            r.error(codes::CONTRADICTION, second.place, "a history has one sequence column", help);
+        }
+        Some([_]) | None => {}
+    }
+    match tracked {
+        None => Some(TrackedDraft::Except(Vec::new())),
+        Some(node) => track(node, r),
+    }
+}
+
+/// A list of columns, or `{ except: […] }`.
+fn track(node: &Node, r: &mut Reader<'_>) -> Option<TrackedDraft> {
+    let (names, tracked): (_, fn(_) -> _) = match &node.value {
+        Value::Map(_) => {
+            let mut f = r.fields(node, "a list of columns, or `{ except: […] }`")?;
+            let names = f.require("except", r).and_then(|n| r.names(n));
+            f.finish(r);
+            (names?, TrackedDraft::Except)
+        }
+        Value::Scalar(_) | Value::List(_) => (r.names(node)?, TrackedDraft::Only),
+    };
+    if names.is_empty() {
+        r.error(codes::MISSING_KEY, node.place, "at least one column is needed here", None);
+        return None;
+    }
+    Some(tracked(names))
 }

@@ -4,8 +4,8 @@ use super::{columns, contracts, expected, graph::Graph, names::Names, version};
 use crate::{
     codes,
     contract::Contract,
-    dataset::{Body, Draft, SilverDraft, StepDraft, WriteDraft},
-    definition::{Bronze, Dataset, Enrich, Gold, Kind, Silver, Step, Write},
+    dataset::{Body, Draft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
+    definition::{Bronze, Dataset, Enrich, Gold, Kind, Silver, Step, Tracked, Write},
     diagnostic::{Sink, quoted},
     load::Sources,
     nearest,
@@ -125,7 +125,10 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
                     push: b.push.clone(),
+                    webhook: b.webhook.as_ref().map(|w| w.value.clone()),
+                    notified: b.notified.clone(),
                     schedule: b.schedule.clone(),
+                    freshness: b.freshness,
                     expected,
                 }),
                 version,
@@ -149,6 +152,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         description: draft.description.clone(),
         contract: stem,
         accept: draft.accept.clone(),
+        publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         kind,
     })
 }
@@ -182,12 +186,18 @@ fn silver(s: &SilverDraft) -> Silver {
     });
     let write = match &s.write {
         WriteDraft::Append => Write::Append,
-        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed } => Write::Upsert {
+        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history } => Write::Upsert {
             keys: plain(keys),
             sequence_by: plain(sequence_by),
             delete_when: delete_when.as_ref().map(|(text, _)| text.clone()),
             change_feed: *change_feed,
+            history: history.as_ref().map(|h| match h {
+                TrackedDraft::Only(names) => Tracked::Only(plain(names)),
+                TrackedDraft::Except(names) => Tracked::Except(plain(names)),
+            }),
         },
     };
-    Silver { from: s.from.value.clone(), steps: steps.collect(), write }
+    let watermark = s.watermark.as_ref().map(|w| w.spec.clone());
+    let cluster_by = plain(&s.cluster_by);
+    Silver { from: s.from.value.clone(), steps: steps.collect(), write, watermark, cluster_by }
 }

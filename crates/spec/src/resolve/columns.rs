@@ -4,10 +4,11 @@ use super::names::{Names, check_column};
 use crate::{
     codes,
     contract::ColumnType,
-    dataset::{Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, WriteDraft},
+    dataset::{Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
+    definition::VERSION_COLUMNS,
     diagnostic::{Sink, quoted},
     odcs::ObjectDraft,
-    source_file::SourceFile,
+    source_file::{Place, SourceFile, Spanned},
 };
 use std::collections::BTreeSet;
 
@@ -21,11 +22,44 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
             StepDraft::Validate | StepDraft::Sql { .. } => {}
         }
     }
-    if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _ } = &silver.write {
+    for c in &silver.cluster_by {
+        check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);
+    }
+    if let Some(watermark) = &silver.watermark {
+        let at = (&*draft.file, watermark.column_place);
+        time_column("the watermark's column", &watermark.spec.column, object, at, &whose, sink);
+    }
+    if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history } = &silver.write {
         let conditions = delete_when.iter().flat_map(|(_, e)| &e.uses);
         for c in keys.iter().chain(sequence_by).chain(conditions) {
             check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);
         }
+        if let Some(tracked) = history {
+            self::history(draft, keys, tracked, object, &whose, sink);
+        }
+    }
+}
+
+fn history(
+    draft: &Draft,
+    keys: &[Spanned<String>],
+    tracked: &TrackedDraft,
+    object: &ObjectDraft,
+    whose: &str,
+    sink: &mut Sink,
+) {
+    for c in tracked.names() {
+        let at = (&*draft.file, c.place);
+        let known = check_column(&c.value, object.column_names(), at, whose, sink);
+        if known && keys.iter().any(|k| k.value == c.value) {
+            let message = format!("{} is a key, which is the same in all versions", quoted(&c.value));
+            sink.report(codes::CONTRADICTION, at.0, at.1, message, "leave it out".to_owned());
+        }
+    }
+    let taken = object.column_names().find(|c| VERSION_COLUMNS.contains(c));
+    if let (Some(taken), Some(contract)) = (taken, &draft.contract) {
+        let message = format!("{whose} has a column {}, which a history makes itself", quoted(taken));
+        sink.report(codes::CONTRADICTION, &draft.file, contract.place, message, "rename the column".to_owned());
     }
 }
 
@@ -116,15 +150,28 @@ pub(super) fn gold(draft: &Draft, gold: &GoldDraft, names: &Names<'_>, sink: &mu
     let column = &window.spec.column;
     if let Some(object) = names.object_of(draft) {
         let whose = format!("the contract {}", quoted(&object.name.value));
-        if check_column(column, object.column_names(), at, &whose, sink) {
-            let timely = |kind| matches!(kind, ColumnType::Date | ColumnType::Timestamp);
-            if !object.columns.iter().any(|c| c.column.name == *column && timely(c.column.kind)) {
-                let message = format!("the window's column {} is neither date nor timestamp", quoted(column));
-                sink.report(codes::CONTRADICTION, at.0, at.1, message, None);
-            }
-        }
+        time_column("the window's column", column, object, at, &whose, sink);
     }
     if let Some(outputs) = &gold.outputs {
         check_column(column, outputs.iter().map(String::as_str), at, "the query's output", sink);
+    }
+}
+
+/// The contract has the column, as a date or timestamp.
+fn time_column(
+    role: &str,
+    column: &str,
+    object: &ObjectDraft,
+    (file, place): (&SourceFile, Place),
+    whose: &str,
+    sink: &mut Sink,
+) {
+    if !check_column(column, object.column_names(), (file, place), whose, sink) {
+        return;
+    }
+    let timely = |kind| matches!(kind, ColumnType::Date | ColumnType::Timestamp);
+    if !object.columns.iter().any(|c| c.column.name == *column && timely(c.column.kind)) {
+        let message = format!("{role} {} is neither date nor timestamp", quoted(column));
+        sink.report(codes::CONTRADICTION, file, place, message, None);
     }
 }

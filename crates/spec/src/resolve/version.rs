@@ -4,7 +4,8 @@
 
 use crate::{
     contract::{Check, Contract},
-    dataset::{BronzeDraft, GoldDraft, SilverDraft, StepDraft, WriteDraft},
+    dataset::{BronzeDraft, GoldDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
+    definition::Late,
     sql,
 };
 use alluvium_model::DefinitionVersion;
@@ -19,16 +20,31 @@ pub(super) fn bronze(b: &BronzeDraft, expected: &[String]) -> DefinitionVersion 
 
 pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> DefinitionVersion {
     let steps: Vec<Value> = s.steps.iter().map(step).collect();
-    let write = match &s.write {
+    let mut write = match &s.write {
         WriteDraft::Append => json!("append"),
-        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _ } => json!({
+        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history: _ } => json!({
             "keys": keys.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "sequence_by": sequence_by.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "delete_when": delete_when.as_ref().map(|(_, e)| &e.canonical),
         }),
     };
+    if let WriteDraft::Upsert { history: Some(tracked), .. } = &s.write {
+        let mut names: Vec<&str> = tracked.names().iter().map(|n| n.value.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        write["history"] = match tracked {
+            TrackedDraft::Only(_) => json!({ "only": names }),
+            TrackedDraft::Except(_) => json!({ "except": names }),
+        };
+    }
     let from = &s.from.value;
-    hash(&json!({ "layer": "silver", "from": from, "steps": steps, "write": write, "contract": contract.map(terms) }))
+    let mut all =
+        json!({ "layer": "silver", "from": from, "steps": steps, "write": write, "contract": contract.map(terms) });
+    // While late rows are loaded as all others, the watermark decides no row.
+    if let Some(w) = s.watermark.as_ref().map(|w| &w.spec).filter(|w| w.late != Late::Recompute) {
+        all["watermark"] = json!(w);
+    }
+    hash(&all)
 }
 
 pub(super) fn gold(g: &GoldDraft, contract: Option<&Contract>) -> DefinitionVersion {

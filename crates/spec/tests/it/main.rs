@@ -1,9 +1,11 @@
 //! The crate as its callers see it: whole folders in, projects or all their mistakes out.
 
+mod edges;
 mod hostile;
 mod mistakes;
 mod projects;
 mod versions;
+mod watermark;
 
 use std::path::{Path, PathBuf};
 

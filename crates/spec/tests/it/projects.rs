@@ -91,6 +91,27 @@ fn silver_and_gold_are_read_as_written() {
 }
 
 #[test]
+fn a_history_tracks_what_it_is_told_in_the_contracts_order() {
+    let tracked = |written: &str| {
+        let dir = crate::flights();
+        let path = dir.path().join("datasets/silver/flights.yaml");
+        let text = std::fs::read_to_string(&path).expect("text").replace("stored_as: scd1", written);
+        std::fs::write(&path, text).expect("written");
+        let p = load(dir.path(), &Environment::default()).unwrap_or_else(|d| panic!("{d}"));
+        let flights = &p.datasets[&"silver.flights".parse().expect("a name")];
+        let contract = p.contract_of(flights).expect("a contract");
+        flights.silver().expect("silver").write.tracked(contract)
+    };
+    assert!(tracked("stored_as: scd1").is_empty());
+    let all = tracked("stored_as: scd2");
+    assert!(all.contains(&"dest".to_owned()) && !all.contains(&"time_hour".to_owned()), "{all:?}");
+    assert!(!all.contains(&"carrier".to_owned()), "a key: {all:?}");
+    assert_eq!(tracked("stored_as: scd2, track_history_on: [time_hour, dest]"), ["dest", "time_hour"]);
+    let but = tracked("stored_as: scd2, track_history_on: { except: [dest] }");
+    assert_eq!(but, all.iter().filter(|c| *c != "dest").cloned().collect::<Vec<_>>());
+}
+
+#[test]
 fn bronze_expects_what_its_silver_needs_under_the_sources_names() {
     let p = project();
     let Kind::Bronze(b) = &p.datasets[&"bronze.flights".parse().expect("a name")].kind else { panic!("bronze") };

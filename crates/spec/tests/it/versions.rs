@@ -29,6 +29,8 @@ fn what_decides_rows_is_a_new_version() {
         changed("datasets/silver/flights.yaml", "sequence_by: time_hour", "sequence_by: [time_hour, day]"),
         ["silver.flights"]
     );
+    let history = "stored_as: scd2, track_history_on: { except: [extra] }";
+    assert_eq!(changed("datasets/silver/flights.yaml", "stored_as: scd1", history), ["silver.flights"]);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "count(*)", "count(f.day)"), ["gold.daily_delays"]);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "size: 1 day", "size: 2 days"), ["gold.daily_delays"]);
     assert_eq!(changed("contracts/flights.odcs.yaml", "maximum: 2013", "maximum: 2014"), ["silver.flights"]);
@@ -44,11 +46,30 @@ fn what_does_not_decide_rows_is_not() {
         none
     );
     assert_eq!(changed("datasets/silver/flights.yaml", "SELECT *, minute", "select  *,  minute"), none);
+    assert_eq!(changed("datasets/silver/flights.yaml", ", stored_as: scd1", ""), none);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "GROUP BY", "-- summed\n  group by"), none);
     assert_eq!(changed("contracts/flights.odcs.yaml", "version: 2.3.0", "version: 2.3.1"), none);
     assert_eq!(changed("contracts/flights.odcs.yaml", "# One fixture", "\n\n# One fixture"), none);
     assert_eq!(changed("datasets/bronze/flights.yaml", "settle: 2s", "settle: 5s"), none);
+    assert_eq!(
+        changed("datasets/silver/flights.yaml", "contract: flights", "contract: flights\ncluster_by: dest"),
+        none
+    );
+    assert_eq!(watermarked("late: recompute, allowed_lateness: 1 hour"), none);
     assert_eq!(changed("datasets/silver/flights.yaml", "warn_above: 1%", "warn_above: 2%"), none);
+}
+
+/// Who differs when the flights have a watermark.
+fn watermarked(settings: &str) -> Vec<String> {
+    let watermark = format!("watermark: {{ column: time_hour, {settings} }}\ncontract: flights");
+    changed("datasets/silver/flights.yaml", "contract: flights", &watermark)
+}
+
+#[test]
+fn a_watermark_decides_rows_where_late_ones_are_not_loaded() {
+    for late in ["quarantine", "drop", "fail"] {
+        assert_eq!(watermarked(&format!("late: {late}")), ["silver.flights"]);
+    }
 }
 
 #[test]

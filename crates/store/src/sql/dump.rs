@@ -20,7 +20,8 @@ const INTEGER: &str = "integer";
 const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
-const SHAPES: &[Shape] = &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS];
+const SHAPES: &[Shape] =
+    &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, WATERMARKS, PUBLICATIONS, LANES, AUDIT];
 
 const RUNS: Shape = Shape {
     name: "runs",
@@ -64,11 +65,12 @@ const STEPS: Shape = Shape {
         ("inputs", TEXT),
         ("lookups", TEXT),
         ("windows", TEXT),
+        ("watermark", TIME),
         ("error", TEXT),
     ],
     select: "SELECT run, dataset, key, kind, version, state, attempts, planned_at, failed_at, finished_at,
                     finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, json_array_length(events),
-                    inputs, lookups, windows, error
+                    inputs, lookups, windows, watermark, error
              FROM steps ORDER BY seq",
 };
 
@@ -157,6 +159,54 @@ const VERSIONS: Shape = Shape {
     name: "versions",
     columns: &[("dataset", TEXT), ("version", TEXT), ("first_seen", TIME), ("active", INTEGER)],
     select: "SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version",
+};
+
+const WATERMARKS: Shape = Shape {
+    name: "watermarks",
+    columns: &[("dataset", TEXT), ("event_time", TEXT), ("watermark", TIME), ("moved_at", TIME), ("step", TEXT)],
+    select: "SELECT dataset, event_time, watermark, moved_at, step FROM watermarks ORDER BY dataset, event_time",
+};
+
+const PUBLICATIONS: Shape = Shape {
+    name: "publications",
+    columns: &[
+        ("dataset", TEXT),
+        ("sink", TEXT),
+        ("step", TEXT),
+        ("committed", INTEGER),
+        ("made_at", TIME),
+        ("delivered_at", TIME),
+        ("event", TEXT),
+    ],
+    select: "SELECT dataset, sink, step, committed, made_at, delivered_at, event FROM publications ORDER BY seq",
+};
+
+const LANES: Shape = Shape {
+    name: "lanes",
+    columns: &[
+        ("dataset", TEXT),
+        ("sink", TEXT),
+        ("failures", INTEGER),
+        ("next_at", TIME),
+        ("error", TEXT),
+        ("off", INTEGER),
+    ],
+    select: "SELECT dataset, sink, failures, next_at, error, CASE WHEN off IS NULL THEN 0 ELSE 1 END AS off
+             FROM lanes ORDER BY dataset, sink",
+};
+
+const AUDIT: Shape = Shape {
+    name: "audit",
+    columns: &[
+        ("at", TIME),
+        ("kind", TEXT),
+        ("path", TEXT),
+        ("peer", TEXT),
+        ("reason", TEXT),
+        ("id", TEXT),
+        ("times", INTEGER),
+    ],
+    select: "SELECT at, kind, path, peer, reason, id, times FROM audit ORDER BY seq",
 };
 
 pub(super) async fn tables(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {

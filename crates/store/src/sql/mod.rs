@@ -3,18 +3,22 @@
 //! Called through [`crate::Store`]. One file per concern; nothing here reads a clock or decides what work is due. What
 //! the two databases do not have in common is in [`session`], and in the folder of each.
 
+mod audit;
 mod codec;
 mod dump;
 mod events;
 mod finish;
 mod inbox;
+mod lanes;
 mod leases;
+mod measures;
 mod plan;
 mod runs;
 mod session;
 mod steps;
 mod store;
 mod versions;
+mod watermarks;
 
 pub(crate) use codec::number;
 pub(crate) use session::{Arg, Row, Session};

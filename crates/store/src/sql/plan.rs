@@ -162,6 +162,7 @@ struct StepRow<'a> {
     inputs: &'a BTreeMap<DatasetName, Claimed>,
     lookups: &'a BTreeMap<DatasetName, i64>,
     windows: Option<&'a [Window]>,
+    watermark: Option<i64>,
     planned_at: i64,
 }
 
@@ -182,15 +183,17 @@ async fn write(tx: &mut Session<'_>, steps: &[&NewStep]) -> Result<(), StoreErro
             inputs: &s.inputs,
             lookups: &s.lookups,
             windows: s.windows.as_deref(),
+            watermark: s.watermark.map(micros),
             planned_at: micros(s.planned_at),
         })
     };
     let rows: Vec<String> = numbers.iter().zip(steps).map(row).collect();
     tx.execute(
-        "INSERT INTO steps (seq, key, run, kind, dataset, version, events, inputs, lookups, windows, state, planned_at)
+        "INSERT INTO steps (seq, key, run, kind, dataset, version, events, inputs, lookups, windows, watermark,
+                            state, planned_at)
          SELECT CAST(value ->> 'seq' AS BIGINT), value ->> 'key', value ->> 'run', value ->> 'kind',
                 value ->> 'dataset', value ->> 'version', value ->> 'events', value ->> 'inputs', value ->> 'lookups',
-                value ->> 'windows', $2, CAST(value ->> 'planned_at' AS BIGINT)
+                value ->> 'windows', CAST(value ->> 'watermark' AS BIGINT), $2, CAST(value ->> 'planned_at' AS BIGINT)
          FROM json_each($1)",
         &[Arg::List(format!("[{}]", rows.join(","))), StepState::Planned.word().into()],
     )

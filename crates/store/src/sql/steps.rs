@@ -18,7 +18,7 @@ macro_rules! select_steps {
     };
     ($more:literal, $tail:literal) => {
         concat!(
-            "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, state, attempts, planned_at, \
+            "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, watermark, state, attempts, planned_at, \
              finished_at, finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, \
              error",
             $more,
@@ -87,6 +87,7 @@ fn record_of(row: &Row) -> Result<StepRecord, StoreError> {
         inputs: cells.json::<BTreeMap<DatasetName, Claimed>>("inputs")?,
         lookups: cells.json::<BTreeMap<DatasetName, i64>>("lookups")?,
         windows: cells.optional_json::<Vec<Window>>("windows")?,
+        watermark: cells.optional_time("watermark")?,
         state: cells.word("state")?,
         attempts: cells.small("attempts")?,
         planned_at: cells.time("planned_at")?,

@@ -7,8 +7,13 @@ use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
 
 /// The n-th entry takes a file from version n to n + 1. An entry that was released is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
+];
 
 /// Marks the file as a state file: `alvm`.
 const APPLICATION_ID: i64 = 0x616c_766d;

@@ -87,6 +87,7 @@ pub fn ingest(step: &str, events: &[&str]) -> NewStep {
         inputs: BTreeMap::new(),
         lookups: BTreeMap::new(),
         windows: None,
+        watermark: None,
         planned_at: at(1),
     }
 }
@@ -114,7 +115,9 @@ pub fn done(step: &str) -> StepDone {
         balance: Balance { received: 5, loaded: 3, quarantined: 1, dropped: 1, ..Balance::default() },
         dead: Vec::new(),
         quality: Vec::new(),
+        reached: None,
         ledger: LedgerEntry { attempt: 1, wall_micros: 7, rows_in: 5, rows_out: u64::MAX, ..LedgerEntry::default() },
+        publish: Vec::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::build::*;
 use alluvium_model::{DefinitionVersion, Fault, RetryClass, RunId, Span, Window};
 use alluvium_store::{
-    Claim, Claimed, EventState, InboxBound, InboxPart, NewStep, Planned, Pushed, PushedEvent, Recorded, RunState,
-    StepKind, StepRecord, StepState, Store, StoreError, Value,
+    Claim, Claimed, EventState, InboxBound, InboxPart, NewStep, Planned, Pushed, PushedEvent, Reached, Recorded,
+    RunState, StepDone, StepKind, StepRecord, StepState, Store, StoreError, Value, WatermarkRecord,
 };
 use std::collections::BTreeMap;
 
@@ -132,6 +132,7 @@ pub async fn a_step_comes_back_as_it_was_planned(store: &dyn Store) {
             inputs: BTreeMap::from([(name(&format!("bronze.t{n}")), Claimed { after: -1, upto: i64::MAX })]),
             lookups: BTreeMap::from([(name("silver.airlines"), 4), (name("silver.planes"), -1)]),
             windows: (n == 2).then(|| vec![Window { from: i64::MIN, to: 0 }, Window { from: 0, to: i64::MAX }]),
+            watermark: (n == 1).then(|| at(-7)),
             ..ingest("", &[])
         };
         assert_eq!(planned(store, &step).await, Planned::New);
@@ -139,6 +140,7 @@ pub async fn a_step_comes_back_as_it_was_planned(store: &dyn Store) {
         assert_eq!((&back.key, &back.run, back.kind, &back.dataset), (&step.key, &step.run, kind, &step.dataset));
         assert_eq!((&back.version, &back.events, &back.inputs), (&step.version, &step.events, &step.inputs));
         assert_eq!((&back.lookups, &back.windows, back.planned_at), (&step.lookups, &step.windows, step.planned_at));
+        assert_eq!(back.watermark, step.watermark);
         assert_eq!((back.state, back.attempts, back.committed), (StepState::Planned, 0, None));
         assert_eq!((back.finished_at, back.error), (None, None));
     }
@@ -478,6 +480,41 @@ pub async fn what_was_never_told_is_refused(store: &dyn Store) {
     assert!(store.known_files(&name("bronze.flights")).await.unwrap().is_empty());
 }
 
+pub async fn a_watermark_moves_and_never_back(store: &dyn Store) {
+    started(store).await;
+    assert_eq!(store.watermarks().await.unwrap(), []);
+    let reaching = |step: &str, event_time: &str, to: i64| {
+        let reached = Some(Reached { event_time: event_time.into(), upto: at(to) });
+        StepDone { finished_at: at(to.abs()), reached, ..done(step) }
+    };
+    let moved = |event_time: &str, to: i64, step: &str| WatermarkRecord {
+        dataset: name("silver.flights"),
+        event_time: event_time.into(),
+        watermark: at(to),
+        moved_at: at(to.abs()),
+        step: key(step),
+    };
+    for (n, step) in ["a", "b", "c", "d", "e", "f"].iter().enumerate() {
+        let after = i64::try_from(n).unwrap() - 1;
+        assert_eq!(planned(store, &refine(step, after, after + 1)).await, Planned::New);
+    }
+    // Of two steps that are done at once, the further one counts, and before 1970 is a time, too.
+    store.finish_many(&[reaching("a", "day", -1_800_000_000), reaching("b", "day", -1_900_000_000)]).await.unwrap();
+    assert_eq!(store.watermarks().await.unwrap(), [moved("day", -1_800_000_000, "a")]);
+    store.finish(&reaching("c", "day", 5)).await.unwrap();
+    store.finish(&reaching("d", "day", 4)).await.unwrap();
+    // What is told again says nothing new.
+    store.finish(&reaching("d", "day", 6)).await.unwrap();
+    store.finish(&done("e")).await.unwrap();
+    assert_eq!(store.watermarks().await.unwrap(), [moved("day", 5, "c")]);
+    // Another column is another time.
+    store.finish(&reaching("f", "at", 2)).await.unwrap();
+    assert_eq!(store.watermarks().await.unwrap(), [moved("at", 2, "f"), moved("day", 5, "c")]);
+    let tables = store.tables(&watch(0)).await.unwrap();
+    let dump = tables.iter().find(|t| t.name == "watermarks").unwrap();
+    assert_eq!(dump.rows[1][2], Value::Integer(at(5).as_microsecond()));
+}
+
 pub async fn tables_show_what_happened(store: &dyn Store) {
     started(store).await;
     recorded(store, &["1"]).await;
@@ -488,7 +525,22 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
 
     let tables = store.tables(&watch(0)).await.unwrap();
     let names: Vec<_> = tables.iter().map(|t| t.name).collect();
-    assert_eq!(names, ["runs", "steps", "events", "dead_letters", "quality", "ledger", "versions"]);
+    assert_eq!(
+        names,
+        [
+            "runs",
+            "steps",
+            "events",
+            "dead_letters",
+            "quality",
+            "ledger",
+            "versions",
+            "watermarks",
+            "publications",
+            "lanes",
+            "audit"
+        ]
+    );
     let cell = |table: &str, column: &str| {
         let table = tables.iter().find(|t| t.name == table).unwrap();
         assert_eq!(table.rows.len(), 1, "{}", table.name);

@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `told`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod build;
@@ -9,6 +9,7 @@ mod model;
 mod postgres;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
+mod told;
 
 use alluvium_model::StatePlace;
 use alluvium_store::{SqliteStore, StateStore};
@@ -40,24 +41,25 @@ impl Fresh {
 
 /// One test a case of [`conformance`] and kind of store, each over its own fresh state.
 macro_rules! conform {
-    ($($case:ident),* $(,)?) => {
+    ($($set:ident: $($case:ident),* $(,)?;)*) => {
         mod sqlite_conforms {
-            $(#[tokio::test]
+            $($(#[tokio::test]
             async fn $case() {
-                super::conformance::$case(&*super::Fresh::file().open().await).await;
-            })*
+                super::$set::$case(&*super::Fresh::file().open().await).await;
+            })*)*
         }
 
         mod postgres_conforms {
-            $(#[tokio::test]
+            $($(#[tokio::test]
             async fn $case() {
-                super::conformance::$case(&*super::Fresh::schema().open().await).await;
-            })*
+                super::$set::$case(&*super::Fresh::schema().open().await).await;
+            })*)*
         }
     };
 }
 
 conform!(
+    conformance:
     arrivals_are_told_apart,
     a_path_that_is_told_again_counts_once,
     hostile_text_comes_back_as_it_was,
@@ -79,6 +81,7 @@ conform!(
     finishing_many_is_one_change,
     a_superseded_step_cannot_be_finished,
     the_last_finished_version_is_active,
+    a_watermark_moves_and_never_back,
     runs_come_newest_first,
     what_was_never_told_is_refused,
     tables_show_what_happened,
@@ -88,5 +91,12 @@ conform!(
     a_step_is_told_with_the_run_that_finished_it,
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
-    what_another_process_landed_is_not_landed_again,
+    what_another_process_landed_is_not_landed_again;
+    told:
+    a_commit_is_told_with_the_end_of_its_step,
+    a_lane_keeps_its_order_and_one_works_on_it,
+    a_failed_delivery_waits_for_its_time,
+    a_sink_that_wants_no_more_is_off_until_it_is_another,
+    only_the_newest_refusals_are_kept,
+    everything_is_counted;
 );

@@ -22,6 +22,8 @@ pub struct Line {
     definition: String,
     /// Under which the newest rows were made.
     active: Option<String>,
+    /// How far its event time has come; `None` also where the definition names no such time.
+    watermark: Option<String>,
     file: std::path::PathBuf,
 }
 
@@ -32,6 +34,7 @@ const COLUMNS: &[Column<Line>] = &[
     ("files", Align::Right, |l| grouped(l.files)),
     ("size", Align::Right, |l| size(l.bytes)),
     ("version", Align::Right, |l| or_dash(l.table_version)),
+    ("watermark", Align::Left, |l| or_dash(l.watermark.clone())),
     ("definition", Align::Left, |l| match &l.active {
         Some(active) if *active != l.definition => format!("{} (rows: {active})", l.definition),
         Some(_) | None => l.definition.clone(),
@@ -44,10 +47,13 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
 
 pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
     let versions = wired.store.versions().await?;
+    let watermarks = wired.store.watermarks().await?;
     let mut lines = Vec::new();
     for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
         let Some(dataset) = wired.project.datasets.get(&info.name) else { continue };
         let active = versions.iter().find(|v| v.active && v.dataset == info.name);
+        let event_time = dataset.silver().and_then(|s| s.watermark.as_ref()).map(|w| &w.column);
+        let watermark = watermarks.iter().find(|w| w.dataset == info.name && Some(&w.event_time) == event_time);
         lines.push(Line {
             dataset: info.name.to_string(),
             rows: info.rows,
@@ -57,6 +63,7 @@ pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
             table_version: info.version,
             definition: dataset.version.brief().to_owned(),
             active: active.map(|v| v.version.brief().to_owned()),
+            watermark: watermark.map(|w| w.watermark.to_string()),
             file: dataset.file.clone(),
         });
     }

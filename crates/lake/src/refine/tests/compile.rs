@@ -44,6 +44,7 @@ fn all_mistakes_at_once_each_with_its_place() {
         sql("SELECT *, delay +\n dlay AS x FROM input"),
     ]);
     s.write = Write::Upsert {
+        history: None,
         keys: vec!["carrier".into()],
         sequence_by: vec![],
         delete_when: Some("delay =".into()),

@@ -2,6 +2,7 @@
 
 mod compile;
 mod flights;
+mod late;
 mod property;
 mod replay;
 mod rules;
@@ -56,7 +57,13 @@ pub fn rule(id: &str, columns: &[&str], check: Check, action: Action) -> Rule {
 }
 
 pub fn silver(steps: Vec<Step>) -> Silver {
-    Silver { from: "bronze.test".parse().unwrap(), steps, write: Write::Append }
+    Silver {
+        from: "bronze.test".parse().unwrap(),
+        steps,
+        write: Write::Append,
+        watermark: None,
+        cluster_by: Vec::new(),
+    }
 }
 
 pub fn sql(query: &str) -> Step {
@@ -109,7 +116,8 @@ pub fn compiled(silver: &Silver, contract: &Contract) -> Arc<Compiled> {
 
 pub fn refinery_with(silver: &Silver, contract: &Contract, lookups: &[(&str, RecordBatch)]) -> Refinery {
     let lookups: BTreeMap<_, _> = lookups.iter().map(|(n, b)| (n.parse().unwrap(), vec![b.clone()])).collect();
-    Refinery::bind(compiled(silver, contract), Binding { lookups, stamp: stamp() }, &SeededEntropy::new(7)).unwrap()
+    let binding = Binding { lookups, stamp: stamp(), watermark: None };
+    Refinery::bind(compiled(silver, contract), binding, &SeededEntropy::new(7)).unwrap()
 }
 
 pub fn refinery(silver: &Silver, contract: &Contract) -> Refinery {
@@ -120,7 +128,7 @@ pub fn refinery(silver: &Silver, contract: &Contract) -> Refinery {
 pub fn refine(refinery: &Refinery, batch: &RecordBatch) -> (Refined, Tally) {
     let mut tally = Tally::default();
     let refined = refinery.refine(batch, None, &mut tally).unwrap();
-    assert_eq!(tally.received, tally.valid + tally.quarantined + tally.dropped, "{tally:?}");
+    assert_eq!(tally.received, tally.valid + tally.quarantined + tally.dropped + tally.late, "{tally:?}");
     assert_eq!(refined.valid.schema(), refinery.output_schema());
     if let Some(q) = &refined.quarantined {
         assert_eq!(q.schema(), quarantine_schema());

@@ -174,6 +174,7 @@ fn the_first_of_equal_keys_stays_across_batches() {
     assert_eq!(tally.rules["key"], RuleCount { checked: 2, violations: 1 });
     // An upsert on the same columns keeps them unique itself.
     s.write = Write::Upsert {
+        history: None,
         keys: vec!["b".into(), "a".into()],
         sequence_by: vec![],
         delete_when: None,

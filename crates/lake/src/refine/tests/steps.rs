@@ -225,6 +225,7 @@ fn deletes_are_marked_and_stay() {
     let c = contract(&[("k", ColumnType::Integer), ("op", ColumnType::String)], vec![]);
     let mut s = silver(vec![]);
     s.write = Write::Upsert {
+        history: None,
         keys: vec!["k".into()],
         sequence_by: vec![],
         delete_when: Some("op = 'D'".into()),
