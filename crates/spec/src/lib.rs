@@ -22,8 +22,9 @@ mod yaml;
 pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
-    Accept, Bronze, Columns, CsvOptions, Dataset, Enrich, FileSource, Format, Gold, Kind, Late, Limits, Normalize,
-    NullIf, Project, Push, Silver, Step, Thresholds, Tracked, VERSION_COLUMNS, Watermark, WindowSpec, Write,
+    Accept, Backoff, Bronze, Columns, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold, Jitter, Kind,
+    Late, Limits, Normalize, NullIf, Project, Push, Retry, Silver, Step, Thresholds, Timeout, TimeoutSource, Tracked,
+    VERSION_COLUMNS, Watermark, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};

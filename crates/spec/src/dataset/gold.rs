@@ -3,6 +3,7 @@
 use super::{
     NOT_YET, Unusable, accept,
     draft::{Body, Draft, GoldDraft, WindowDraft},
+    effort::{self, EffortDraft},
 };
 use crate::{
     codes,
@@ -20,11 +21,18 @@ struct FrontMatter {
     contract: Option<Spanned<String>>,
     window: Result<Option<WindowDraft>, Unusable>,
     accept: Accept,
+    effort: EffortDraft,
 }
 
 impl Default for FrontMatter {
     fn default() -> Self {
-        Self { description: None, contract: None, window: Ok(None), accept: Accept::default() }
+        Self {
+            description: None,
+            contract: None,
+            window: Ok(None),
+            accept: Accept::default(),
+            effort: EffortDraft::default(),
+        }
     }
 }
 
@@ -35,7 +43,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         None => Some(FrontMatter::default()),
     };
     let gold = query(&file, statement, sink);
-    let FrontMatter { description, contract, accept, window } = matter?;
+    let FrontMatter { description, contract, accept, effort, window } = matter?;
     let body = match (gold, window) {
         (Some((sql, sql_line, query)), Ok(window)) => {
             let sql::Query { canonical, tables, outputs } = query;
@@ -43,7 +51,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract, accept, body, file })
+    Some(Draft { name, description, contract, accept, effort, body, file })
 }
 
 /// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
@@ -89,12 +97,13 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
     let contract = f.take("contract").and_then(|n| r.name(n));
     let window = window(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
+    let effort = effort::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.finish_with(&mut r, |key| {
         let inputs = matches!(key, "from" | "inputs");
         inputs.then(|| "inputs are read from the SQL; remove it".to_owned()).or_else(|| super::belongs(key))
     });
-    Some(FrontMatter { description, contract, window, accept })
+    Some(FrontMatter { description, contract, window, accept, effort })
 }
 
 fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Result<Option<WindowDraft>, Unusable> {
