@@ -78,9 +78,13 @@ impl CliError {
             | Self::NoTable(_)
             | Self::Terminal
             | Self::Server(ServerError::NoToken(_) | ServerError::WeakToken(_))
-            | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
-                Exit::BadInput
-            }
+            | Self::Flow(
+                FlowError::UnknownDataset(_)
+                | FlowError::NoQuarantine(_)
+                | FlowError::NotSilver(_)
+                | FlowError::UnknownLetter(_)
+                | FlowError::AmbiguousLetter(_),
+            ) => Exit::BadInput,
             Self::File { .. }
             | Self::Input(_)
             | Self::Output(_)

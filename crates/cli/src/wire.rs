@@ -1,7 +1,7 @@
 //! Puts a project's parts together: state, engine, landing folders, time.
 
 use crate::{error::CliError, process};
-use alluvium_flow::{Flow, Report, Timer};
+use alluvium_flow::{Breakers, Flow, Report, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
 use alluvium_source::files::FileLanding;
@@ -18,6 +18,7 @@ pub struct Wired {
     entropy: Arc<dyn Entropy>,
     landing: FileLanding,
     timer: TokioTimer,
+    breakers: Breakers,
 }
 
 impl Wired {
@@ -38,7 +39,7 @@ impl Wired {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
-        Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer })
+        Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer, breakers: Breakers::default() })
     }
 
     /// Closes the state, so that nothing of this process stays beside its file, or on its server.
@@ -61,6 +62,7 @@ impl Wired {
             entropy: self.entropy.as_ref(),
             timer: &self.timer,
             report,
+            breakers: &self.breakers,
             owner: process::owner(),
             alive: &process::is_alive,
         }

@@ -5,6 +5,7 @@ mod check;
 mod concurrent;
 mod crash;
 mod day;
+mod dead_letters;
 mod examples;
 mod exits;
 mod fixtures;

@@ -8,8 +8,12 @@ use crate::{StoreError, Value, sql::number};
 
 /// The n-th entry takes a schema from version n to n + 1. An entry that was released is never edited. Version n
 /// holds what an SQLite file holds at its version n + 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// `alvm`, as an SQLite file is marked.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1634498157, hashtext(current_setting('search_path')))";

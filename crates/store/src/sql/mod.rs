@@ -4,12 +4,14 @@
 //! the two databases do not have in common is in [`session`], and in the folder of each.
 
 mod codec;
+mod dead_letters;
 mod dump;
 mod events;
 mod finish;
 mod inbox;
 mod leases;
 mod plan;
+mod retries;
 mod runs;
 mod session;
 mod steps;

@@ -5,6 +5,7 @@ mod dead_letters;
 mod ledger;
 mod listing;
 mod quarantine;
+mod retries;
 mod run;
 mod runs;
 mod served;

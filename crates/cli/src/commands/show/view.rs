@@ -1,6 +1,6 @@
 //! From the arguments of `show` to the view.
 
-use super::{datasets, dead_letters, ledger, quarantine, run, runs, versions};
+use super::{datasets, dead_letters, ledger, quarantine, retries, run, runs, versions};
 use crate::{
     args::{Global, Show},
     error::CliError,
@@ -17,6 +17,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Runs { dir, .. }
         | Show::Run { dir, .. }
         | Show::DeadLetters { dir }
+        | Show::Retries { dir }
         | Show::Ledger { dir }
         | Show::Versions { dir } => dir.clone(),
         Show::Quarantine { dataset, dir } => {
@@ -32,6 +33,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Run { id, .. } => run::show(global, &wired, id).await?,
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
+        Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Versions { .. } => versions::show(global, &wired).await?,
     }
