@@ -88,12 +88,20 @@ pub enum Command {
         /// Address for HTTP; others than of this machine need a token in ALLUVIUM_TOKEN
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
         listen: SocketAddr,
+        /// PEM file of the certificate and its chain, for HTTPS
+        #[arg(long, value_name = "FILE", requires = "tls_key")]
+        tls_cert: Option<PathBuf>,
+        /// PEM file of its key
+        #[arg(long, value_name = "FILE", requires = "tls_cert")]
+        tls_key: Option<PathBuf>,
     },
     /// Process again what waits
     Replay {
         #[command(subcommand)]
         what: Replay,
     },
+    /// Send again to SINK, also after its receiver said that it wants no more
+    Resume { sink: String, dir: Option<PathBuf> },
     /// Answer a SQL query over bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*
     Query(Query),
     /// Show what is there and what happened
@@ -190,6 +198,12 @@ pub enum Show {
         id: String,
         dir: Option<PathBuf>,
     },
+    /// The way of one landing object: its steps, what was made from it, its rows in quarantine
+    Event {
+        /// Its id, the start of its id, or its path in the landing folder
+        id: String,
+        dir: Option<PathBuf>,
+    },
     /// What waits in quarantine, by rule; with DATASET also the first rows
     Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
     /// Landing objects and steps that were given up, and why
@@ -198,6 +212,8 @@ pub enum Show {
     Retries { dir: Option<PathBuf> },
     /// What each dataset's work has used
     Ledger { dir: Option<PathBuf> },
+    /// What waits for each sink of the project
+    Publications { dir: Option<PathBuf> },
     /// The definition versions of each dataset
     Versions { dir: Option<PathBuf> },
 }

@@ -26,6 +26,12 @@ pub enum CliError {
     UnknownRun(String),
     #[error("more than one run starts with `{0}`")]
     AmbiguousRun(String),
+    #[error("the state knows no event `{0}`")]
+    UnknownEvent(String),
+    #[error("more than one event is meant by `{0}`")]
+    AmbiguousEvent(String),
+    #[error("`{0}` is not a sink of this project")]
+    UnknownSink(String),
     /// What the engine said of it, and the error itself, whose wrapping says no more.
     #[error("the query is wrong: {said}")]
     Query { said: String, error: Box<LakeError> },
@@ -74,10 +80,15 @@ impl CliError {
             | Self::UnknownDataset(_)
             | Self::UnknownRun(_)
             | Self::AmbiguousRun(_)
+            | Self::UnknownSink(_)
+            | Self::UnknownEvent(_)
+            | Self::AmbiguousEvent(_)
             | Self::Query { .. }
             | Self::NoTable(_)
             | Self::Terminal
-            | Self::Server(ServerError::NoToken(_) | ServerError::WeakToken(_))
+            | Self::Server(
+                ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
+            )
             | Self::Flow(
                 FlowError::UnknownDataset(_)
                 | FlowError::NoQuarantine(_)
@@ -113,6 +124,9 @@ impl Fault for CliError {
             Self::AmbiguousRun(_) => "C0007",
             Self::Terminal => "C0008",
             Self::NoTable(_) => "C0009",
+            Self::UnknownSink(_) => "C0012",
+            Self::UnknownEvent(_) => "C0013",
+            Self::AmbiguousEvent(_) => "C0014",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -138,6 +152,9 @@ impl Fault for CliError {
             | Self::UnknownDataset(_)
             | Self::UnknownRun(_)
             | Self::AmbiguousRun(_)
+            | Self::UnknownSink(_)
+            | Self::UnknownEvent(_)
+            | Self::AmbiguousEvent(_)
             | Self::NoTable(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
@@ -162,6 +179,11 @@ impl Fault for CliError {
             Self::UnknownDataset(_) => "`alluvium show datasets` lists the names",
             Self::UnknownRun(_) => "`alluvium show runs` lists the ids",
             Self::AmbiguousRun(_) => "write more of the id",
+            Self::UnknownEvent(_) => {
+                "`SELECT event, path FROM state.events` has the ids; rows have theirs in `_event_id`"
+            }
+            Self::AmbiguousEvent(_) => "write more of the id",
+            Self::UnknownSink(_) => "`sinks` in alluvium.yaml has the names",
             Self::NoTable(_) => "`alluvium run` makes it, once there is something to load",
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",

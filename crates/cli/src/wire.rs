@@ -4,11 +4,15 @@ use crate::{error::CliError, process};
 use alluvium_flow::{Breakers, Flow, Report, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
+use alluvium_server::{Outbox, Variables};
 use alluvium_source::files::FileLanding;
 use alluvium_spec::Project;
 use alluvium_store::{StateStore, Watch};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
+
+/// For a receiver of publications to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 pub struct Wired {
     pub project: Project,
@@ -17,7 +21,9 @@ pub struct Wired {
     pub clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     landing: FileLanding,
-    timer: TokioTimer,
+    pub timer: Arc<dyn Timer>,
+    /// The environment's, for secrets that definitions name.
+    pub variables: Arc<Variables>,
     breakers: Breakers,
 }
 
@@ -39,7 +45,18 @@ impl Wired {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
-        Ok(Self { project, store, engine, clock, entropy, landing, timer: TokioTimer, breakers: Breakers::default() })
+        let variables: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
+        Ok(Self {
+            project,
+            store,
+            engine,
+            clock,
+            entropy,
+            landing,
+            timer: Arc::new(TokioTimer),
+            variables,
+            breakers: Breakers::default(),
+        })
     }
 
     /// Closes the state, so that nothing of this process stays beside its file, or on its server.
@@ -60,12 +77,28 @@ impl Wired {
             landing: &self.landing,
             clock: self.clock.as_ref(),
             entropy: self.entropy.as_ref(),
-            timer: &self.timer,
+            timer: self.timer.as_ref(),
             report,
             breakers: &self.breakers,
             owner: process::owner(),
             alive: &process::is_alive,
         }
+    }
+
+    /// What tells the project's sinks of commits.
+    pub fn outbox(&self, report: Arc<dyn Report>) -> Arc<Outbox> {
+        Arc::new(Outbox {
+            store: self.store.shared(),
+            sinks: self.project.sinks.clone(),
+            variables: self.variables.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            timer: self.timer.clone(),
+            report,
+            owner: process::owner(),
+            alive: process::is_alive,
+            patience: PATIENCE,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod life;
 mod maintain;
 mod plan;
 mod ports;
+mod publication;
 mod report;
 mod retry;
 mod step;

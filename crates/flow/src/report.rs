@@ -144,6 +144,22 @@ pub enum Signal {
         code: &'static str,
         message: String,
     },
+    /// Publications of the dataset left for the sink, in order.
+    Published {
+        dataset: DatasetName,
+        sink: String,
+        events: u64,
+    },
+    /// The sink did not take the dataset's next one. It waits, and what follows it.
+    NotPublished {
+        dataset: DatasetName,
+        sink: String,
+        code: &'static str,
+        message: String,
+        remedy: &'static str,
+        /// `None`: the receiver wants no more.
+        again_in: Option<Duration>,
+    },
     RunFinished {
         run: RunId,
     },

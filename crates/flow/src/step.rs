@@ -7,9 +7,10 @@ use crate::{
     Dependency, Flow, FlowError, Job, Outcome, Signal, StepError, StepWait, Summary,
     drain::{LEASE, is_open},
     error::Stopped,
+    publication,
     retry::{after, delay, policy},
 };
-use alluvium_model::{Blame, RunId, crash_point};
+use alluvium_model::{Blame, EventId, RunId, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
 use alluvium_store::{AfterFailure, Claim, Failure, LedgerEntry, NotYet, StepDone, StepRecord, StepState};
 use jiff::Timestamp;
@@ -83,7 +84,9 @@ impl Flow<'_> {
                 kind: step.kind,
                 attempt: attempts,
             });
-            let span = tracing::info_span!("step", run = %run, dataset = %dataset.name, step = %step.key);
+            let span = tracing::info_span!(
+                "step", run = %run, dataset = %dataset.name, step = %step.key, events = events(&step)
+            );
             let attempt = self.attempt(dataset, &step, failures);
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
@@ -218,10 +221,11 @@ impl Flow<'_> {
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
         let u = outcome.usage;
+        let finished_at = self.clock.now();
         let done = StepDone {
             key: step.key.clone(),
             run: run.clone(),
-            finished_at: self.clock.now(),
+            finished_at,
             committed: outcome.committed,
             balance: outcome.balance,
             dead: outcome.dead.clone(),
@@ -241,6 +245,7 @@ impl Flow<'_> {
                 rows_in: u.rows_in,
                 rows_out: u.rows_out,
             },
+            publish: publication::of(self.project, dataset, step, run, &outcome, recovered, finished_at),
         };
         crash_point("step.before_done");
         self.store.finish(&done).await?;
@@ -335,6 +340,18 @@ fn uses(dataset: &Dataset) -> Vec<Dependency> {
         Kind::Silver(_) | Kind::Gold(_) => None,
     };
     std::iter::once(Dependency::Lake).chain(folder).collect()
+}
+
+/// For log lines: the ids of the objects that the step loads, the first few of them.
+fn events(step: &StepRecord) -> Option<String> {
+    const MOST: usize = 3;
+    let first: Vec<&str> = step.events.iter().take(MOST).map(EventId::as_str).collect();
+    let more = step.events.len() - first.len();
+    match (first.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(first.join(" ")),
+        (false, more) => Some(format!("{} and {more} more", first.join(" "))),
+    }
 }
 
 /// An error and all its causes in one line.

@@ -173,18 +173,32 @@ pub(crate) fn inside(values: &ArrayRef, touched: &Touched) -> Result<BooleanArra
 pub(crate) fn within(result: DataFrame, gold: &Gold, touched: &Touched) -> Result<DataFrame, LakeError> {
     match (&gold.window, touched) {
         (Some(window), Touched::Windows { ranges, null }) => {
-            Ok(result.filter(filter(&window.column, ranges, *null))?)
+            let kind = result.schema().field_with_unqualified_name(&window.column)?.data_type().clone();
+            Ok(result.filter(filter(&window.column, &kind, ranges, *null))?)
         }
         _ => Ok(result),
     }
 }
 
-/// Whether a row of a query's result is in a touched window.
-fn filter(column: &str, ranges: &[(Window, u64)], null: bool) -> Expr {
-    let at = |m: i64| Expr::Literal(ScalarValue::TimestampMicrosecond(Some(m), None), None);
+/// Whether a row of a query's result is in a touched window. Days are compared as days: as instants, those of far-off years
+/// would not fit.
+fn filter(column: &str, kind: &DataType, ranges: &[(Window, u64)], null: bool) -> Expr {
+    let at = |m: i64| {
+        let value = match kind {
+            DataType::Date32 => ScalarValue::Date32(Some(first_day(m))),
+            _ => ScalarValue::TimestampMicrosecond(Some(m), None),
+        };
+        Expr::Literal(value, None)
+    };
     let within = |(w, _): &(Window, u64)| ident(column).gt_eq(at(w.from)).and(ident(column).lt(at(w.to)));
     let alone = null.then(|| ident(column).is_null());
     ranges.iter().map(within).chain(alone).reduce(Expr::or).unwrap_or_else(|| lit(false))
+}
+
+/// The first day that begins then or later.
+fn first_day(micros: i64) -> i32 {
+    let day = micros.div_euclid(DAY_MICROS) + i64::from(micros.rem_euclid(DAY_MICROS) > 0);
+    i32::try_from(day).unwrap_or(if day < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// Follows an output column down to an expression over the columns of one table.
@@ -286,5 +300,16 @@ fn below(expression: &Expr, input: &LogicalPlan, tables: &mut BTreeSet<DatasetNa
         (Some(reason), _) => Err(reason),
         (None, Ok(t)) => Ok(t.data),
         (None, Err(_)) => Err("cannot be followed to a column of one input"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_its_midnight() {
+        assert_eq!([-DAY_MICROS, -1, 0, 1, DAY_MICROS].map(first_day), [-1, 0, 0, 1, 1]);
+        assert_eq!((first_day(i64::MAX), first_day(i64::MIN)), (106_751_992, -106_751_991));
     }
 }

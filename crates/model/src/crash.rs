@@ -30,6 +30,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("step.after_fail"),
     CrashPoint("replay.before_revive"),
     CrashPoint("replay.after_revive"),
+    CrashPoint("publish.before_delivery"),
+    CrashPoint("publish.after_delivery"),
     CrashPoint("maintain.before_commit"),
     CrashPoint("maintain.after_commit"),
     CrashPoint("maintain.after_removal"),

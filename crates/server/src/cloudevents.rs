@@ -27,6 +27,7 @@ pub(crate) struct Event {
     pub(crate) source: String,
     pub(crate) id: String,
     pub(crate) event_type: String,
+    pub(crate) subject: Option<String>,
     /// One JSON object without a line end.
     pub(crate) record: String,
 }
@@ -141,8 +142,9 @@ fn build(attributes: Attributes, data: Data<'_>) -> Result<Event, NoEvent> {
     if attributes.contains_key("time") && required("time")?.parse::<Timestamp>().is_err() {
         return Err(NoEvent("`time` is no time as RFC 3339 writes it".to_owned()));
     }
+    let subject = attributes.get("subject").and_then(Value::as_str).map(str::to_owned);
     let record = record(&attributes, data)?;
-    Ok(Event { source, id, event_type, record })
+    Ok(Event { source, id, event_type, subject, record })
 }
 
 fn check(name: &str, value: &Value) -> Result<(), NoEvent> {
@@ -212,7 +214,7 @@ fn shown(text: &str) -> String {
 }
 
 /// A header's value: percent-encoded UTF-8.
-fn decoded(value: &[u8]) -> Option<String> {
+pub(crate) fn decoded(value: &[u8]) -> Option<String> {
     let digit = |b: u8| (b as char).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;

@@ -3,7 +3,7 @@
 use alluvium_flow::FlowError;
 use alluvium_model::{Fault, RetryClass};
 use alluvium_source::files::FilesError;
-use std::{io, net::SocketAddr};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -15,6 +15,10 @@ pub enum ServerError {
     NoToken(SocketAddr),
     #[error("the token has fewer than {0} characters, or some that a header cannot hold")]
     WeakToken(usize),
+    #[error("the environment variable `{0}` holds no secret of a webhook")]
+    NoKey(String),
+    #[error("{} cannot be used for TLS", path.display())]
+    Tls { path: PathBuf, source: Box<dyn Error + Send + Sync> },
     #[error("{address} cannot be listened on")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the socket of the service failed")]
@@ -30,6 +34,8 @@ impl Fault for ServerError {
             Self::WeakToken(_) => "H0002",
             Self::Listen { .. } => "H0003",
             Self::Serve(_) => "H0004",
+            Self::NoKey(_) => "H0005",
+            Self::Tls { .. } => "H0006",
         }
     }
 
@@ -37,7 +43,8 @@ impl Fault for ServerError {
         match self {
             Self::Flow(e) => e.class(),
             Self::Files(e) => e.class(),
-            Self::NoToken(_) | Self::WeakToken(_) => RetryClass::Auth,
+            Self::NoToken(_) | Self::WeakToken(_) | Self::NoKey(_) => RetryClass::Auth,
+            Self::Tls { .. } => RetryClass::Data,
             Self::Listen { source, .. } | Self::Serve(source) => RetryClass::of_io(source.kind()),
         }
     }
@@ -48,6 +55,8 @@ impl Fault for ServerError {
             Self::Files(e) => e.remedy(),
             Self::NoToken(_) => "set ALLUVIUM_TOKEN, or listen on 127.0.0.1",
             Self::WeakToken(_) => "make one with `openssl rand -hex 32`",
+            Self::NoKey(_) => "give it `whsec_` and 24 to 64 random bytes as Base64",
+            Self::Tls { .. } => "give PEM files of a certificate with its chain, and of the key that belongs to it",
             Self::Listen { .. } => "name another address with --listen",
             Self::Serve(_) => "start the service again",
         }

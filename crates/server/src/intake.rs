@@ -53,6 +53,13 @@ impl Intake {
         answered.await.ok()
     }
 
+    /// Something of these datasets lies elsewhere, and is to be looked for.
+    pub(crate) fn tell(&self, datasets: impl IntoIterator<Item = DatasetName>) {
+        let told = datasets.into_iter().map(|name| (name, Arrived::default()));
+        self.arrived.datasets.lock().expect("no holder of this lock panics").extend(told);
+        self.arrived.told.notify_one();
+    }
+
     /// Waits for events, and tells for which datasets, and how many. Dropping the future loses nothing.
     pub(crate) async fn arrived(&self) -> BTreeMap<DatasetName, Arrived> {
         loop {

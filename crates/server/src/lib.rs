@@ -2,15 +2,21 @@
 //!
 //! Called by cli, which puts the parts together. All work goes through [`alluvium_flow::Flow`], as that of `run` does.
 
+mod audit;
 mod cloudevents;
 mod error;
 mod http;
 mod intake;
+mod notices;
+mod outbox;
 mod service;
+mod signature;
 mod stop;
 
+pub use audit::Audit;
 pub use error::ServerError;
-pub use http::{Api, ApiError, Views};
+pub use http::{Api, ApiError, ApiParts, TlsFiles, Views};
 pub use intake::Intake;
+pub use outbox::{Outbox, Variables, Waking};
 pub use service::{Health, Service};
 pub use stop::{Stop, Stopper};

@@ -101,6 +101,9 @@ codes! {
     CONTRADICTION "E0109" Error "values that contradict each other"
         "Two settings of one definition cannot both hold."
         "Correct one of them.";
+    UNKNOWN_SINK "E0120" Error "unknown sink"
+        "`publish` names sinks of the project, and there is no such sink."
+        "Use the suggested name, or add the sink under `sinks` in alluvium.yaml.";
     SQL_SYNTAX "E0201" Error "not SQL"
         "The statement cannot be parsed."
         "Look at the place shown.";

@@ -4,6 +4,8 @@ use crate::{
     contract::{Check, Contract},
     diagnostic::Diagnostics,
     schedule::Schedule,
+    secret::Secret,
+    sinks::Sink,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span, StatePlace};
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub struct Project {
     /// What holds the state of this environment; a file is absolute.
     pub state: StatePlace,
     pub limits: Limits,
+    /// Where publications go, by name.
+    pub sinks: BTreeMap<String, Sink>,
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.
     pub contracts: BTreeMap<String, Contract>,
@@ -54,6 +58,8 @@ pub struct Dataset {
     pub contract: Option<String>,
     pub accept: Accept,
     pub effort: Effort,
+    /// Names of the sinks that are told of each commit.
+    pub publish: Vec<String>,
     pub kind: Kind,
 }
 
@@ -69,6 +75,12 @@ pub struct Bronze {
     pub files: FileSource,
     /// Events that are pushed over HTTP; `files` is then where they are laid down, and no place to look for others.
     pub push: Option<Push>,
+    /// Signed calls over HTTP; `files` is then as with `push`.
+    #[serde(skip)]
+    pub webhook: Option<WebhookSource>,
+    /// The bucket that is mounted as the landing folder: its notices make the dataset due.
+    #[serde(skip)]
+    pub notified: Option<Notified>,
     /// When a service looks into the landing folder; `None`: whenever something arrives.
     #[serde(skip)]
     pub schedule: Option<Schedule>,
@@ -77,6 +89,13 @@ pub struct Bronze {
     pub freshness: Option<Span>,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
+}
+
+impl Bronze {
+    /// Whether its events come over HTTP.
+    pub fn is_pushed(&self) -> bool {
+        self.push.is_some() || self.webhook.is_some()
+    }
 }
 
 /// The events that a bronze dataset takes.
@@ -93,6 +112,35 @@ impl Push {
             None => event_type == t,
         })
     }
+}
+
+/// Calls that a bronze dataset takes, each signed as Standard Webhooks says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSource {
+    pub path: String,
+    /// A call that one of them signed is taken.
+    pub secrets: Vec<Secret>,
+    /// How far the time of a call may lie from ours.
+    pub tolerance: Span,
+    pub max_bytes: ByteSize,
+    pub rate: Rate,
+}
+
+/// At most so many in any period, after a pause all at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub limit: u32,
+    pub period: Span,
+}
+
+/// A bucket (S3, GCS) or container (Azure) of which a cloud sends notices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notified {
+    pub bucket: String,
+    /// The storage account of a container; `None`: any.
+    pub account: Option<String>,
+    /// What the names of the objects start with.
+    pub prefix: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -401,7 +449,7 @@ impl Dataset {
 
     /// Whether its events come over HTTP.
     pub fn is_pushed(&self) -> bool {
-        self.push().is_some()
+        matches!(&self.kind, Kind::Bronze(bronze) if bronze.is_pushed())
     }
 
     /// When a service looks for its files, if not whenever something arrives.
@@ -416,6 +464,22 @@ impl Dataset {
     pub fn freshness(&self) -> Option<Span> {
         match &self.kind {
             Kind::Bronze(bronze) => bronze.freshness,
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// The signed calls that it takes over HTTP.
+    pub fn webhook(&self) -> Option<&WebhookSource> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.webhook.as_ref(),
+            Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
+    /// The bucket whose notices make it due.
+    pub fn notified(&self) -> Option<&Notified> {
+        match &self.kind {
+            Kind::Bronze(bronze) => bronze.notified.as_ref(),
             Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }

@@ -15,6 +15,8 @@ mod paths;
 mod project_file;
 mod resolve;
 mod schedule;
+mod secret;
+mod sinks;
 mod source_file;
 mod sql;
 mod yaml;
@@ -23,9 +25,11 @@ pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold, Jitter, Kind,
-    Late, Limits, Normalize, NullIf, Project, Push, Retry, Silver, Step, Thresholds, Timeout, TimeoutSource, Tracked,
-    VERSION_COLUMNS, Watermark, WindowSpec, Write,
+    Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds, Timeout,
+    TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};
 pub use schedule::{CatchUp, Schedule};
+pub use secret::Secret;
+pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

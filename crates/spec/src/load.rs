@@ -6,10 +6,12 @@ use crate::{
     definition::{Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
+    nearest,
     odcs::{self, ContractDraft},
     paths::Fence,
     project_file::{self, ProjectFile},
     resolve::{self, Resolved},
+    sinks,
     source_file::{Place, SourceFile},
 };
 use alluvium_model::{DatasetName, Layer, StatePlace};
@@ -70,6 +72,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
             let settings = settings.unwrap_or_else(|| ProjectFile::unusable(&root));
             let sources = Sources { defaults: settings.defaults, ..read_all(&root, &settings.fence, &mut sink) };
             check_places(&sources.drafts, &settings, &mut sink);
+            check_edges(&sources.drafts, &settings, &mut sink);
             (root, settings, sources)
         }
         None => (root.to_owned(), ProjectFile::unusable(root), Sources::default()),
@@ -85,7 +88,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
     order.retain(|name| datasets.contains_key(name));
     for dataset in datasets.values_mut() {
         if let Kind::Bronze(bronze) = &mut dataset.kind
-            && bronze.push.is_some()
+            && bronze.is_pushed()
         {
             bronze.files.folder = settings.lake.join(PUSHED).join(dataset.name.to_string());
         }
@@ -101,6 +104,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         lake: settings.lake,
         state: settings.state,
         limits: settings.limits,
+        sinks: settings.sinks.usable,
         datasets,
         contracts,
         order,
@@ -169,6 +173,31 @@ fn read_dataset(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink: &
     }
 }
 
+/// What a dataset is told by and what it tells: the sinks are there, and each path has one taker.
+fn check_edges(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, sink: &mut Sink) {
+    let mut paths: BTreeMap<&str, &DatasetName> = BTreeMap::new();
+    for d in drafts.values() {
+        for name in d.publish.iter().filter(|p| !settings.sinks.names.contains(&p.value)) {
+            let known = settings.sinks.names.iter().map(String::as_str);
+            let help = nearest::help(&name.value, known)
+                .unwrap_or_else(|| "name it under `sinks` in alluvium.yaml".to_owned());
+            let message = format!("there is no sink {}", quoted(&name.value));
+            sink.report(codes::UNKNOWN_SINK, &d.file, name.place, message, help);
+        }
+        let dataset::Body::Bronze(dataset::BronzeDraft { webhook: Some(hook), .. }) = &d.body else { continue };
+        if let Some(other) = paths.insert(&hook.value.path, &d.name) {
+            let message = format!("{other} takes the calls to {} already", quoted(&hook.value.path));
+            sink.report(
+                codes::CONTRADICTION,
+                &d.file,
+                hook.place,
+                message,
+                "give each webhook a path of its own".to_owned(),
+            );
+        }
+    }
+}
+
 /// The product's own files must not arrive as data.
 fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, sink: &mut Sink) {
     for d in drafts.values() {
@@ -178,7 +207,11 @@ fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, s
             StatePlace::File(path) => Some(("state", path)),
             StatePlace::Postgres(_) => None,
         };
-        for (what, path) in [("lake", &settings.lake)].into_iter().chain(state) {
+        let events = settings.sinks.usable.values().filter_map(|s| match s {
+            sinks::Sink::Files { folder } => Some(("folder of a sink", folder)),
+            sinks::Sink::Webhook(_) => None,
+        });
+        for (what, path) in [("lake", &settings.lake)].into_iter().chain(state).chain(events) {
             // A place that could not be used is empty, and a mistake of its own.
             let usable = !path.as_os_str().is_empty();
             if usable && (path.starts_with(folder) || folder.starts_with(path)) {

@@ -8,6 +8,7 @@ use crate::{
     load::Environment,
     nearest,
     paths::{Fence, PathMistake},
+    sinks::{self, Sinks},
     source_file::{Place, SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
@@ -29,6 +30,7 @@ pub(crate) struct ProjectFile {
     pub(crate) state: StatePlace,
     pub(crate) limits: Limits,
     pub(crate) defaults: EffortDraft,
+    pub(crate) sinks: Sinks,
     pub(crate) fence: Fence,
 }
 
@@ -48,6 +50,7 @@ impl ProjectFile {
             state: StatePlace::File(PathBuf::new()),
             limits: DEFAULT_LIMITS,
             defaults: EffortDraft::default(),
+            sinks: Sinks::none(),
             fence: Fence::new(root),
         }
     }
@@ -98,6 +101,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
     if let Some(n) = f.take("allow_paths") {
         allow_paths(n, &mut fence, &mut r);
     }
+    let sinks = f.take("sinks").map_or_else(Sinks::none, |n| sinks::read(n, &fence, &mut r));
     let own = environments(&mut f, environment, &mut r);
     let defaults = f.take("defaults").map_or_else(EffortDraft::default, |n| dataset::read_defaults(n, &mut r));
     f.not_yet(&["budgets", "policies", "secrets", "notifications", "concurrency"], &mut r);
@@ -112,6 +116,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         state,
         limits,
         defaults,
+        sinks,
         fence,
     })
 }

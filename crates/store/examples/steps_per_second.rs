@@ -116,5 +116,6 @@ fn finished(run: &RunId, key: &StepKey, now: Timestamp) -> StepDone {
         quality: Vec::new(),
         reached: None,
         ledger: LedgerEntry { attempt: 1, ..LedgerEntry::default() },
+        publish: Vec::new(),
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Called by flow and cli. Tables hold no row data and no secret.
 
+mod audit;
 mod error;
+mod lanes;
+mod measures;
 mod place;
 mod postgres;
 mod records;
@@ -10,7 +13,10 @@ mod sql;
 mod sqlite;
 mod store;
 
+pub use audit::{Refusal, RefusalKind};
 pub use error::StoreError;
+pub use lanes::{Lane, LaneEnd, NewPublication, Publication};
+pub use measures::{DatasetMeasures, Measures};
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{

@@ -1,5 +1,6 @@
 //! What the state holds, as values.
 
+use crate::NewPublication;
 use alluvium_model::{
     Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, StepKey, Window,
 };
@@ -66,7 +67,7 @@ pub struct InboxPart {
     pub upto: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
     Pending,
@@ -107,7 +108,7 @@ pub enum StepKind {
     Rebuild,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
     Planned,
@@ -290,6 +291,8 @@ pub struct StepDone {
     /// The dataset's watermark moves there, unless it lies further already.
     pub reached: Option<Reached>,
     pub ledger: LedgerEntry,
+    /// What is told of the commit, one for each sink; none where nothing was committed.
+    pub publish: Vec<NewPublication>,
 }
 
 /// How far the event time of a step's rows came.
@@ -345,7 +348,7 @@ pub struct LedgerEntry {
     pub rows_out: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// Its process holds it: it lives, and renews its lease.
@@ -419,7 +422,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `retries`.
+/// `versions`, `watermarks`, `retries`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

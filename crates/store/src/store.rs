@@ -2,9 +2,9 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned,
-    Pushed, PushedEvent, Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError, TableDump,
-    VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
+    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -131,6 +131,44 @@ pub trait Store: Send + Sync {
         version: &DefinitionVersion,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// Every dataset and sink for which something was ever published, and what waits there.
+    async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
+
+    /// Takes the lease of a lane and gives its oldest waiting publications, up to `most`. None, and no lease: nothing
+    /// waits, another live process is at it, it is not yet time, or the sink is off under this target. Whoever holds the
+    /// lease may take it again; when it finds nothing, its lease has ended.
+    async fn take_lane(
+        &self,
+        lane: (&DatasetName, &str),
+        target: &str,
+        owner: &Owner,
+        ttl: Span,
+        watch: &Watch<'_>,
+        most: u32,
+    ) -> Result<Vec<Publication>, StoreError>;
+
+    /// The publication was delivered; the lane's failures are forgotten and its lease is renewed. `false`: the lease was
+    /// lost to another process, and the holder must stop; that it was delivered is recorded all the same.
+    async fn delivered(
+        &self,
+        publication: &Publication,
+        owner: &Owner,
+        now: Timestamp,
+        ttl: Span,
+    ) -> Result<bool, StoreError>;
+
+    /// The lease ends. Changes nothing when it was lost.
+    async fn end_lane(&self, lane: (&DatasetName, &str), owner: &Owner, end: &LaneEnd) -> Result<(), StoreError>;
+
+    /// What waits for the sink is due at once, also if the sink is off. How many lanes it has.
+    async fn reopen_sink(&self, sink: &str) -> Result<u64, StoreError>;
+
+    /// Writes refusals down, and forgets the oldest beyond `keep` rows.
+    async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;
+
+    /// Counts of everything; runs and steps as in [`Store::runs`] and [`Store::run_steps`].
+    async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError>;
 
     /// Runs and steps read as in [`Store::runs`] and [`Store::run_steps`].
     async fn tables(&self, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError>;

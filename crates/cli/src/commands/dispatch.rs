@@ -1,11 +1,12 @@
 //! From the command line to the command.
 
-use super::{check, init, query, replay, run, serve, show};
+use super::{check, init, query, replay, resume, run, serve, show};
 use crate::{
     args::{Cli, Command, Replay},
     error::CliError,
 };
 use alluvium_model::Exit;
+use alluvium_server::TlsFiles;
 
 pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
     let global = &cli.global;
@@ -13,13 +14,18 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
         Command::Check { dir } => check::check(global, dir.as_ref()).await,
         Command::Run { dir, adopt, rebuild } => run::run(global, dir.as_ref(), adopt, rebuild).await,
-        Command::Serve { dir, scan_every, listen } => serve::serve(global, dir.as_ref(), *scan_every, *listen).await,
+        Command::Serve { dir, scan_every, listen, tls_cert, tls_key } => {
+            let tls = tls_cert.clone().zip(tls_key.clone());
+            let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
+            serve::serve(global, dir.as_ref(), *scan_every, *listen, tls).await
+        }
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }
         Command::Replay { what: Replay::DeadLetters { dir, dataset, id, version } } => {
             replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await
         }
+        Command::Resume { sink, dir } => resume::resume(global, sink, dir.as_ref()).await,
         Command::Query(query) => query::query(global, query).await,
         Command::Show { what } => show::show(global, what).await,
     }

@@ -5,6 +5,7 @@ mod dispatch;
 mod init;
 mod query;
 mod replay;
+mod resume;
 mod run;
 mod serve;
 mod show;

@@ -26,8 +26,8 @@ pub async fn quarantine(
         adopted.insert(dataset.clone());
     }
     let options = Options { command, adopt: adopted, ..Options::default() };
-    let summary = wired.flow(&work.reporter).replay_quarantine(dataset, &options, stop).await;
-    work.close(summary)
+    let summary = wired.flow(work.reporter.as_ref()).replay_quarantine(dataset, &options, stop).await;
+    work.close(summary).await
 }
 
 pub async fn dead_letters(

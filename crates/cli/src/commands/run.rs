@@ -11,8 +11,11 @@ use crate::{
 };
 use alluvium_flow::{FlowError, Options, Summary};
 use alluvium_model::{DatasetName, Exit};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// A run ends then, even if sinks could be told more.
+const LONGEST_TELLING: Duration = Duration::from_secs(60);
 
 pub async fn run(
     global: &Global,
@@ -29,13 +32,13 @@ pub async fn run(
     let stop = stop()?;
     let wired = Wired::open(load::checked(global, dir).await?).await?;
     let work = Work::new(global, &wired);
-    let summary = wired.flow(&work.reporter).run(&options, stop).await;
-    work.close(summary)
+    let summary = wired.flow(work.reporter.as_ref()).run(&options, stop).await;
+    work.close(summary).await
 }
 
 /// One piece of work that is shown while it goes on, and summed up when it ends.
 pub struct Work<'a> {
-    pub reporter: Reporter,
+    pub reporter: Arc<Reporter>,
     format: Format,
     wired: &'a Wired,
     started: jiff::Timestamp,
@@ -44,10 +47,19 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     pub fn new(global: &Global, wired: &'a Wired) -> Self {
         let reporter = Reporter::new(global.format == Format::Json, logging::is_on(global));
-        Self { reporter, format: global.format, wired, started: wired.clock.now() }
+        Self { reporter: Arc::new(reporter), format: global.format, wired, started: wired.clock.now() }
     }
 
-    pub fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
+    /// Tells the sinks what was committed, and then a person what was done.
+    pub async fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
+        if summary.as_ref().is_ok_and(|s| !s.stopped) {
+            // What is not told by then waits in the state.
+            let outbox = self.wired.outbox(self.reporter.clone());
+            tokio::select! {
+                told = outbox.once(LONGEST_TELLING) => told?,
+                () = stop()? => {}
+            }
+        }
         let heard = self.reporter.finish();
         let summary = summary?;
         if summary.stopped {

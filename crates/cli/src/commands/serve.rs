@@ -9,9 +9,10 @@ use crate::{
     wire::Wired,
 };
 use alluvium_model::{Exit, Span};
-use alluvium_server::{Api, Health, Intake, ServerError, Service, Stop, Stopper};
+use alluvium_server::{Api, ApiParts, Audit, Health, Intake, ServerError, Service, Stop, Stopper, TlsFiles, Waking};
 use alluvium_source::files::FolderWatch;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// Others than on this machine have to know it. No argument, because arguments can be read by everybody here.
 const TOKEN: &str = "ALLUVIUM_TOKEN";
@@ -23,22 +24,38 @@ pub async fn serve(
     dir: Option<&PathBuf>,
     scan_every: Span,
     listen: SocketAddr,
+    tls: Option<TlsFiles>,
 ) -> Result<Exit, CliError> {
     let asked = stop()?;
     let wired = Arc::new(Wired::open(load::checked(global, dir).await?).await?);
-    let lines = Lines::new(global.format == Format::Json);
+    let lines = Arc::new(Lines::new(global.format == Format::Json));
     let watch = FolderWatch::new(&wired.project).map_err(ServerError::Files)?;
     let (stopper, stop) = Stopper::new();
     let health = Arc::new(Health::default());
     let (intake, takes_in) = Intake::new(wired.store.shared(), wired.clock.clone(), stop.clone());
-    let token = std::env::var(TOKEN).ok();
-    let views = Arc::new(Served(wired.clone()));
-    let api = Api::bind(listen, token, &wired.project, intake.clone(), views, health.clone()).await?;
-    lines.tell(&format!("serving {} on http://{}", wired.project.name, api.address()?));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let (clock, timer) = (wired.clock.clone(), wired.timer.clone());
+    let (audit, writes_down) = Audit::new(wired.store.shared(), clock.clone(), timer, stop.clone());
+    let parts = ApiParts {
+        project: &wired.project,
+        token: std::env::var(TOKEN).ok(),
+        tls,
+        intake: intake.clone(),
+        audit,
+        views: Arc::new(Served(wired.clone())),
+        health: health.clone(),
+        clock,
+        variables: &*wired.variables,
+    };
+    let api = Api::bind(listen, parts).await?;
+    lines.tell(&format!("serving {} on {scheme}://{}", wired.project.name, api.address()?));
     // On threads of their own, so that they answer while a step is computed.
-    let takes_in = tokio::spawn(takes_in);
+    let (takes_in, writes_down) = (tokio::spawn(takes_in), tokio::spawn(writes_down));
     let answers = tokio::spawn(api.serve(stop.clone()));
-    let flow = wired.flow(&lines);
+    let wake = Arc::new(Notify::new());
+    let outbox = tokio::spawn(wired.outbox(lines.clone()).work(wake.clone(), stop.clone()));
+    let waking = Waking { report: lines.as_ref(), wake };
+    let flow = wired.flow(&waking);
     let service = Service { flow, watch: &watch, intake, health: &health, scan_every: scan_every.into() };
     let served = async {
         let done = service.run(&stop).await;
@@ -54,7 +71,12 @@ pub async fn serve(
     let (done, answered, ()) = tokio::join!(served, ends(answers, &stop, &stopper), told);
     drop(service);
     // Every event that was taken is answered for before this ends.
-    let _ = tokio::time::timeout(LAST_ANSWERS, takes_in).await;
+    let _ = tokio::time::timeout(LAST_ANSWERS, async { tokio::join!(takes_in, writes_down) }).await;
+    // So is every delivery that is on its way; what is not told waits.
+    let telling = outbox.abort_handle();
+    if tokio::time::timeout(LAST_ANSWERS, outbox).await.is_err() {
+        telling.abort();
+    }
     done?;
     answered?;
     lines.tell("stopped");

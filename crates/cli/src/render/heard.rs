@@ -126,6 +126,15 @@ pub struct NotMaintained {
     pub message: String,
 }
 
+/// A sink that was not told of a dataset's commit. It is told later.
+#[derive(Debug, Serialize)]
+pub struct NotPublished {
+    pub dataset: String,
+    pub sink: String,
+    pub code: &'static str,
+    pub message: String,
+}
+
 #[derive(Debug, Default, Serialize)]
 pub struct Heard {
     pub duplicates: Kept<DuplicateFile>,
@@ -142,6 +151,9 @@ pub struct Heard {
     pub replayed: Kept<Letter>,
     pub maintained: Vec<Upkeep>,
     pub not_maintained: Vec<NotMaintained>,
+    /// Publications that were delivered, also of earlier runs.
+    pub published: u64,
+    pub not_published: Kept<NotPublished>,
     pub recovered_steps: u64,
     /// Rows that each dataset's commits wrote.
     pub written: BTreeMap<DatasetName, u64>,
@@ -235,6 +247,13 @@ impl Heard {
                 let (dataset, message) = (dataset.to_string(), message.clone());
                 self.not_maintained.push(NotMaintained { dataset, code, message });
             }
+            Signal::Published { events, .. } => self.published += events,
+            Signal::NotPublished { dataset, sink, code, message, .. } => self.not_published.add(NotPublished {
+                dataset: dataset.to_string(),
+                sink: sink.clone(),
+                code,
+                message: message.clone(),
+            }),
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
             | Signal::LaidDown { .. }

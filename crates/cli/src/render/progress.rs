@@ -61,11 +61,11 @@ impl Reporter {
     }
 
     /// Takes the bars off the terminal and gives what was heard.
-    pub fn finish(self) -> Heard {
+    pub fn finish(&self) -> Heard {
         if let Shown::Bars(bars) = &self.shown {
             let _ = bars.all.clear();
         }
-        self.heard.into_inner().expect("no holder of this lock panics")
+        std::mem::take(&mut *self.heard.lock().expect("no holder of this lock panics"))
     }
 }
 
@@ -117,6 +117,8 @@ impl Bars {
             | Signal::LetterReplayed { .. }
             | Signal::Maintained { .. }
             | Signal::NotMaintained { .. }
+            | Signal::Published { .. }
+            | Signal::NotPublished { .. }
             | Signal::RunFinished { .. } => {}
         }
         drop(open);
@@ -254,6 +256,18 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::NotMaintained { dataset, code, message } => {
             let head = style.yellow(&format!("warning[{code}]"));
             format!("{head} {dataset}: its files could not be put in order: {}", printable(message))
+        }
+        Signal::Published { dataset, sink, events } => {
+            let what = if *events == 1 { "publication" } else { "publications" };
+            format!("{dataset}: {} {what} delivered to {sink}", grouped(*events))
+        }
+        Signal::NotPublished { dataset, sink, code, message, again_in, .. } => {
+            let head = style.yellow(&format!("warning[{code}]"));
+            let then = match again_in {
+                Some(wait) => format!("it is tried again in {} s", seconds(micros(*wait))),
+                None => format!("it is off until its `url` changes or `alluvium resume {sink}`"),
+            };
+            format!("{head} {dataset}: {sink} was not told: {}; {then}", printable(message))
         }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
         Signal::RunStarted { .. }

@@ -189,7 +189,10 @@ fn a_line_of_100_megabytes_is_set_aside_in_bounded_memory() {
         ("clicks", "long.ndjson", b"{\"id\":5,\"page\":\"".to_vec(), "\"}\n{\"id\":10}\n{\"id\":11}\n".to_owned()),
     ] {
         let p = market();
-        p.put("alluvium.yaml", b"name: market\nlimits: { memory: 256MiB, record: 8MiB }\n");
+        p.put(
+            "alluvium.yaml",
+            b"name: market\nsinks: { folder: { files: out/ } }\nlimits: { memory: 256MiB, record: 8MiB }\n",
+        );
         fs::remove_file(p.path("landing/clicks/1.ndjson")).expect("removed");
         let mut content = head;
         content.resize(content.len() + LINE, b'x');

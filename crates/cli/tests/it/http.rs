@@ -15,8 +15,8 @@ const TOKEN: &str = "a-token-that-only-this-test-knows";
 
 pub struct Answer {
     pub status: u16,
-    head: String,
-    body: String,
+    pub head: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -24,7 +24,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
 
-    fn code(&self) -> String {
+    pub fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -43,7 +43,7 @@ fn raw(address: &str, request: &[u8]) -> Answer {
     Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
@@ -57,7 +57,11 @@ fn get(address: &str, path: &str) -> Answer {
 }
 
 pub fn post(address: &str, kind: &str, body: &str) -> Answer {
-    ask(address, "POST", "/events", &[("Content-Type", kind)], body.as_bytes())
+    post_to(address, "/events", kind, body.as_bytes())
+}
+
+pub fn post_to(address: &str, path: &str, kind: &str, body: &[u8]) -> Answer {
+    ask(address, "POST", path, &[("Content-Type", kind)], body)
 }
 
 pub fn event(id: &str, amount: &str) -> String {

@@ -12,12 +12,13 @@ use std::{
     fs,
     os::unix::process::ExitStatusExt,
     path::Path,
+    process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// Two CSV drops and NDJSON, a reference, an upsert that deletes and quarantines, gold with and without a window.
 pub const MARKET: &[(&str, &str)] = &[
-    ("alluvium.yaml", "name: market\n"),
+    ("alluvium.yaml", "name: market\nsinks: { folder: { files: out/ } }\n"),
     ("datasets/bronze/customers.yaml", BRONZE_CUSTOMERS),
     ("datasets/bronze/orders.yaml", BRONZE_ORDERS),
     ("datasets/bronze/clicks.yaml", "source: { files: landing/clicks/, glob: \"*.ndjson\", settle: 0s }\n"),
@@ -32,11 +33,14 @@ steps:
 write: { keys: [id], sequence_by: changed, delete_when: \"op = 'D'\" }
 ",
     ),
-    ("datasets/silver/clicks.yaml", "from: bronze.clicks\ncontract: clicks\nsteps: [validate]\nwrite: append\n"),
+    (
+        "datasets/silver/clicks.yaml",
+        "from: bronze.clicks\ncontract: clicks\nsteps: [validate]\nwrite: append\npublish: folder\n",
+    ),
     ("datasets/gold/daily.sql", GOLD_DAILY),
     (
         "datasets/gold/best.sql",
-        "SELECT o.customer, c.name, sum(o.amount) AS amount, count(*) AS orders
+        "/* publish: folder */ SELECT o.customer, c.name, sum(o.amount) AS amount, count(*) AS orders
 FROM silver.orders o JOIN silver.customers c ON o.customer = c.customer GROUP BY o.customer, c.name
 ",
     ),
@@ -124,7 +128,13 @@ pub struct Held {
 /// Kills the command at a crash point. `false`: it ended well, without reaching the point so often.
 #[track_caller]
 pub fn killed_at(p: &Project, args: &[&str], point: &str, nth: usize) -> bool {
-    let output = p.command(args).env("ALLUVIUM_CRASH_AT", format!("{point}:{nth}")).output().expect("the binary runs");
+    killed(p.command(args), point, nth)
+}
+
+/// As [`killed_at`], of a command as it is.
+#[track_caller]
+pub fn killed(mut command: Command, point: &str, nth: usize) -> bool {
+    let output = command.env("ALLUVIUM_CRASH_AT", format!("{point}:{nth}")).output().expect("the binary runs");
     let signal = output.status.signal();
     let ran = Ran::from(output);
     match (ran.code, signal) {
@@ -175,7 +185,32 @@ pub fn copy_folder(from: &Path, to: &Path) {
 /// Reads all of it, and checks what has to hold for any project: balances, closed steps, one commit a step key.
 #[track_caller]
 pub fn held(p: &Project) -> Held {
+    told(p);
     Held { rows: rows(p), commits: commits(p), balances: balances(p) }
+}
+
+/// Every commit of a dataset that publishes is told once, and nothing else is.
+#[track_caller]
+fn told(p: &Project) {
+    let sql = "SELECT dataset, step, committed FROM state.steps
+               WHERE committed IS NOT NULL AND dataset IN ('silver.clicks', 'gold.best')";
+    let file = |row: &Value| {
+        let text = |name: &str| row[name].as_str().expect("a text").to_owned();
+        format!("{}/{:020}-{}.json", text("dataset"), row["committed"].as_i64().expect("a version"), text("step"))
+    };
+    let expected: BTreeSet<String> = p.rows(sql).iter().map(file).collect();
+    let mut found = BTreeSet::new();
+    for dataset in fs::read_dir(p.path("out")).expect("a folder").map(|e| e.expect("an entry")) {
+        for event in fs::read_dir(dataset.path()).expect("a folder").map(|e| e.expect("an entry")) {
+            let name = event.file_name().to_string_lossy().into_owned();
+            // A draft of a process that was killed.
+            if !name.starts_with('.') {
+                found.insert(format!("{}/{name}", dataset.file_name().to_string_lossy()));
+            }
+        }
+    }
+    assert_eq!(found, expected);
+    assert_eq!(p.cell("SELECT count(*) FROM state.publications WHERE delivered_at IS NULL"), 0);
 }
 
 #[track_caller]

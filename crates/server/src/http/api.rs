@@ -1,28 +1,33 @@
 //! The paths, and the socket that they are asked on.
 
-use super::{auth, events, problem::Problem, views, views::Views};
-use crate::{Health, Intake, ServerError, Stop};
-use alluvium_model::DatasetName;
-use alluvium_spec::{Project, Push};
-use axum::{
-    Json, Router,
-    http::StatusCode,
-    middleware,
-    response::IntoResponse,
-    routing::{get, post},
+use super::{
+    auth, hooks,
+    hooks::{Hooks, NoKey},
+    peer::Remote,
+    problem::Problem,
+    routes,
+    tls::{self, Door, TlsFiles},
+    views::Views,
 };
-use serde_json::json;
+use crate::{Audit, Health, Intake, ServerError, Stop, Variables};
+use alluvium_model::{Clock, DatasetName};
+use alluvium_spec::{Notified, Project, Push};
+use axum::{Router, middleware, routing::post};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_rustls::rustls::ServerConfig;
 
 /// Requests with events that are read at the same time.
 const MOST_AT_ONCE: usize = 64;
+/// Signed calls that are read at the same time: a sender nobody knows keeps no other out of `/events`.
+const MOST_HOOKS_AT_ONCE: usize = 32;
 /// A token that can be guessed protects nothing.
 const SHORTEST_TOKEN: usize = 16;
 
 /// The HTTP interface of a service, bound to its address.
 pub struct Api {
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     state: State,
 }
 
@@ -32,23 +37,37 @@ pub(super) struct Shared {
     pub(super) token: Option<String>,
     pub(super) intake: Intake,
     pub(super) views: Arc<dyn Views>,
+    /// Which bucket is whose landing folder.
+    pub(super) notified: Vec<(DatasetName, Notified)>,
     /// Who takes which events.
     pub(super) takers: Vec<(DatasetName, Push)>,
     pub(super) at_once: Semaphore,
-    health: Arc<Health>,
+    pub(super) hooks: Hooks,
+    pub(super) hooks_at_once: Semaphore,
+    pub(super) audit: Audit,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Arc<Health>,
+}
+
+/// What it works with.
+pub struct ApiParts<'a> {
+    pub project: &'a Project,
+    pub token: Option<String>,
+    pub tls: Option<TlsFiles>,
+    pub intake: Intake,
+    pub audit: Audit,
+    pub views: Arc<dyn Views>,
+    pub health: Arc<Health>,
+    pub clock: Arc<dyn Clock>,
+    pub variables: &'a Variables,
 }
 
 impl Api {
     /// # Errors
-    /// Without a token for an address that others can reach, with a token that is too short, and when the address is taken.
-    pub async fn bind(
-        address: SocketAddr,
-        token: Option<String>,
-        project: &Project,
-        intake: Intake,
-        views: Arc<dyn Views>,
-        health: Arc<Health>,
-    ) -> Result<Self, ServerError> {
+    /// Without a token for an address that others can reach, with a token that is too short, without the secret of a
+    /// webhook, with certificates that cannot be used, and when the address is taken.
+    pub async fn bind(address: SocketAddr, parts: ApiParts<'_>) -> Result<Self, ServerError> {
+        let ApiParts { project, token, tls, intake, audit, views, health, clock, variables } = parts;
         match &token {
             None if !address.ip().is_loopback() => return Err(ServerError::NoToken(address)),
             Some(token) if token.len() < SHORTEST_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) => {
@@ -56,11 +75,27 @@ impl Api {
             }
             Some(_) | None => {}
         }
+        let hooks =
+            hooks::of(project, variables, clock.now()).map_err(|NoKey(variable)| ServerError::NoKey(variable))?;
+        let tls = tls.as_ref().map(tls::config).transpose()?;
         let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         let takers = project.datasets.values().filter_map(|d| Some((d.name.clone(), d.push()?.clone()))).collect();
-        let at_once = Semaphore::new(MOST_AT_ONCE);
-        let state = Arc::new(Shared { token, intake, views, takers, at_once, health });
-        Ok(Self { listener, state })
+        let notified =
+            project.datasets.values().filter_map(|d| Some((d.name.clone(), d.notified()?.clone()))).collect();
+        let state = Arc::new(Shared {
+            token,
+            notified,
+            intake,
+            views,
+            takers,
+            at_once: Semaphore::new(MOST_AT_ONCE),
+            hooks,
+            hooks_at_once: Semaphore::new(MOST_HOOKS_AT_ONCE),
+            audit,
+            clock,
+            health,
+        });
+        Ok(Self { listener, tls, state })
     }
 
     /// Where it listens; the system has chosen the port if none was asked for.
@@ -76,30 +111,24 @@ impl Api {
     /// # Errors
     /// When the socket fails.
     pub async fn serve(self, stop: Stop) -> Result<(), ServerError> {
-        let app = router(self.state);
-        axum::serve(self.listener, app).with_graceful_shutdown(stop.said()).await.map_err(ServerError::Serve)
+        let app = router(self.state).into_make_service_with_connect_info::<Remote>();
+        let served = match self.tls {
+            None => axum::serve(self.listener, app).with_graceful_shutdown(stop.said()).await,
+            Some(config) => {
+                let door = Door::new(self.listener, config).map_err(ServerError::Serve)?;
+                axum::serve(door, app).with_graceful_shutdown(stop.said()).await
+            }
+        };
+        served.map_err(ServerError::Serve)
     }
 }
 
 fn router(state: State) -> Router {
-    let guarded = Router::new()
-        .route("/events", post(events::post))
-        .route("/api/datasets", get(views::datasets))
-        .route("/api/runs", get(views::runs))
-        .route("/api/runs/{id}", get(views::run))
-        .route("/api/dead-letters", get(views::dead_letters))
-        .method_not_allowed_fallback(async || Problem::Method)
+    let guarded = routes::router(true)
         .fallback(async || Problem::NoSuchPath)
         .layer(middleware::from_fn_with_state(state.clone(), auth::check));
-    Router::new()
-        .route("/healthz", get(async || Json(json!({ "alive": true }))))
-        .route("/readyz", get(ready))
-        .merge(guarded)
-        .with_state(state)
-}
-
-async fn ready(state: axum::extract::State<State>) -> impl IntoResponse {
-    let ready = state.health.is_ready();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready })))
+    // Who calls these shows by a signature who they are.
+    let signed =
+        Router::new().route("/hooks/{*path}", post(hooks::post)).method_not_allowed_fallback(async || Problem::Method);
+    routes::router(false).merge(signed).merge(guarded).with_state(state)
 }

@@ -1,7 +1,15 @@
-//! `POST /events`: CloudEvents that are durable before they are acknowledged.
+//! `POST /events`: CloudEvents that are durable before they are acknowledged, and notices of object stores.
 
-use super::{api::State, problem::Problem};
-use crate::cloudevents::{self, Event, Mode, NoEvent};
+use super::{
+    api::State,
+    notices::{Answer, answer, made_due},
+    peer::Peer,
+    problem::Problem,
+};
+use crate::{
+    cloudevents::{self, Event, Mode, NoEvent},
+    notices::{self, Object},
+};
 use alluvium_store::{Pushed, PushedEvent};
 use axum::{
     Json,
@@ -9,21 +17,27 @@ use axum::{
     extract::Request,
     http::{HeaderMap, StatusCode, header},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 const MOST_BYTES: usize = 1 << 20;
 /// For one body.
 const LONGEST: Duration = Duration::from_secs(30);
 
-pub(super) async fn post(
-    state: axum::extract::State<State>,
-    request: Request,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+pub(super) async fn post(state: axum::extract::State<State>, peer: Peer, request: Request) -> Answer {
     let _one = state.at_once.try_acquire().map_err(|_| Problem::Busy)?;
     let (head, body) = request.into_parts();
-    let mode = mode(&head.headers)?;
-    let body = read(body, &head.headers).await?;
+    let mode = match mode(&head.headers) {
+        Ok(mode) => mode,
+        Err(no_event) => {
+            let body = read(body, &head.headers, MOST_BYTES).await?;
+            return match notices::read(&body) {
+                Some(notice) => answer(&state, notice, peer).await,
+                None => Err(no_event),
+            };
+        }
+    };
+    let body = read(body, &head.headers, MOST_BYTES).await?;
     let events = match mode {
         Mode::Binary => {
             let attributes = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
@@ -33,13 +47,24 @@ pub(super) async fn post(
         Mode::Batch => cloudevents::batch(&body),
     };
     let events = events.map_err(|NoEvent(why)| Problem::Event(why))?;
-    let events = events.into_iter().map(|e| routed(&state, e)).collect::<Result<Vec<_>, _>>()?;
+    let Routed { taken, created, others } = routed(&state, events)?;
+    if created.is_empty() && others == 0 {
+        let (new, duplicates) = pushed(&state, taken).await?;
+        return Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": new, "duplicates": duplicates }))));
+    }
+    // In a batch of both, what is data is durable first.
+    if !taken.is_empty() {
+        pushed(&state, taken).await?;
+    }
+    made_due(&state, &created, others, peer).await
+}
+
+/// How many were new, and how many were known; durable when this returns.
+pub(super) async fn pushed(state: &State, events: Vec<PushedEvent>) -> Result<(u64, u64), Problem> {
     match state.intake.push(events).await {
         None => Err(Problem::Busy),
         Some(Ok(Pushed::Full { dataset })) => Err(Problem::Full(dataset.to_string())),
-        Some(Ok(Pushed::Accepted { new, duplicates })) => {
-            Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": new, "duplicates": duplicates }))))
-        }
+        Some(Ok(Pushed::Accepted { new, duplicates })) => Ok((new, duplicates)),
         Some(Err(error)) => Err(Problem::failed(error.as_ref())),
     }
 }
@@ -55,24 +80,44 @@ fn mode(headers: &HeaderMap) -> Result<Mode, Problem> {
     }
 }
 
-async fn read(body: Body, headers: &HeaderMap) -> Result<Bytes, Problem> {
+/// All of a body, if it is not larger than `most`.
+pub(super) async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Problem> {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if told.is_some_and(|t| t > MOST_BYTES) {
-        return Err(Problem::TooLarge(MOST_BYTES));
+    if told.is_some_and(|t| t > most) {
+        return Err(Problem::TooLarge(most));
     }
-    match tokio::time::timeout(LONGEST, to_bytes(body, MOST_BYTES)).await {
+    match tokio::time::timeout(LONGEST, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         // A body that says its length and breaks off was not too long.
-        Ok(Err(_)) if told.is_none() => Err(Problem::TooLarge(MOST_BYTES)),
+        Ok(Err(_)) if told.is_none() => Err(Problem::TooLarge(most)),
         Ok(Err(_)) | Err(_) => Err(Problem::Body),
     }
 }
 
-fn routed(state: &State, event: Event) -> Result<PushedEvent, Problem> {
-    let takers = state.takers.iter().filter(|(_, push)| push.takes(&event.event_type));
-    let datasets: Vec<_> = takers.map(|(name, _)| name.clone()).collect();
-    if datasets.is_empty() {
-        return Err(Problem::Type(event.event_type));
+#[derive(Default)]
+struct Routed {
+    taken: Vec<PushedEvent>,
+    /// Objects of which stores tell in events that no dataset takes as data.
+    created: Vec<Object>,
+    /// What else such events tell.
+    others: usize,
+}
+
+fn routed(state: &State, events: Vec<Event>) -> Result<Routed, Problem> {
+    let mut routed = Routed::default();
+    for event in events {
+        let takers = state.takers.iter().filter(|(_, push)| push.takes(&event.event_type));
+        let datasets: Vec<_> = takers.map(|(name, _)| name.clone()).collect();
+        if !datasets.is_empty() {
+            let Event { source, id, record, .. } = event;
+            routed.taken.push(PushedEvent { source, id, datasets, record });
+            continue;
+        }
+        match notices::of_event(&event.event_type, &event.source, event.subject.as_deref()) {
+            Some((object, true)) => routed.created.push(object),
+            Some((_, false)) => routed.others += 1,
+            None => return Err(Problem::Type(event.event_type)),
+        }
     }
-    Ok(PushedEvent { source: event.source, id: event.id, datasets, record: event.record })
+    Ok(routed)
 }

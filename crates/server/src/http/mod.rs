@@ -5,8 +5,17 @@
 mod api;
 mod auth;
 mod events;
+mod hooks;
+mod metrics;
+mod notices;
+mod openapi;
+mod peer;
 mod problem;
+mod rate;
+mod routes;
+mod tls;
 mod views;
 
-pub use api::Api;
+pub use api::{Api, ApiParts};
+pub use tls::TlsFiles;
 pub use views::{ApiError, Views};

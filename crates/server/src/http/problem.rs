@@ -7,9 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use std::time::Duration;
 
 /// After so many seconds a producer that was told to wait may try again.
-const RETRY_AFTER_SECONDS: u16 = 5;
+const RETRY_AFTER_SECONDS: u64 = 5;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
@@ -21,7 +22,9 @@ pub(super) enum Problem {
     NoSuchPath,
     #[error("this cannot be done here")]
     Method,
-    #[error("the content type is none of CloudEvents, and there is no header `ce-specversion`")]
+    #[error(
+        "the body is no notice of an object store, the content type is none of CloudEvents, and there is no header `ce-specversion`"
+    )]
     MediaType,
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
@@ -35,6 +38,16 @@ pub(super) enum Problem {
     Busy,
     #[error("the inbox is full of events that wait for {0}")]
     Full(String),
+    #[error("{0}")]
+    Notice(String),
+    #[error("no dataset is told of `{key}` in the bucket `{bucket}`")]
+    Unmatched { bucket: String, key: String },
+    #[error("the signature does not hold: {0}")]
+    Forged(&'static str),
+    #[error("the call's time is further than {0} from ours")]
+    Stale(String),
+    #[error("this webhook is called too often")]
+    TooFrequent(Duration),
     #[error("{0}")]
     Parameter(String),
     #[error("there is no such run, or more than one")]
@@ -50,23 +63,28 @@ impl Problem {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::Token | Self::Forged(_) | Self::Stale(_) => StatusCode::UNAUTHORIZED,
             Self::Host => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::NoSuchRun => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body => StatusCode::REQUEST_TIMEOUT,
-            Self::Event(_) | Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::Type(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Busy | Self::Full(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Event(_) | Self::Notice(_) | Self::Parameter(_) => StatusCode::BAD_REQUEST,
+            Self::Type(_) | Self::Unmatched { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy | Self::Full(_) | Self::TooFrequent(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed { class, .. } if class.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn says_when(&self) -> bool {
-        matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    /// After how many seconds to send again.
+    fn says_when(&self) -> Option<u64> {
+        match self {
+            Self::TooFrequent(wait) => Some(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)),
+            _ => matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+                .then_some(RETRY_AFTER_SECONDS),
+        }
     }
 }
 
@@ -86,23 +104,30 @@ impl Fault for Problem {
             Self::Type(_) => "H0205",
             Self::Busy => "H0206",
             Self::Full(_) => "H0207",
+            Self::Notice(_) => "H0208",
+            Self::Unmatched { .. } => "H0209",
+            Self::Forged(_) => "H0211",
+            Self::Stale(_) => "H0212",
+            Self::TooFrequent(_) => "H0213",
             Self::Failed { code, .. } => code,
         }
     }
 
     fn class(&self) -> RetryClass {
         match self {
-            Self::Token | Self::Host => RetryClass::Auth,
+            Self::Token | Self::Host | Self::Forged(_) | Self::Stale(_) => RetryClass::Auth,
             Self::NoSuchPath
             | Self::Method
             | Self::Parameter(_)
             | Self::NoSuchRun
             | Self::MediaType
             | Self::Event(_)
+            | Self::Notice(_)
+            | Self::Unmatched { .. }
             | Self::Type(_) => RetryClass::Schema,
             Self::TooLarge(_) => RetryClass::Data,
             Self::Body => RetryClass::Timeout,
-            Self::Busy | Self::Full(_) => RetryClass::Throttled,
+            Self::Busy | Self::Full(_) | Self::TooFrequent(_) => RetryClass::Throttled,
             Self::Failed { class, .. } => *class,
         }
     }
@@ -122,6 +147,13 @@ impl Fault for Problem {
             Self::Body => "send the whole body at once",
             Self::Event(_) => "send the event as CloudEvents 1.0 says",
             Self::Type(_) => "name the type under `source.http.types` of a bronze dataset, and start the service anew",
+            Self::Notice(_) => "send the notices of an object store as its cloud makes them",
+            Self::Unmatched { .. } => {
+                "name the bucket and its prefix under `source.notified_by` of a bronze dataset, and start the service anew"
+            }
+            Self::Forged(_) => "sign as Standard Webhooks says, with a secret that the service has",
+            Self::Stale(_) => "sign with the present time; set the clock of the sender or of the service",
+            Self::TooFrequent(_) => "send the same call again after the time in `Retry-After`",
             Self::Busy | Self::Full(_) => "send the same events again later; none of them was taken",
             Self::Failed { remedy, .. } => remedy,
         }
@@ -137,8 +169,8 @@ impl IntoResponse for Problem {
             "help": self.remedy(),
         });
         let mut response = (self.status(), Json(json!({ "error": error }))).into_response();
-        if self.says_when() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.says_when() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Self::Token = self {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -2,6 +2,7 @@
 
 use super::{api::State, problem::Problem};
 use alluvium_model::Fault;
+use alluvium_store::{Lane, Measures};
 use async_trait::async_trait;
 use axum::{
     Json,
@@ -28,6 +29,11 @@ pub trait Views: Send + Sync {
     async fn run(&self, id: &str) -> Result<Option<Value>, ApiError>;
 
     async fn dead_letters(&self) -> Result<Value, ApiError>;
+
+    /// What waits for each sink.
+    async fn publications(&self) -> Result<Value, ApiError>;
+
+    async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError>;
 }
 
 #[derive(Deserialize)]
@@ -60,6 +66,10 @@ pub(super) async fn run(state: axum::extract::State<State>, Path(id): Path<Strin
 
 pub(super) async fn dead_letters(state: axum::extract::State<State>) -> Answer {
     shown(state.views.dead_letters().await)
+}
+
+pub(super) async fn publications(state: axum::extract::State<State>) -> Answer {
+    shown(state.views.publications().await)
 }
 
 fn shown(view: Result<Value, ApiError>) -> Answer {

@@ -63,7 +63,7 @@ impl FolderWatch {
         let mut folders: BTreeMap<PathBuf, Folder> = BTreeMap::new();
         for dataset in project.datasets.values() {
             let Kind::Bronze(bronze) = &dataset.kind else { continue };
-            if bronze.push.is_some() || bronze.schedule.is_some() {
+            if bronze.is_pushed() || bronze.schedule.is_some() {
                 continue;
             }
             let glob = pattern(&bronze.files.glob)?;

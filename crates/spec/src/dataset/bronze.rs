@@ -3,11 +3,11 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, BronzeDraft, Draft},
-    effort,
+    effort, publish, webhook,
 };
 use crate::{
     codes,
-    definition::{CsvOptions, FileSource, Format, Push},
+    definition::{CsvOptions, FileSource, Format, Push, WebhookSource},
     diagnostic::{Sink, quoted},
     paths::Fence,
     project_file::inside,
@@ -35,10 +35,11 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     }
     let accept = accept::read(&mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
+    let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["contract"], &mut r);
     f.finish_with(&mut r, super::belongs);
-    Some(Draft { name, description, contract: None, accept, effort, body: Body::Bronze(source?), file })
+    Some(Draft { name, description, contract: None, accept, effort, publish, body: Body::Bronze(source?), file })
 }
 
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {
@@ -47,6 +48,11 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         let push = push(http, r)?;
         f.finish(r);
         return Some(push);
+    }
+    if let Some(hook) = f.take_entry("webhook").filter(|e| !e.value.is_null()) {
+        let (source, settle) = webhook::read(&hook.value, r)?;
+        f.finish(r);
+        return Some(pushed(settle, None, Some(Spanned::new(source, hook.key.place))));
     }
     let others = ["kafka", "nats", "postgres"];
     let other = others.iter().any(|k| node.get(k).is_some());
@@ -58,9 +64,18 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let format = f.take("format").and_then(|n| r.choice(n, &FORMATS));
     let csv = csv(&mut f, format.as_ref(), r);
     let schedule = f.take("schedule").and_then(|n| schedule(n, r));
+    let notified = f.take("notified_by").map_or(Some(None), |n| webhook::notified(n, r).map(Some));
     f.finish(r);
     let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
-    Some(BronzeDraft { source, folder: Some(folder?), push: None, schedule, freshness: None })
+    Some(BronzeDraft {
+        source,
+        folder: Some(folder?),
+        push: None,
+        webhook: None,
+        notified: notified?,
+        schedule,
+        freshness: None,
+    })
 }
 
 fn freshness(f: &mut Fields<'_>, source: &BronzeDraft, r: &mut Reader<'_>) -> Option<Span> {
@@ -98,7 +113,6 @@ fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
     }
 }
 
-/// Events that are pushed are laid down as NDJSON; the folder follows from the lake.
 fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     let mut f = r.fields(node, "a mapping such as `{ types: [com.example.order.placed] }`")?;
     let types = f.require("types", r).and_then(|n| r.names(n)).unwrap_or_default();
@@ -113,16 +127,15 @@ fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     if types.is_empty() {
         return None;
     }
+    Some(pushed(settle, Some(Push { types: types.into_iter().map(|t| t.value).collect() }), None))
+}
+
+/// What is pushed is laid down as NDJSON; the folder follows from the lake.
+fn pushed(settle: Span, push: Option<Push>, webhook: Option<Spanned<WebhookSource>>) -> BronzeDraft {
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
     let glob = "*.ndjson".to_owned();
     let source = FileSource { folder: PathBuf::new(), glob, settle, format: Some(Format::Ndjson), csv };
-    Some(BronzeDraft {
-        source,
-        folder: None,
-        push: Some(Push { types: types.into_iter().map(|t| t.value).collect() }),
-        schedule: None,
-        freshness: None,
-    })
+    BronzeDraft { source, folder: None, push, webhook, notified: None, schedule: None, freshness: None }
 }
 
 fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {

@@ -3,7 +3,7 @@
 
 use super::EffortDraft;
 use crate::{
-    definition::{Accept, FileSource, Normalize, Push, Watermark, WindowSpec},
+    definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
@@ -19,6 +19,8 @@ pub(crate) struct Draft {
     pub(crate) contract: Option<Spanned<String>>,
     pub(crate) accept: Accept,
     pub(crate) effort: EffortDraft,
+    /// Names of sinks.
+    pub(crate) publish: Vec<Spanned<String>>,
     pub(crate) body: Body,
 }
 
@@ -37,6 +39,9 @@ pub(crate) struct BronzeDraft {
     /// The landing folder as written; none for events that are pushed.
     pub(crate) folder: Option<Spanned<String>>,
     pub(crate) push: Option<Push>,
+    /// With the place of its path.
+    pub(crate) webhook: Option<Spanned<WebhookSource>>,
+    pub(crate) notified: Option<Notified>,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) freshness: Option<Span>,
 }

@@ -4,6 +4,7 @@ use super::{
     NOT_YET, Unusable, accept,
     draft::{Body, Draft, GoldDraft, WindowDraft},
     effort::{self, EffortDraft},
+    publish,
 };
 use crate::{
     codes,
@@ -22,6 +23,7 @@ struct FrontMatter {
     window: Result<Option<WindowDraft>, Unusable>,
     accept: Accept,
     effort: EffortDraft,
+    publish: Vec<Spanned<String>>,
 }
 
 impl Default for FrontMatter {
@@ -32,6 +34,7 @@ impl Default for FrontMatter {
             window: Ok(None),
             accept: Accept::default(),
             effort: EffortDraft::default(),
+            publish: Vec::new(),
         }
     }
 }
@@ -43,7 +46,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         None => Some(FrontMatter::default()),
     };
     let gold = query(&file, statement, sink);
-    let FrontMatter { description, contract, accept, effort, window } = matter?;
+    let FrontMatter { description, contract, accept, effort, publish, window } = matter?;
     let body = match (gold, window) {
         (Some((sql, sql_line, query)), Ok(window)) => {
             let sql::Query { canonical, tables, outputs } = query;
@@ -51,7 +54,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract, accept, effort, body, file })
+    Some(Draft { name, description, contract, accept, effort, publish, body, file })
 }
 
 /// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
@@ -98,12 +101,13 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
     let window = window(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
+    let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.finish_with(&mut r, |key| {
         let inputs = matches!(key, "from" | "inputs");
         inputs.then(|| "inputs are read from the SQL; remove it".to_owned()).or_else(|| super::belongs(key))
     });
-    Some(FrontMatter { description, contract, window, accept, effort })
+    Some(FrontMatter { description, contract, window, accept, effort, publish })
 }
 
 fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Result<Option<WindowDraft>, Unusable> {

@@ -6,8 +6,10 @@ mod draft;
 mod effort;
 mod gold;
 mod normalize;
+mod publish;
 mod silver;
 mod watermark;
+mod webhook;
 mod write;
 
 pub(crate) use bronze::read as read_bronze;

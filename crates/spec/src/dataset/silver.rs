@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, Draft, EnrichDraft, SilverDraft, StepDraft},
-    effort, normalize, watermark, write,
+    effort, normalize, publish, watermark, write,
 };
 use crate::{
     codes,
@@ -31,6 +31,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     let watermark = watermark::read(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
+    let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["window"], &mut r);
     f.finish_with(&mut r, super::belongs);
@@ -40,7 +41,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract: Some(contract?), accept, effort, body, file })
+    Some(Draft { name, description, contract: Some(contract?), accept, effort, publish, body, file })
 }
 
 /// `None` if a step could not be read, so that what depends on the steps is not reported as well.

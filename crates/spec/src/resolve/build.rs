@@ -126,6 +126,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
                     push: b.push.clone(),
+                    webhook: b.webhook.as_ref().map(|w| w.value.clone()),
+                    notified: b.notified.clone(),
                     schedule: b.schedule.clone(),
                     freshness: b.freshness,
                     expected,
@@ -152,6 +154,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         contract: stem,
         accept: draft.accept.clone(),
         effort: draft.effort.over(&names.sources.defaults, agreed),
+        publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         kind,
     })
 }

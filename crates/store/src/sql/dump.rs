@@ -20,7 +20,8 @@ const INTEGER: &str = "integer";
 const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
-const SHAPES: &[Shape] = &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, WATERMARKS, RETRIES];
+const SHAPES: &[Shape] =
+    &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, WATERMARKS, RETRIES, PUBLICATIONS, LANES, AUDIT];
 
 const RUNS: Shape = Shape {
     name: "runs",
@@ -181,6 +182,48 @@ const WATERMARKS: Shape = Shape {
     name: "watermarks",
     columns: &[("dataset", TEXT), ("event_time", TEXT), ("watermark", TIME), ("moved_at", TIME), ("step", TEXT)],
     select: "SELECT dataset, event_time, watermark, moved_at, step FROM watermarks ORDER BY dataset, event_time",
+};
+
+const PUBLICATIONS: Shape = Shape {
+    name: "publications",
+    columns: &[
+        ("dataset", TEXT),
+        ("sink", TEXT),
+        ("step", TEXT),
+        ("committed", INTEGER),
+        ("made_at", TIME),
+        ("delivered_at", TIME),
+        ("event", TEXT),
+    ],
+    select: "SELECT dataset, sink, step, committed, made_at, delivered_at, event FROM publications ORDER BY seq",
+};
+
+const LANES: Shape = Shape {
+    name: "lanes",
+    columns: &[
+        ("dataset", TEXT),
+        ("sink", TEXT),
+        ("failures", INTEGER),
+        ("next_at", TIME),
+        ("error", TEXT),
+        ("off", INTEGER),
+    ],
+    select: "SELECT dataset, sink, failures, next_at, error, CASE WHEN off IS NULL THEN 0 ELSE 1 END AS off
+             FROM lanes ORDER BY dataset, sink",
+};
+
+const AUDIT: Shape = Shape {
+    name: "audit",
+    columns: &[
+        ("at", TIME),
+        ("kind", TEXT),
+        ("path", TEXT),
+        ("peer", TEXT),
+        ("reason", TEXT),
+        ("id", TEXT),
+        ("times", INTEGER),
+    ],
+    select: "SELECT at, kind, path, peer, reason, id, times FROM audit ORDER BY seq",
 };
 
 pub(super) async fn tables(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {

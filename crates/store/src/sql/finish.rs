@@ -1,11 +1,12 @@
-//! The end of a step that committed: its state, events, quality, ledger, lease and version, all or none of them.
+//! The end of a step that committed: its state, events, quality, ledger, lease, publications and version, all or none
+//! of them.
 //!
 //! Called by `store.rs` of this folder, inside a transaction that writes.
 
 use super::{
     Arg, Row, Session,
     codec::{Cells, ROWS_PER_STATEMENT, micros, number, signed},
-    runs,
+    lanes, runs,
     versions::{self, Activation},
     watermarks,
 };
@@ -50,6 +51,9 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     insert_ledger(tx, &ending).await?;
     let reached: Vec<_> = ending.iter().map(|(done, open)| (*done, open.activation.dataset.as_str())).collect();
     watermarks::advance(tx, &reached).await?;
+    for (done, open) in &ending {
+        lanes::publish(tx, done, &open.activation.dataset).await?;
+    }
     let order: Vec<Activation> = ending.into_iter().map(|(_, open)| open.activation).collect();
     versions::activate(tx, &order).await
 }

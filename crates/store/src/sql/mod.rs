@@ -3,13 +3,16 @@
 //! Called through [`crate::Store`]. One file per concern; nothing here reads a clock or decides what work is due. What
 //! the two databases do not have in common is in [`session`], and in the folder of each.
 
+mod audit;
 mod codec;
 mod dead_letters;
 mod dump;
 mod events;
 mod finish;
 mod inbox;
+mod lanes;
 mod leases;
+mod measures;
 mod plan;
 mod retries;
 mod runs;

@@ -4,14 +4,15 @@
 //! was already on its way.
 
 use super::{
-    dead_letters, dump, events, finish, inbox, leases, plan, retries, runs, steps,
+    audit, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, retries, runs, steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, NewEvent, NewStep, Owner, Planned,
-    Pushed, PushedEvent, Recorded, RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump,
-    VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
+    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
+    sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -201,6 +202,53 @@ macro_rules! store_over {
             ) -> Result<(), StoreError> {
                 let activation = Activation::new(dataset, version, now);
                 within!(Write, self, |tx| versions::activate_one(tx, activation.clone()))
+            }
+
+            async fn lanes(&self) -> Result<Vec<Lane>, StoreError> {
+                within!(Read, self, |tx| lanes::all(tx))
+            }
+
+            async fn take_lane(
+                &self,
+                lane: (&DatasetName, &str),
+                target: &str,
+                owner: &Owner,
+                ttl: Span,
+                watch: &Watch<'_>,
+                most: u32,
+            ) -> Result<Vec<Publication>, StoreError> {
+                within!(Write, self, |tx| lanes::take(tx, lane, target, owner, ttl, watch, most))
+            }
+
+            async fn delivered(
+                &self,
+                publication: &Publication,
+                owner: &Owner,
+                now: Timestamp,
+                ttl: Span,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| lanes::delivered(tx, publication, owner, now, ttl))
+            }
+
+            async fn end_lane(
+                &self,
+                lane: (&DatasetName, &str),
+                owner: &Owner,
+                end: &LaneEnd,
+            ) -> Result<(), StoreError> {
+                within!(Write, self, |tx| lanes::end(tx, lane, owner, end))
+            }
+
+            async fn reopen_sink(&self, sink: &str) -> Result<u64, StoreError> {
+                within!(Write, self, |tx| lanes::reopen(tx, sink))
+            }
+
+            async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError> {
+                within!(Write, self, |tx| audit::write(tx, refusals, keep))
+            }
+
+            async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError> {
+                within!(Read, self, |tx| measures::all(tx, watch))
             }
 
             async fn tables(&self, watch: &Watch<'_>) -> Result<Vec<TableDump>, StoreError> {

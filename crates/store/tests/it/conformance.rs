@@ -531,7 +531,20 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
     let names: Vec<_> = tables.iter().map(|t| t.name).collect();
     assert_eq!(
         names,
-        ["runs", "steps", "events", "dead_letters", "quality", "ledger", "versions", "watermarks", "retries"]
+        [
+            "runs",
+            "steps",
+            "events",
+            "dead_letters",
+            "quality",
+            "ledger",
+            "versions",
+            "watermarks",
+            "retries",
+            "publications",
+            "lanes",
+            "audit"
+        ]
     );
     let cell = |table: &str, column: &str| {
         let table = tables.iter().find(|t| t.name == table).unwrap();

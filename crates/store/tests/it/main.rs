@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `told`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod build;
@@ -9,6 +9,7 @@ mod model;
 mod postgres;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
+mod told;
 
 use alluvium_model::StatePlace;
 use alluvium_store::{SqliteStore, StateStore};
@@ -40,24 +41,25 @@ impl Fresh {
 
 /// One test a case of [`conformance`] and kind of store, each over its own fresh state.
 macro_rules! conform {
-    ($($case:ident),* $(,)?) => {
+    ($($set:ident: $($case:ident),* $(,)?;)*) => {
         mod sqlite_conforms {
-            $(#[tokio::test]
+            $($(#[tokio::test]
             async fn $case() {
-                super::conformance::$case(&*super::Fresh::file().open().await).await;
-            })*
+                super::$set::$case(&*super::Fresh::file().open().await).await;
+            })*)*
         }
 
         mod postgres_conforms {
-            $(#[tokio::test]
+            $($(#[tokio::test]
             async fn $case() {
-                super::conformance::$case(&*super::Fresh::schema().open().await).await;
-            })*
+                super::$set::$case(&*super::Fresh::schema().open().await).await;
+            })*)*
         }
     };
 }
 
 conform!(
+    conformance:
     arrivals_are_told_apart,
     a_path_that_is_told_again_counts_once,
     hostile_text_comes_back_as_it_was,
@@ -97,5 +99,12 @@ conform!(
     an_attempt_that_nobody_ended_has_failed,
     a_dead_event_comes_back_once,
     a_dead_event_whose_content_came_again_is_only_closed,
-    retries_of_a_day_are_bounded,
+    retries_of_a_day_are_bounded;
+    told:
+    a_commit_is_told_with_the_end_of_its_step,
+    a_lane_keeps_its_order_and_one_works_on_it,
+    a_failed_delivery_waits_for_its_time,
+    a_sink_that_wants_no_more_is_off_until_it_is_another,
+    only_the_newest_refusals_are_kept,
+    everything_is_counted;
 );

@@ -2,8 +2,10 @@
 
 mod datasets;
 mod dead_letters;
+mod event;
 mod ledger;
 mod listing;
+mod publications;
 mod quarantine;
 mod retries;
 mod run;

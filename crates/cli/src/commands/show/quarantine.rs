@@ -155,6 +155,6 @@ fn reason(reason: &Value) -> String {
 }
 
 /// The quarantine's table in SQL.
-fn place(name: &DatasetName) -> String {
+pub fn place(name: &DatasetName) -> String {
     format!("quarantine.\"{}_{}\"", name.layer(), name.name())
 }

@@ -1,8 +1,9 @@
 //! The views as a service shows them: the same lines, over HTTP.
 
-use super::{datasets, dead_letters, run, runs};
+use super::{datasets, dead_letters, publications, run, runs};
 use crate::{error::CliError, wire::Wired};
 use alluvium_server::{ApiError, Views};
+use alluvium_store::{Lane, Measures};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,6 +30,15 @@ impl Views for Served {
 
     async fn dead_letters(&self) -> Result<Value, ApiError> {
         json(dead_letters::lines(&self.0).await)
+    }
+
+    async fn publications(&self) -> Result<Value, ApiError> {
+        json(publications::lines(&self.0).await)
+    }
+
+    async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError> {
+        let measures = async { Ok((self.0.store.measures(&self.0.watch()).await?, self.0.store.lanes().await?)) };
+        measures.await.map_err(|e: CliError| Box::new(e) as ApiError)
     }
 }
 

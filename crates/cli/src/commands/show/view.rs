@@ -1,6 +1,6 @@
 //! From the arguments of `show` to the view.
 
-use super::{datasets, dead_letters, ledger, quarantine, retries, run, runs, versions};
+use super::{datasets, dead_letters, event, ledger, publications, quarantine, retries, run, runs, versions};
 use crate::{
     args::{Global, Show},
     error::CliError,
@@ -16,9 +16,11 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Datasets { dir }
         | Show::Runs { dir, .. }
         | Show::Run { dir, .. }
+        | Show::Event { dir, .. }
         | Show::DeadLetters { dir }
         | Show::Retries { dir }
         | Show::Ledger { dir }
+        | Show::Publications { dir }
         | Show::Versions { dir } => dir.clone(),
         Show::Quarantine { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
@@ -31,10 +33,12 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Datasets { .. } => datasets::show(global, &wired).await?,
         Show::Runs { limit, .. } => runs::show(global, &wired, *limit).await?,
         Show::Run { id, .. } => run::show(global, &wired, id).await?,
+        Show::Event { id, .. } => event::show(global, &wired, id).await?,
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
+        Show::Publications { .. } => publications::show(global, &wired).await?,
         Show::Versions { .. } => versions::show(global, &wired).await?,
     }
     wired.close().await?;

@@ -1,0 +1,64 @@
+//! `show publications`: what waits for each sink, and why.
+
+use super::listing::{Column, list, or_dash};
+use crate::{
+    args::Global,
+    error::CliError,
+    render::{Align, brief_time, grouped, json_time_if_any, printable},
+    wire::Wired,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+#[derive(Debug, Serialize)]
+pub struct Line {
+    dataset: String,
+    sink: String,
+    waiting: u64,
+    /// When the oldest waiting one was made.
+    #[serde(serialize_with = "json_time_if_any")]
+    oldest: Option<Timestamp>,
+    /// Of the oldest, in a row.
+    failures: u32,
+    #[serde(serialize_with = "json_time_if_any")]
+    next_try: Option<Timestamp>,
+    /// The receiver wants no more.
+    off: bool,
+    /// Whether the project still has the sink.
+    defined: bool,
+    error: Option<String>,
+}
+
+const COLUMNS: &[Column<Line>] = &[
+    ("dataset", Align::Left, |l| l.dataset.clone()),
+    ("sink", Align::Left, |l| l.sink.clone()),
+    ("waiting", Align::Right, |l| grouped(l.waiting)),
+    ("oldest", Align::Left, |l| or_dash(l.oldest.map(brief_time))),
+    ("failures", Align::Right, |l| l.failures.to_string()),
+    ("next try", Align::Left, |l| match (l.defined, l.off) {
+        (false, _) => "no such sink now".to_owned(),
+        (true, true) => "off".to_owned(),
+        (true, false) => or_dash(l.next_try.map(brief_time)),
+    }),
+    ("error", Align::Left, |l| or_dash(l.error.as_deref().map(printable))),
+];
+
+pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
+    list(global, COLUMNS, &lines(wired).await?, "nothing was published yet")
+}
+
+pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
+    let lanes = wired.store.lanes().await?.into_iter();
+    let line = |l: alluvium_store::Lane| Line {
+        defined: wired.project.sinks.contains_key(&l.sink),
+        dataset: l.dataset.to_string(),
+        next_try: (l.waiting > 0 && l.failures > 0).then_some(l.next_at),
+        sink: l.sink,
+        waiting: l.waiting,
+        oldest: l.oldest,
+        failures: l.failures,
+        off: l.off.is_some(),
+        error: l.error,
+    };
+    Ok(lanes.map(line).collect())
+}

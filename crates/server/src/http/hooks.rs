@@ -1,0 +1,198 @@
+//! `POST /hooks/…`: calls that their sender signed, as [Standard Webhooks](https://www.standardwebhooks.com) says.
+//!
+//! A call is durable before it is acknowledged. One that is refused is audited, with the reason.
+
+use super::{
+    api::{Shared, State},
+    events::{pushed, read},
+    peer::Peer,
+    problem::Problem,
+    rate::Bucket,
+};
+use crate::{
+    audit::Refused,
+    cloudevents::{self, NoEvent},
+    signature::{self, Key},
+};
+use alluvium_model::DatasetName;
+use alluvium_spec::{Project, WebhookSource};
+use alluvium_store::{PushedEvent, RefusalKind};
+use axum::{
+    Json,
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Mutex};
+
+/// As senders make them they have up to about 64.
+const LONGEST_ID: usize = 256;
+const TYPE: &str = "io.alluvium.webhook";
+
+/// Each webhook of the project, by its path.
+pub(super) type Hooks = BTreeMap<String, Hook>;
+
+pub(super) struct Hook {
+    dataset: DatasetName,
+    source: WebhookSource,
+    keys: Vec<Key>,
+    bucket: Mutex<Bucket>,
+}
+
+/// The variable that holds no key.
+pub(super) struct NoKey(pub(super) String);
+
+impl Hook {
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.source.max_bytes.0
+    }
+}
+
+pub(super) fn of(
+    project: &Project,
+    variables: &dyn Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> Result<Hooks, NoKey> {
+    let mut hooks = Hooks::new();
+    for dataset in project.datasets.values() {
+        let Some(source) = dataset.webhook() else { continue };
+        let key = |variable: &String| variables(variable).and_then(|text| Key::read(&text));
+        let keys = source.secrets.iter().map(|s| key(&s.variable).ok_or_else(|| NoKey(s.variable.clone())));
+        let hook = Hook {
+            dataset: dataset.name.clone(),
+            keys: keys.collect::<Result<_, _>>()?,
+            bucket: Mutex::new(Bucket::full(source.rate, now)),
+            source: source.clone(),
+        };
+        hooks.insert(source.path.clone(), hook);
+    }
+    Ok(hooks)
+}
+
+pub(super) async fn post(
+    state: axum::extract::State<State>,
+    Peer(peer): Peer,
+    request: Request,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let hook = state.hooks.get(&path).ok_or(Problem::NoSuchPath)?;
+    let _one = state.hooks_at_once.try_acquire().map_err(|_| Problem::Busy)?;
+    let mut refused = Refused { kind: RefusalKind::Forged, path, peer, reason: String::new(), id: None };
+    let most = usize::try_from(hook.source.max_bytes.0).unwrap_or(usize::MAX);
+    let body = match read(body, &head.headers, most).await {
+        Err(problem @ Problem::TooLarge(_)) => {
+            refused.kind = RefusalKind::TooLarge;
+            return Err(audited(&state, refused, problem).await);
+        }
+        body => body?,
+    };
+    let signed = match Signed::of(&head.headers) {
+        Ok(signed) => signed,
+        Err(problem) => return Err(audited(&state, refused, problem).await),
+    };
+    if !signature::holds(&hook.keys, signed.id, signed.timestamp, &body, signed.signature) {
+        return Err(audited(&state, refused, Problem::Forged("no signature fits")).await);
+    }
+    // From here on its sender is known, and what it says of itself is worth keeping.
+    refused.id = Some(signed.id.to_owned());
+    let now = state.clock.now();
+    let Some(at) = signed.within(now, hook) else {
+        refused.kind = RefusalKind::Stale;
+        return Err(audited(&state, refused, Problem::Stale(hook.source.tolerance.to_string())).await);
+    };
+    let free = hook.bucket.lock().expect("no holder of this lock panics").take(now);
+    if let Err(wait) = free {
+        refused.kind = RefusalKind::TooFrequent;
+        return Err(audited(&state, refused, Problem::TooFrequent(wait)).await);
+    }
+    let event = match record(&head.headers, &signed, at, hook, &body) {
+        Ok(record) => PushedEvent {
+            source: format!("webhook:{}", hook.source.path),
+            id: signed.id.to_owned(),
+            datasets: vec![hook.dataset.clone()],
+            record,
+        },
+        Err(NoEvent(why)) => {
+            refused.kind = RefusalKind::Malformed;
+            return Err(audited(&state, refused, Problem::Event(why)).await);
+        }
+    };
+    let (new, duplicates) = pushed(&state, vec![event]).await?;
+    if duplicates > 0 {
+        refused.kind = RefusalKind::Replayed;
+        refused.reason = "a call of this id was taken before".to_owned();
+        state.audit.note(refused).await;
+    }
+    Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": new, "duplicates": duplicates }))))
+}
+
+async fn audited(state: &Shared, refused: Refused, problem: Problem) -> Problem {
+    state.audit.note(Refused { reason: problem.to_string(), ..refused }).await;
+    problem
+}
+
+struct Signed<'a> {
+    id: &'a str,
+    timestamp: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Signed<'a> {
+    fn of(headers: &'a HeaderMap) -> Result<Self, Problem> {
+        let text = |name: &'static str, missing: &'static str| {
+            let mut all = headers.get_all(name).iter();
+            match (all.next().and_then(|v| v.to_str().ok()), all.next()) {
+                (Some(text), None) if !text.is_empty() => Ok(text),
+                _ => Err(Problem::Forged(missing)),
+            }
+        };
+        let id = text(signature::ID, "there is no header `webhook-id`, or it is not readable")?;
+        if id.len() > LONGEST_ID {
+            return Err(Problem::Forged("the header `webhook-id` is too long"));
+        }
+        Ok(Self {
+            id,
+            timestamp: text(signature::TIMESTAMP, "there is no header `webhook-timestamp`, or it is not readable")?,
+            signature: text(signature::SIGNATURE, "there is no header `webhook-signature`, or it is not readable")?,
+        })
+    }
+
+    /// The call's time, if it is close to ours.
+    fn within(&self, now: Timestamp, hook: &Hook) -> Option<Timestamp> {
+        let at = Timestamp::from_second(self.timestamp.parse().ok()?).ok()?;
+        let off = now.duration_since(at).as_micros().unsigned_abs();
+        (off <= u128::from(hook.source.tolerance.micros().unsigned_abs())).then_some(at)
+    }
+}
+
+/// An event of CloudEvents as it is; of anything else the body, under what the headers say.
+fn record(
+    headers: &HeaderMap,
+    signed: &Signed<'_>,
+    at: Timestamp,
+    hook: &Hook,
+    body: &[u8],
+) -> Result<String, NoEvent> {
+    let content = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+    let kind = String::from_utf8_lossy(content).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/cloudevents+json" {
+        return cloudevents::structured(body).map(|e| e.record);
+    }
+    let (id, time) = (escaped(signed.id), at.to_string());
+    let attributes: [(&str, &[u8]); 6] = [
+        ("ce-specversion", b"1.0"),
+        ("ce-id", id.as_bytes()),
+        ("ce-source", hook.source.path.as_bytes()),
+        ("ce-type", TYPE.as_bytes()),
+        ("ce-time", time.as_bytes()),
+        ("content-type", content),
+    ];
+    cloudevents::binary(attributes.into_iter().filter(|(_, value)| !value.is_empty()), body).map(|e| e.record)
+}
+
+/// As an attribute of an event travels in a header.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25")
+}

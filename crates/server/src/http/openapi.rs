@@ -1,0 +1,148 @@
+//! `GET /openapi.json`: the OpenAPI 3.1 document, from the table that the router is made from.
+
+use super::{
+    api::{Shared, State},
+    routes::{Content, Method, Parameter, ROUTES, Route},
+};
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+pub(super) async fn get(state: axum::extract::State<State>) -> Json<Value> {
+    Json(document(&state))
+}
+
+fn document(state: &Shared) -> Value {
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let entry = paths.entry(route.path).or_insert_with(|| json!({}));
+        entry[word(route.method)] = operation(route, state.token.is_some());
+    }
+    for (path, hook) in &state.hooks {
+        paths.insert(path.clone(), json!({ "post": hook_operation(path, hook.most_bytes()) }));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Alluvium",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "A project that is served. `/hooks/…` are the webhooks of this project.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": { "Error": error() },
+        },
+    })
+}
+
+fn word(method: Method) -> &'static str {
+    match method {
+        Method::Get => "get",
+        Method::Post => "post",
+        Method::Options => "options",
+    }
+}
+
+fn operation(route: &Route, has_token: bool) -> Value {
+    let mut operation = json!({
+        "operationId": route.id,
+        "summary": route.summary,
+        "responses": responses(route.answers, route.errors),
+    });
+    if !route.parameters.is_empty() {
+        operation["parameters"] = route.parameters.iter().map(parameter).collect();
+    }
+    if !route.takes.is_empty() {
+        let content: Map<String, Value> = route.takes.iter().map(|t| ((*t).to_owned(), json!({}))).collect();
+        operation["requestBody"] = json!({ "required": true, "content": content });
+    }
+    operation["security"] = if route.guarded && has_token { json!([{ "token": [] }]) } else { json!([]) };
+    operation
+}
+
+fn parameter(p: &Parameter) -> Value {
+    let kind = if p.whole_number { "integer" } else { "string" };
+    json!({
+        "name": p.name,
+        "in": if p.in_path { "path" } else { "query" },
+        "required": p.in_path,
+        "description": p.what,
+        "schema": { "type": kind },
+    })
+}
+
+fn responses(answers: &[(u16, &str, Content)], errors: &[u16]) -> Value {
+    let mut all = Map::new();
+    for (status, what, content) in answers {
+        let mut response = json!({ "description": what });
+        match content {
+            Content::None => {}
+            Content::Object => response["content"] = json!({ "application/json": { "schema": { "type": "object" } } }),
+            Content::List => {
+                let items = json!({ "type": "array", "items": { "type": "object" } });
+                response["content"] = json!({ "application/json": { "schema": items } });
+            }
+            Content::Text => response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } }),
+        }
+        all.insert(status.to_string(), response);
+    }
+    for status in errors {
+        let schema = json!({ "$ref": "#/components/schemas/Error" });
+        let error = json!({ "description": meaning(*status), "content": { "application/json": { "schema": schema } } });
+        all.entry(status.to_string()).or_insert(error);
+    }
+    Value::Object(all)
+}
+
+fn meaning(status: u16) -> &'static str {
+    match status {
+        400 => "It cannot be read",
+        401 => "The token or the signature is missing or wrong",
+        403 => "This host name is not served",
+        404 => "There is no such thing",
+        408 => "The body did not come in time",
+        413 => "It is too large",
+        415 => "It is of a kind that is not taken",
+        422 => "No dataset takes it",
+        429 => "Too much at once; `Retry-After` says when to send again",
+        503 => "The state or the lake cannot be reached now",
+        _ => "A defect, or a state that cannot be used",
+    }
+}
+
+fn hook_operation(path: &str, most_bytes: u64) -> Value {
+    let header = |name: &str, what: &str| json!({ "name": name, "in": "header", "required": true, "description": what, "schema": { "type": "string" } });
+    let answers = [(202, "The call is durable, or was taken before", Content::Object)];
+    json!({
+        "operationId": format!("hook{}", path.replace(['/', '-', '.'], "_")),
+        "summary": format!("A call that is signed as Standard Webhooks says, of up to {most_bytes} bytes"),
+        "parameters": [
+            header("webhook-id", "Names the call, also when it is sent again"),
+            header("webhook-timestamp", "Seconds since 1970"),
+            header("webhook-signature", "`v1,` and the HMAC-SHA256 as Base64; several are parted by spaces"),
+        ],
+        "requestBody": { "required": true, "content": { "application/json": {}, "application/cloudevents+json": {} } },
+        "responses": responses(&answers, &[400, 401, 408, 413, 429, 500, 503]),
+        "security": [],
+    })
+}
+
+fn error() -> Value {
+    json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "message", "class", "help"],
+                "properties": {
+                    "code": { "type": "string", "description": "Stays the same across releases" },
+                    "message": { "type": "string" },
+                    "class": { "type": "string", "description": "Whether trying again can help" },
+                    "help": { "type": "string" },
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,228 @@
+//! Every path of the service, once: the router and the OpenAPI document are both made from this table.
+//!
+//! Called by `api.rs` and `openapi.rs`.
+
+use super::{api::State, events, metrics, notices, openapi, problem::Problem, views};
+use axum::routing::MethodFilter;
+use axum::{
+    Json,
+    http::StatusCode,
+    response::IntoResponse,
+    routing::{MethodRouter, get, on, post},
+};
+use serde_json::json;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+    Options,
+}
+
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// Parts in braces are parameters, in the router as in the document.
+    pub(super) path: &'static str,
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    /// Whether it asks for the token.
+    pub(super) guarded: bool,
+    pub(super) parameters: &'static [Parameter],
+    /// Content types of the body, if there is one.
+    pub(super) takes: &'static [&'static str],
+    /// Status, meaning and content type of each answer, but for errors.
+    pub(super) answers: &'static [(u16, &'static str, Content)],
+    pub(super) errors: &'static [u16],
+    pub(super) handler: fn() -> MethodRouter<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    None,
+    Object,
+    List,
+    Text,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    /// Otherwise in the query.
+    pub(super) in_path: bool,
+    pub(super) what: &'static str,
+    pub(super) whole_number: bool,
+}
+
+const EVENTS: &[&str] =
+    &["application/cloudevents+json", "application/cloudevents-batch+json", "application/json", "text/plain", "*/*"];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        method: Method::Get,
+        path: "/healthz",
+        id: "alive",
+        summary: "Whether the process lives",
+        guarded: false,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "It does", Content::Object)],
+        errors: &[],
+        handler: || get(async || Json(json!({ "alive": true }))),
+    },
+    Route {
+        method: Method::Get,
+        path: "/readyz",
+        id: "ready",
+        summary: "Whether the service does its work",
+        guarded: false,
+        parameters: &[],
+        takes: &[],
+        answers: &[
+            (200, "It does", Content::Object),
+            (503, "It starts or stops, or cannot reach the state", Content::Object),
+        ],
+        errors: &[],
+        handler: || get(ready),
+    },
+    Route {
+        method: Method::Get,
+        path: "/metrics",
+        id: "metrics",
+        summary: "Counts of the state, in the text format of Prometheus",
+        guarded: true,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "The counts", Content::Text)],
+        errors: &[401, 403, 500, 503],
+        handler: || get(metrics::metrics),
+    },
+    Route {
+        method: Method::Get,
+        path: "/openapi.json",
+        id: "openapi",
+        summary: "This document",
+        guarded: true,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "The document", Content::Object)],
+        errors: &[401, 403],
+        handler: || get(openapi::get),
+    },
+    Route {
+        method: Method::Post,
+        path: "/events",
+        id: "push",
+        summary: "CloudEvents, durable before they are acknowledged; and notices of object stores",
+        guarded: true,
+        parameters: &[TOKEN],
+        takes: EVENTS,
+        answers: &[
+            (202, "Events are durable, or datasets are due", Content::Object),
+            (200, "A question of a cloud is answered", Content::Object),
+        ],
+        errors: &[400, 401, 403, 408, 413, 415, 422, 429, 500, 503],
+        handler: || post(events::post),
+    },
+    Route {
+        method: Method::Options,
+        path: "/events",
+        id: "allow",
+        summary: "Whether a sender of CloudEvents may send here",
+        guarded: true,
+        parameters: &[TOKEN],
+        takes: &[],
+        answers: &[(200, "It may", Content::None)],
+        errors: &[400, 401, 403],
+        handler: || on(MethodFilter::OPTIONS, notices::options),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/datasets",
+        id: "datasets",
+        summary: "As `alluvium show datasets --format json`",
+        guarded: true,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "One object a dataset", Content::List)],
+        errors: &[401, 403, 500, 503],
+        handler: || get(views::datasets),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/runs",
+        id: "runs",
+        summary: "As `alluvium show runs --format json`, newest first",
+        guarded: true,
+        parameters: &[Parameter {
+            name: "limit",
+            in_path: false,
+            what: "1 to 1,000; 20 if not given",
+            whole_number: true,
+        }],
+        takes: &[],
+        answers: &[(200, "One object a run", Content::List)],
+        errors: &[400, 401, 403, 500, 503],
+        handler: || get(views::runs),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/runs/{id}",
+        id: "run",
+        summary: "As `alluvium show run --format json`",
+        guarded: true,
+        parameters: &[Parameter {
+            name: "id",
+            in_path: true,
+            what: "Its id, the start of its id, or `latest`",
+            whole_number: false,
+        }],
+        takes: &[],
+        answers: &[(200, "The run with its steps and broken rules", Content::Object)],
+        errors: &[401, 403, 404, 500, 503],
+        handler: || get(views::run),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/dead-letters",
+        id: "dead_letters",
+        summary: "As `alluvium show dead-letters --format json`",
+        guarded: true,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "One object a dead letter", Content::List)],
+        errors: &[401, 403, 500, 503],
+        handler: || get(views::dead_letters),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/publications",
+        id: "publications",
+        summary: "As `alluvium show publications --format json`",
+        guarded: true,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "One object a dataset and sink", Content::List)],
+        errors: &[401, 403, 500, 503],
+        handler: || get(views::publications),
+    },
+];
+
+const TOKEN: Parameter = Parameter {
+    name: "token",
+    in_path: false,
+    what: "The service's token, for senders that can set no header",
+    whole_number: false,
+};
+
+/// Those that ask for the token, or those that do not.
+pub(super) fn router(guarded: bool) -> axum::Router<State> {
+    let routes = ROUTES.iter().filter(|r| r.guarded == guarded);
+    let router = routes.fold(axum::Router::new(), |router, r| router.route(r.path, (r.handler)()));
+    router.method_not_allowed_fallback(async || Problem::Method)
+}
+
+async fn ready(state: axum::extract::State<State>) -> impl IntoResponse {
+    let ready = state.health.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready })))
+}

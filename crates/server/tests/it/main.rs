@@ -1,0 +1,5 @@
+//! What the service does with its edges, over a real state and real sockets on this machine.
+
+mod outbox;
+mod receiver;
+mod tls;

@@ -1,0 +1,325 @@
+//! Publications reach their sinks: at least once, in order, only when they are due, and whatever the receiver does.
+
+use crate::receiver::{Receiver, Reply};
+use alluvium_flow::{Report, Signal, Timer};
+use alluvium_model::{Balance, DatasetName, DefinitionVersion, ManualClock, RunId, SeededEntropy, Span, StepKey};
+use alluvium_server::Outbox;
+use alluvium_spec::{Secret, Sink, Webhook, WebhookAddress};
+use alluvium_store::{
+    LedgerEntry, NewPublication, NewStep, Owner, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const LONG: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Report for Heard {
+    fn signal(&self, signal: Signal) {
+        let line = match signal {
+            Signal::Published { dataset, sink, events } => format!("{dataset} {sink} {events}"),
+            Signal::NotPublished { dataset, sink, code, again_in, .. } => {
+                format!("{dataset} {sink} {code}{}", if again_in.is_none() { " off" } else { "" })
+            }
+            _ => return,
+        };
+        self.0.lock().expect("no holder of this lock panics").push(line);
+    }
+}
+
+struct Never;
+
+#[async_trait]
+impl Timer for Never {
+    async fn wait(&self, _: Duration) {
+        std::future::pending().await
+    }
+}
+
+pub struct Bench {
+    pub store: Arc<SqliteStore>,
+    clock: Arc<ManualClock>,
+    heard: Arc<Heard>,
+    run: RunId,
+    pub folder: tempfile::TempDir,
+}
+
+fn name(text: &str) -> DatasetName {
+    text.parse().expect("a name")
+}
+
+fn owner(process: u32) -> Owner {
+    Owner { host: "here".to_owned(), process, started_ticks: 1 }
+}
+
+fn start() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).expect("a time")
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(SqliteStore::open(&folder.path().join("state.db")).await.expect("a state"));
+        let run = RunId::from_stored("20260101T000000-00000001");
+        let record = RunRecord {
+            run: run.clone(),
+            command: "run".to_owned(),
+            state: RunState::Running,
+            started_at: start(),
+            finished_at: None,
+            objects_new: 0,
+            objects_duplicate: 0,
+            objects_dead: 0,
+        };
+        let watch = Watch { now: start(), alive: &|_| true };
+        store.start_run(&record, &owner(1), Span::from_secs(60), &watch).await.expect("a run");
+        Self { store, clock: Arc::new(ManualClock::at(start())), heard: Arc::default(), run, folder }
+    }
+
+    /// A step of the dataset that committed this version.
+    pub async fn committed(&self, dataset: &str, version: i64, sinks: &[&str]) {
+        let key = StepKey::from_stored(format!("{dataset}-{version}"));
+        let step = NewStep {
+            key: key.clone(),
+            run: self.run.clone(),
+            kind: StepKind::Refine,
+            dataset: name(dataset),
+            version: DefinitionVersion::from_stored("v1"),
+            events: Vec::new(),
+            inputs: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            windows: None,
+            planned_at: start(),
+        };
+        self.store.plan(&step).await.expect("planned");
+        let publish =
+            sinks.iter().map(|s| NewPublication { sink: (*s).to_owned(), event: format!("{{\"id\":\"{key}\"}}") });
+        let done = StepDone {
+            key: key.clone(),
+            run: self.run.clone(),
+            finished_at: start(),
+            committed: Some(version),
+            balance: Balance::default(),
+            dead: Vec::new(),
+            quality: Vec::new(),
+            ledger: LedgerEntry::default(),
+            publish: publish.collect(),
+        };
+        self.store.finish(&done).await.expect("finished");
+    }
+
+    fn outbox(&self, process: u32, sinks: &[(&str, Sink)]) -> Arc<Outbox> {
+        Arc::new(Outbox {
+            store: self.store.clone(),
+            sinks: sinks.iter().map(|(n, s)| ((*n).to_owned(), s.clone())).collect(),
+            variables: Arc::new(|name| (name == "ALLUVIUM_HOOK").then(|| SECRET.to_owned())),
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(7)),
+            timer: Arc::new(Never),
+            report: self.heard.clone(),
+            owner: owner(process),
+            alive: |_| true,
+            patience: Duration::from_millis(500),
+        })
+    }
+
+    pub async fn once(&self, sinks: &[(&str, Sink)]) {
+        self.outbox(1, sinks).once(LONG).await.expect("the state is read");
+    }
+
+    fn later(&self, seconds: i64) {
+        self.clock.advance_micros(seconds * 1_000_000);
+    }
+
+    pub fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heard.0.lock().expect("no holder of this lock panics"))
+    }
+
+    async fn waiting(&self) -> u64 {
+        self.store.lanes().await.expect("read").iter().map(|l| l.waiting).sum()
+    }
+}
+
+pub fn hook(url: &str) -> Sink {
+    Sink::Webhook(Webhook {
+        url: WebhookAddress::Written(url.parse().expect("a url")),
+        secrets: vec![Secret { variable: "ALLUVIUM_HOOK".to_owned() }],
+        allow_http: false,
+        allow_link_local: false,
+    })
+}
+
+fn at(receiver: &Receiver) -> Sink {
+    hook(&format!("http://127.0.0.1:{}/in?a=b", receiver.port))
+}
+
+#[tokio::test]
+async fn what_was_committed_is_told_in_order_and_once_where_nothing_goes_wrong() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let sinks = [("hook", at(&receiver))];
+    for version in 1..=3 {
+        bench.committed("silver.a", version, &["hook"]).await;
+    }
+    bench.committed("silver.b", 1, &["hook"]).await;
+    bench.once(&sinks).await;
+    bench.once(&sinks).await;
+    let calls = receiver.calls();
+    let of_a: Vec<_> = receiver.ids().into_iter().filter(|id| id.starts_with("silver.a")).collect();
+    assert_eq!((of_a, calls.len()), (vec!["silver.a-1".into(), "silver.a-2".into(), "silver.a-3".into()], 4));
+    let call = calls.iter().find(|c| c.headers["webhook-id"] == "silver.a-1").expect("the first");
+    assert_eq!((call.path.as_str(), call.body.as_str()), ("/in?a=b", "{\"id\":\"silver.a-1\"}"));
+    assert_eq!(call.headers["webhook-timestamp"], "1700000000");
+    assert_eq!(call.headers["content-type"], "application/cloudevents+json");
+    // `openssl dgst -sha256 -mac HMAC` over `silver.a-1.1700000000.{"id":"silver.a-1"}`.
+    assert_eq!(call.headers["webhook-signature"], "v1,klhW1KI7jZPoVzwwekgfVZ0esNQZ8xIen/fT8CMyBi8=");
+    assert_eq!(bench.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn whatever_a_receiver_does_nothing_is_lost_and_the_order_stays() {
+    let bench = Bench::new().await;
+    let replies = [
+        Reply::Lost,
+        Reply::Silent,
+        Reply::Status(500),
+        Reply::With(302, "location", "http://127.0.0.1:1/elsewhere"),
+        Reply::Status(400),
+        Reply::Status(204),
+        Reply::Lost,
+    ];
+    let receiver = Receiver::start(&replies).await;
+    let sinks = [("hook", at(&receiver))];
+    bench.committed("silver.a", 1, &["hook"]).await;
+    bench.committed("silver.a", 2, &["hook"]).await;
+    for failure in 1..=5 {
+        bench.once(&sinks).await;
+        assert_eq!(receiver.calls().len(), failure, "one try, and none before its time");
+        bench.once(&sinks).await;
+        assert_eq!(receiver.calls().len(), failure);
+        bench.later(3_600);
+    }
+    let said = bench.heard();
+    let codes: Vec<&str> = said.iter().map(|l| l.rsplit(' ').next().expect("a code")).collect();
+    assert_eq!(codes, ["H0309", "H0308", "H0310", "H0310", "H0310"]);
+    bench.once(&sinks).await;
+    bench.later(5);
+    bench.once(&sinks).await;
+    let mut expected = vec!["silver.a-1"; 6];
+    expected.extend(["silver.a-2", "silver.a-2"]);
+    assert_eq!(receiver.ids(), expected, "the first failure after a success waits short again");
+    assert_eq!(bench.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn a_receiver_says_when_it_wants_to_be_asked_again() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[Reply::With(429, "retry-after", "120")]).await);
+    let sinks = [("hook", at(&receiver))];
+    bench.committed("silver.a", 1, &["hook"]).await;
+    bench.once(&sinks).await;
+    bench.later(119);
+    bench.once(&sinks).await;
+    assert_eq!(receiver.calls().len(), 1);
+    bench.later(1);
+    bench.once(&sinks).await;
+    assert_eq!(receiver.ids(), ["silver.a-1", "silver.a-1"]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_left_alone_until_a_person_says_so() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[Reply::Status(410)]).await);
+    let sinks = [("hook", at(&receiver))];
+    bench.committed("silver.a", 1, &["hook"]).await;
+    bench.once(&sinks).await;
+    bench.later(100_000);
+    bench.committed("silver.a", 2, &["hook"]).await;
+    bench.once(&sinks).await;
+    assert_eq!((receiver.calls().len(), bench.waiting().await), (1, 2));
+    assert_eq!(bench.heard(), ["silver.a hook H0311 off"]);
+    bench.store.reopen_sink("hook").await.expect("reopened");
+    bench.once(&sinks).await;
+    assert_eq!(receiver.ids(), ["silver.a-1", "silver.a-1", "silver.a-2"]);
+}
+
+#[tokio::test]
+async fn one_sink_does_not_hold_up_another() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let out = bench.folder.path().join("out");
+    let sinks = [
+        ("broken", hook("http://127.0.0.1:1/")),
+        ("folder", Sink::Files { folder: out.clone() }),
+        ("hook", at(&receiver)),
+    ];
+    bench.committed("silver.a", 7, &["broken", "folder", "hook"]).await;
+    bench.once(&sinks).await;
+    assert_eq!(receiver.ids(), ["silver.a-7"]);
+    let file = out.join("silver.a/00000000000000000007-silver.a-7.json");
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), "{\"id\":\"silver.a-7\"}\n");
+    assert_eq!(std::fs::read_dir(out.join("silver.a")).expect("a folder").count(), 1, "no draft is left");
+    let mut said = bench.heard();
+    said.sort();
+    assert_eq!(said, ["silver.a broken H0306", "silver.a folder 1", "silver.a hook 1"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_tried_again() {
+    let bench = Bench::new().await;
+    let out = bench.folder.path().join("out");
+    let sinks = [("folder", Sink::Files { folder: out.clone() })];
+    std::fs::write(&out, "in the way").expect("a file");
+    bench.committed("silver.a", 1, &["folder"]).await;
+    bench.once(&sinks).await;
+    assert_eq!(bench.heard(), ["silver.a folder H0312"]);
+    std::fs::remove_file(&out).expect("gone");
+    bench.later(5);
+    bench.once(&sinks).await;
+    assert_eq!((bench.heard(), bench.waiting().await), (vec!["silver.a folder 1".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn where_machines_keep_credentials_nothing_is_sent() {
+    let bench = Bench::new().await;
+    bench.committed("silver.a", 1, &["hook"]).await;
+    bench.once(&[("hook", hook("https://169.254.169.254/latest/api/token"))]).await;
+    assert_eq!(bench.heard(), ["silver.a hook H0305"]);
+    bench.later(60);
+    // Another machine, without TLS.
+    bench.once(&[("hook", hook("http://192.0.2.1/"))]).await;
+    assert_eq!(bench.heard(), ["silver.a hook H0304"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_missing_is_said_by_its_name() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let Sink::Webhook(mut webhook) = at(&receiver) else { unreachable!("a webhook") };
+    webhook.secrets[0].variable = "ALLUVIUM_OTHER".to_owned();
+    bench.committed("silver.a", 1, &["hook"]).await;
+    bench.once(&[("hook", Sink::Webhook(webhook))]).await;
+    assert_eq!((receiver.calls().len(), bench.heard()), (0, vec!["silver.a hook H0301".to_owned()]));
+    let lane = bench.store.lanes().await.expect("read").remove(0);
+    assert_eq!(lane.error.as_deref(), Some("H0301: the environment variable `ALLUVIUM_OTHER` is not set"));
+    bench.later(60);
+    bench.once(&[("hook", at(&receiver))]).await;
+    assert_eq!(receiver.ids(), ["silver.a-1"]);
+}
+
+#[tokio::test]
+async fn two_processes_do_not_tell_the_same() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let sinks = [("hook", at(&receiver))];
+    for version in 1..=20 {
+        bench.committed("silver.a", version, &["hook"]).await;
+    }
+    let (one, other) = (bench.outbox(1, &sinks), bench.outbox(2, &sinks));
+    let (a, b) = tokio::join!(one.once(LONG), other.once(LONG));
+    a.and(b).expect("the state is read");
+    let expected: Vec<String> = (1..=20).map(|v| format!("silver.a-{v}")).collect();
+    assert_eq!(receiver.ids(), expected);
+}

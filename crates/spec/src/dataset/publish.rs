@@ -1,0 +1,20 @@
+//! `publish` of a dataset: which sinks are told of its commits.
+//!
+//! Called by the readers of all three layers. It decides no rows and is no part of the definition version.
+
+use crate::{
+    codes,
+    diagnostic::quoted,
+    source_file::Spanned,
+    yaml::{Fields, Reader},
+};
+
+pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
+    let names = f.take("publish").and_then(|n| r.names(n)).unwrap_or_default();
+    for (n, name) in names.iter().enumerate() {
+        if names[..n].iter().any(|before| before.value == name.value) {
+            r.error(codes::CONTRADICTION, name.place, format!("the sink {} is named twice", quoted(&name.value)), None);
+        }
+    }
+    names
+}

@@ -1,0 +1,98 @@
+//! What comes in and goes out: sinks, webhooks and buckets that send notices.
+
+use crate::folder;
+use alluvium_model::{ByteSize, Span};
+use alluvium_spec::{Diagnostics, Environment, Project, Rate, Sink, WebhookAddress, load};
+
+const SINKS: &str = "name: x
+sinks:
+  hook: { webhook: { url: \"https://hooks.example.com/in?a=b\", secret: [ { env: ALLUVIUM_NEW }, { env: ALLUVIUM_OLD } ] } }
+  other: { webhook: { url: { env: ALLUVIUM_URL }, secret: { env: ALLUVIUM_NEW }, allow: [http, link_local] } }
+  near: { webhook: { url: \"http://localhost:9/\", secret: { env: ALLUVIUM_NEW } } }
+  folder: { files: out/events/ }
+";
+
+fn read(files: &[(&str, &str)]) -> Result<Project, Diagnostics> {
+    load(folder(files).path(), &Environment::default())
+}
+
+#[test]
+fn sinks_are_named_once_and_used_by_any_layer() {
+    let p = read(&[
+        ("alluvium.yaml", SINKS),
+        ("datasets/bronze/a.yaml", "source: { files: landing/a/ }\npublish: folder\n"),
+        ("datasets/gold/b.sql", "/* publish: [hook, folder] */ SELECT 1 AS one FROM gold.c\n"),
+        ("datasets/gold/c.sql", "SELECT 1 AS one\n"),
+    ]);
+    let p = p.unwrap_or_else(|d| panic!("{d}"));
+    let publish = |name: &str| p.datasets[&name.parse().expect("a name")].publish.join(" ");
+    assert_eq!(
+        (publish("bronze.a"), publish("gold.b"), publish("gold.c")),
+        ("folder".into(), "hook folder".into(), "".into())
+    );
+    let Sink::Files { folder } = &p.sinks["folder"] else { panic!("no folder") };
+    assert!(folder.is_absolute() && folder.ends_with("out/events"));
+    let Sink::Webhook(hook) = &p.sinks["hook"] else { panic!("no webhook") };
+    let secrets: Vec<&str> = hook.secrets.iter().map(|s| s.variable.as_str()).collect();
+    assert_eq!((secrets, hook.allow_http), (vec!["ALLUVIUM_NEW", "ALLUVIUM_OLD"], false));
+    let Sink::Webhook(other) = &p.sinks["other"] else { panic!("no webhook") };
+    assert!(matches!(other.url, WebhookAddress::Env(_)) && other.allow_http && other.allow_link_local);
+}
+
+#[test]
+fn who_is_told_decides_no_row() {
+    let version = |publish: &str| {
+        let bronze = format!("source: {{ files: landing/a/ }}\n{publish}");
+        let p = read(&[("alluvium.yaml", SINKS), ("datasets/bronze/a.yaml", &bronze)]);
+        p.unwrap_or_else(|d| panic!("{d}")).datasets.values().next().expect("one").version.clone()
+    };
+    assert_eq!(version(""), version("publish: folder\n"));
+}
+
+#[test]
+fn a_webhook_has_its_usual_bounds() {
+    let hook = |source: &str| read(&[("alluvium.yaml", "name: x\n"), ("datasets/bronze/a.yaml", source)]);
+    let p = hook("source: { webhook: { path: /hooks/pay, secret: { env: ALLUVIUM_PAY } } }\n");
+    let p = p.unwrap_or_else(|d| panic!("{d}"));
+    let dataset = p.datasets.values().next().expect("one");
+    let webhook = dataset.webhook().expect("a webhook");
+    assert!(dataset.is_pushed() && dataset.push().is_none());
+    assert_eq!((webhook.path.as_str(), webhook.tolerance), ("/hooks/pay", Span::from_secs(300)));
+    assert_eq!(
+        (webhook.max_bytes, webhook.rate),
+        (ByteSize(256 << 10), Rate { limit: 100, period: Span::from_secs(1) })
+    );
+    for path in ["/hooks/", "/hooks//a", "/hooks/..", "/hooks/a?b", "/events", "hooks/a", "/hooks/{x}"] {
+        let said = hook(&format!("source: {{ webhook: {{ path: \"{path}\", secret: {{ env: ALLUVIUM_PAY }} }} }}\n"));
+        assert_eq!(said.expect_err(path).0[0].code, "E0009", "{path}");
+    }
+}
+
+#[test]
+fn one_path_has_one_taker() {
+    let hook = "source: { webhook: { path: /hooks/pay, secret: { env: ALLUVIUM_PAY } } }\n";
+    let said =
+        read(&[("alluvium.yaml", "name: x\n"), ("datasets/bronze/a.yaml", hook), ("datasets/bronze/b.yaml", hook)]);
+    let said = said.expect_err("two takers");
+    assert_eq!(said.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0109"]);
+    assert!(said.0[0].message.contains("bronze.a"), "{said}");
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let said = read(&[(
+        "alluvium.yaml",
+        "name: x\nsinks:\n  a: { webhook: { url: \"https://u:hunter2@h/\", secret: whsec_hunter2 } }\n",
+    )]);
+    let said = said.expect_err("written out").to_string();
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn events_do_not_come_back_as_data() {
+    let said = read(&[
+        ("alluvium.yaml", "name: x\nsinks: { out: { files: landing/a/out/ } }\n"),
+        ("datasets/bronze/a.yaml", "source: { files: landing/a/ }\n"),
+    ]);
+    assert_eq!(said.expect_err("inside each other").0[0].code, "E0109");
+}

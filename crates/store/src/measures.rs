@@ -1,0 +1,28 @@
+//! What the state can count, as values.
+
+use crate::{EventState, RefusalKind, RunState, StepState};
+use alluvium_model::{Balance, DatasetName};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// All of one moment. Sums over steps are of those that are done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measures {
+    pub runs: BTreeMap<RunState, u64>,
+    pub datasets: BTreeMap<DatasetName, DatasetMeasures>,
+    /// Of what the audit still holds.
+    pub refused: BTreeMap<RefusalKind, u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DatasetMeasures {
+    pub steps: BTreeMap<StepState, u64>,
+    pub balance: Balance,
+    /// Attempts beyond the first of each step.
+    pub retries: u64,
+    /// End of the last step that committed something.
+    pub last_commit: Option<Timestamp>,
+    pub objects: BTreeMap<EventState, u64>,
+    pub inbox_events: u64,
+    pub inbox_bytes: u64,
+}

@@ -1,0 +1,82 @@
+//! Counts over the state's tables.
+//!
+//! Called by `store.rs` of this folder, inside a transaction that reads. It reads every step once; what nobody holds any more
+//! is counted as it is read elsewhere.
+
+use super::{Arg, Session, codec::Cells, leases, runs};
+use crate::{DatasetMeasures, Measures, RunState, StepState, StoreError, Watch};
+use alluvium_model::{Balance, DatasetName};
+use std::collections::BTreeMap;
+
+pub(super) async fn all(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Measures, StoreError> {
+    let mut measures = Measures::default();
+    for row in tx.rows("SELECT state, count(*) AS number FROM runs GROUP BY state", &[]).await? {
+        measures.runs.insert(Cells(&row).word("state")?, Cells(&row).count("number")?);
+    }
+    let lost = runs::lost(tx, watch).await?.len() as u64;
+    moved(&mut measures.runs, RunState::Running, RunState::Interrupted, lost);
+    steps(tx, watch, &mut measures.datasets).await?;
+    let sql = "SELECT dataset, state, count(*) AS number FROM events GROUP BY dataset, state";
+    for row in tx.rows(sql, &[]).await? {
+        let cells = Cells(&row);
+        of(&mut measures.datasets, &cells)?.objects.insert(cells.word("state")?, cells.count("number")?);
+    }
+    for row in tx.rows("SELECT dataset, events, bytes FROM backlog", &[]).await? {
+        let cells = Cells(&row);
+        let measures = of(&mut measures.datasets, &cells)?;
+        (measures.inbox_events, measures.inbox_bytes) = (cells.count("events")?, cells.count("bytes")?);
+    }
+    for row in tx.rows("SELECT kind, CAST(sum(times) AS BIGINT) AS number FROM audit GROUP BY kind", &[]).await? {
+        measures.refused.insert(Cells(&row).word("kind")?, Cells(&row).count("number")?);
+    }
+    Ok(measures)
+}
+
+async fn steps(
+    tx: &mut Session<'_>,
+    watch: &Watch<'_>,
+    datasets: &mut BTreeMap<DatasetName, DatasetMeasures>,
+) -> Result<(), StoreError> {
+    let sql =
+        "SELECT dataset, state, count(*) AS number, max(CASE WHEN committed IS NOT NULL THEN finished_at END) AS last,
+                      CAST(sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END) AS BIGINT) AS retries,
+                      CAST(sum(received) AS BIGINT) AS received, CAST(sum(loaded) AS BIGINT) AS loaded,
+                      CAST(sum(quarantined) AS BIGINT) AS quarantined, CAST(sum(dropped) AS BIGINT) AS dropped,
+                      CAST(sum(dead) AS BIGINT) AS dead, CAST(sum(duplicates) AS BIGINT) AS duplicates,
+                      CAST(sum(late) AS BIGINT) AS late
+               FROM steps GROUP BY dataset, state";
+    for row in tx.rows(sql, &[]).await? {
+        let cells = Cells(&row);
+        let measures = of(datasets, &cells)?;
+        measures.steps.insert(cells.word("state")?, cells.count("number")?);
+        measures.retries += cells.count("retries")?;
+        measures.last_commit = measures.last_commit.max(cells.optional_time("last")?);
+        let mut balance: Balance = measures.balance;
+        balance += cells.balance()?;
+        measures.balance = balance;
+    }
+    let lost = leases::lost(tx, watch).await?;
+    let sql = "SELECT dataset, count(*) AS number FROM steps
+               WHERE state = 'running' AND key IN (SELECT value ->> 0 FROM json_each($1)) GROUP BY dataset";
+    for row in tx.rows(sql, &[Arg::column(lost)]).await? {
+        let cells = Cells(&row);
+        let number = cells.count("number")?;
+        moved(&mut of(datasets, &cells)?.steps, StepState::Running, StepState::Planned, number);
+    }
+    Ok(())
+}
+
+fn of<'m>(
+    datasets: &'m mut BTreeMap<DatasetName, DatasetMeasures>,
+    cells: &Cells<'_>,
+) -> Result<&'m mut DatasetMeasures, StoreError> {
+    Ok(datasets.entry(cells.dataset("dataset")?).or_default())
+}
+
+fn moved<T: Ord>(counts: &mut BTreeMap<T, u64>, from: T, to: T, number: u64) {
+    if number > 0 {
+        let left = counts.get(&from).copied().unwrap_or(0).saturating_sub(number);
+        counts.insert(from, left);
+        *counts.entry(to).or_default() += number;
+    }
+}
