@@ -183,6 +183,7 @@ impl Fault for LakeError {
             | Self::Unbalanced(_)
             | Self::LookupTooLarge { .. }
             | Self::TypeChanged { .. }
+            | Self::StoredAs { .. }
             | Self::Window { .. }
             | Self::NoContract { .. }
             | Self::Unstorable { .. }
