@@ -6,7 +6,7 @@
 use crate::{Summary, Turn, retry::after};
 use alluvium_model::{DatasetName, Entropy};
 use alluvium_spec::{CatchUp, Dataset, Kind, Project};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
