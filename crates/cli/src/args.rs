@@ -126,6 +126,26 @@ pub enum Replay {
         #[arg(long)]
         adopt: bool,
     },
+    /// Steps and landing objects that were given up, after what was wrong is mended; each comes back once
+    DeadLetters {
+        dir: Option<PathBuf>,
+        /// Only those of this dataset
+        #[arg(long, value_name = "DATASET")]
+        dataset: Option<DatasetName>,
+        /// Only these, by the start of their ids as `show dead-letters` lists them
+        #[arg(long, value_name = "ID")]
+        id: Vec<String>,
+        /// `original` leaves alone what was tried under another definition than the present one
+        #[arg(long, value_enum, default_value_t = UnderVersion::Current)]
+        version: UnderVersion,
+    },
+}
+
+/// The definition under which a dead letter is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UnderVersion {
+    Original,
+    Current,
 }
 
 #[derive(Debug, Subcommand)]
@@ -206,8 +226,10 @@ pub enum Show {
     },
     /// What waits in quarantine, by rule; with DATASET also the first rows
     Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
-    /// Landing objects that cannot be loaded, and why
+    /// Landing objects and steps that were given up, and why
     DeadLetters { dir: Option<PathBuf> },
+    /// Steps that failed and are tried again, and the retries that each dataset has used today
+    Retries { dir: Option<PathBuf> },
     /// What each dataset's work has used
     Ledger { dir: Option<PathBuf> },
     /// What waits for each sink of the project

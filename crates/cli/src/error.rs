@@ -92,9 +92,13 @@ impl CliError {
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
-            | Self::Flow(FlowError::UnknownDataset(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
-                Exit::BadInput
-            }
+            | Self::Flow(
+                FlowError::UnknownDataset(_)
+                | FlowError::NoQuarantine(_)
+                | FlowError::NotSilver(_)
+                | FlowError::UnknownLetter(_)
+                | FlowError::AmbiguousLetter(_),
+            ) => Exit::BadInput,
             Self::File { .. }
             | Self::Input(_)
             | Self::Output(_)

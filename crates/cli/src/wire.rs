@@ -1,7 +1,7 @@
 //! Puts a project's parts together: state, engine, landing folders, time.
 
 use crate::{error::CliError, process};
-use alluvium_flow::{Flow, Report, Timer};
+use alluvium_flow::{Breakers, Flow, Report, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
 use alluvium_server::{Outbox, Variables};
@@ -24,6 +24,7 @@ pub struct Wired {
     pub timer: Arc<dyn Timer>,
     /// The environment's, for secrets that definitions name.
     pub variables: Arc<Variables>,
+    breakers: Breakers,
 }
 
 impl Wired {
@@ -45,7 +46,17 @@ impl Wired {
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
         let variables: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
-        Ok(Self { project, store, engine, clock, entropy, landing, timer: Arc::new(TokioTimer), variables })
+        Ok(Self {
+            project,
+            store,
+            engine,
+            clock,
+            entropy,
+            landing,
+            timer: Arc::new(TokioTimer),
+            variables,
+            breakers: Breakers::default(),
+        })
     }
 
     /// Closes the state, so that nothing of this process stays beside its file, or on its server.
@@ -68,6 +79,7 @@ impl Wired {
             entropy: self.entropy.as_ref(),
             timer: self.timer.as_ref(),
             report,
+            breakers: &self.breakers,
             owner: process::owner(),
             alive: &process::is_alive,
         }

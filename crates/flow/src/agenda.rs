@@ -3,7 +3,7 @@
 //! Called by the server's loop. It knows no files and no clock; whatever it forgets at a crash, the first turn of the
 //! next process looks for.
 
-use crate::{Summary, Turn};
+use crate::{Summary, Turn, retry::after};
 use alluvium_model::{DatasetName, Entropy};
 use alluvium_spec::{CatchUp, Dataset, Kind, Project};
 use jiff::{SignedDuration, Timestamp};
@@ -188,7 +188,9 @@ impl<'a> Agenda<'a> {
             }
             let failures = self.failing.entry(name.clone()).or_default();
             *failures = failures.saturating_add(1);
-            if summary.passing.contains(name) {
+            if let Some(then) = summary.waiting.get(name) {
+                self.at(name, *then);
+            } else if summary.passing.contains(name) {
                 let wait = backoff(*failures, entropy);
                 self.at(name, after(now, wait));
             }
@@ -221,11 +223,6 @@ fn backoff(failures: u32, entropy: &dyn Entropy) -> Duration {
     let most = (FIRST_RETRY * 2_u32.pow(doublings)).min(LAST_RETRY);
     let share = (entropy.next_u64() % 1_000) as u32;
     most / 2 + most / 2 * share / 1_000
-}
-
-fn after(time: Timestamp, wait: Duration) -> Timestamp {
-    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    time.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 fn before(time: Timestamp, wait: Duration) -> Timestamp {

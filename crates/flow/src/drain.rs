@@ -1,11 +1,13 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    DatasetSummary, Engine, FlowError, Landing, Look, Report, Signal, Timer, Waiting,
+    Breakers, DatasetSummary, Engine, FlowError, Landing, Look, Report, Signal, Timer, Waiting,
     plan::{Round, versions_mix},
-    step::chain,
+    step::{Worked, chain},
 };
-use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, EventId, Fault, RunId, Span, crash_point};
+use alluvium_model::{
+    Clock, DatasetName, DefinitionVersion, Entropy, EventId, Fault, RunId, Span, StepKey, crash_point,
+};
 use alluvium_spec::{Dataset, Kind, Project};
 use alluvium_store::{
     Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
@@ -34,6 +36,8 @@ pub struct Flow<'a> {
     pub entropy: &'a dyn Entropy,
     pub timer: &'a dyn Timer,
     pub report: &'a dyn Report,
+    /// What this process leaves alone for a while, over all its runs.
+    pub breakers: &'a Breakers,
     /// This process, as the holder of leases.
     pub owner: Owner,
     /// Whether a lease's holder still lives; a dead one's lease is free at once.
@@ -79,11 +83,20 @@ pub struct Summary {
     pub unsettled: BTreeMap<DatasetName, u64>,
     /// How long until those are old enough.
     pub settled_in: BTreeMap<DatasetName, Duration>,
+    /// Steps whose last attempt in this run failed.
     pub failed_steps: u64,
-    /// Datasets of the failed steps; the run does not come back to them.
+    /// Datasets of the failed steps, and of those that wait or are dead letters; the run does not come back to them.
     pub failed: BTreeSet<DatasetName>,
-    /// Of the failed ones, those whose error may pass by itself.
+    /// Of the failed ones, those whose folder or table could not be read, and whose error may pass by itself.
     pub passing: BTreeSet<DatasetName>,
+    /// Of the failed ones, those with a step that is tried again, and when.
+    pub waiting: BTreeMap<DatasetName, Timestamp>,
+    /// Steps that are dead letters, as far as the run came upon them.
+    pub dead: BTreeSet<StepKey>,
+    /// Dead letters that a replay could not bring back.
+    pub letters_left: u64,
+    /// How long the run still waits for steps that are to be tried again.
+    pub patience: Duration,
     /// Their definition changed, and something waits for a person's word.
     pub held: BTreeSet<DatasetName>,
     /// Their definition changed, and nothing waits.
@@ -97,10 +110,19 @@ impl Summary {
     /// Whether everything that could be done was done.
     pub fn complete(&self) -> bool {
         self.failed_steps == 0
+            && self.waiting.is_empty()
+            && self.dead.is_empty()
+            && self.letters_left == 0
             && self.held.is_empty()
             && self.refused.is_empty()
             && self.objects_dead == 0
             && !self.stopped
+    }
+
+    /// A step of the dataset is tried then, and not earlier.
+    pub(crate) fn wait(&mut self, name: &DatasetName, until: Timestamp) {
+        let earliest = self.waiting.entry(name.clone()).or_insert(until);
+        *earliest = until.min(*earliest);
     }
 
     pub fn objects_refused(&self) -> u64 {
@@ -122,7 +144,7 @@ impl Flow<'_> {
     ///
     /// # Errors
     /// When the state store fails or a landing zone cannot be read. A failing step is not an error here: it is counted
-    /// in the summary, stays open, and the next run tries it again.
+    /// in the summary, and stays open until it is tried again, or is a dead letter.
     pub async fn run(&self, options: &Options, stop: impl Future<Output = ()>) -> Result<Summary, FlowError> {
         for name in options.adopt.iter().chain(&options.rebuild) {
             match self.project.datasets.get(name) {
@@ -132,7 +154,11 @@ impl Flow<'_> {
             }
         }
         let work = async |run: &RunId, summary: &mut Summary| {
-            summary.failed.extend(options.turn.iter().flat_map(|t| t.failing.iter().cloned()));
+            if let Some(turn) = &options.turn {
+                summary.failed.extend(turn.failing.iter().cloned());
+                // A service comes back by itself, and others wait for this turn.
+                summary.patience = Duration::ZERO;
+            }
             loop {
                 let before = summary.objects_new;
                 for name in self.project.order.iter().filter(|n| options.takes(n)) {
@@ -237,7 +263,7 @@ impl Flow<'_> {
     }
 
     /// Everything for one dataset: left-over steps, arrivals, planning, execution.
-    async fn dataset(
+    pub(crate) async fn dataset(
         &self,
         run: &RunId,
         dataset: &Dataset,
@@ -308,8 +334,11 @@ impl Flow<'_> {
                     received_at: now,
                 })
                 .collect();
-            let events = self.redelivered(events).await?;
+            let (events, letters) = self.redelivered(events).await?;
             let (new, duplicates) = self.record(run, &events).await?;
+            for letter in &letters {
+                self.store.replay_event(run, letter, None).await?;
+            }
             summary.objects_new += new;
             summary.objects_duplicate += duplicates;
             let unsettled = look.unsettled;
@@ -334,19 +363,23 @@ impl Flow<'_> {
         }
     }
 
-    /// Content that arrives again after it became a dead letter is another event: whoever delivers it wants it tried.
-    async fn redelivered(&self, mut events: Vec<NewEvent>) -> Result<Vec<NewEvent>, FlowError> {
+    /// Content that arrives again after it became a dead letter is another event: whoever delivers it wants it tried. The
+    /// letters are closed when that event is recorded.
+    async fn redelivered(&self, mut events: Vec<NewEvent>) -> Result<(Vec<NewEvent>, BTreeSet<EventId>), FlowError> {
+        let mut letters = BTreeSet::new();
         loop {
             let ids: Vec<EventId> = events.iter().map(|e| e.event.clone()).collect();
             let known = self.store.events(&ids).await?;
-            let dead: BTreeSet<&EventId> =
-                known.iter().filter(|e| e.state == EventState::Dead).map(|e| &e.event).collect();
-            if dead.is_empty() {
-                return Ok(events);
+            let of = |state| known.iter().filter(move |e| e.state == state).map(|e| e.event.clone());
+            let dead: BTreeSet<EventId> = of(EventState::Dead).collect();
+            let replayed: BTreeSet<EventId> = of(EventState::Replayed).collect();
+            if dead.is_empty() && replayed.is_empty() {
+                return Ok((events, letters));
             }
-            for e in events.iter_mut().filter(|e| dead.contains(&e.event)) {
+            for e in events.iter_mut().filter(|e| dead.contains(&e.event) || replayed.contains(&e.event)) {
                 e.event = e.event.again();
             }
+            letters.extend(dead);
         }
     }
 
@@ -527,22 +560,73 @@ impl Flow<'_> {
                 continue;
             }
             let (kind, key) = (step.kind, step.key.clone());
-            if !self.work(run, dataset, step, summary).await? {
-                summary.failed_steps += 1;
-                summary.failed.insert(dataset.name.clone());
-                if kind == StepKind::ReplayQuarantine {
-                    // It took no input: what waits, waits on, and new input need not wait for it.
+            let worked = match step.state {
+                StepState::Dead => self.left_dead(run, dataset, step, summary).await?,
+                _ => self.work(run, dataset, step, summary).await?,
+            };
+            match (worked, kind) {
+                (Worked::Done, _) => continue,
+                // It took no input: what waits, waits on, and new input need not wait for it.
+                (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
                     self.store.supersede(&key).await?;
+                    summary.waiting.remove(&dataset.name);
                 }
-                return Ok(false);
+                // Landing objects do not depend on each other: those of the step wait, others go on.
+                (Worked::Dead, StepKind::Ingest) => {
+                    summary.dead.insert(key);
+                    continue;
+                }
+                (Worked::Dead, StepKind::Refine | StepKind::Curate | StepKind::Rebuild) => {
+                    summary.dead.insert(key);
+                }
+                (Worked::Waits, _) => {}
             }
+            summary.failed.insert(dataset.name.clone());
+            return Ok(false);
         }
         Ok(true)
     }
 
-    /// A rebuild reads all input anew: steps that failed need not work before it.
+    /// A dead letter is not tried again as it is. Gold over other input than then is other work.
+    async fn left_dead(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        step: StepRecord,
+        summary: &mut Summary,
+    ) -> Result<Worked, FlowError> {
+        // Its commit happened, and only the word of it was lost.
+        if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_))) && self.store.revive_step(&step.key).await?
+        {
+            return self.work(run, dataset, step, summary).await;
+        }
+        let replace = step.kind == StepKind::Curate && self.has_moved(&step).await?;
+        if replace && self.replaced(run, dataset, &step, summary).await? {
+            return Ok(Worked::Done);
+        }
+        if step.kind != StepKind::ReplayQuarantine && !summary.dead.contains(&step.key) {
+            let blocks = step.kind != StepKind::Ingest;
+            let (dataset, error) = (dataset.name.clone(), step.error.unwrap_or_default());
+            self.report.signal(Signal::StepDead { step: step.key, dataset, error, blocks });
+        }
+        Ok(Worked::Dead)
+    }
+
+    /// Whether an input of the step has rows that it does not know.
+    async fn has_moved(&self, step: &StepRecord) -> Result<bool, FlowError> {
+        for (input, claimed) in &step.inputs {
+            let news = self.engine.increments(input, claimed.upto).await.map_err(|e| look_error(input, e))?;
+            if !news.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A rebuild reads all input anew: steps that failed, or were given up, need not work before it.
     async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
-        let failed = |s: &StepRecord| s.dataset == dataset.name && s.state == StepState::Failed;
+        let failed =
+            |s: &StepRecord| s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead);
         for step in self.store.open_steps().await?.into_iter().filter(failed) {
             self.replaced(run, dataset, &step, summary).await?;
         }
@@ -578,6 +662,6 @@ pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> Flo
 pub(crate) fn is_open(state: StepState) -> bool {
     match state {
         StepState::Planned | StepState::Running | StepState::Failed => true,
-        StepState::Done | StepState::Superseded => false,
+        StepState::Done | StepState::Dead | StepState::Superseded => false,
     }
 }

@@ -1,6 +1,7 @@
 //! What stops a step, and what stops a run.
 
-use alluvium_model::{DatasetName, Fault, RetryClass};
+use alluvium_model::{Blame, DatasetName, Fault, RetryClass};
+use alluvium_spec::{Timeout, TimeoutSource};
 use alluvium_store::StoreError;
 
 /// An error of an engine or a source, with its code, class and remedy.
@@ -35,6 +36,57 @@ impl StepError {
     pub fn remedy(&self) -> &'static str {
         self.0.remedy()
     }
+
+    pub(crate) fn blames(&self) -> Blame {
+        self.0.blames()
+    }
+}
+
+/// Why an attempt was ended from here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    #[error("it took longer than {}, {}", .0.after, whose(.0.source))]
+    TooLong(Timeout, Blame),
+    #[error("the process ended in each of {attempts} attempts, without a word of theirs")]
+    NeverEnded { attempts: u32 },
+}
+
+fn whose(source: TimeoutSource) -> &'static str {
+    match source {
+        TimeoutSource::Dataset => "the timeout of the dataset",
+        TimeoutSource::Contract => "which its contract agrees on",
+        TimeoutSource::Project => "the timeout of the project",
+    }
+}
+
+impl Fault for Stopped {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong(..) => "F0202",
+            Self::NeverEnded { .. } => "F0203",
+        }
+    }
+
+    fn class(&self) -> RetryClass {
+        match self {
+            Self::TooLong(..) => RetryClass::Timeout,
+            Self::NeverEnded { .. } => RetryClass::Internal,
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::TooLong(..) => "look at what it waited for, or set a longer `timeout`; nothing was committed",
+            Self::NeverEnded { .. } => "look at what ended the process, as a lack of memory",
+        }
+    }
+
+    fn blames(&self) -> Blame {
+        match self {
+            Self::TooLong(_, blame) => *blame,
+            Self::NeverEnded { .. } => Blame::Nothing,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +103,10 @@ pub enum FlowError {
     NotSilver(DatasetName),
     #[error("another process kept planning over the same input of {0}")]
     Contended(DatasetName),
+    #[error("there is no dead letter `{0}`")]
+    UnknownLetter(String),
+    #[error("several dead letters begin with `{0}`")]
+    AmbiguousLetter(String),
 }
 
 impl Fault for FlowError {
@@ -62,6 +118,8 @@ impl Fault for FlowError {
             Self::NoQuarantine(_) => "F0102",
             Self::Contended(_) => "F0103",
             Self::NotSilver(_) => "F0104",
+            Self::UnknownLetter(_) => "F0105",
+            Self::AmbiguousLetter(_) => "F0106",
         }
     }
 
@@ -69,7 +127,11 @@ impl Fault for FlowError {
         match self {
             Self::Store(e) => e.class(),
             Self::Look { source, .. } => source.class(),
-            Self::UnknownDataset(_) | Self::NoQuarantine(_) | Self::NotSilver(_) => RetryClass::Schema,
+            Self::UnknownDataset(_)
+            | Self::NoQuarantine(_)
+            | Self::NotSilver(_)
+            | Self::UnknownLetter(_)
+            | Self::AmbiguousLetter(_) => RetryClass::Schema,
             Self::Contended(_) => RetryClass::Transient,
         }
     }
@@ -81,6 +143,8 @@ impl Fault for FlowError {
             Self::UnknownDataset(_) => "name a dataset that `alluvium show datasets` lists",
             Self::NoQuarantine(_) | Self::NotSilver(_) => "name a silver dataset",
             Self::Contended(_) => "run again when the other process has finished",
+            Self::UnknownLetter(_) => "name one that `alluvium show dead-letters` lists",
+            Self::AmbiguousLetter(_) => "write more of its id",
         }
     }
 }

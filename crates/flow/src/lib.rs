@@ -3,6 +3,8 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod breaker;
+mod dead_letters;
 mod drain;
 mod error;
 mod inbox;
@@ -12,10 +14,13 @@ mod plan;
 mod ports;
 mod publication;
 mod report;
+mod retry;
 mod step;
 
 pub use agenda::{Agenda, Arrived};
+pub use breaker::{Breakers, Dependency};
+pub use dead_letters::{Letters, Replayed, Version};
 pub use drain::{Flow, Options, Summary, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Refused, Timer, Usage};
-pub use report::{DatasetSummary, Report, Signal, Waiting};
+pub use report::{DatasetSummary, Report, Signal, StepWait, Waiting};

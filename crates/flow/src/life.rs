@@ -7,6 +7,9 @@ use alluvium_model::{RunId, crash_point};
 use alluvium_store::{RunRecord, RunState};
 use std::{convert::Infallible, time::Duration};
 
+/// A run waits so long, all in all, for steps that are to be tried again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 impl Flow<'_> {
     /// Does `work` as one run, until it is done or `stop` ends.
     pub(crate) async fn live(
@@ -16,7 +19,7 @@ impl Flow<'_> {
         work: impl AsyncFnOnce(&RunId, &mut Summary) -> Result<(), FlowError>,
     ) -> Result<Summary, FlowError> {
         let run = self.start(command).await?;
-        let mut summary = Summary { run: Some(run.clone()), ..Summary::default() };
+        let mut summary = Summary { run: Some(run.clone()), patience: PATIENCE, ..Summary::default() };
         let done = tokio::select! {
             done = async {
                 work(&run, &mut summary).await?;

@@ -42,6 +42,9 @@ pub trait Landing: Send + Sync {
     /// same records give the same object, however often.
     async fn lay_down(&self, dataset: &Dataset, records: &[String]) -> Result<Arrival, StepError>;
 
+    /// What lies at a path where a landing object was; `None`: nothing that could be one. Reads only.
+    async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError>;
+
     /// Reads only; the same folder looked at twice gives the same answer.
     ///
     /// `known`: size and modification time by path, of what need not be reported again.

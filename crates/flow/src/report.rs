@@ -1,8 +1,9 @@
 //! One ordered stream of what happens, for every reporter: terminal, log, JSON.
 
-use crate::{Maintained, Outcome};
+use crate::{Dependency, Maintained, Outcome, Replayed};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
 use alluvium_store::StepKind;
+use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Clone)]
@@ -80,7 +81,41 @@ pub enum Signal {
         code: &'static str,
         message: String,
         remedy: &'static str,
+        /// Attempts by now.
+        attempts: u32,
+        /// Before then no other attempt begins; `None`: it is a dead letter.
+        retry_at: Option<Timestamp>,
+        /// This run waits for it.
         again: bool,
+    },
+    /// A step that is not tried before that time; this run does not wait for it.
+    StepWaits {
+        step: StepKey,
+        dataset: DatasetName,
+        until: Timestamp,
+        why: StepWait,
+    },
+    /// A step that became a dead letter before. `blocks`: later input of the dataset waits behind it.
+    StepDead {
+        step: StepKey,
+        dataset: DatasetName,
+        error: String,
+        blocks: bool,
+    },
+    /// What many steps need failed several times in a row, and is left alone until then.
+    BreakerOpened {
+        dependency: Dependency,
+        until: Timestamp,
+    },
+    /// It answers again.
+    BreakerClosed {
+        dependency: Dependency,
+    },
+    /// What a replay did to a dead letter; `letter` is the event's or the step's id.
+    LetterReplayed {
+        dataset: DatasetName,
+        letter: String,
+        done: Replayed,
     },
     /// A folder or a table of the dataset could not be read; the service goes on with the others.
     NotLooked {
@@ -128,6 +163,17 @@ pub enum Signal {
     RunFinished {
         run: RunId,
     },
+}
+
+/// Why a step is not tried now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepWait {
+    /// It failed, and its delay has not passed.
+    Delay,
+    /// The dataset's retries of this day are used up.
+    Budget { retries_per_day: u32 },
+    /// What it needs is left alone.
+    Breaker(Dependency),
 }
 
 /// What a changed definition holds up.

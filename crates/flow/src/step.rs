@@ -1,78 +1,143 @@
 //! One step: take its lease, execute it or find that it committed earlier, record what it did.
+//!
+//! Called by `drain.rs`. How often a step failed and when it may be tried again is in the state, so that all processes agree;
+//! a run only decides whether it waits for that.
 
 use crate::{
-    Flow, FlowError, Job, Outcome, Signal, StepError, Summary,
+    Dependency, Flow, FlowError, Job, Outcome, Signal, StepError, StepWait, Summary,
     drain::{LEASE, is_open},
+    error::Stopped,
     publication,
+    retry::{after, delay, policy},
 };
-use alluvium_model::{EventId, RetryClass, RunId, crash_point};
-use alluvium_spec::Dataset;
-use alluvium_store::{Claim, LedgerEntry, StepDone, StepRecord};
+use alluvium_model::{Blame, EventId, RunId, crash_point};
+use alluvium_spec::{Dataset, Kind, Timeout};
+use alluvium_store::{AfterFailure, Claim, Failure, LedgerEntry, NotYet, StepDone, StepRecord, StepState};
+use jiff::Timestamp;
 use std::time::Duration;
 
-/// Attempts within one run for errors that may pass by themselves.
-const ATTEMPTS: u32 = 3;
 const HELD_WAIT: Duration = Duration::from_millis(200);
-const RETRY_WAIT: Duration = Duration::from_millis(500);
+
+/// How it went with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worked {
+    /// By this process or another one.
+    Done,
+    /// It stays open, and is tried later.
+    Waits,
+    /// It is a dead letter.
+    Dead,
+}
+
+/// Whether an attempt may begin.
+enum Taken {
+    Now,
+    Later {
+        until: Timestamp,
+        why: StepWait,
+    },
+    /// Another process ended the step.
+    Ended(Worked),
+}
+
+/// How an attempt ended, if not with an outcome.
+enum Ended {
+    Failed(StepError),
+    /// Another process holds the step now, and does what is left.
+    LeaseLost,
+}
+
+impl From<StepError> for Ended {
+    fn from(error: StepError) -> Self {
+        Self::Failed(error)
+    }
+}
 
 impl Flow<'_> {
-    /// `false`: the step failed and stays open.
     pub(crate) async fn work(
         &self,
         run: &RunId,
         dataset: &Dataset,
         step: StepRecord,
         summary: &mut Summary,
-    ) -> Result<bool, FlowError> {
-        let mut attempt = 0;
+    ) -> Result<Worked, FlowError> {
+        let uses = uses(dataset);
+        let (mut attempts, mut failures) = (step.attempts, step.failures);
         loop {
-            if !self.take(run, &step).await? {
-                return Ok(true);
+            match self.take(run, dataset, &step, &uses).await? {
+                Taken::Ended(worked) => return Ok(worked),
+                Taken::Later { until, why } => {
+                    if self.waits_for(until, summary).await {
+                        continue;
+                    }
+                    summary.wait(&dataset.name, until);
+                    let (step, dataset) = (step.key, dataset.name.clone());
+                    self.report.signal(Signal::StepWaits { step, dataset, until, why });
+                    return Ok(Worked::Waits);
+                }
+                Taken::Now => {}
             }
-            attempt += 1;
-            let number = step.attempts + attempt;
+            attempts += 1;
             self.report.signal(Signal::StepStarted {
                 step: step.key.clone(),
                 dataset: dataset.name.clone(),
                 kind: step.kind,
-                attempt: number,
+                attempt: attempts,
             });
             let span = tracing::info_span!(
                 "step", run = %run, dataset = %dataset.name, step = %step.key, events = events(&step)
             );
-            let result = tracing::Instrument::instrument(self.attempt(dataset, &step), span).await;
-            match result {
+            let attempt = self.attempt(dataset, &step, failures);
+            match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
-                    let step = StepRecord { attempts: number, ..step };
+                    let step = StepRecord { attempts, ..step };
                     self.done(run, dataset, &step, outcome, recovered, summary).await?;
-                    return Ok(true);
-                }
-                Err(error) => {
-                    let again = error.class().may_pass() && attempt < ATTEMPTS;
-                    self.failed(dataset, &step, &error, again).await?;
-                    if !again {
-                        if error.class().may_pass() {
-                            summary.passing.insert(dataset.name.clone());
-                        }
-                        return Ok(false);
+                    for dependency in self.breakers.succeeded(&uses) {
+                        self.report.signal(Signal::BreakerClosed { dependency });
                     }
-                    self.timer.wait(RETRY_WAIT * attempt).await;
+                    return Ok(Worked::Done);
+                }
+                Err(Ended::LeaseLost) => {}
+                Err(Ended::Failed(error)) => {
+                    failures = failures.saturating_add(1);
+                    let step = StepRecord { attempts, failures, ..step.clone() };
+                    if let Some(worked) = self.failed(run, dataset, &step, &error, summary).await? {
+                        return Ok(worked);
+                    }
                 }
             }
         }
     }
 
-    /// Waits for the lease. `false`: another process finished the step.
-    async fn take(&self, run: &RunId, step: &StepRecord) -> Result<bool, FlowError> {
+    /// Waits for the lease, unless the step may not be tried now.
+    async fn take(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        step: &StepRecord,
+        uses: &[Dependency],
+    ) -> Result<Taken, FlowError> {
+        if let Err((dependency, until)) = self.breakers.ask(uses, self.clock.now()) {
+            return Ok(Taken::Later { until, why: StepWait::Breaker(dependency) });
+        }
+        let budget = dataset.effort.retries_per_day;
         let mut told = false;
         loop {
-            let claim = self.store.claim(&step.key, run, &self.owner, LEASE, &self.watch()).await?;
+            let claim = self.store.claim(&step.key, run, &self.owner, LEASE, budget, &self.watch()).await?;
             match claim {
                 Claim::Taken => {
                     crash_point("step.after_claim");
-                    return Ok(true);
+                    self.breakers.begins(uses, self.clock.now());
+                    return Ok(Taken::Now);
                 }
-                Claim::Closed => return Ok(false),
+                Claim::NotYet { until, why } => {
+                    let why = match why {
+                        NotYet::Delay => StepWait::Delay,
+                        NotYet::Budget { retries_per_day } => StepWait::Budget { retries_per_day },
+                    };
+                    return Ok(Taken::Later { until, why });
+                }
+                Claim::Closed => return self.ended(step).await.map(Taken::Ended),
                 Claim::Held { by, .. } => {
                     if !told {
                         told = true;
@@ -81,18 +146,39 @@ impl Flow<'_> {
                     }
                     self.timer.wait(HELD_WAIT).await;
                     if !self.store.step(&step.key).await?.is_some_and(|s| is_open(s.state)) {
-                        return Ok(false);
+                        return self.ended(step).await.map(Taken::Ended);
                     }
                 }
             }
         }
     }
 
-    /// Executes under a lease that is renewed; stops when the lease is lost.
-    async fn attempt(&self, dataset: &Dataset, step: &StepRecord) -> Result<(Outcome, bool), StepError> {
+    /// What another process made of it.
+    async fn ended(&self, step: &StepRecord) -> Result<Worked, FlowError> {
+        let now = self.store.step(&step.key).await?;
+        Ok(if now.is_some_and(|s| s.state == StepState::Dead) { Worked::Dead } else { Worked::Done })
+    }
+
+    /// Waits, if the run has so much time left for that.
+    async fn waits_for(&self, until: Timestamp, summary: &mut Summary) -> bool {
+        let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
+        let Some(left) = summary.patience.checked_sub(wait) else { return false };
+        summary.patience = left;
+        self.timer.wait(wait).await;
+        true
+    }
+
+    /// Executes under a lease that is renewed; stops when the lease is lost, or when it takes too long.
+    async fn attempt(&self, dataset: &Dataset, step: &StepRecord, failures: u32) -> Result<(Outcome, bool), Ended> {
         let work = async {
             if let Some(outcome) = self.engine.recover(dataset, step).await? {
                 return Ok((outcome, true));
+            }
+            // Each failure is counted together with what follows from it. So these were attempts whose process was gone.
+            let retry = &dataset.effort.retry;
+            let most = [&retry.transient, &retry.throttled, &retry.timeout].map(|b| b.max_attempts);
+            if most.iter().all(|most| failures >= *most) {
+                return Err(StepError::new(Stopped::NeverEnded { attempts: failures }).into());
             }
             let events = self.store.events(&step.events).await.map_err(StepError::new)?;
             let job = Job { project: self.project, dataset, step, events: &events };
@@ -103,15 +189,26 @@ impl Flow<'_> {
                 self.timer.wait(Duration::from(LEASE) / 3).await;
                 match self.store.renew(&step.key, &self.owner, self.clock.now(), LEASE).await {
                     Ok(true) => {}
-                    Ok(false) => return StepError::new(LeaseLost),
-                    Err(e) => return StepError::new(e),
+                    Ok(false) => return Ended::LeaseLost,
+                    Err(e) => return Ended::Failed(StepError::new(e)),
                 }
             }
         };
         tokio::select! {
+            biased;
             done = work => done,
             lost = keep => Err(lost),
+            late = self.too_late(dataset) => Err(late.into()),
         }
+    }
+
+    /// Ends when the attempt has taken as long as it may.
+    async fn too_late(&self, dataset: &Dataset) -> StepError {
+        let Some(timeout @ Timeout { after, .. }) = dataset.effort.timeout else { return std::future::pending().await };
+        self.timer.wait(Duration::from(after)).await;
+        // What reads files most probably waits for them.
+        let blame = if matches!(dataset.kind, Kind::Bronze(_)) { Blame::Source } else { Blame::Lake };
+        StepError::new(Stopped::TooLong(timeout, blame))
     }
 
     pub(crate) async fn done(
@@ -165,25 +262,84 @@ impl Flow<'_> {
         Ok(())
     }
 
+    /// Records the failure and what follows from it. `None`: it is tried again now.
     async fn failed(
         &self,
+        run: &RunId,
         dataset: &Dataset,
         step: &StepRecord,
         error: &StepError,
-        again: bool,
-    ) -> Result<(), FlowError> {
-        let message = chain(error);
-        self.store.fail(&step.key, &format!("{}: {message}", error.code()), self.clock.now()).await?;
+        summary: &mut Summary,
+    ) -> Result<Option<Worked>, FlowError> {
+        let (now, message) = (self.clock.now(), chain(error));
+        let policy = policy(&dataset.effort.retry, error.class());
+        let at = policy.map(|p| after(now, delay(p, step.failures, self.entropy.next_u64())));
+        let failure = Failure {
+            key: step.key.clone(),
+            run: run.clone(),
+            owner: self.owner.clone(),
+            error: format!("{}: {message}", error.code()),
+            class: error.class(),
+            at: now,
+            retry_at: at,
+            most: policy.map_or(1, |p| p.max_attempts),
+        };
+        crash_point("step.before_fail");
+        let followed = self.store.fail(&failure).await?;
+        crash_point("step.after_fail");
+        if followed == AfterFailure::Closed {
+            return Ok(None);
+        }
+        self.count_against(dataset, error, now);
+        let retry_at = at.filter(|_| followed == AfterFailure::Open);
+        let wait = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        let again = retry_at.is_some_and(|at| wait(at) <= summary.patience);
         self.report.signal(Signal::StepFailed {
             step: step.key.clone(),
             dataset: dataset.name.clone(),
             code: error.code(),
             message,
             remedy: error.remedy(),
+            attempts: step.attempts,
+            retry_at,
             again,
         });
-        Ok(())
+        match retry_at {
+            Some(_) if again => Ok(None),
+            Some(at) => {
+                summary.failed_steps += 1;
+                summary.wait(&dataset.name, at);
+                Ok(Some(Worked::Waits))
+            }
+            None => {
+                summary.failed_steps += 1;
+                Ok(Some(Worked::Dead))
+            }
+        }
     }
+
+    fn count_against(&self, dataset: &Dataset, error: &StepError, now: Timestamp) {
+        if !error.class().may_pass() {
+            return;
+        }
+        let dependency = match (error.blames(), &dataset.kind) {
+            (Blame::Lake, _) => Dependency::Lake,
+            (Blame::Source, Kind::Bronze(bronze)) => Dependency::Folder(bronze.files.folder.clone()),
+            (Blame::Source, Kind::Silver(_) | Kind::Gold(_)) | (Blame::Nothing, _) => return,
+        };
+        if let Some(until) = self.breakers.failed(&dependency, now) {
+            self.report.signal(Signal::BreakerOpened { dependency, until });
+        }
+    }
+}
+
+/// What the dataset's steps need beside themselves.
+fn uses(dataset: &Dataset) -> Vec<Dependency> {
+    let folder = match &dataset.kind {
+        Kind::Bronze(bronze) => Some(Dependency::Folder(bronze.files.folder.clone())),
+        Kind::Silver(_) | Kind::Gold(_) => None,
+    };
+    std::iter::once(Dependency::Lake).chain(folder).collect()
 }
 
 /// For log lines: the ids of the objects that the step loads, the first few of them.
@@ -211,22 +367,4 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         next = e.source();
     }
     text
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the lease of this step was taken over by another process")]
-struct LeaseLost;
-
-impl alluvium_model::Fault for LeaseLost {
-    fn code(&self) -> &'static str {
-        "F0201"
-    }
-
-    fn class(&self) -> RetryClass {
-        RetryClass::Transient
-    }
-
-    fn remedy(&self) -> &'static str {
-        "nothing: the other process finishes the step"
-    }
 }

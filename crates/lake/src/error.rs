@@ -2,7 +2,7 @@
 
 use crate::decode::DecodeError;
 use crate::refine::RefineError;
-use alluvium_model::{DatasetName, Fault, RetryClass, Unbalanced};
+use alluvium_model::{Blame, DatasetName, Fault, RetryClass, Unbalanced};
 use std::{error::Error, io, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +162,33 @@ impl Fault for LakeError {
             | Self::Log { .. }
             | Self::Vector { .. }
             | Self::Worker(_) => RetryClass::Internal,
+        }
+    }
+
+    fn blames(&self) -> Blame {
+        match self {
+            Self::Decode { .. } => Blame::Source,
+            Self::Io { .. }
+            | Self::Delta { .. }
+            | Self::Query(_)
+            | Self::Arrow(_)
+            | Self::Parquet(_)
+            | Self::LogGone { .. }
+            | Self::Log { .. }
+            | Self::Vector { .. } => Blame::Lake,
+            // The store of tables has answered.
+            Self::Conflict { .. }
+            | Self::Refine { .. }
+            | Self::Gate { .. }
+            | Self::Unbalanced(_)
+            | Self::LookupTooLarge { .. }
+            | Self::TypeChanged { .. }
+            | Self::StoredAs { .. }
+            | Self::Window { .. }
+            | Self::NoContract { .. }
+            | Self::Unstorable { .. }
+            | Self::Worker(_)
+            | Self::Memory { .. } => Blame::Nothing,
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn count() -> usize {
 /// What a lane has of the others: the next piece of work, and whether to stop.
 pub(crate) struct Shared {
     next: AtomicUsize,
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     progress: mpsc::Sender<u64>,
 }
 
@@ -43,15 +43,26 @@ impl Shared {
     }
 }
 
+/// Tells the lanes that nobody waits for them any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `work` in `lanes` threads and answers their results in order of the lanes; the first error stops all.
-/// Dropping the future stops the lanes at their next word of progress.
+/// Dropping the future, as when a step has taken too long, stops the lanes before their next piece of work and at their
+/// next word of progress. A thread that the system holds in a read is left to it; nothing of what it stages is committed.
 pub(crate) async fn run<T: Send + 'static>(
     lanes: usize,
     work: impl Fn(&Shared) -> Result<T, LakeError> + Send + Sync + 'static,
     mut progress: impl FnMut(u64),
 ) -> Result<Vec<T>, LakeError> {
     let (sender, mut told) = mpsc::channel(QUEUE);
-    let shared = Arc::new(Shared { next: AtomicUsize::new(0), stop: AtomicBool::new(false), progress: sender });
+    let stop = StopOnDrop(Arc::default());
+    let shared = Arc::new(Shared { next: AtomicUsize::new(0), stop: stop.0.clone(), progress: sender });
     let work = Arc::new(work);
     let handles: Vec<_> = (0..lanes.max(1))
         .map(|_| {
@@ -81,4 +92,29 @@ pub(crate) async fn run<T: Send + 'static>(
         return Err(results.swap_remove(i).err().expect("an error was found at this place"));
     }
     results.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::Future, pin::pin, task::Context};
+
+    #[tokio::test]
+    async fn lanes_end_when_nobody_waits_for_them() {
+        let (ended, mut told) = mpsc::unbounded_channel();
+        {
+            // Never a word of progress, and work without end.
+            let work = move |shared: &Shared| {
+                while shared.take(usize::MAX).is_some() {
+                    std::thread::yield_now();
+                }
+                let _ = ended.send(());
+                Ok(())
+            };
+            let mut running = pin!(run(2, work, |_| {}));
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            assert!(running.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!((told.recv().await, told.recv().await), (Some(()), Some(())));
+    }
 }

@@ -95,6 +95,17 @@ impl fmt::Display for RetryClass {
     }
 }
 
+/// Which of the things that many steps share an error speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The store of tables.
+    Lake,
+    /// Where the landing objects lie.
+    Source,
+    /// Neither: the step alone, or another process.
+    Nothing,
+}
+
 /// An error that can say what it is to a machine and what to do to a person.
 pub trait Fault: std::error::Error {
     /// Stable across releases, as in `L0301`; each has a page in the runbook.
@@ -102,6 +113,11 @@ pub trait Fault: std::error::Error {
     fn class(&self) -> RetryClass;
     /// One sentence: what the reader can do now.
     fn remedy(&self) -> &'static str;
+
+    /// What else would meet it too.
+    fn blames(&self) -> Blame {
+        Blame::Nothing
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemE
 pub use crash::{CRASH_POINTS, CrashPoint, crash_point};
 pub use duration::{InvalidSpan, Span};
 pub use exit::Exit;
-pub use fault::{Fault, RetryClass};
+pub use fault::{Blame, Fault, RetryClass};
 pub use ids::{ContentHash, DefinitionVersion, EventId, RunId, StepKey, StepKeyBuilder};
 pub use name::{DatasetName, InvalidName, Layer};
 pub use state::{InvalidPostgresUrl, PostgresUrl, StatePlace, Tls};

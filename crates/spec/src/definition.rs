@@ -57,6 +57,7 @@ pub struct Dataset {
     /// Key into [`Project::contracts`].
     pub contract: Option<String>,
     pub accept: Accept,
+    pub effort: Effort,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
     pub kind: Kind,
@@ -373,6 +374,60 @@ pub struct Accept {
 pub struct Thresholds {
     pub warn_above: Option<f64>,
     pub error_above: Option<f64>,
+}
+
+/// How long a step may take, and how it is tried again. It decides no row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Effort {
+    pub retry: Retry,
+    /// `None`: an attempt may take as long as it takes.
+    pub timeout: Option<Timeout>,
+    /// Attempts of the dataset's steps, beside their first ones, that may begin on one day (UTC).
+    pub retries_per_day: Option<u32>,
+}
+
+/// By the class of the error. The other classes stay until somebody mends their cause.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Retry {
+    pub transient: Backoff,
+    pub throttled: Backoff,
+    pub timeout: Backoff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Backoff {
+    /// All attempts of a step, the first one included.
+    pub max_attempts: u32,
+    /// The first delay.
+    pub interval: Span,
+    /// Each delay is the one before times this.
+    pub backoff_rate: f64,
+    pub max_delay: Span,
+    pub jitter: Jitter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Jitter {
+    /// Anywhere between no delay and the delay.
+    Full,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Timeout {
+    pub after: Span,
+    pub source: TimeoutSource,
+}
+
+/// Who says how long a step may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeoutSource {
+    Dataset,
+    /// The service-level agreement of the dataset's contract.
+    Contract,
+    Project,
 }
 
 impl Dataset {

@@ -2,7 +2,7 @@
 
 use crate::{
     codes,
-    dataset::{self, Draft},
+    dataset::{self, Draft, EffortDraft},
     definition::{Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
@@ -70,7 +70,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         Some(root) => {
             let settings = project_file::read(&root, environment, &mut sink);
             let settings = settings.unwrap_or_else(|| ProjectFile::unusable(&root));
-            let sources = read_all(&root, &settings.fence, &mut sink);
+            let sources = Sources { defaults: settings.defaults, ..read_all(&root, &settings.fence, &mut sink) };
             check_places(&sources.drafts, &settings, &mut sink);
             check_edges(&sources.drafts, &settings, &mut sink);
             (root, settings, sources)
@@ -121,6 +121,7 @@ pub(crate) struct Sources {
     pub(crate) contract_stems: BTreeSet<String>,
     pub(crate) drafts: BTreeMap<DatasetName, Draft>,
     pub(crate) contracts: BTreeMap<String, ContractDraft>,
+    pub(crate) defaults: EffortDraft,
 }
 
 fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {

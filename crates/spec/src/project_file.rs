@@ -2,6 +2,7 @@
 
 use crate::{
     codes,
+    dataset::{self, EffortDraft},
     definition::Limits,
     diagnostic::{Sink, quoted},
     load::Environment,
@@ -28,6 +29,7 @@ pub(crate) struct ProjectFile {
     pub(crate) lake: PathBuf,
     pub(crate) state: StatePlace,
     pub(crate) limits: Limits,
+    pub(crate) defaults: EffortDraft,
     pub(crate) sinks: Sinks,
     pub(crate) fence: Fence,
 }
@@ -47,6 +49,7 @@ impl ProjectFile {
             lake: PathBuf::new(),
             state: StatePlace::File(PathBuf::new()),
             limits: DEFAULT_LIMITS,
+            defaults: EffortDraft::default(),
             sinks: Sinks::none(),
             fence: Fence::new(root),
         }
@@ -100,8 +103,11 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
     }
     let sinks = f.take("sinks").map_or_else(Sinks::none, |n| sinks::read(n, &fence, &mut r));
     let own = environments(&mut f, environment, &mut r);
-    f.not_yet(&["budgets", "defaults", "policies", "secrets", "notifications", "retry", "concurrency"], &mut r);
-    f.finish(&mut r);
+    let defaults = f.take("defaults").map_or_else(EffortDraft::default, |n| dataset::read_defaults(n, &mut r));
+    f.not_yet(&["budgets", "policies", "secrets", "notifications", "concurrency"], &mut r);
+    f.finish_with(&mut r, |key| {
+        matches!(key, "retry" | "timeout" | "budget").then(|| format!("write it as `defaults: {{ {key}: … }}`"))
+    });
     let lake = place(environment.lake.as_deref(), own.lake, top.lake, "lake", &fence, &mut r);
     let state = state(environment, own.state, top.state, &fence, &mut r);
     Some(ProjectFile {
@@ -109,6 +115,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         lake: lake.join(&environment.name),
         state,
         limits,
+        defaults,
         sinks,
         fence,
     })

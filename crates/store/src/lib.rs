@@ -20,9 +20,10 @@ pub use measures::{DatasetMeasures, Measures};
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
-    Claim, Claimed, DeadLetter, EventRecord, EventState, InboxBound, InboxPart, LedgerEntry, NewEvent, NewStep, Owner,
-    Planned, Pushed, PushedEvent, QualityResult, Reached, Recorded, RunRecord, RunState, RunStep, StepDone, StepKind,
-    StepRecord, StepState, TableDump, Value, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, Claimed, DeadLetter, EventRecord, EventState, Failure, InboxBound, InboxPart, LedgerEntry,
+    NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Reached, Recorded, RunRecord,
+    RunState, RunStep, StepDone, StepKind, StepRecord, StepState, TableDump, Value, VersionRecord, Watch,
+    WatermarkRecord,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

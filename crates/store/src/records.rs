@@ -1,7 +1,9 @@
 //! What the state holds, as values.
 
 use crate::NewPublication;
-use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
+use alluvium_model::{
+    Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, StepKey, Window,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,6 +75,8 @@ pub enum EventState {
     Done,
     /// A dead letter: it cannot proceed; the reason is kept.
     Dead,
+    /// It was a dead letter, and another event has taken its place, or other content its path.
+    Replayed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +114,10 @@ pub enum StepState {
     Planned,
     Running,
     Done,
+    /// Open: it is tried again, not before its time.
     Failed,
+    /// A dead letter: it is not tried again until somebody says so. What it took stays with it.
+    Dead,
     /// Never committed; another step under a newer definition took its input.
     Superseded,
 }
@@ -167,6 +174,10 @@ pub struct StepRecord {
     pub watermark: Option<Timestamp>,
     pub state: StepState,
     pub attempts: u32,
+    /// Attempts that failed or that nobody ended, since it was planned or replayed.
+    pub failures: u32,
+    /// Before then no attempt begins.
+    pub retry_at: Option<Timestamp>,
     pub planned_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     /// The run that finished it, which need not be the one that planned it.
@@ -220,7 +231,48 @@ pub enum Claim {
         by: Owner,
         until: Timestamp,
     },
-    /// It is no longer open (done or superseded).
+    /// Another attempt may begin then.
+    NotYet {
+        until: Timestamp,
+        why: NotYet,
+    },
+    /// It is no longer open (done or superseded), or it is a dead letter.
+    Closed,
+}
+
+/// Why a step that failed has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotYet {
+    /// Its delay has not passed.
+    Delay,
+    /// The dataset's retries of this day are used up.
+    Budget { retries_per_day: u32 },
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub key: StepKey,
+    pub run: RunId,
+    /// Who made it.
+    pub owner: Owner,
+    /// `CODE: message`.
+    pub error: String,
+    pub class: RetryClass,
+    pub at: Timestamp,
+    /// When the next attempt may begin; `None`: the error stays, and the step is a dead letter at once.
+    pub retry_at: Option<Timestamp>,
+    /// With so many failures the step is a dead letter.
+    pub most: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// It is open, and its next attempt has its time.
+    Open,
+    /// It is a dead letter.
+    Dead,
+    /// It had ended before, or another process holds it by now; nothing was changed.
     Closed,
 }
 
@@ -340,24 +392,37 @@ pub enum Value {
     Text(String),
 }
 
-/// An event that cannot proceed.
+/// An event or a step that cannot proceed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    pub event: EventId,
+    /// `None`: the step as a whole.
+    pub event: Option<EventId>,
+    /// The step, or the one that gave the event up.
+    pub step: StepKey,
+    pub kind: StepKind,
     pub dataset: DatasetName,
-    /// Where the landing object is: relative to the source's folder.
-    pub object: String,
-    pub bytes: u64,
+    /// The definition under which it was tried.
+    pub version: DefinitionVersion,
+    /// Where an event's landing object is: relative to the source's folder.
+    pub object: Option<String>,
+    /// Of the landing objects; `None` where the input is tables.
+    pub bytes: Option<u64>,
+    /// Landing objects that wait with it.
+    pub objects: u64,
+    /// Versions of tables that wait with it.
+    pub inputs: BTreeMap<DatasetName, Claimed>,
     /// `None` where the reason bears none.
     pub code: Option<String>,
     pub message: String,
+    pub class: Option<RetryClass>,
+    pub attempts: u32,
     /// The run that gave it up, and when.
     pub run: RunId,
     pub died_at: Timestamp,
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `publications`, `lanes`, `audit`.
+/// `versions`, `watermarks`, `retries`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

@@ -2,9 +2,9 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    Claim, DeadLetter, EventRecord, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned,
-    Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord,
-    StoreError, TableDump, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
+    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -44,6 +44,16 @@ pub trait Store: Send + Sync {
     /// Dead letters of all datasets, by dataset, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
 
+    /// The step is open again, as if it had never failed. `false`: it is no dead letter, and nothing was changed.
+    async fn revive_step(&self, key: &StepKey) -> Result<bool, StoreError>;
+
+    /// The event is a dead letter no more. `again` takes its place and is pending, unless it is known already.
+    /// `false`: the event is no dead letter, and nothing was changed.
+    async fn replay_event(&self, run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> Result<bool, StoreError>;
+
+    /// How many retries of each dataset began on the day of that time, in UTC.
+    async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError>;
+
     /// How far the dataset's planned steps have consumed each input (the `upto` of the newest step that was not
     /// superseded); an input without an entry was never read.
     async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError>;
@@ -55,19 +65,21 @@ pub trait Store: Send + Sync {
     /// Many steps in one transaction; answers in order. One conflict does not undo the others.
     async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError>;
 
-    /// Steps that are neither done nor superseded, oldest first (by planning order).
+    /// Steps that are neither done nor superseded, dead letters among them, oldest first (by planning order).
     async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError>;
 
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
 
     /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time) and counts the attempt as
-    /// one of `run`. A lease that does not hold any more is free.
+    /// one of `run`. A lease that does not hold any more is free, and the attempt under it has failed. A step that failed
+    /// is taken from its time on, and as one of at most `retries_per_day` that begin on this day (UTC) for its dataset.
     async fn claim(
         &self,
         key: &StepKey,
         run: &RunId,
         owner: &Owner,
         ttl: Span,
+        retries_per_day: Option<u32>,
         watch: &Watch<'_>,
     ) -> Result<Claim, StoreError>;
 
@@ -82,8 +94,9 @@ pub trait Store: Send + Sync {
     /// As [`Store::finish`], many in one transaction.
     async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError>;
 
-    /// The attempt failed; the lease ends, the step stays open.
-    async fn fail(&self, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError>;
+    /// The attempt failed; the lease ends. The step stays open, or is a dead letter from now on. An attempt that lost its
+    /// lease to another process changes nothing.
+    async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError>;
 
     /// The step will never run: its events are pending again and the positions return to where the newest remaining
     /// step left them.

@@ -22,6 +22,9 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }
+        Command::Replay { what: Replay::DeadLetters { dir, dataset, id, version } } => {
+            replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await
+        }
         Command::Contract { what: OfContract::Test { contract, files, to } } => {
             contract::test(global, contract, files, to.as_ref()).await
         }

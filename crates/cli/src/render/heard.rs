@@ -1,7 +1,9 @@
 //! What the signals of a run told, kept for its closing summary. Lists are kept up to a bound and counted beyond it.
 
-use alluvium_flow::{Signal, Waiting};
+use super::{grouped, json_time, json_time_if_any};
+use alluvium_flow::{Replayed, Signal, StepWait, Waiting};
 use alluvium_model::DatasetName;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -70,6 +72,40 @@ pub struct FailedStep {
     pub code: &'static str,
     pub message: String,
     pub remedy: &'static str,
+    pub attempts: u32,
+    /// `None`: it is a dead letter.
+    #[serde(serialize_with = "json_time_if_any")]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// A step that this run did not wait for.
+#[derive(Debug, Serialize)]
+pub struct WaitingStep {
+    pub dataset: String,
+    pub step: String,
+    #[serde(serialize_with = "json_time")]
+    pub until: Timestamp,
+    pub why: String,
+}
+
+/// A step that an earlier run gave up.
+#[derive(Debug, Serialize)]
+pub struct DeadStep {
+    pub dataset: String,
+    pub step: String,
+    pub error: String,
+    /// Later input of the dataset waits behind it.
+    pub blocks: bool,
+}
+
+/// A dead letter that a replay was asked for.
+#[derive(Debug, Serialize)]
+pub struct Letter {
+    pub dataset: String,
+    pub letter: String,
+    pub done: &'static str,
+    /// Why it stays.
+    pub stays: Option<String>,
 }
 
 /// What was done to a dataset's tables after the run's work.
@@ -110,6 +146,9 @@ pub struct Heard {
     pub changed: Vec<NewVersion>,
     pub adopted: Vec<NewVersion>,
     pub failed: Kept<FailedStep>,
+    pub waiting: Kept<WaitingStep>,
+    pub dead_steps: Kept<DeadStep>,
+    pub replayed: Kept<Letter>,
     pub maintained: Vec<Upkeep>,
     pub not_maintained: Vec<NotMaintained>,
     /// Publications that were delivered, also of earlier runs.
@@ -120,7 +159,20 @@ pub struct Heard {
     pub written: BTreeMap<DatasetName, u64>,
 }
 
+impl Kept<Letter> {
+    /// Those that are still dead letters.
+    pub fn staying(&self) -> Kept<&Letter> {
+        let first: Vec<&Letter> = self.first.iter().filter(|l| l.stays.is_some()).collect();
+        Kept { total: first.len() as u64, first }
+    }
+}
+
 impl Heard {
+    /// Whether a step became a dead letter.
+    pub fn gave_up(&self) -> bool {
+        self.failed.first.iter().any(|f| f.retry_at.is_none())
+    }
+
     pub fn take(&mut self, signal: &Signal) {
         match signal {
             Signal::Duplicate { dataset, path, first_path } => self.duplicates.add(DuplicateFile {
@@ -158,14 +210,31 @@ impl Heard {
                     self.dead.add(DeadObject { dataset, event, reason: reason.clone() });
                 }
             }
-            Signal::StepFailed { step, dataset, code, message, remedy, again: false } => {
+            Signal::StepFailed { step, dataset, code, message, remedy, attempts, retry_at, again: false } => {
                 let (dataset, step) = (dataset.to_string(), step.to_string());
-                let failed = FailedStep { dataset, step, code, message: message.clone(), remedy };
+                let (attempts, retry_at) = (*attempts, *retry_at);
+                let failed = FailedStep { dataset, step, code, message: message.clone(), remedy, attempts, retry_at };
                 // A step that is tried in two rounds of one run is still one step.
                 match self.failed.first.iter_mut().find(|f| f.step == failed.step) {
                     Some(earlier) => *earlier = failed,
                     None => self.failed.add(failed),
                 }
+            }
+            Signal::StepWaits { step, dataset, until, why } => self.waiting.add(WaitingStep {
+                dataset: dataset.to_string(),
+                step: step.to_string(),
+                until: *until,
+                why: why_it_waits(why),
+            }),
+            Signal::StepDead { step, dataset, error, blocks } => self.dead_steps.add(DeadStep {
+                dataset: dataset.to_string(),
+                step: step.to_string(),
+                error: error.clone(),
+                blocks: *blocks,
+            }),
+            Signal::LetterReplayed { dataset, letter, done } => {
+                let (word, stays) = replayed(done);
+                self.replayed.add(Letter { dataset: dataset.to_string(), letter: letter.clone(), done: word, stays });
             }
             Signal::Maintained { dataset, done } => self.maintained.push(Upkeep {
                 dataset: dataset.to_string(),
@@ -195,8 +264,37 @@ impl Heard {
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
+            | Signal::BreakerOpened { .. }
+            | Signal::BreakerClosed { .. }
             | Signal::RunFinished { .. } => {}
         }
+    }
+}
+
+/// Why a step is not tried now, in words.
+pub fn why_it_waits(why: &StepWait) -> String {
+    match why {
+        StepWait::Delay => "it failed, and its delay has not passed".to_owned(),
+        StepWait::Budget { retries_per_day } => {
+            format!("the {} retries of the dataset for today are used up", grouped(u64::from(*retries_per_day)))
+        }
+        StepWait::Breaker(dependency) => format!("{dependency} failed several times in a row"),
+    }
+}
+
+/// What became of a dead letter: one word, and why it stays if it does.
+pub fn replayed(done: &Replayed) -> (&'static str, Option<String>) {
+    match done {
+        Replayed::Step | Replayed::Event => ("tried", None),
+        Replayed::PlannedAnew => ("planned_anew", None),
+        Replayed::Finished => ("finished", None),
+        Replayed::Closed | Replayed::Gone => ("closed", None),
+        Replayed::Missing { path } => ("missing", Some(format!("there is no complete file at {path}"))),
+        Replayed::OtherVersion { was, now } => {
+            let (was, now) = (was.brief(), now.brief());
+            ("other_version", Some(format!("it was tried under definition {was}, and the project holds {now}")))
+        }
+        Replayed::NoDataset => ("no_dataset", Some("the project has no such dataset".to_owned())),
     }
 }
 

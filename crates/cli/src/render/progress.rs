@@ -1,6 +1,10 @@
 //! What a run does, while it does it: bars on a terminal, lines elsewhere, all on standard error.
 
-use super::{Style, grouped, heard::Heard, printable, seconds, size};
+use super::{
+    Style, brief_time, grouped,
+    heard::{Heard, replayed, why_it_waits},
+    printable, seconds, size,
+};
 use crate::output::say;
 use alluvium_flow::{Report, Signal};
 use alluvium_model::StepKey;
@@ -106,6 +110,11 @@ impl Bars {
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
+            | Signal::StepWaits { .. }
+            | Signal::StepDead { .. }
+            | Signal::BreakerOpened { .. }
+            | Signal::BreakerClosed { .. }
+            | Signal::LetterReplayed { .. }
             | Signal::Maintained { .. }
             | Signal::NotMaintained { .. }
             | Signal::Published { .. }
@@ -189,10 +198,41 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             text.push_str(&parts.join(","));
             text + &format!(" in {} s", seconds(outcome.usage.wall_micros))
         }
-        Signal::StepFailed { dataset, code, message, again, .. } => {
-            let after = if *again { "; it is tried again" } else { "" };
+        Signal::StepFailed { dataset, code, message, retry_at, .. } => {
+            let after = match retry_at {
+                Some(at) => format!("; it is tried again at {}", brief_time(*at)),
+                None => "; it is a dead letter".to_owned(),
+            };
             format!("{} {dataset}: {}{after}", style.red(&format!("failed[{code}]")), printable(message))
         }
+        Signal::StepWaits { dataset, until, why, .. } => {
+            let (head, until) = (style.yellow("waits"), brief_time(*until));
+            format!("{head} {dataset}: not before {until}: {}", printable(&why_it_waits(why)))
+        }
+        Signal::StepDead { dataset, error, blocks, .. } => {
+            let behind = if *blocks { ", and later input waits behind it" } else { "" };
+            format!("{} {dataset}: a step was given up{behind}: {}", style.red("dead letter"), printable(error))
+        }
+        Signal::BreakerOpened { dependency, until } => {
+            let (head, what) = (style.yellow("warning"), dependency.to_string());
+            format!(
+                "{head} {} failed several times in a row; it is left alone until {}",
+                printable(&what),
+                brief_time(*until)
+            )
+        }
+        Signal::BreakerClosed { dependency } => format!("{} works again", printable(&dependency.to_string())),
+        Signal::LetterReplayed { dataset, letter, done } => match replayed(done) {
+            (_, Some(why)) => {
+                format!(
+                    "{} {dataset}: dead letter {} stays: {}",
+                    style.yellow("warning"),
+                    printable(letter),
+                    printable(&why)
+                )
+            }
+            (word, None) => format!("{dataset}: dead letter {}: {}", printable(letter), word.replace('_', " ")),
+        },
         Signal::NotLooked { dataset, code, message, .. } => {
             format!("{} {dataset}: {}", style.red(&format!("failed[{code}]")), printable(message))
         }

@@ -53,6 +53,10 @@ impl Report for Lines {
                      `alluvium run` with --adopt or --rebuild says how to go on"
                 ));
             }
+            // Each turn comes upon them.
+            Signal::StepDead { .. } | Signal::StepWaits { .. } => {
+                progress::line(&signal, self.style).into_iter().for_each(|line| self.once(line));
+            }
             Signal::RunFinished { run } => self.tell(&format!("run {run} ended")),
             // A file that settles is waited for without a word.
             Signal::Settling { .. } => {}

@@ -1,7 +1,7 @@
 //! The closing words of a run: a table, then what needs a person's eye.
 
 use super::{
-    Align, Style, Table, grouped,
+    Align, Style, Table, brief_time, grouped,
     heard::{Kept, NewVersion},
     printable, rate, seconds, size,
     summary::RunSummary,
@@ -138,10 +138,30 @@ impl RunSummary {
     fn failures(&self, out: &mut String, style: Style) {
         section(out, "\nfailed", &self.heard.failed, |f| {
             let head = style.red(&format!("error[{}]", f.code));
-            format!("{head} {}: {}\n    {} {}", f.dataset, printable(&f.message), style.cyan("= help:"), f.remedy)
+            let next = match f.retry_at {
+                Some(at) => format!("; tried again from {} on", brief_time(at)),
+                None => "; a dead letter".to_owned(),
+            };
+            let attempts = if f.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", f.attempts) };
+            let message = printable(&f.message);
+            let help = style.cyan("= help:");
+            format!("{head} {}: {message} ({attempts}{next})\n    {help} {}", f.dataset, f.remedy)
+        });
+        section(out, "\nwaiting", &self.heard.waiting, |w| {
+            format!("{}: not before {}: {}", w.dataset, brief_time(w.until), printable(&w.why))
+        });
+        section(out, "\ndead letters of earlier runs", &self.heard.dead_steps, |d| {
+            let behind = if d.blocks { "; later input waits behind it" } else { "" };
+            format!("{}: {}{behind}", d.dataset, printable(&d.error))
+        });
+        section(out, "\ndead letters that stay", &self.heard.replayed.staying(), |l| {
+            format!("{}: {}: {}", l.dataset, printable(&l.letter), printable(l.stays.as_deref().unwrap_or_default()))
         });
         if self.failed_steps > 0 {
-            out.push_str("nothing of a failed step is visible; the next run tries it again\n");
+            out.push_str("nothing of a failed step is visible; the next run tries those again whose time has come\n");
+        }
+        if self.heard.dead.total > 0 || self.heard.dead_steps.total > 0 || self.heard.gave_up() {
+            out.push_str("when what was wrong is mended: alluvium replay dead-letters\n");
         }
     }
 }

@@ -30,6 +30,20 @@ fn fails(p: &Project, code: &str) -> Ran {
     ran
 }
 
+/// Where what may pass is tried again soon.
+fn quick() -> Project {
+    let p = Project::new(MARKET);
+    p.put("alluvium.yaml", b"name: market\ndefaults: { retry: { interval: 10ms, max_delay: 100ms } }\n");
+    p
+}
+
+/// After the cause is mended: what was given up meanwhile comes back, and then nothing is left to do.
+#[track_caller]
+fn mended(p: &Project) {
+    p.done(&["replay", "dead-letters"]);
+    p.done(&["run"]);
+}
+
 #[track_caller]
 fn ids(p: &Project) -> Vec<i64> {
     let rows = p.rows("SELECT id FROM silver.orders ORDER BY id");
@@ -329,7 +343,7 @@ fn what_is_refused_is_listed_once() {
 #[test]
 fn a_disk_that_cannot_hold_the_table_loses_nothing() {
     for blocks in [1, 4, 64, 100] {
-        let p = Project::new(MARKET);
+        let p = quick();
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" run");
         let out = std::process::Command::new("sh")
             .args(["-c", &script, env!("CARGO_BIN_EXE_alluvium")])
@@ -341,7 +355,7 @@ fn a_disk_that_cannot_hold_the_table_loses_nothing() {
         if ran.code == Some(1) {
             assert!(ran.stderr.contains("help: ") || ran.stdout.contains("help: "), "{blocks} blocks\n{ran}");
         }
-        p.done(&["run"]);
+        mended(&p);
         let calm = Project::new(MARKET);
         calm.done(&["run"]);
         assert_eq!(rows(&p), rows(&calm), "{blocks} blocks");
@@ -381,7 +395,7 @@ fn a_full_disk_under_the_lake_is_told_and_survived() {
     let expected = rows(&calm);
     let mut failures = 0;
     for size in ["16k", "32k", "48k", "64k", "96k", "128k"] {
-        let p = Project::new(MARKET);
+        let p = quick();
         let Some(disk) = SmallDisk::over(p.path("lake"), size) else {
             println!("skipped: this test may not mount a disk");
             return;
@@ -392,7 +406,7 @@ fn a_full_disk_under_the_lake_is_told_and_survived() {
             ran.said("L0");
         }
         disk.remount("size=64m");
-        p.done(&["run"]);
+        mended(&p);
         assert_eq!(rows(&p), expected, "{size}");
         balances(&p);
     }
@@ -405,7 +419,7 @@ fn a_full_disk_under_the_state_is_told_and_survived() {
     calm.done(&["run"]);
     let expected = rows(&calm);
     for size in ["8k", "180k", "260k"] {
-        let p = Project::new(MARKET);
+        let p = quick();
         let Some(disk) = SmallDisk::over(p.path(".alluvium"), size) else {
             println!("skipped: this test may not mount a disk");
             return;
@@ -417,7 +431,7 @@ fn a_full_disk_under_the_state_is_told_and_survived() {
             ran.said("help: ");
         }
         disk.remount("size=64m");
-        p.done(&["run"]);
+        mended(&p);
         assert_eq!(rows(&p), expected, "{size}");
         balances(&p);
     }
@@ -436,7 +450,7 @@ fn a_lake_that_cannot_be_written_is_told_and_survived() {
         disk.remount("ro");
         fails(&p, "L0");
         disk.remount("rw");
-        p.done(&["run"]);
+        mended(&p);
         balances(&p);
         assert_eq!(ids(&p), [1, 5, 6]);
     } else {
@@ -453,7 +467,7 @@ fn what_depends_on_a_failed_dataset_waits_for_it() {
     let ran = fails(&p, "L0101");
     assert!(!ran.stderr.contains("attempt 2"), "what is in the way stays there\n{ran}");
     fs::remove_file(p.path("lake/dev/silver/customers")).expect("removed");
-    p.done(&["run"]);
+    mended(&p);
     assert_eq!(ids(&p), [1, 5, 6]);
 }
 

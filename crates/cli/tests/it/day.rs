@@ -5,7 +5,7 @@ use crate::{
     fixtures::{BRONZE_ORDERS, GOLD_DAILY},
     harness::Project,
 };
-use alluvium_flow::{Flow, Options, Report, Signal, Timer};
+use alluvium_flow::{Breakers, Flow, Options, Report, Signal, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
 use alluvium_source::files::FileLanding;
@@ -98,6 +98,7 @@ async fn a_day_of_an_arrival_in_ten_minutes_leaves_few_files_and_a_short_log() {
             entropy: entropy.as_ref(),
             timer: &AtOnce,
             report: &Quiet,
+            breakers: &Breakers::default(),
             owner: Owner { host: "test".into(), process: 1, started_ticks: 1 },
             alive: &|_| true,
         };

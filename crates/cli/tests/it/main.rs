@@ -6,6 +6,7 @@ mod concurrent;
 mod contract;
 mod crash;
 mod day;
+mod dead_letters;
 mod edges;
 mod examples;
 mod exits;

@@ -92,6 +92,7 @@ fn a_broken_dataset_does_not_stop_the_others() {
     p.put("landing/other/b.csv", b"a,b\n3,4\n");
     serving.wait_for("done bronze.other");
     std::fs::remove_file(p.path("lake/dev/bronze/orders")).expect("removed");
+    p.done(&["replay", "dead-letters"]);
     p.put("landing/orders/2024-01-03.csv", MORE.as_bytes());
     serving.wait_for("done gold.daily");
     assert_eq!(serving.stop().code, Some(0));

@@ -1,12 +1,15 @@
 //! Orchestration over the real state store, with an engine and a landing zone made of memory.
 
 mod agenda;
+mod dead_letters;
+mod retry;
 mod stub;
 
 use alluvium_flow::{Options, Signal, Waiting};
-use alluvium_model::{DatasetName, Fault, Layer};
+use alluvium_model::{Blame, DatasetName, Fault, Layer, RetryClass, Span};
+use alluvium_spec::Jitter;
 use alluvium_store::{RunState, StepState, Store};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use stub::{Folder, Stage, World};
 
 fn bronze() -> DatasetName {
@@ -43,14 +46,17 @@ async fn the_same_content_under_another_name_does_no_work() {
 
 #[tokio::test]
 async fn a_failed_step_stays_open_and_the_next_run_finishes_it() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     world.arrive("a.csv", 10);
-    world.engine.fail_next(&silver());
+    world.engine.reject(&silver(), RetryClass::Transient, Blame::Nothing, 1);
+    world.effort(&silver()).retry.transient.interval = Span::from_secs(60);
+    world.effort(&silver()).retry.transient.jitter = Jitter::None;
     let failed = world.run(&Options::default()).await;
     assert_eq!(failed.failed_steps, 1);
     let open = world.store.open_steps().await.expect("steps");
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].state, StepState::Failed);
+    world.pass(Duration::from_secs(60));
 
     let mended = world.run(&Options::default()).await;
     assert!(mended.complete());

@@ -1,13 +1,14 @@
 //! An engine whose tables are row counts, and a landing zone whose files are sizes.
 
 use alluvium_flow::{
-    Arrival, Engine, Flow, Increment, Job, Landing, Look, Maintained, Options, Outcome, Refused, Report, Signal,
-    StepError, Summary, Timer,
+    Arrival, Breakers, Engine, Flow, Increment, Job, Landing, Letters, Look, Maintained, Options, Outcome, Refused,
+    Report, Signal, StepError, Summary, Timer,
 };
 use alluvium_model::{
-    Balance, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy, StepKey,
+    Balance, Blame, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy,
+    StepKey,
 };
-use alluvium_spec::{Dataset, Environment, Project, Silver, load};
+use alluvium_spec::{Dataset, Effort, Environment, Project, Silver, load};
 use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord, Watch};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -38,6 +39,11 @@ struct Tables {
     hanging: BTreeSet<DatasetName>,
     waiting: BTreeMap<DatasetName, u64>,
     late: BTreeSet<DatasetName>,
+    /// How often executing it is rejected, and with what.
+    rejecting: BTreeMap<DatasetName, (RetryClass, Blame, u32)>,
+    attempts: BTreeMap<DatasetName, u32>,
+    /// Paths of landing objects that become dead letters.
+    unreadable: BTreeSet<String>,
     maintained: Vec<(DatasetName, i64, i64)>,
     untidy: BTreeSet<DatasetName>,
 }
@@ -85,6 +91,28 @@ impl Fault for Late {
     }
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("rejected")]
+struct Rejected(RetryClass, Blame);
+
+impl Fault for Rejected {
+    fn code(&self) -> &'static str {
+        "T0004"
+    }
+
+    fn class(&self) -> RetryClass {
+        self.0
+    }
+
+    fn remedy(&self) -> &'static str {
+        "none"
+    }
+
+    fn blames(&self) -> Blame {
+        self.1
+    }
+}
+
 impl StubEngine {
     fn tables(&self) -> std::sync::MutexGuard<'_, Tables> {
         self.tables.lock().expect("no holder panics")
@@ -96,6 +124,26 @@ impl StubEngine {
 
     pub fn fail_next(&self, dataset: &DatasetName) {
         self.tables().failing.insert(dataset.clone());
+    }
+
+    /// Its next executions, so many of them, are rejected.
+    pub fn reject(&self, dataset: &DatasetName, class: RetryClass, blame: Blame, times: u32) {
+        self.tables().rejecting.insert(dataset.clone(), (class, blame, times));
+    }
+
+    /// Whether the landing object at this path can be read.
+    pub fn can_read(&self, path: &str, readable: bool) {
+        let mut tables = self.tables();
+        if readable {
+            tables.unreadable.remove(path)
+        } else {
+            tables.unreadable.insert(path.to_owned())
+        };
+    }
+
+    /// How often its steps were executed, with or without success.
+    pub fn attempts(&self, dataset: &DatasetName) -> u32 {
+        self.tables().attempts.get(dataset).copied().unwrap_or(0)
     }
 
     /// Its next execution loses its commit to another one.
@@ -161,14 +209,25 @@ impl Engine for StubEngine {
             std::future::pending::<()>().await;
         }
         let mut tables = self.tables();
+        *tables.attempts.entry(name.clone()).or_default() += 1;
+        if let Some((class, blame, left)) = tables.rejecting.get_mut(&name)
+            && let Some(fewer) = left.checked_sub(1)
+        {
+            *left = fewer;
+            return Err(StepError::new(Rejected(*class, *blame)));
+        }
         if tables.late.remove(&name) {
             return Err(StepError::new(Late));
         }
         if tables.failing.remove(&name) {
             return Err(StepError::new(Told));
         }
+        let unreadable: Vec<_> = job.events.iter().filter(|e| tables.unreadable.contains(&e.path)).collect();
+        let dead: Vec<_> = unreadable.iter().map(|e| (e.event.clone(), "T0005: unreadable".to_owned())).collect();
         let rows = match job.step.kind {
-            StepKind::Ingest => job.events.iter().map(|e| e.bytes).sum(),
+            StepKind::Ingest => {
+                job.events.iter().filter(|e| !tables.unreadable.contains(&e.path)).map(|e| e.bytes).sum()
+            }
             StepKind::ReplayQuarantine => tables.waiting.remove(&name).unwrap_or(0),
             _ => {
                 let (input, range) = job.step.inputs.iter().next().expect("an input");
@@ -180,7 +239,13 @@ impl Engine for StubEngine {
         versions.push(rows);
         let outcome = Outcome {
             committed: Some(versions.len() as i64),
-            balance: Balance { received: rows, loaded: rows, ..Balance::default() },
+            balance: Balance {
+                received: rows + dead.len() as u64,
+                loaded: rows,
+                dead: dead.len() as u64,
+                ..Balance::default()
+            },
+            dead,
             ..Outcome::default()
         };
         let before = tables.committed.insert(job.step.key.clone(), outcome.clone());
@@ -230,6 +295,11 @@ impl Landing for StubLanding {
         unreachable!("the stub's datasets have files")
     }
 
+    async fn find(&self, _: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {
+        let all = self.files.lock().expect("no holder panics");
+        Ok(all.iter().rev().find(|a| a.path == path).cloned())
+    }
+
     async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
         let state = *self.state.lock().expect("no holder panics");
         match state {
@@ -244,24 +314,41 @@ impl Landing for StubLanding {
     }
 }
 
-/// Short waits are over at once. Long ones, those between two heartbeats, pass as often as they may; then they last.
+/// Short waits pass at once. Long ones, those between two heartbeats, pass as often as they may; then they last.
 pub struct Ticks {
     clock: Arc<ManualClock>,
     may: AtomicU32,
     pub over: Notify,
+    /// A wait of this length is over when [`Ticks::gate`] is told.
+    gated: Mutex<Option<Duration>>,
+    pub gate: Notify,
+}
+
+impl Ticks {
+    pub fn gate_at(&self, time: Duration) {
+        *self.gated.lock().expect("no holder panics") = Some(time);
+    }
 }
 
 #[async_trait]
 impl Timer for Ticks {
     async fn wait(&self, time: Duration) {
+        let pass = || self.clock.advance_micros(i64::try_from(time.as_micros()).expect("a short time"));
         if time < Duration::from_secs(5) {
+            pass();
+            return;
+        }
+        let gated = *self.gated.lock().expect("no holder panics");
+        if gated == Some(time) {
+            self.gate.notified().await;
+            pass();
             return;
         }
         if self.may.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
             self.over.notify_one();
             std::future::pending::<()>().await;
         }
-        self.clock.advance_micros(i64::try_from(time.as_micros()).expect("a short time"));
+        pass();
         tokio::task::yield_now().await;
     }
 }
@@ -283,6 +370,7 @@ pub struct World {
     landing: StubLanding,
     heard: Heard,
     pub ticks: Ticks,
+    pub breakers: Breakers,
     clock: Arc<ManualClock>,
     entropy: SeededEntropy,
 }
@@ -307,14 +395,43 @@ impl World {
         let project = load(folder.path(), &Environment::default()).expect("a project without mistakes");
         let store = SqliteStore::open(&folder.path().join("state.db")).await.expect("a store");
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_700_000_000).expect("an instant")));
-        let ticks = Ticks { clock: clock.clone(), may: AtomicU32::new(0), over: Notify::new() };
+        let ticks = Ticks {
+            clock: clock.clone(),
+            may: AtomicU32::new(0),
+            over: Notify::new(),
+            gated: Mutex::default(),
+            gate: Notify::new(),
+        };
         let entropy = SeededEntropy::new(7);
-        let (engine, landing, heard) = Default::default();
-        Self { _folder: folder, project, store, engine, landing, heard, ticks, clock, entropy }
+        let (engine, landing, heard, breakers) = Default::default();
+        Self { _folder: folder, project, store, engine, landing, heard, ticks, breakers, clock, entropy }
     }
 
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// The effort that the dataset's steps are worth, to be changed.
+    pub fn effort(&mut self, dataset: &DatasetName) -> &mut Effort {
+        &mut self.project.datasets.get_mut(dataset).expect("a dataset").effort
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.clock.advance_micros(i64::try_from(time.as_micros()).expect("a short time"));
+    }
+
+    /// The file is not there any more.
+    pub fn remove(&self, path: &str) {
+        self.landing.files.lock().expect("no holder panics").retain(|a| a.path != path);
+    }
+
+    pub async fn replay_letters(&self, letters: &Letters) -> Summary {
+        let replayed = self.flow().replay_dead_letters(letters, "replay dead-letters", std::future::pending()).await;
+        replayed.expect("the store works")
     }
 
     pub fn arrive(&self, path: &str, bytes: u64) {
@@ -389,6 +506,7 @@ impl World {
             entropy: &self.entropy,
             timer: &self.ticks,
             report: &self.heard,
+            breakers: &self.breakers,
             owner: Owner { host: "here".into(), process: 1, started_ticks: 1 },
             alive: &|_| true,
         }

@@ -97,6 +97,7 @@ impl Bench {
             inputs: BTreeMap::new(),
             lookups: BTreeMap::new(),
             windows: None,
+            watermark: None,
             planned_at: start(),
         };
         self.store.plan(&step).await.expect("planned");
@@ -110,6 +111,7 @@ impl Bench {
             balance: Balance::default(),
             dead: Vec::new(),
             quality: Vec::new(),
+            reached: None,
             ledger: LedgerEntry::default(),
             publish: publish.collect(),
         };

@@ -5,7 +5,7 @@ use super::{
     age::{Age, age},
     hash::{Hashed, hash_all},
     lay_down::lay_down,
-    walk::{Found, Walked, pattern, walk},
+    walk::{Found, Walked, find, pattern, walk},
 };
 use alluvium_flow::{Arrival, Landing, Look, StepError};
 use alluvium_model::{Clock, DatasetName, Span};
@@ -13,6 +13,7 @@ use alluvium_spec::{Dataset, FileSource, Kind};
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -87,6 +88,19 @@ impl FileLanding {
     }
 }
 
+/// A complete file inside the folder, if one lies there.
+async fn at_path(folder: &Path, path: &str) -> Result<Option<Arrival>, FilesError> {
+    let (folder, path) = (folder.to_owned(), path.to_owned());
+    let Some(file) = tokio::task::spawn_blocking(move || find(&folder, &path)).await? else { return Ok(None) };
+    let arrival = |(file, hashed): (Found, Hashed)| match hashed {
+        Hashed::Content(content) => {
+            Some(Arrival { path: file.path, bytes: file.stat.bytes, modified_nanos: file.stat.modified_nanos, content })
+        }
+        Hashed::Changed | Hashed::Gone | Hashed::Refused(_) => None,
+    };
+    Ok(hash_all(vec![file]).await?.into_iter().find_map(arrival))
+}
+
 fn unsettled(look: &mut Look, left: Duration) {
     look.unsettled += 1;
     look.settled_in = look.settled_in.max(left);
@@ -105,6 +119,11 @@ impl Landing for FileLanding {
         }
     }
 
+    async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {
+        let Kind::Bronze(bronze) = &dataset.kind else { return Err(StepError::new(FilesError::NotBronze)) };
+        at_path(&bronze.files.folder, path).await.map_err(StepError::new)
+    }
+
     async fn look(&self, dataset: &Dataset, known: &Seen) -> Result<Look, StepError> {
         if dataset.is_pushed() {
             return Ok(Look::default());
@@ -121,7 +140,7 @@ mod tests {
     use super::*;
     use alluvium_model::ManualClock;
     use alluvium_spec::CsvOptions;
-    use std::{fs, os::unix::fs::MetadataExt, path::Path};
+    use std::{fs, os::unix::fs::MetadataExt};
 
     struct Zone {
         folder: tempfile::TempDir,
@@ -187,6 +206,23 @@ mod tests {
         zone.clock.advance_micros(1_000_001);
         let look = zone.look(&Seen::new()).await;
         assert_eq!((paths(&look), look.unsettled), (vec!["a.csv"], 0));
+    }
+
+    #[tokio::test]
+    async fn what_lies_at_a_path_is_found_again() {
+        let zone = Zone::new(Span::ZERO);
+        let (bytes, modified_nanos) = zone.put("a.csv", "1");
+        let find = async |path: &str| at_path(zone.folder.path(), path).await.expect("an answer");
+        let content = alluvium_model::ContentHash::from_stored(blake3::hash(b"1").to_hex().as_str());
+        assert_eq!(find("a.csv").await, Some(Arrival { path: "a.csv".to_owned(), bytes, modified_nanos, content }));
+        assert_eq!(find("b.csv").await, None);
+        fs::create_dir(zone.folder.path().join("c.csv")).expect("a folder");
+        let outside = tempfile::NamedTempFile::new().expect("a file");
+        std::os::unix::fs::symlink(outside.path(), zone.folder.path().join("d.csv")).expect("a link");
+        let above = format!("../{}", outside.path().file_name().and_then(|n| n.to_str()).expect("a name"));
+        for path in ["c.csv", "d.csv", "..", "", &above, outside.path().to_str().expect("a path")] {
+            assert_eq!(find(path).await, None, "{path}");
+        }
     }
 
     #[tokio::test]

@@ -82,6 +82,14 @@ pub(super) fn walk(folder: &Path, glob: &GlobMatcher) -> Walked {
     walked
 }
 
+/// The file at this path, if there is one, and it lies in the folder.
+pub(super) fn find(folder: &Path, path: &str) -> Option<Found> {
+    let root = fs::canonicalize(folder).ok()?;
+    let place = fs::canonicalize(root.join(path)).ok().filter(|p| p.starts_with(&root))?;
+    let meta = fs::symlink_metadata(&place).ok().filter(Metadata::is_file)?;
+    Some(Found { path: path.to_owned(), place, stat: Stat::of(&meta) })
+}
+
 fn visit(root: &Path, glob: &GlobMatcher, entry: &DirEntry, folders: &mut Vec<PathBuf>, walked: &mut Walked) {
     let path = relative(root, entry.path());
     let matches = glob.is_match(path);

@@ -1,6 +1,7 @@
 //! A dataset as its file says it, names still unresolved and with their places. Turned into [`crate::Dataset`] by
 //! `resolve`.
 
+use super::EffortDraft;
 use crate::{
     definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     schedule::Schedule,
@@ -17,6 +18,7 @@ pub(crate) struct Draft {
     pub(crate) description: Option<String>,
     pub(crate) contract: Option<Spanned<String>>,
     pub(crate) accept: Accept,
+    pub(crate) effort: EffortDraft,
     /// Names of sinks.
     pub(crate) publish: Vec<Spanned<String>>,
     pub(crate) body: Body,

@@ -3,6 +3,7 @@
 use super::{
     NOT_YET, Unusable, accept,
     draft::{Body, Draft, GoldDraft, WindowDraft},
+    effort::{self, EffortDraft},
     publish,
 };
 use crate::{
@@ -21,12 +22,20 @@ struct FrontMatter {
     contract: Option<Spanned<String>>,
     window: Result<Option<WindowDraft>, Unusable>,
     accept: Accept,
+    effort: EffortDraft,
     publish: Vec<Spanned<String>>,
 }
 
 impl Default for FrontMatter {
     fn default() -> Self {
-        Self { description: None, contract: None, window: Ok(None), accept: Accept::default(), publish: Vec::new() }
+        Self {
+            description: None,
+            contract: None,
+            window: Ok(None),
+            accept: Accept::default(),
+            effort: EffortDraft::default(),
+            publish: Vec::new(),
+        }
     }
 }
 
@@ -37,7 +46,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         None => Some(FrontMatter::default()),
     };
     let gold = query(&file, statement, sink);
-    let FrontMatter { description, contract, accept, publish, window } = matter?;
+    let FrontMatter { description, contract, accept, effort, publish, window } = matter?;
     let body = match (gold, window) {
         (Some((sql, sql_line, query)), Ok(window)) => {
             let sql::Query { canonical, tables, outputs } = query;
@@ -45,7 +54,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract, accept, publish, body, file })
+    Some(Draft { name, description, contract, accept, effort, publish, body, file })
 }
 
 /// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
@@ -91,13 +100,14 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
     let contract = f.take("contract").and_then(|n| r.name(n));
     let window = window(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
+    let effort = effort::read(&mut f, &mut r);
     let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.finish_with(&mut r, |key| {
         let inputs = matches!(key, "from" | "inputs");
         inputs.then(|| "inputs are read from the SQL; remove it".to_owned()).or_else(|| super::belongs(key))
     });
-    Some(FrontMatter { description, contract, window, accept, publish })
+    Some(FrontMatter { description, contract, window, accept, effort, publish })
 }
 
 fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Result<Option<WindowDraft>, Unusable> {

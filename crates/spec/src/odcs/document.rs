@@ -28,12 +28,12 @@ pub(crate) fn read(file: Arc<SourceFile>, sink: &mut Sink) -> Option<ContractDra
     texts(&mut f, &["tenant", "domain", "dataProduct", "contractCreatedTs"], &mut r);
     let description = f.take("description").and_then(|n| description(n, &mut r));
     let objects = f.take("schema").map_or_else(|| Some(Vec::new()), |n| objects(n, &mut r));
-    parties::read(&mut f, &mut r);
+    let agreements = parties::read(&mut f, &mut r);
     annotations(&mut f, &mut r);
     f.finish(&mut r);
     let objects = objects?;
     let chosen = choose(&objects, file.stem(".odcs.yaml"));
-    Some(ContractDraft { id: id?, version: version?, name, description, objects, chosen, file })
+    Some(ContractDraft { id: id?, version: version?, name, description, objects, agreements, chosen, file })
 }
 
 fn version(f: &mut Fields<'_>, r: &mut Reader<'_>) {

@@ -5,7 +5,7 @@ use crate::{
     source_file::{Place, SourceFile, Spanned},
     sql::TableUse,
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, Span};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -16,8 +16,17 @@ pub(crate) struct ContractDraft {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) objects: Vec<ObjectDraft>,
+    pub(crate) agreements: Vec<Agreement>,
     /// Index of the object that the contract is about.
     pub(crate) chosen: Option<usize>,
+}
+
+/// One of `slaProperties` that says in what time new data has to be there.
+#[derive(Debug)]
+pub(crate) struct Agreement {
+    pub(crate) time: Span,
+    /// Objects it speaks of; none: all.
+    pub(crate) objects: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -96,6 +105,15 @@ impl ContractDraft {
 
     pub(crate) fn object(&self) -> Option<&ObjectDraft> {
         self.objects.get(self.chosen?)
+    }
+
+    /// In what time a step has to be done, so that new data is there as agreed: the shortest of what is said.
+    pub(crate) fn step_time(&self) -> Option<Span> {
+        let about = |a: &&Agreement| {
+            let of_object = |name: &String| self.object().is_some_and(|o| o.is_named(name, false));
+            a.objects.is_empty() || a.objects.iter().any(of_object)
+        };
+        self.agreements.iter().filter(about).map(|a| a.time).min()
     }
 }
 

@@ -1,7 +1,20 @@
-//! The parts of a contract about servers, people and terms. They are checked for form; nothing here decides rows.
+//! The parts of a contract about servers, people and terms. They are checked for form; nothing here decides rows. Of the
+//! service-level agreement, latency and frequency say how long a step may take.
 
-use super::common::{annotations, custom, tags, texts};
-use crate::yaml::{Fields, Node, Reader, Value};
+use super::{
+    common::{annotations, custom, tags, texts},
+    draft::Agreement,
+};
+use crate::{
+    codes,
+    source_file::Spanned,
+    yaml::{Fields, Node, Reader, Value},
+};
+use alluvium_model::Span;
+
+/// Properties of an agreement that bound the time of a step, in any case of letters.
+const TIMES: [&str; 2] = ["latency", "frequency"];
+const YEAR_DAYS: i64 = 365;
 
 /// Every key that some kind of server has.
 const SERVER_KEYS: [&str; 26] = [
@@ -33,7 +46,7 @@ const SERVER_KEYS: [&str; 26] = [
     "server",
 ];
 
-pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) {
+pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Agreement> {
     each(f, "servers", r, server);
     if let Some(n) = f.take("price") {
         price(n, r);
@@ -44,7 +57,8 @@ pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     each(f, "roles", r, role);
     each(f, "support", r, support);
     texts(f, &["slaDefaultElement"], r);
-    each(f, "slaProperties", r, agreement);
+    let Some(n) = f.take("slaProperties") else { return Vec::new() };
+    r.list(n).unwrap_or_default().iter().filter_map(|item| agreement(item, r)).collect()
 }
 
 fn each(f: &mut Fields<'_>, key: &'static str, r: &mut Reader<'_>, read: fn(&Node, &mut Reader<'_>)) {
@@ -111,16 +125,39 @@ fn support(node: &Node, r: &mut Reader<'_>) {
     f.finish(r);
 }
 
-fn agreement(node: &Node, r: &mut Reader<'_>) {
-    let Some(mut f) = r.fields(node, "a mapping with `property` and `value`") else { return };
-    f.require("property", r);
-    f.take("value");
-    texts(
-        &mut f,
-        &["id", "property", "valueExt", "unit", "element", "driver", "description", "scheduler", "schedule"],
-        r,
-    );
+fn agreement(node: &Node, r: &mut Reader<'_>) -> Option<Agreement> {
+    let mut f = r.fields(node, "a mapping with `property` and `value`")?;
+    let property = f.require("property", r).and_then(|n| r.text(n));
+    let value = f.take("value");
+    let mut text = |key| f.take(key).and_then(|n| r.text(n));
+    let (unit, element) = (text("unit"), text("element"));
+    texts(&mut f, &["id", "valueExt", "driver", "description", "scheduler", "schedule"], r);
     tags(&mut f, r);
     custom(&mut f, r);
     f.finish(r);
+    let property = property.filter(|p| TIMES.contains(&p.value.to_ascii_lowercase().as_str()))?;
+    let time = time(&property, value?, unit.as_ref(), r)?;
+    // `table.column`, several with commas between them; a column alone is one of the only object.
+    let objects = element.iter().flat_map(|e| e.value.split(',')).filter_map(|e| e.trim().rsplit_once('.'));
+    Some(Agreement { time, objects: objects.map(|(object, _)| object.to_owned()).collect() })
+}
+
+fn time(property: &Spanned<String>, value: &Node, unit: Option<&Spanned<String>>, r: &mut Reader<'_>) -> Option<Span> {
+    let value = r.text(value)?;
+    let written = unit.map_or_else(|| value.value.clone(), |u| format!("{}{}", value.value, u.value.trim()));
+    let time = match unit.map(|u| u.value.trim()) {
+        Some("y" | "yr" | "year" | "years") => {
+            let days = value.value.trim().parse::<i64>().ok().and_then(|n| n.checked_mul(YEAR_DAYS));
+            days.and_then(|d| format!("{d}d").parse().ok())
+        }
+        Some("hr" | "hrs") => format!("{}h", value.value).parse().ok(),
+        Some(_) | None => written.parse().ok(),
+    };
+    let time = time.filter(|t| *t > Span::ZERO);
+    if time.is_none() {
+        let message = format!("`{}` says no length of time, so no timeout follows from it", property.value);
+        let help = "write a whole number and a unit, as in `value: 4`, `unit: h`".to_owned();
+        r.error(codes::OPTION_NOT_USED, value.place, message, Some(help));
+    }
+    time
 }

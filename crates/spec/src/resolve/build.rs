@@ -117,6 +117,7 @@ fn enrich(step: &StepDraft) -> Option<&crate::dataset::EnrichDraft> {
 fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract>) -> Option<Dataset> {
     let stem = draft.contract.as_ref().map(|c| c.value.clone());
     let contract = stem.as_ref().and_then(|s| contracts.get(s));
+    let agreed = stem.as_ref().and_then(|s| names.sources.contracts.get(s)).and_then(|c| c.step_time());
     let (kind, version) = match &draft.body {
         Body::Bronze(b) => {
             let expected = expected_of(&draft.name, names);
@@ -152,6 +153,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         description: draft.description.clone(),
         contract: stem,
         accept: draft.accept.clone(),
+        effort: draft.effort.over(&names.sources.defaults, agreed),
         publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         kind,
     })

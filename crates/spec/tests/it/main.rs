@@ -1,6 +1,7 @@
 //! The crate as its callers see it: whole folders in, projects or all their mistakes out.
 
 mod edges;
+mod effort;
 mod hostile;
 mod mistakes;
 mod projects;

@@ -4,7 +4,7 @@
 
 use super::Row;
 use crate::{EventState, Owner, RunState, StepKind, StepState, StoreError, Value};
-use alluvium_model::{Balance, DatasetName, Span};
+use alluvium_model::{Balance, DatasetName, RetryClass, Span};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use std::error::Error;
@@ -27,8 +27,13 @@ pub(super) trait Word: Copy + Eq + 'static {
 }
 
 impl Word for EventState {
-    const WORDS: &'static [(Self, &'static str)] =
-        &[(Self::Pending, "pending"), (Self::Planned, "planned"), (Self::Done, "done"), (Self::Dead, "dead")];
+    const WORDS: &'static [(Self, &'static str)] = &[
+        (Self::Pending, "pending"),
+        (Self::Planned, "planned"),
+        (Self::Done, "done"),
+        (Self::Dead, "dead"),
+        (Self::Replayed, "replayed"),
+    ];
 }
 
 impl Word for StepKind {
@@ -47,6 +52,7 @@ impl Word for StepState {
         (Self::Running, "running"),
         (Self::Done, "done"),
         (Self::Failed, "failed"),
+        (Self::Dead, "dead"),
         (Self::Superseded, "superseded"),
     ];
 }
@@ -57,6 +63,18 @@ impl Word for RunState {
         (Self::Done, "done"),
         (Self::Failed, "failed"),
         (Self::Interrupted, "interrupted"),
+    ];
+}
+
+impl Word for RetryClass {
+    const WORDS: &'static [(Self, &'static str)] = &[
+        (Self::Transient, "transient"),
+        (Self::Throttled, "throttled"),
+        (Self::Auth, "auth"),
+        (Self::Schema, "schema"),
+        (Self::Data, "data"),
+        (Self::Timeout, "timeout"),
+        (Self::Internal, "internal"),
     ];
 }
 
@@ -130,6 +148,10 @@ impl Cells<'_> {
         self.integer(column).map(i64::cast_unsigned)
     }
 
+    pub(super) fn optional_count(&self, column: &'static str) -> Result<Option<u64>, StoreError> {
+        Ok(self.optional_integer(column)?.map(i64::cast_unsigned))
+    }
+
     pub(super) fn small(&self, column: &'static str) -> Result<u32, StoreError> {
         u32::try_from(self.integer(column)?).map_err(|e| unreadable(column, e))
     }
@@ -151,6 +173,10 @@ impl Cells<'_> {
         let text = self.str(column)?;
         let found = T::WORDS.iter().find(|(_, w)| *w == text);
         found.map(|(v, _)| *v).ok_or_else(|| unreadable(column, UnknownWord(text.to_owned())))
+    }
+
+    pub(super) fn optional_word<T: Word>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+        self.optional_str(column)?.map(|_| self.word(column)).transpose()
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
@@ -216,6 +242,7 @@ mod tests {
         check::<StepKind>();
         check::<StepState>();
         check::<RunState>();
+        check::<RetryClass>();
     }
 
     #[test]

@@ -21,7 +21,7 @@ const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
 const SHAPES: &[Shape] =
-    &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, WATERMARKS, PUBLICATIONS, LANES, AUDIT];
+    &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, WATERMARKS, RETRIES, PUBLICATIONS, LANES, AUDIT];
 
 const RUNS: Shape = Shape {
     name: "runs",
@@ -49,6 +49,8 @@ const STEPS: Shape = Shape {
         ("version", TEXT),
         ("state", TEXT),
         ("attempts", INTEGER),
+        ("failures", INTEGER),
+        ("retry_at", TIME),
         ("planned_at", TIME),
         ("failed_at", TIME),
         ("finished_at", TIME),
@@ -68,7 +70,7 @@ const STEPS: Shape = Shape {
         ("watermark", TIME),
         ("error", TEXT),
     ],
-    select: "SELECT run, dataset, key, kind, version, state, attempts, planned_at, failed_at, finished_at,
+    select: "SELECT run, dataset, key, kind, version, state, attempts, failures, retry_at, planned_at, failed_at, finished_at,
                     finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, json_array_length(events),
                     inputs, lookups, windows, watermark, error
              FROM steps ORDER BY seq",
@@ -97,16 +99,25 @@ const DEAD_LETTERS: Shape = Shape {
     name: "dead_letters",
     columns: &[
         ("event", TEXT),
+        ("step", TEXT),
+        ("kind", TEXT),
         ("dataset", TEXT),
+        ("version", TEXT),
         ("object", TEXT),
         ("bytes", INTEGER),
+        ("objects", INTEGER),
+        ("inputs", TEXT),
         ("code", TEXT),
         ("message", TEXT),
+        ("class", TEXT),
+        ("attempts", INTEGER),
         ("run", TEXT),
         ("died_at", TIME),
     ],
-    select: "SELECT event, dataset, object, bytes, code, message, run, died_at FROM dead_letters
-             ORDER BY dataset, died_at, object, event",
+    select:
+        "SELECT event, step, kind, dataset, version, object, bytes, objects, inputs, code, message, class, attempts,
+                    run, died_at
+             FROM dead_letters ORDER BY dataset, died_at, object, event, step",
 };
 
 const QUALITY: Shape = Shape {
@@ -159,6 +170,12 @@ const VERSIONS: Shape = Shape {
     name: "versions",
     columns: &[("dataset", TEXT), ("version", TEXT), ("first_seen", TIME), ("active", INTEGER)],
     select: "SELECT dataset, version, first_seen, active FROM versions ORDER BY dataset, first_seen, version",
+};
+
+const RETRIES: Shape = Shape {
+    name: "retries",
+    columns: &[("dataset", TEXT), ("day", TIME), ("used", INTEGER)],
+    select: "SELECT dataset, day * 86400000000 AS day, used FROM retries ORDER BY dataset, day",
 };
 
 const WATERMARKS: Shape = Shape {

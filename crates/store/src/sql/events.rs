@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, ROWS_PER_STATEMENT, Word, micros, signed},
     runs,
 };
-use crate::{DeadLetter, EventRecord, EventState, NewEvent, Recorded, StoreError};
+use crate::{EventRecord, EventState, NewEvent, Recorded, StoreError};
 use alluvium_model::{DatasetName, EventId, RunId};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -189,26 +189,6 @@ pub(super) async fn by_id(tx: &mut Session<'_>, ids: &[EventId]) -> Result<Vec<E
         }
     }
     Ok(found)
-}
-
-pub(super) async fn dead_letters(tx: &mut Session<'_>) -> Result<Vec<DeadLetter>, StoreError> {
-    let sql = "SELECT event, dataset, object, bytes, code, message, run, died_at FROM dead_letters
-               ORDER BY dataset, died_at, object, event";
-    let rows = tx.rows(sql, &[]).await?;
-    let letter = |row: &Row| {
-        let cells = Cells(row);
-        Ok(DeadLetter {
-            event: EventId::from_stored(cells.text("event")?),
-            dataset: cells.dataset("dataset")?,
-            object: cells.text("object")?,
-            bytes: cells.count("bytes")?,
-            code: cells.optional_text("code")?,
-            message: cells.text("message")?,
-            run: RunId::from_stored(cells.text("run")?),
-            died_at: cells.time("died_at")?,
-        })
-    };
-    rows.iter().map(letter).collect()
 }
 
 fn record_of(row: &Row) -> Result<EventRecord, StoreError> {

@@ -6,9 +6,9 @@
 use super::{
     Row, Session,
     codec::{Cells, micros, micros_after},
-    steps,
+    retries, steps,
 };
-use crate::{Claim, Owner, StepState, StoreError, Watch};
+use crate::{Claim, NotYet, Owner, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, RunId, Span, StepKey};
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -31,6 +31,13 @@ fn record_of(row: &Row) -> Result<Lease, StoreError> {
     Ok(Lease { step: cells.text("step")?, by: cells.owner()?, until: cells.time("until")? })
 }
 
+/// Who took the step last, and did not end it.
+pub(super) async fn holder(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<Owner>, StoreError> {
+    let sql = "SELECT host, process, started_ticks FROM leases WHERE step = $1 FOR UPDATE";
+    let row = tx.row(sql, &[key.as_str().into()]).await?;
+    row.map(|row| Cells(&row).owner()).transpose()
+}
+
 /// Steps whose lease nobody holds any more and nobody has taken.
 pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<String>, StoreError> {
     let rows = tx.rows("SELECT step, host, process, started_ticks, until FROM leases", &[]).await?;
@@ -45,19 +52,31 @@ pub(super) async fn claim(
     run: &RunId,
     owner: &Owner,
     ttl: Span,
+    retries_per_day: Option<u32>,
     watch: &Watch<'_>,
 ) -> Result<Claim, StoreError> {
-    let head = steps::head(tx, key).await?;
+    let mut head = steps::head(tx, key).await?;
     match head.state {
-        StepState::Done | StepState::Superseded => return Ok(Claim::Closed),
+        StepState::Done | StepState::Superseded | StepState::Dead => return Ok(Claim::Closed),
         StepState::Planned | StepState::Running | StepState::Failed => {}
     }
     if let Some(lease) = lease_of(tx, &head.dataset).await? {
         if watch.holds(&lease.by, lease.until) {
             return Ok(Claim::Held { by: lease.by, until: lease.until });
         }
-        let sql = "UPDATE steps SET state = 'planned' WHERE key = $1 AND state = 'running'";
+        // Nobody ended that attempt. What it did to its process, it may do to the next one.
+        let sql = "UPDATE steps SET state = 'planned', failures = failures + 1 WHERE key = $1 AND state = 'running'";
         tx.execute(sql, &[lease.step.into()]).await?;
+        head = steps::head(tx, key).await?;
+    }
+    if let Some(until) = head.retry_at.filter(|at| watch.now < *at) {
+        return Ok(Claim::NotYet { until, why: NotYet::Delay });
+    }
+    if head.failures > 0
+        && let Some(until) = retries::take(tx, &head.dataset, retries_per_day, watch.now).await?
+    {
+        let retries_per_day = retries_per_day.unwrap_or(u32::MAX);
+        return Ok(Claim::NotYet { until, why: NotYet::Budget { retries_per_day } });
     }
     let sql = "UPDATE steps SET state = 'running', attempts = attempts + 1 WHERE seq = $1";
     tx.execute(sql, &[head.seq.into()]).await?;

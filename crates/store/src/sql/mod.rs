@@ -5,6 +5,7 @@
 
 mod audit;
 mod codec;
+mod dead_letters;
 mod dump;
 mod events;
 mod finish;
@@ -13,6 +14,7 @@ mod lanes;
 mod leases;
 mod measures;
 mod plan;
+mod retries;
 mod runs;
 mod session;
 mod steps;

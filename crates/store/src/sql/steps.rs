@@ -4,10 +4,10 @@
 
 use super::{
     Arg, Row, Session,
-    codec::{Cells, micros},
-    leases,
+    codec::{Cells, Word, micros},
+    leases, runs,
 };
-use crate::{Claimed, RunStep, StepRecord, StepState, StoreError, Watch};
+use crate::{AfterFailure, Claimed, Failure, RunStep, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ macro_rules! select_steps {
     };
     ($more:literal, $tail:literal) => {
         concat!(
-            "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, watermark, state, attempts, planned_at, \
-             finished_at, finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, \
+            "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, watermark, state, attempts, failures, \
+             retry_at, planned_at, finished_at, finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, \
              error",
             $more,
             " FROM steps ",
@@ -33,6 +33,8 @@ pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) dataset: DatasetName,
     pub(super) state: StepState,
+    pub(super) failures: u32,
+    pub(super) retry_at: Option<Timestamp>,
 }
 
 /// The step, whose dataset nobody else changes until the transaction ends.
@@ -40,10 +42,16 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
     let unknown = || StoreError::unknown("step", key);
     let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let sql = "SELECT seq, dataset, state FROM steps WHERE key = $1";
+    let sql = "SELECT seq, dataset, state, failures, retry_at FROM steps WHERE key = $1";
     let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     let cells = Cells(&row);
-    Ok(Head { seq: cells.integer("seq")?, dataset: cells.dataset("dataset")?, state: cells.word("state")? })
+    Ok(Head {
+        seq: cells.integer("seq")?,
+        dataset: cells.dataset("dataset")?,
+        state: cells.word("state")?,
+        failures: cells.small("failures")?,
+        retry_at: cells.optional_time("retry_at")?,
+    })
 }
 
 pub(super) async fn open(tx: &mut Session<'_>) -> Result<Vec<StepRecord>, StoreError> {
@@ -90,6 +98,8 @@ fn record_of(row: &Row) -> Result<StepRecord, StoreError> {
         watermark: cells.optional_time("watermark")?,
         state: cells.word("state")?,
         attempts: cells.small("attempts")?,
+        failures: cells.small("failures")?,
+        retry_at: cells.optional_time("retry_at")?,
         planned_at: cells.time("planned_at")?,
         finished_at: cells.optional_time("finished_at")?,
         finished_by: cells.optional_text("finished_by")?.map(RunId::from_stored),
@@ -126,18 +136,41 @@ pub(super) async fn positions(
 }
 
 /// A step that ended already stays as it is.
-pub(super) async fn fail(tx: &mut Session<'_>, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<AfterFailure, StoreError> {
+    let Failure { key, run, owner, error, class, at, retry_at, most } = failure;
     let head = head(tx, key).await?;
     match head.state {
-        StepState::Done | StepState::Superseded => return Ok(()),
+        StepState::Done | StepState::Superseded | StepState::Dead => return Ok(AfterFailure::Closed),
         StepState::Planned | StepState::Running | StepState::Failed => {}
     }
-    let sql = "UPDATE steps SET state = 'failed', error = $1, failed_at = $2 WHERE seq = $3";
-    tx.execute(sql, &[error.into(), micros(now).into(), head.seq.into()]).await?;
+    if leases::holder(tx, key).await?.is_some_and(|holder| holder != *owner) {
+        return Ok(AfterFailure::Closed);
+    }
+    let failures = head.failures.saturating_add(1);
+    let retry_at = retry_at.filter(|_| failures < *most);
+    let state = if retry_at.is_some() { StepState::Failed } else { StepState::Dead };
+    let sql = "UPDATE steps SET state = $1, error = $2, class = $3, failed_at = $4, failures = $5, retry_at = $6
+               WHERE seq = $7";
+    let args = [
+        state.word().into(),
+        error.as_str().into(),
+        class.word().into(),
+        micros(*at).into(),
+        i64::from(failures).into(),
+        retry_at.map(micros).into(),
+        head.seq.into(),
+    ];
+    tx.execute(sql, &args).await?;
+    if state == StepState::Dead {
+        runs::require(tx, [run.as_str()]).await?;
+        let sql = "UPDATE steps SET died_by = $1, died_at = $2 WHERE seq = $3";
+        tx.execute(sql, &[run.as_str().into(), micros(*at).into(), head.seq.into()]).await?;
+    }
     let sql = "UPDATE attempts SET error = $1
                WHERE step = $2 AND attempt = (SELECT s.attempts FROM steps AS s WHERE s.key = $2)";
-    tx.execute(sql, &[error.into(), key.as_str().into()]).await?;
-    end_lease(tx, key).await
+    tx.execute(sql, &[error.as_str().into(), key.as_str().into()]).await?;
+    end_lease(tx, key).await?;
+    Ok(if retry_at.is_some() { AfterFailure::Open } else { AfterFailure::Dead })
 }
 
 /// A step that ended already stays as it is: what was committed cannot be taken back here.
@@ -145,7 +178,7 @@ pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(),
     let head = head(tx, key).await?;
     match head.state {
         StepState::Done | StepState::Superseded => return Ok(()),
-        StepState::Planned | StepState::Running | StepState::Failed => {}
+        StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead => {}
     }
     tx.execute("UPDATE steps SET state = 'superseded' WHERE seq = $1", &[head.seq.into()]).await?;
     let sql = "UPDATE events SET state = 'pending', step = NULL WHERE step = $1";

@@ -4,14 +4,15 @@
 //! was already on its way.
 
 use super::{
-    audit, dump, events, finish, inbox, lanes, leases, measures, plan, runs, steps,
+    audit, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, retries, runs, steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    Claim, DeadLetter, EventRecord, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned,
-    Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, Store,
-    StoreError, TableDump, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
+    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
+    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
+    sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -86,7 +87,24 @@ macro_rules! store_over {
             }
 
             async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
-                within!(Read, self, |tx| events::dead_letters(tx))
+                within!(Read, self, |tx| dead_letters::all(tx))
+            }
+
+            async fn revive_step(&self, key: &StepKey) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| dead_letters::revive_step(tx, key))
+            }
+
+            async fn replay_event(
+                &self,
+                run: &RunId,
+                dead: &EventId,
+                again: Option<&NewEvent>,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| dead_letters::replay_event(tx, run, dead, again))
+            }
+
+            async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError> {
+                within!(Read, self, |tx| retries::on(tx, day))
             }
 
             async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError> {
@@ -116,9 +134,10 @@ macro_rules! store_over {
                 run: &RunId,
                 owner: &Owner,
                 ttl: Span,
+                retries_per_day: Option<u32>,
                 watch: &Watch<'_>,
             ) -> Result<Claim, StoreError> {
-                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, watch))
+                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, retries_per_day, watch))
             }
 
             async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
@@ -133,8 +152,8 @@ macro_rules! store_over {
                 within!(Write, self, |tx| finish::finish(tx, done))
             }
 
-            async fn fail(&self, key: &StepKey, error: &str, now: Timestamp) -> Result<(), StoreError> {
-                within!(Write, self, |tx| steps::fail(tx, key, error, now))
+            async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError> {
+                within!(Write, self, |tx| steps::fail(tx, failure))
             }
 
             async fn supersede(&self, key: &StepKey) -> Result<(), StoreError> {

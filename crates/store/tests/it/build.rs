@@ -1,9 +1,11 @@
 //! Short words for long records.
 
-use alluvium_model::{Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey, Window};
+use alluvium_model::{
+    Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, Span, StepKey, Window,
+};
 use alluvium_store::{
-    Claim, Claimed, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, StepDone, StepKind,
-    Store, Watch,
+    Claim, Claimed, Failure, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, StepDone,
+    StepKind, Store, Watch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -139,5 +141,19 @@ pub async fn claim(store: &dyn Store, step: &str, process: u32, now: i64) -> Cla
 }
 
 pub async fn claim_in(store: &dyn Store, run: &RunId, step: &str, process: u32, now: i64) -> Claim {
-    store.claim(&key(step), run, &owner(process), MINUTE, &watch(now)).await.expect("a claim is answered")
+    store.claim(&key(step), run, &owner(process), MINUTE, None, &watch(now)).await.expect("a claim is answered")
+}
+
+/// That may pass: the next attempt may begin so many seconds later, if the step has not failed `most` times by now.
+pub fn failure(step: &str, now: i64, later: i64, most: u32) -> Failure {
+    Failure {
+        key: key(step),
+        run: run(),
+        owner: owner(1),
+        error: "L0001: the disk is full".into(),
+        class: RetryClass::Transient,
+        at: at(now),
+        retry_at: Some(at(now + later)),
+        most,
+    }
 }

@@ -91,7 +91,15 @@ conform!(
     a_step_is_told_with_the_run_that_finished_it,
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
-    what_another_process_landed_is_not_landed_again;
+    what_another_process_landed_is_not_landed_again,
+    a_failed_step_waits_for_its_time,
+    a_step_that_failed_too_often_is_a_dead_letter,
+    a_dead_step_comes_back_once,
+    a_dead_step_can_give_back_what_it_took,
+    an_attempt_that_nobody_ended_has_failed,
+    a_dead_event_comes_back_once,
+    a_dead_event_whose_content_came_again_is_only_closed,
+    retries_of_a_day_are_bounded;
     told:
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,

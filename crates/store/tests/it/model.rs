@@ -2,7 +2,10 @@
 
 use crate::{Fresh, build::*};
 use alluvium_model::{DatasetName, DefinitionVersion};
-use alluvium_store::{Claim, Claimed, EventState, NewStep, Owner, Planned, StepKind, StepState, Store, StoreError};
+use alluvium_store::{
+    AfterFailure, Claim, Claimed, EventState, Failure, NewStep, NotYet, Owner, Planned, StepKind, StepState, Store,
+    StoreError,
+};
 use proptest::{prelude::*, sample::select};
 use std::collections::BTreeMap;
 
@@ -25,11 +28,28 @@ struct Draft {
 #[derive(Debug, Clone)]
 enum Call {
     Plan(Vec<Draft>),
-    Claim { key: u8, process: u32 },
-    Renew { key: u8, process: u32 },
+    Claim {
+        key: u8,
+        process: u32,
+    },
+    Renew {
+        key: u8,
+        process: u32,
+    },
     Finish(Vec<(u8, Option<usize>)>),
-    Fail { key: u8 },
-    Supersede { key: u8 },
+    /// After so many seconds it may be tried again, unless it failed so often.
+    Fail {
+        key: u8,
+        process: u32,
+        later: i64,
+        most: u32,
+    },
+    Revive {
+        key: u8,
+    },
+    Supersede {
+        key: u8,
+    },
     Wait(i64),
     Reopen,
 }
@@ -67,7 +87,9 @@ fn call() -> impl Strategy<Value = Call> {
         5 => (key(), process()).prop_map(|(key, process)| Call::Claim { key, process }),
         2 => (key(), process()).prop_map(|(key, process)| Call::Renew { key, process }),
         4 => prop::collection::vec((key(), dead), 1..3).prop_map(Call::Finish),
-        2 => key().prop_map(|key| Call::Fail { key }),
+        3 => (key(), process(), 0..3_i64, 1..4_u32)
+            .prop_map(|(key, process, later, most)| Call::Fail { key, process, later, most }),
+        1 => key().prop_map(|key| Call::Revive { key }),
         3 => key().prop_map(|key| Call::Supersede { key }),
         1 => select(vec![1, TTL - 1, TTL]).prop_map(Call::Wait),
         1 => Just(Call::Reopen),
@@ -79,6 +101,8 @@ struct ModelStep {
     new: NewStep,
     state: StepState,
     attempts: u32,
+    failures: u32,
+    retry_at: i64,
     error: bool,
     lease: Option<(Owner, i64)>,
 }
@@ -109,7 +133,7 @@ impl Model {
             None | Some(StepState::Superseded) => EventState::Pending,
             Some(StepState::Done) if self.dead.contains(&content) => EventState::Dead,
             Some(StepState::Done) => EventState::Done,
-            Some(StepState::Planned | StepState::Running | StepState::Failed) => EventState::Planned,
+            Some(StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead) => EventState::Planned,
         }
     }
 
@@ -129,13 +153,14 @@ impl Model {
             }
         }
         self.steps.retain(|s| s.new.key != new.key);
-        self.steps.push(ModelStep { new, state: StepState::Planned, attempts: 0, error: false, lease: None });
+        let (state, error, lease) = (StepState::Planned, false, None);
+        self.steps.push(ModelStep { new, state, attempts: 0, failures: 0, retry_at: 0, error, lease });
         Planned::New
     }
 
     fn claim(&mut self, key: &str, by: Owner, now: i64) -> Option<Claim> {
         let step = self.find(key)?.clone();
-        if matches!(step.state, StepState::Done | StepState::Superseded) {
+        if matches!(step.state, StepState::Done | StepState::Superseded | StepState::Dead) {
             return Some(Claim::Closed);
         }
         let holder = self.steps.iter_mut().find(|s| s.new.dataset == step.new.dataset && s.lease.is_some());
@@ -146,8 +171,12 @@ impl Model {
             }
             holder.lease = None;
             holder.state = StepState::Planned;
+            holder.failures += 1;
         }
         let step = self.find(key)?;
+        if now < step.retry_at {
+            return Some(Claim::NotYet { until: at(step.retry_at), why: NotYet::Delay });
+        }
         step.state = StepState::Running;
         step.attempts += 1;
         step.lease = Some((by, now + TTL));
@@ -160,7 +189,7 @@ impl Model {
         match step.state {
             StepState::Superseded => return Some(false),
             StepState::Done => return Some(true),
-            StepState::Planned | StepState::Running | StepState::Failed => {}
+            StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead => {}
         }
         step.state = StepState::Done;
         step.lease = None;
@@ -170,14 +199,36 @@ impl Model {
         Some(true)
     }
 
-    fn close(&mut self, key: &str, state: StepState) -> bool {
+    fn supersede(&mut self, key: &str) -> bool {
         let Some(step) = self.find(key) else { return false };
-        if !matches!(step.state, StepState::Done | StepState::Superseded) {
-            step.state = state;
-            step.error |= state == StepState::Failed;
+        if step.state != StepState::Done {
+            step.state = StepState::Superseded;
             step.lease = None;
         }
         true
+    }
+
+    fn fail(&mut self, key: &str, by: &Owner, retry_at: i64, most: u32) -> Option<AfterFailure> {
+        let step = self.find(key)?;
+        if matches!(step.state, StepState::Done | StepState::Superseded | StepState::Dead) {
+            return Some(AfterFailure::Closed);
+        }
+        if step.lease.as_ref().is_some_and(|(holder, _)| holder != by) {
+            return Some(AfterFailure::Closed);
+        }
+        (step.failures, step.error, step.lease) = (step.failures + 1, true, None);
+        let dead = step.failures >= most;
+        (step.state, step.retry_at) = if dead { (StepState::Dead, 0) } else { (StepState::Failed, retry_at) };
+        Some(if dead { AfterFailure::Dead } else { AfterFailure::Open })
+    }
+
+    fn revive(&mut self, key: &str) -> Option<bool> {
+        let step = self.find(key)?;
+        let dead = step.state == StepState::Dead;
+        if dead {
+            (step.state, step.failures) = (StepState::Planned, 0);
+        }
+        Some(dead)
     }
 }
 
@@ -239,14 +290,24 @@ async fn apply(call: &Call, store: &dyn Store, model: &mut Model, now: i64) {
             }
         }
         Call::Finish(list) => finish(list, store, model).await,
-        Call::Fail { key: k } => {
+        Call::Fail { key: k, process, later, most } => {
             let k = format!("k{k}");
-            let known = model.close(&k, StepState::Failed);
-            refused(store.fail(&key(&k), "L0001 it broke", at(now)).await, known);
+            let by = owner(*process);
+            let expected = model.fail(&k, &by, now + later, *most);
+            let answer = store.fail(&Failure { owner: by, ..failure(&k, now, *later, *most) }).await;
+            assert_eq!(answer.as_ref().ok(), expected.as_ref());
+            refused(answer.map(drop), expected.is_some());
+        }
+        Call::Revive { key: k } => {
+            let k = format!("k{k}");
+            let expected = model.revive(&k);
+            let answer = store.revive_step(&key(&k)).await;
+            assert_eq!(answer.as_ref().ok(), expected.as_ref());
+            refused(answer.map(drop), expected.is_some());
         }
         Call::Supersede { key: k } => {
             let k = format!("k{k}");
-            let known = model.close(&k, StepState::Superseded);
+            let known = model.supersede(&k);
             refused(store.supersede(&key(&k)).await, known);
         }
         Call::Wait(_) | Call::Reopen => {}
@@ -275,9 +336,9 @@ async fn finish(list: &[(u8, Option<usize>)], store: &dyn Store, model: &mut Mod
 
 async fn compare(store: &dyn Store, model: &Model) {
     let open: Vec<_> = store.open_steps().await.unwrap();
-    let open: Vec<_> = open.into_iter().map(|s| (s.key, s.state, s.attempts, s.error.is_some())).collect();
+    let open: Vec<_> = open.into_iter().map(|s| (s.key, s.state, s.attempts, s.failures, s.error.is_some())).collect();
     let live = model.steps.iter().filter(|s| !matches!(s.state, StepState::Done | StepState::Superseded));
-    let expected: Vec<_> = live.map(|s| (s.new.key.clone(), s.state, s.attempts, s.error)).collect();
+    let expected: Vec<_> = live.map(|s| (s.new.key.clone(), s.state, s.attempts, s.failures, s.error)).collect();
     assert_eq!(open, expected);
     for step in &model.steps {
         assert_eq!(store.step(&step.new.key).await.unwrap().unwrap().state, step.state);

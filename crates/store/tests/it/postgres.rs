@@ -129,7 +129,7 @@ async fn each_counts_once(through: u16, schema: &str, nth: usize, after: bool) {
     started(&store).await;
     assert_eq!(store.plan(&refine("a", -1, 1)).await.unwrap(), Planned::New, "{nth} {after}");
     assert_eq!(claim(&store, "a", 1, 0).await, Claim::Taken, "{nth} {after}");
-    store.fail(&key("a"), "L0001: full", at(1)).await.unwrap();
+    store.fail(&failure("a", 1, 0, 9)).await.unwrap();
     assert_eq!(claim(&store, "a", 1, 2).await, Claim::Taken, "{nth} {after}");
     store.finish(&done("a")).await.unwrap();
     let step = store.step(&key("a")).await.unwrap().unwrap();
@@ -263,7 +263,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     PostgresStore::open(&to).await.unwrap().close().await.unwrap();
     SHARED.sql(&format!("UPDATE {}.state_version SET version = 99", to.schema));
     let error = PostgresStore::open(&to).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 3 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 5 }), "{error:?}");
     assert_eq!(SHARED.sql(&format!("SELECT version FROM {}.state_version", to.schema)), "99");
 }
 

@@ -1,35 +1,54 @@
-//! `show dead-letters`: landing objects that cannot be loaded, with the reason and the run that gave them up.
+//! `show dead-letters`: landing objects and steps that were given up, with the reason and the run that gave them up.
 
 use super::listing::{Column, list, or_dash};
 use crate::{
     args::Global,
     error::CliError,
-    render::{Align, brief_time, json_time, printable, size},
+    render::{Align, brief_time, json_time, printable, progress, size},
     wire::Wired,
 };
-use alluvium_store::DeadLetter;
+use alluvium_store::{Claimed, DeadLetter, StepKind};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Characters of an id in the table; `replay dead-letters --id` takes them.
+const ID: usize = 12;
 
 /// The columns of `state.dead_letters`.
 #[derive(Debug, Serialize)]
 pub struct Line {
-    event: String,
+    /// None: the whole step.
+    event: Option<String>,
+    step: String,
+    #[serde(skip)]
+    what: StepKind,
+    kind: &'static str,
     dataset: String,
-    object: String,
-    bytes: u64,
+    version: String,
+    object: Option<String>,
+    bytes: Option<u64>,
+    objects: u64,
+    /// Versions of tables, `after` excluded.
+    inputs: BTreeMap<String, Claimed>,
     code: Option<String>,
     message: String,
+    class: Option<String>,
+    attempts: u32,
     run: String,
     #[serde(serialize_with = "json_time")]
     died_at: Timestamp,
 }
 
 const COLUMNS: &[Column<Line>] = &[
+    ("id", Align::Left, |l| l.id().chars().take(ID).collect()),
     ("dataset", Align::Left, |l| l.dataset.clone()),
-    ("object", Align::Left, |l| printable(&l.object)),
-    ("size", Align::Right, |l| size(l.bytes)),
+    ("what", Align::Left, Line::payload),
+    ("size", Align::Right, |l| or_dash(l.bytes.map(size))),
     ("code", Align::Left, |l| or_dash(l.code.as_deref().map(printable))),
+    ("class", Align::Left, |l| or_dash(l.class.as_deref())),
+    ("attempts", Align::Right, |l| l.attempts.to_string()),
+    ("definition", Align::Left, |l| l.version.chars().take(8).collect()),
     ("when", Align::Left, |l| brief_time(l.died_at)),
     ("run", Align::Left, |l| l.run.clone()),
     ("reason", Align::Left, |l| printable(&l.message)),
@@ -46,14 +65,41 @@ pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
 impl Line {
     fn new(letter: DeadLetter) -> Self {
         Self {
-            event: letter.event.to_string(),
+            event: letter.event.map(|e| e.to_string()),
+            step: letter.step.to_string(),
+            what: letter.kind,
+            kind: progress::word(letter.kind),
             dataset: letter.dataset.to_string(),
+            version: letter.version.to_string(),
             object: letter.object,
             bytes: letter.bytes,
+            objects: letter.objects,
+            inputs: letter.inputs.into_iter().map(|(input, claimed)| (input.to_string(), claimed)).collect(),
             code: letter.code,
             message: letter.message,
+            class: letter.class.map(|c| c.to_string()),
+            attempts: letter.attempts,
             run: letter.run.to_string(),
             died_at: letter.died_at,
+        }
+    }
+
+    fn id(&self) -> &str {
+        self.event.as_deref().unwrap_or(&self.step)
+    }
+
+    /// The landing object, or the step and what it would have read.
+    fn payload(&self) -> String {
+        if let Some(object) = &self.object {
+            return printable(object);
+        }
+        let inputs: Vec<String> =
+            self.inputs.iter().map(|(input, c)| format!("{input} ({}, {}]", c.after, c.upto)).collect();
+        match self.what {
+            StepKind::Ingest => format!("step: {} of {} files", self.kind, self.objects),
+            StepKind::Refine | StepKind::Curate | StepKind::ReplayQuarantine | StepKind::Rebuild => {
+                format!("step: {} of {}", self.kind, inputs.join(", "))
+            }
         }
     }
 }

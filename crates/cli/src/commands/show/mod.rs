@@ -7,6 +7,7 @@ mod ledger;
 mod listing;
 mod publications;
 mod quarantine;
+mod retries;
 mod run;
 mod runs;
 mod served;

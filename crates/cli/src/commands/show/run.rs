@@ -218,6 +218,7 @@ fn step_word(state: StepState) -> &'static str {
         StepState::Running => "running",
         StepState::Done => "done",
         StepState::Failed => "failed",
+        StepState::Dead => "dead letter",
         StepState::Superseded => "superseded",
     }
 }

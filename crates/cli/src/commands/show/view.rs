@@ -1,6 +1,6 @@
 //! From the arguments of `show` to the view.
 
-use super::{datasets, dead_letters, event, ledger, publications, quarantine, run, runs, versions};
+use super::{datasets, dead_letters, event, ledger, publications, quarantine, retries, run, runs, versions};
 use crate::{
     args::{Global, Show},
     error::CliError,
@@ -18,6 +18,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Run { dir, .. }
         | Show::Event { dir, .. }
         | Show::DeadLetters { dir }
+        | Show::Retries { dir }
         | Show::Ledger { dir }
         | Show::Publications { dir }
         | Show::Versions { dir } => dir.clone(),
@@ -35,6 +36,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Event { id, .. } => event::show(global, &wired, id).await?,
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
+        Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Publications { .. } => publications::show(global, &wired).await?,
         Show::Versions { .. } => versions::show(global, &wired).await?,

@@ -1,0 +1,222 @@
+//! Dead letters, once more: whoever asks has mended what was wrong with them.
+//!
+//! Called by cli and server. Each letter comes back once, however often and by however many it is asked for: the state
+//! decides. What comes back is then done as by any run.
+
+use crate::{Flow, FlowError, Options, Signal, Summary, drain::look_error};
+use alluvium_model::{DatasetName, DefinitionVersion, RunId, crash_point};
+use alluvium_spec::Dataset;
+use alluvium_store::{DeadLetter, NewEvent};
+use std::collections::BTreeSet;
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct Letters {
+    /// `None`: of all datasets.
+    pub dataset: Option<DatasetName>,
+    /// Ids of events and steps, or their beginnings; empty: all.
+    pub ids: Vec<String>,
+    pub version: Version,
+}
+
+/// Under which definition a letter is tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// The one that the project holds now. What was planned under another one is planned anew.
+    #[default]
+    Current,
+    /// Only the one that it was tried under before.
+    Original,
+}
+
+/// What became of one letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replayed {
+    /// The same step is open again.
+    Step,
+    /// The definition has changed: what the step took is planned anew.
+    PlannedAnew,
+    /// The step had committed before its last attempt failed; only its end was missing.
+    Finished,
+    /// The landing object is read once more.
+    Event,
+    /// The letter is closed: its content came again by itself, or its path holds other content now, which is an event of
+    /// its own.
+    Closed,
+    /// It stays: nothing that could be read lies at this path.
+    Missing { path: String },
+    /// It stays: its original definition was asked for, and the project holds another one.
+    OtherVersion { was: DefinitionVersion, now: DefinitionVersion },
+    /// It stays: the project has no such dataset any more.
+    NoDataset,
+    /// Somebody else was quicker.
+    Gone,
+}
+
+impl Replayed {
+    /// Whether there is something to do for it now.
+    fn is_work(&self) -> bool {
+        match self {
+            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed => true,
+            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset | Self::Gone => false,
+        }
+    }
+
+    /// Whether the letter is still one.
+    pub fn stays(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset => true,
+            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed | Self::Gone => false,
+        }
+    }
+}
+
+impl Flow<'_> {
+    /// Brings dead letters back, and does what follows from that: their datasets, and what is made from those.
+    ///
+    /// # Errors
+    /// As [`Flow::run`], and when a dataset or an id is named that is not there.
+    pub async fn replay_dead_letters(
+        &self,
+        which: &Letters,
+        command: &str,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Summary, FlowError> {
+        if let Some(name) = which.dataset.as_ref().filter(|n| !self.project.datasets.contains_key(n)) {
+            return Err(FlowError::UnknownDataset(name.clone()));
+        }
+        // Before there is a run: a wrong id is no work.
+        self.chosen(which).await?;
+        let work = async |run: &RunId, summary: &mut Summary| {
+            let mut reached = BTreeSet::new();
+            for letter in self.chosen(which).await? {
+                let done = self.replay(run, &letter, which.version, summary).await?;
+                if done.is_work() {
+                    reached.insert(letter.dataset.clone());
+                }
+                summary.letters_left += u64::from(done.stays());
+                let id = letter.event.as_ref().map_or_else(|| letter.step.to_string(), ToString::to_string);
+                self.report.signal(Signal::LetterReplayed { dataset: letter.dataset, letter: id, done });
+            }
+            for name in &self.project.order {
+                let dataset = &self.project.datasets[name];
+                if reached.contains(name) || dataset.consumes().iter().any(|input| reached.contains(input)) {
+                    reached.insert(name.clone());
+                    self.dataset(run, dataset, &Options::default(), summary).await?;
+                }
+            }
+            Ok(())
+        };
+        self.live(command, stop, work).await
+    }
+
+    async fn chosen(&self, which: &Letters) -> Result<Vec<DeadLetter>, FlowError> {
+        let mut letters = self.store.dead_letters().await?;
+        letters.retain(|l| which.dataset.as_ref().is_none_or(|d| *d == l.dataset));
+        let mut wanted = BTreeSet::new();
+        for id in &which.ids {
+            let meant: Vec<usize> = (0..letters.len()).filter(|i| id_of(&letters[*i]).starts_with(&**id)).collect();
+            match meant.as_slice() {
+                [one] => wanted.insert(*one),
+                // One that came back before is no mistake, and no work.
+                [] if self.was_one(id).await? => false,
+                [] => return Err(FlowError::UnknownLetter(id.clone())),
+                [..] => return Err(FlowError::AmbiguousLetter(id.clone())),
+            };
+        }
+        let all = which.ids.is_empty();
+        let kept = letters.into_iter().enumerate().filter(|(i, _)| all || wanted.contains(i));
+        Ok(kept.map(|(_, letter)| letter).collect())
+    }
+
+    /// Whether it is the whole id of something known.
+    async fn was_one(&self, id: &str) -> Result<bool, FlowError> {
+        let event = alluvium_model::EventId::from_stored(id);
+        let step = alluvium_model::StepKey::from_stored(id);
+        Ok(!self.store.events(&[event]).await?.is_empty() || self.store.step(&step).await?.is_some())
+    }
+
+    async fn replay(
+        &self,
+        run: &RunId,
+        letter: &DeadLetter,
+        version: Version,
+        summary: &mut Summary,
+    ) -> Result<Replayed, FlowError> {
+        let Some(dataset) = self.project.datasets.get(&letter.dataset) else { return Ok(Replayed::NoDataset) };
+        let changed = letter.version != dataset.version;
+        if changed && version == Version::Original {
+            return Ok(Replayed::OtherVersion { was: letter.version.clone(), now: dataset.version.clone() });
+        }
+        crash_point("replay.before_revive");
+        let done = match (&letter.event, &letter.object) {
+            (Some(event), Some(path)) => self.replay_event(run, dataset, event, path).await?,
+            _ if changed => self.plan_anew(run, dataset, letter, summary).await?,
+            _ if self.store.revive_step(&letter.step).await? => Replayed::Step,
+            _ => Replayed::Gone,
+        };
+        crash_point("replay.after_revive");
+        Ok(done)
+    }
+
+    async fn plan_anew(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        letter: &DeadLetter,
+        summary: &mut Summary,
+    ) -> Result<Replayed, FlowError> {
+        let Some(step) = self.store.step(&letter.step).await? else { return Ok(Replayed::Gone) };
+        Ok(match self.engine.recover(dataset, &step).await {
+            Ok(None) => {
+                self.store.supersede(&step.key).await?;
+                Replayed::PlannedAnew
+            }
+            Ok(Some(outcome)) => {
+                self.done(run, dataset, &step, outcome, true, summary).await?;
+                Replayed::Finished
+            }
+            Err(error) => return Err(look_error(&dataset.name, error)),
+        })
+    }
+
+    /// The object's content decides. Its next delivery is another event, whose id follows from the dead one's: told
+    /// twice, or delivered meanwhile, it is still the same.
+    async fn replay_event(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        event: &alluvium_model::EventId,
+        path: &str,
+    ) -> Result<Replayed, FlowError> {
+        let name = &dataset.name;
+        let again = event.again();
+        let known = self.store.events(&[event.clone(), again.clone()]).await?;
+        let Some(dead) = known.iter().find(|e| e.event == *event) else { return Ok(Replayed::Gone) };
+        let new = if known.iter().any(|e| e.event == again) {
+            None
+        } else {
+            let found = self.landing.find(dataset, path).await.map_err(|e| look_error(name, e))?;
+            let Some(found) = found else { return Ok(Replayed::Missing { path: path.to_owned() }) };
+            (found.content == dead.content).then(|| NewEvent {
+                event: again,
+                dataset: name.clone(),
+                path: found.path,
+                content: found.content,
+                bytes: found.bytes,
+                modified_nanos: found.modified_nanos,
+                received_at: self.clock.now(),
+            })
+        };
+        let replayed = self.store.replay_event(run, event, new.as_ref()).await?;
+        Ok(match (replayed, new) {
+            (false, _) => Replayed::Gone,
+            (true, Some(_)) => Replayed::Event,
+            (true, None) => Replayed::Closed,
+        })
+    }
+}
+
+fn id_of(letter: &DeadLetter) -> &str {
+    letter.event.as_ref().map_or(letter.step.as_str(), |e| e.as_str())
+}
