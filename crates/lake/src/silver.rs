@@ -248,7 +248,7 @@ pub(crate) async fn lookup(
     let too_large = |rows| LakeError::LookupTooLarge { lookup: name.clone(), rows };
     let most = engine.lookup_rows();
     // Of a history what holds now is looked up.
-    let history = job.project.datasets.get(name).and_then(|d| d.silver()).is_some_and(|s| s.write.history().is_some());
+    let history = project.datasets.get(name).and_then(|d| d.silver()).is_some_and(|s| s.write.history().is_some());
     let stored = table.rows()?;
     if stored > most && !history {
         return Err(too_large(stored));
