@@ -51,6 +51,6 @@ pub async fn dead_letters(
         command.push_str(" --version original");
     }
     let letters = Letters { dataset: dataset.cloned(), ids: ids.to_vec(), version };
-    let summary = wired.flow(&work.reporter).replay_dead_letters(&letters, &command, stop).await;
-    work.close(summary)
+    let summary = wired.flow(work.reporter.as_ref()).replay_dead_letters(&letters, &command, stop).await;
+    work.close(summary).await
 }
