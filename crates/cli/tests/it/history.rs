@@ -129,7 +129,7 @@ fn run(p: &Project, random: &mut Random) {
 #[test]
 fn random_histories_with_kills_give_what_the_model_says() {
     let kinds = [SCD1, BY_CUSTOMER, BUT_DAY_AND_AMOUNT, BY_ALL];
-    let cases: Vec<(u64, Kind)> = (1..=12).map(|seed| (seed, kinds[seed as usize % kinds.len()])).collect();
+    let cases: Vec<(u64, Kind)> = (2..=9).map(|seed| (seed, kinds[seed as usize % kinds.len()])).collect();
     two_at_a_time(&cases, |(seed, kind)| {
         let mut random = Random(seed * 15_485_863);
         let mut changes = history(&mut random, 1 + seed % 5 * 3);
@@ -252,6 +252,36 @@ fn only_versions_that_change_are_written() {
     assert_eq!((of(7).len(), of(8).len()), (3, 4));
     assert_eq!(balances(&p)["silver.orders"], [10_005, 10_003, 0, 0, 0, 2, 0]);
     readers_agree(&p);
+}
+
+#[test]
+fn many_events_are_decided_in_pieces_and_no_key_takes_all_memory() {
+    let p = market(BY_CUSTOMER, false);
+    p.put("alluvium.yaml", b"name: market\nlimits: { memory: 64MiB }\n");
+    // Two in a row say the same.
+    let line = |id: u64, s: u64| format!("{id},c{},2024-01-01,1,U,{s}\n", 1 + s / 2 % 2);
+    let found = "SELECT count(*) AS n, count(_end_at) AS ended, sum(_start_at) AS starts, sum(_end_at) AS ends,
+        sum(changed) AS latest FROM silver.orders";
+    // More events than one piece has, and then more stored ones than are looked at together.
+    for (file, from, versions) in [(1, 0, [4, 3, 12, 12, 15]), (2, 7, [7, 6, 42, 42, 49])] {
+        let events: String = (0..20_000).flat_map(|id| (from..from + 7).map(move |s| line(id, s))).collect();
+        p.put(&format!("landing/orders/{file}.csv"), format!("{ORDERS_HEAD}{events}").as_bytes());
+        p.done(&["run"]);
+        let row = &p.rows(found)[0];
+        let sums = ["n", "ended", "starts", "ends", "latest"].map(|c| row[c].as_u64().expect("a number"));
+        assert_eq!(sums, versions.map(|v| v * 20_000), "{file}");
+    }
+    // One key with more events than the limit has places for.
+    let events: String = (0..40_000).map(|s| line(99_999, s)).collect();
+    p.put("landing/orders/3.csv", format!("{ORDERS_HEAD}{events}").as_bytes());
+    p.done(&["run"]);
+    p.put("landing/orders/4.csv", format!("{ORDERS_HEAD}{}", line(99_999, 50_000)).as_bytes());
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("L0003");
+    p.put("alluvium.yaml", b"name: market\nlimits: { memory: 512MiB }\n");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT max(changed) FROM silver.orders"), 50_000);
 }
 
 #[test]
