@@ -100,6 +100,11 @@ pub enum Command {
         #[command(subcommand)]
         what: Replay,
     },
+    /// Work with a contract
+    Contract {
+        #[command(subcommand)]
+        what: OfContract,
+    },
     /// Send again to SINK, also after its receiver said that it wants no more
     Resume { sink: String, dir: Option<PathBuf> },
     /// Answer a SQL query over bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*
@@ -120,6 +125,21 @@ pub enum Replay {
         /// Apply the dataset's changed definition to these rows and to new ones
         #[arg(long)]
         adopt: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OfContract {
+    /// Check files against CONTRACT, before anything is loaded: exit code 1 where a rule is broken
+    Test {
+        /// A contract of the project, by name or by its file
+        contract: String,
+        /// CSV, TSV, NDJSON or Parquet, plain, gzip or zstd
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Write the invalid records with their reasons into this file, in the form of its ending or as NDJSON
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
 }
 

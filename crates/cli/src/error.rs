@@ -39,6 +39,8 @@ pub enum CliError {
     NoTable(DatasetName),
     #[error("Parquet is not written to a terminal")]
     Terminal,
+    #[error("`{0}` is not a contract of this project")]
+    UnknownContract(String),
     #[error("{} cannot be read or written", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("standard input cannot be read")]
@@ -86,6 +88,7 @@ impl CliError {
             | Self::Query { .. }
             | Self::NoTable(_)
             | Self::Terminal
+            | Self::UnknownContract(_)
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
@@ -120,6 +123,7 @@ impl Fault for CliError {
             Self::AmbiguousRun(_) => "C0007",
             Self::Terminal => "C0008",
             Self::NoTable(_) => "C0009",
+            Self::UnknownContract(_) => "C0010",
             Self::UnknownSink(_) => "C0012",
             Self::UnknownEvent(_) => "C0013",
             Self::AmbiguousEvent(_) => "C0014",
@@ -152,6 +156,7 @@ impl Fault for CliError {
             | Self::UnknownEvent(_)
             | Self::AmbiguousEvent(_)
             | Self::NoTable(_)
+            | Self::UnknownContract(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -181,6 +186,9 @@ impl Fault for CliError {
             Self::AmbiguousEvent(_) => "write more of the id",
             Self::UnknownSink(_) => "`sinks` in alluvium.yaml has the names",
             Self::NoTable(_) => "`alluvium run` makes it, once there is something to load",
+            Self::UnknownContract(_) => {
+                "contracts are the files contracts/<name>.odcs.yaml; write the name or the path"
+            }
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",
             Self::Input(_) => "give the query as an argument",

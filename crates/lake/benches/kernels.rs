@@ -3,7 +3,7 @@
 //! Throughput is in rows, or in bytes where `MB/s` says so. The orders are made up here, of the shape of `bench/gen_orders.py`:
 //! 2 % break a rule, 3 % come twice, one in five updates an earlier order.
 
-use alluvium_lake::bench::{Binding, Options, Refinery, Staged, Stamp, Standing, Tally, Writes, discover, open};
+use alluvium_lake::bench::{Binding, Options, Refinery, Staged, Stamp, Tally, Writes, discover, open};
 use alluvium_model::{DefinitionVersion, SeededEntropy, StepKey};
 use alluvium_spec::{CsvOptions, Environment, Format, Project};
 use arrow::{
@@ -232,10 +232,6 @@ impl Table {
     fn staged(&self) -> Staged {
         self.writes.stage(&self.rows).expect("stages")
     }
-
-    fn standing(&self, staged: Staged) -> Arc<Standing> {
-        Arc::new(self.writes.winners(staged).expect("decides"))
-    }
 }
 
 /// A whole number is its own key; others are hashed.
@@ -247,25 +243,28 @@ fn upsert_encode_keys(bencher: Bencher<'_, '_>, key: &str) {
         .bench(|| table.rows.iter().map(|b| table.writes.encode(b).expect("encodes")).sum::<usize>());
 }
 
+/// One row a key, and the key files.
 #[divan::bench]
-fn upsert_gather_winners(bencher: Bencher<'_, '_>) {
-    let table = Table::new(&["order_id"]);
-    let staged = table.staged();
-    let again = || staged.clone();
-    bencher.counter(table.count()).with_inputs(again).bench_values(|s| table.writes.winners(s).expect("decides"));
+fn upsert_settle(bencher: Bencher<'_, '_>) {
+    settle(bencher, false);
 }
 
 /// All keys against a file that has them all.
 #[divan::bench]
-fn upsert_probe_keys(bencher: Bencher<'_, '_>) {
+fn upsert_settle_against_stored(bencher: Bencher<'_, '_>) {
+    settle(bencher, true);
+}
+
+fn settle(bencher: Bencher<'_, '_>, against: bool) {
     let table = Table::new(&["order_id"]);
-    let stored = table.staged();
-    let standing = table.standing(table.staged());
+    let staged = table.staged();
+    let stored = against.then(|| table.staged());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let probe = || runtime.block_on(table.writes.probe(&stored, &standing)).expect("probes");
-    // Makes the key file.
-    probe();
-    bencher.counter(table.count()).bench_local(probe);
+    let settle = |staged| runtime.block_on(table.writes.settle(staged, stored.as_ref())).expect("settles");
+    // Makes the stored rows' key file.
+    settle(staged.clone());
+    let again = || staged.clone();
+    bencher.counter(table.count()).with_inputs(again).bench_local_values(settle);
 }
 
 /// One row group: encoded, compressed and durable.

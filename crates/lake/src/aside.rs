@@ -4,7 +4,6 @@
 //! where a file is no longer part of the table, its rows are found by their step in the files that are.
 
 use crate::{
-    encoding,
     engine::LakeEngine,
     error::LakeError,
     lanes, scan,
@@ -52,7 +51,7 @@ pub(crate) async fn taken(
     }
     let schema = crate::refine::quarantine_schema();
     let prefix = format!("kept-{:016x}", engine.entropy.next_u64());
-    let stager = Stager::new(&table.dir, prefix, schema, encoding::compression(place), engine.tables.meter.clone());
+    let stager = engine.tables.stager(place, prefix, schema);
     let sources = others.iter().map(|f| f.source(&table.dir)).collect::<Result<Vec<_>, _>>()?;
     let work = move |_: &lanes::Shared| kept(&stager, &merged, &sources);
     let (hit, files) = lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default();

@@ -8,23 +8,24 @@ pub use crate::{
 use crate::{
     encoding,
     error::LakeError,
-    lanes,
     meter::Meter,
+    silver,
     stage::{self, Stager},
     table::Place,
-    upsert::{self, CandidateLane, CandidatePart, Candidates, Keys},
+    upsert::{CandidateLane, CandidatePart, Candidates, Keys, Room, Settling, Stored},
 };
 use alluvium_model::DatasetName;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicU8},
-};
+use std::{path::Path, sync::Arc};
+
+/// More than any bench needs.
+const ROOM_BYTES: u64 = 1 << 30;
 
 /// Writes and upserts into one table's folder, without a log.
 pub struct Writes {
     keys: Keys,
     rows: Arc<Stager>,
+    room: Arc<Room>,
     meter: Arc<Meter>,
 }
 
@@ -32,20 +33,15 @@ pub struct Writes {
 #[derive(Clone)]
 pub struct Staged(CandidatePart);
 
-/// One row a key, and where it lies.
-pub struct Standing {
-    candidates: Candidates,
-    winners: upsert::Winners,
-}
-
 impl Writes {
     pub fn new(folder: &Path, dataset: DatasetName, schema: SchemaRef, keys: &[&str], sequence_by: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         let keys = Keys { keys: owned(keys), sequence: owned(sequence_by) };
         let meter = Arc::new(Meter::default());
         let compression = encoding::compression(&Place::Dataset(dataset));
-        let rows = Arc::new(Stager::new(folder, "bench".into(), schema, compression, meter.clone()));
-        Self { keys, rows, meter }
+        let rows = Arc::new(Stager::new(folder, "bench".into(), schema, compression, meter.clone(), Arc::default()));
+        let room = Arc::new(Room::new(ROOM_BYTES, folder.to_owned()));
+        Self { keys, rows, room, meter }
     }
 
     /// Encodes keys and sequences; answers how many.
@@ -66,32 +62,27 @@ impl Writes {
     }
 
     pub fn stage(&self, rows: &[RecordBatch]) -> Result<Staged, LakeError> {
-        let mut lane = CandidateLane::new(&self.keys, &self.rows, None)?;
+        let mut lane = CandidateLane::new(&self.keys, &self.room, &self.rows, None)?;
         for batch in rows {
             lane.add(batch, None)?;
         }
         lane.finish().map(Staged)
     }
 
-    pub fn winners(&self, staged: Staged) -> Result<Standing, LakeError> {
-        let mut candidates = Candidates::gather(&mut [staged.0], self.rows.clone(), None);
-        let winners = upsert::resolve(&self.keys, &mut candidates, &self.meter)?;
-        Ok(Standing { candidates, winners })
-    }
-
-    /// Looks for the keys in the key files of what was staged before, which are made if they are not there; answers how many
-    /// stored rows make way.
-    pub async fn probe(&self, stored: &Staged, new: &Arc<Standing>) -> Result<u64, LakeError> {
+    /// Decides which row of each key stands, against a table of what was staged before, and writes the key files; answers how
+    /// many rows of both do not stand.
+    pub async fn settle(&self, new: Staged, stored: Option<&Staged>) -> Result<u64, LakeError> {
+        let mut lanes_parts = [new.0];
+        let candidates = Candidates::gather(&mut lanes_parts, &self.room, self.rows.clone(), None);
         let dir = self.rows.dir().to_owned();
-        let sources = stored.0.rows.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
-        let (keys, schema) = (self.keys.clone(), self.rows.schema().clone());
-        let (new, meter) = (new.clone(), self.meter.clone());
-        let fate: Vec<AtomicU8> = (0..new.winners.len()).map(|_| AtomicU8::new(upsert::NEW)).collect();
-        let work = move |shared: &lanes::Shared| {
-            let stored = upsert::Stored { dir: &dir, sources: &sources, schema: &schema, graves: false };
-            upsert::probe(&keys, &stored, &new.winners, &new.candidates, &fate, &meter, shared)
-        };
-        let probed = upsert::Probed::merge(lanes::run(1, work, |_| ()).await?);
-        Ok(probed.superseded.values().map(|rows| rows.len()).sum())
+        let files = stored.map_or(&[][..], |s| &s.0.rows);
+        let sources = files.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
+        let table = Stored { dir, sources, schema: self.rows.schema().clone(), graves: false };
+        let (keys, room, meter) = (self.keys.clone(), self.room.clone(), self.meter.clone());
+        let staged = (&lanes_parts[0].rows[..], &[][..]);
+        let settling = Arc::new(Settling::new(keys, room, candidates, staged, (table, None), meter)?);
+        let settled = silver::settle(settling, 1, |_| ()).await?;
+        let gone = settled.gone.rows.values().chain(settled.superseded.rows.values());
+        Ok(gone.map(|rows| rows.len()).sum())
     }
 }

@@ -4,7 +4,7 @@
 //! follows from that memory, so that a crash between the two is finished by whoever comes next.
 
 use crate::{
-    aside, encoding,
+    aside,
     engine::LakeEngine,
     error::LakeError,
     gate,
@@ -115,24 +115,19 @@ impl Staged {
 impl Attempt<'_> {
     pub(crate) fn stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
         let prefix = format!("{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
-        self.stager_of(engine, place, prefix, schema)
+        engine.tables.stager(place, prefix, schema)
     }
 
     /// Readers find files of the change feed below `_change_data/`.
     pub(crate) fn feed_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
         let prefix = format!("_change_data/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
-        self.stager_of(engine, place, prefix, schema)
+        engine.tables.stager(place, prefix, schema)
     }
 
     /// Beside the data, where readers do not look.
     pub(crate) fn groups_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
         let prefix = format!("_groups/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
-        self.stager_of(engine, place, prefix, schema)
-    }
-
-    fn stager_of(&self, engine: &LakeEngine, place: &Place, prefix: String, schema: SchemaRef) -> Stager {
-        let compression = encoding::compression(place);
-        Stager::new(&engine.tables.dir(place), prefix, schema, compression, engine.tables.meter.clone())
+        engine.tables.stager(place, prefix, schema)
     }
 
     pub(crate) fn stamp(&self) -> Stamp {

@@ -15,7 +15,7 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use hashbrown::HashSet;
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
-    file::properties::WriterPropertiesBuilder,
+    file::properties::{EnabledStatistics, WriterPropertiesBuilder},
     schema::types::ColumnPath,
 };
 
@@ -39,16 +39,25 @@ pub(crate) fn compression(place: &Place) -> Compression {
     }
 }
 
-/// Sets the encodings for a file that begins with `batch`.
+/// Sets the encodings for a file of this compression that begins with `batch`.
+///
+/// Texts that hardly repeat have no bounds where they are as received: to find them takes as long as to write them, and of ids, addresses and
+/// numbers as text they tell nothing.
 pub(crate) fn choose(
     mut to: WriterPropertiesBuilder,
+    compression: Compression,
     batch: &RecordBatch,
 ) -> Result<WriterPropertiesBuilder, LakeError> {
+    to = to.set_compression(compression);
+    let received = matches!(compression, Compression::ZSTD(_));
     for (field, values) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         let Some(encoding) = direct(values.data_type()) else { continue };
         let path = ColumnPath::new(vec![field.name().clone()]);
         if !repeats(values)? {
             to = to.set_column_dictionary_enabled(path.clone(), false);
+            if received && encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY {
+                to = to.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
         }
         // With a dictionary: for what comes when it is full.
         to = to.set_column_encoding(path, encoding);
@@ -96,17 +105,18 @@ mod tests {
         Arc::new(StringArray::from_iter_values((0..rows).map(|i| format!("text {}", i * 7919 % distinct))))
     }
 
-    /// For each column of a written file: whether it has a dictionary, and whether this encoding is in it.
-    fn written(columns: Vec<(&str, ArrayRef, Encoding)>) -> Vec<(bool, bool)> {
+    /// For each column of a written file: whether it has a dictionary, whether this encoding is in it, and whether it has bounds.
+    fn written(compression: Compression, columns: Vec<(&str, ArrayRef, Encoding)>) -> Vec<(bool, bool, bool)> {
         let encodings: Vec<_> = columns.iter().map(|c| c.2).collect();
         let batch = RecordBatch::try_from_iter(columns.into_iter().map(|c| (c.0, c.1))).unwrap();
-        let properties = choose(WriterProperties::builder(), &batch).unwrap().build();
+        let properties = choose(WriterProperties::builder(), compression, &batch).unwrap().build();
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         let footer = writer.finish().unwrap();
         let of = |(i, e): (usize, &Encoding)| {
             let chunk = footer.row_group(0).column(i);
-            (chunk.dictionary_page_offset().is_some(), chunk.encodings().any(|found| found == *e))
+            let bounds = chunk.statistics().is_some_and(|s| s.min_bytes_opt().is_some());
+            (chunk.dictionary_page_offset().is_some(), chunk.encodings().any(|found| found == *e), bounds)
         };
         encodings.iter().enumerate().map(of).collect()
     }
@@ -117,18 +127,24 @@ mod tests {
         let one: ArrayRef = Arc::new(DictionaryArray::new(Int32Array::from_value(0, 2_000), texts(1, 1)));
         let mostly_null: ArrayRef =
             Arc::new((0..2_000).map(|i| (i % 10 == 0).then(|| i.to_string())).collect::<StringArray>());
-        let found = written(vec![
+        let columns = vec![
             ("many", texts(2_000, 2_000), Encoding::DELTA_LENGTH_BYTE_ARRAY),
             ("few", texts(20, 2_000), Encoding::RLE_DICTIONARY),
             ("numbers", numbers, Encoding::DELTA_BINARY_PACKED),
             ("one", one, Encoding::RLE_DICTIONARY),
             ("a.dotted name", mostly_null, Encoding::DELTA_LENGTH_BYTE_ARRAY),
-        ]);
-        assert_eq!(found, [(false, true), (true, true), (false, true), (true, true), (false, true)]);
+        ];
+        let dictionary = [false, true, false, true, false];
+        assert_eq!(written(Compression::SNAPPY, columns.clone()), dictionary.map(|d| (d, true, true)));
+        let bounds = [false, true, true, true, false];
+        let expected: Vec<_> = dictionary.into_iter().zip(bounds).map(|(d, b)| (d, true, b)).collect();
+        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
+        assert_eq!(written(zstd, columns), expected);
     }
 
     #[test]
     fn a_few_rows_tell_nothing() {
-        assert_eq!(written(vec![("c", texts(63, 63), Encoding::RLE_DICTIONARY)]), [(true, true)]);
+        let one = vec![("c", texts(63, 63), Encoding::RLE_DICTIONARY)];
+        assert_eq!(written(Compression::SNAPPY, one), [(true, true, true)]);
     }
 }

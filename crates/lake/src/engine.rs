@@ -6,7 +6,7 @@ use crate::{
     error::LakeError,
     ingest, maintain, refine, silver,
     table::{Place, Tables},
-    upsert,
+    upsert::{self, Room},
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
@@ -16,7 +16,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use std::{path::PathBuf, sync::Arc};
 
-/// Memory that one candidate of an upsert costs while it is decided, with room for sorting and the index.
+/// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
 const BYTES_PER_CANDIDATE: u64 = 64;
 /// As much for an event of a history, with what becomes of it.
 const BYTES_PER_EVENT: u64 = 192;
@@ -54,6 +54,11 @@ impl LakeEngine {
         let dir = self.scratch_dir();
         std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
         Ok(dir)
+    }
+
+    /// For the keys of one upsert.
+    pub(crate) fn room(&self) -> Room {
+        Room::new(self.memory.0 / KEYS_SHARE, self.scratch_dir())
     }
 
     pub(crate) fn lookup_rows(&self) -> u64 {

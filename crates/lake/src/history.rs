@@ -85,7 +85,7 @@ impl Settling<'_> {
         let vectors: Vec<&vector::Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
         let entropy = &self.engine.entropy;
         let id = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
-        let mut vectors = vector::write(&dir, id, &vectors)?.into_iter();
+        let mut vectors = vector::write(&dir, id, &vectors, &self.engine.tables.syncs)?.into_iter();
         for (file, vector) in &marks {
             match vector.as_ref().and_then(|_| vectors.next()) {
                 Some(v) => staged.marked.push((stored[*file].clone(), v)),
@@ -116,10 +116,11 @@ impl Settling<'_> {
         let meter = engine.tables.meter.clone();
         let most = engine.memory.0 / ENTRIES_SHARE / BYTES_PER_ENTRY / lanes::count() as u64;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let room = Arc::new(engine.room());
         let made = tokio::task::spawn_blocking(move || {
             let arrivals = Arrivals::gather(parts, &shape)?;
             let beside = beside.as_ref().map_or((dir.as_path(), Vec::new()), |(d, s)| (d.as_path(), s.clone()));
-            let past = Past::open(&shape, (&dir, sources), beside, &meter)?;
+            let past = Past::open(&shape, (&dir, sources), beside, &room, &meter)?;
             Ok(Arc::new(Work { dataset, shape, past, arrivals, stagers, meter, most }))
         });
         made.await.map_err(|_| LakeError::Worker("a thread ended early"))?

@@ -8,7 +8,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
-    quarantine,
+    quarantine::{self, Origin},
     refine::Stamp,
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
@@ -351,7 +351,9 @@ impl Ingest<'_> {
         }
         if !decoded.malformed.is_empty() {
             let Work { stamp, run, .. } = self.work;
-            self.aside.write(&quarantine::malformed(stamp, run, event, &decoded.malformed)?)?;
+            let (event_id, object) = (event.event.as_str(), event.path.as_str());
+            let origin = Origin { event: event_id, object, run, received_at: event.received_at };
+            self.aside.write(&quarantine::malformed(stamp, &origin, &decoded.malformed)?)?;
             for m in &decoded.malformed {
                 *self.done.malformed.entry(m.reason.code()).or_default() += 1;
             }
@@ -401,7 +403,7 @@ impl Work {
 }
 
 /// Malformed records as a broken rule, under the name that their quarantine rows give it.
-fn quality(reason: &str, records: u64, received: u64) -> QualityResult {
+pub(crate) fn quality(reason: &str, records: u64, received: u64) -> QualityResult {
     QualityResult {
         rule: quarantine::malformed_rule(reason),
         action: Action::Quarantine.word().into(),
@@ -464,7 +466,7 @@ fn with_metadata(work: &Work, event: &EventRecord, batch: RecordBatch) -> Result
 }
 
 /// One text for all rows, kept once.
-fn constant(text: &str, rows: usize) -> ArrayRef {
+pub(crate) fn constant(text: &str, rows: usize) -> ArrayRef {
     let keys = Int32Array::from_value(0, rows);
     let values: ArrayRef = Arc::new(StringArray::from(vec![text]));
     Arc::new(DictionaryArray::new(keys, values))

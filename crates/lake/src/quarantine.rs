@@ -5,7 +5,6 @@ use crate::{
     error::LakeError,
     refine::{Stamp, quarantine_schema},
 };
-use alluvium_store::EventRecord;
 use arrow::{
     array::{
         ArrayRef, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, StructBuilder,
@@ -16,13 +15,16 @@ use arrow::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::sync::Arc;
 
+/// Where records came from.
+pub(crate) struct Origin<'a> {
+    pub(crate) event: &'a str,
+    pub(crate) object: &'a str,
+    pub(crate) run: &'a str,
+    pub(crate) received_at: jiff::Timestamp,
+}
+
 /// Records that could not be decoded, as the bytes received: `text`, or `base64` where they are no UTF-8.
-pub(crate) fn malformed(
-    stamp: &Stamp,
-    run: &str,
-    event: &EventRecord,
-    records: &[Malformed],
-) -> Result<RecordBatch, LakeError> {
+pub(crate) fn malformed(stamp: &Stamp, origin: &Origin<'_>, records: &[Malformed]) -> Result<RecordBatch, LakeError> {
     let schema = quarantine_schema();
     let n = records.len();
     let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; n])) };
@@ -33,13 +35,13 @@ pub(crate) fn malformed(
     let mut columns = Vec::new();
     for field in schema.fields() {
         columns.push(match field.name().as_str() {
-            "_event_id" => same(event.event.as_str()),
-            "_object" => same(&event.path),
+            "_event_id" => same(origin.event),
+            "_object" => same(origin.object),
             "_position" => Arc::new(Int64Array::from_iter_values(
                 records.iter().map(|m| i64::try_from(m.position).unwrap_or(i64::MAX)),
             )),
-            "_received_at" => time(event.received_at),
-            "_run_id" => same(run),
+            "_received_at" => time(origin.received_at),
+            "_run_id" => same(origin.run),
             "record" => Arc::new(StringArray::from(text.clone())),
             "record_encoding" => Arc::new(StringArray::from(encoding.clone())),
             "reasons" => reasons(&schema, records)?,

@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Share of the process's memory that queries may hold; the rest is for decoding, encoding and the keys of upserts.
 const QUERY_SHARE: f64 = 0.5;
+/// Share of that which each sort keeps free, so that it can merge what it spilled.
+const SORT_SHARE: usize = 32;
 const CATALOG: &str = "alluvium";
 
 /// A session without tables, for work that writes to the lake.
@@ -34,14 +36,18 @@ pub(crate) fn reading(engine: &LakeEngine) -> Result<SessionContext, LakeError> 
 }
 
 fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext, LakeError> {
-    let pool = FairSpillPool::new((engine.memory.0 as f64 * QUERY_SHARE) as usize);
+    let bytes = (engine.memory.0 as f64 * QUERY_SHARE) as usize;
+    let pool = FairSpillPool::new(bytes);
     let disk = DiskManagerBuilder::default().with_mode(mode);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
-    let config = SessionConfig::new()
+    let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, "silver")
         .with_information_schema(true)
         .with_target_partitions(crate::lanes::count());
+    // The default would be all of a small pool.
+    let sorts = &mut config.options_mut().execution.sort_spill_reservation_bytes;
+    *sorts = (*sorts).min(bytes / SORT_SHARE);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

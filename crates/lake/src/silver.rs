@@ -13,23 +13,21 @@ use crate::{
     scan::{self, Pick, Source, Unit},
     stage::{Lane, StagedFile, Stager},
     table::{DataFile, Place, Table, TableKind},
-    upsert::{self, ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Candidates, Keys, Probed, Shape},
+    upsert::{
+        self, ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored,
+    },
     vector::Rows,
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, DatasetName};
-use alluvium_spec::{Action, Check, Contract, Silver, VERSION_COLUMNS, Write};
+use alluvium_spec::{Action, Check, Contract, Project, Silver, VERSION_COLUMNS, Write};
 use alluvium_store::{QualityResult, StepKind};
 use arrow::{
     array::RecordBatch,
     compute::{filter_record_batch, is_null},
     datatypes::{Schema, SchemaRef},
 };
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicU8},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Where a step's rows come from.
 struct Input {
@@ -52,6 +50,7 @@ struct Refining {
     graves: Option<Arc<Stager>>,
     quarantine: Stager,
     keys: Option<Keys>,
+    room: Arc<Room>,
     /// Of a dataset that keeps versions, with the folder for its events.
     history: Option<(Arc<Shape>, PathBuf)>,
     meter: Arc<Meter>,
@@ -97,6 +96,7 @@ pub(crate) async fn execute(
     };
 
     let rows = input.rows;
+    let room = Arc::new(engine.room());
     let work = Arc::new(Refining {
         dataset: name.clone(),
         input,
@@ -106,6 +106,7 @@ pub(crate) async fn execute(
         graves,
         quarantine: attempt.stager(engine, &Place::Quarantine(name.clone()), refine::quarantine_schema()),
         keys: keys.clone(),
+        room: room.clone(),
         history: shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?,
         meter: engine.tables.meter.clone(),
     });
@@ -150,7 +151,7 @@ pub(crate) async fn execute(
     } else if let Some(keys) = keys {
         let stored = if rebuild { &[][..] } else { &stored };
         let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
-        let up = Upsert { engine, job, keys, schema: &schema };
+        let up = Upsert { engine, job, keys, schema: &schema, room };
         let staging = (work.stager.clone(), work.graves.clone());
         up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
     }
@@ -216,7 +217,7 @@ async fn bind(
             let mut lookups = BTreeMap::new();
             for (name, columns) in refine::lookup_needs(silver, contract) {
                 let version = job.step.lookups.get(&name).copied().unwrap_or(-1);
-                let batches = lookup(engine, job, &name, version, columns.into_iter().collect()).await?;
+                let batches = lookup(engine, job.project, &name, version, columns.into_iter().collect()).await?;
                 lookups.insert(name, batches);
             }
             let binding = Binding { lookups, stamp: attempt.stamp(), watermark: job.step.watermark };
@@ -230,16 +231,17 @@ async fn bind(
     }
 }
 
-async fn lookup(
+/// The rows of a dataset at a version; none where it is negative.
+pub(crate) async fn lookup(
     engine: &LakeEngine,
-    job: &Job<'_>,
+    project: &Project,
     name: &DatasetName,
     version: i64,
     columns: Vec<String>,
 ) -> Result<Vec<RecordBatch>, LakeError> {
     let place = Place::Dataset(name.clone());
     let table = if version < 0 { None } else { engine.tables.open_at(&place, Some(version)).await? };
-    let declared = engine.declared_schema(job.project, name)?;
+    let declared = engine.declared_schema(project, name)?;
     let Some(table) = table else {
         return Ok(vec![RecordBatch::new_empty(scan::project(&declared, &columns)?)]);
     };
@@ -343,7 +345,9 @@ impl<'a> RefineLane<'a> {
     fn new(work: &'a Refining) -> Result<Self, LakeError> {
         let out = match (&work.history, &work.keys) {
             (Some((shape, scratch)), _) => Accepted::Versioned(Box::new(ArrivalLane::new(shape, scratch)?)),
-            (None, Some(k)) => Accepted::Keyed(Box::new(CandidateLane::new(k, &work.stager, work.graves.as_deref())?)),
+            (None, Some(k)) => {
+                Accepted::Keyed(Box::new(CandidateLane::new(k, &work.room, &work.stager, work.graves.as_deref())?))
+            }
             (None, None) => Accepted::Appended(Box::new(work.stager.lane())),
         };
         Ok(Self { work, quarantine: work.quarantine.lane(), out, tally: Tally::default() })
@@ -393,7 +397,7 @@ impl Refining {
 }
 
 /// Rule results as the state keeps them.
-fn quality(contract: &Contract, tally: &Tally, stops: Vec<Stop>) -> Vec<QualityResult> {
+pub(crate) fn quality(contract: &Contract, tally: &Tally, stops: Vec<Stop>) -> Vec<QualityResult> {
     let mut results = Vec::new();
     for rule in &contract.rules {
         let Some(count) = tally.rules.get(&rule.id) else { continue };
@@ -458,64 +462,47 @@ struct Upsert<'a> {
     job: &'a Job<'a>,
     keys: Keys,
     schema: &'a SchemaRef,
+    room: Arc<Room>,
 }
 
 impl Upsert<'_> {
     async fn settle<P: FnMut(u64)>(
         &self,
         stored: &[DataFile],
-        mut parts: Vec<CandidatePart>,
+        mut lanes_parts: Vec<CandidatePart>,
         (rows, graves): (Arc<Stager>, Option<Arc<Stager>>),
         feed: Option<Stager>,
         staged: &mut Staged,
         tell: impl Fn(&'static str, u64) -> P,
     ) -> Result<(), LakeError> {
-        let meter = self.engine.tables.meter.clone();
-        let mut candidates = Candidates::gather(&mut parts, rows.clone(), graves.clone());
-        let (keys, m) = (self.keys.clone(), meter.clone());
-        let sorted = tokio::task::spawn_blocking(move || {
-            upsert::resolve(&keys, &mut candidates, &m).map(|winners| (candidates, winners))
-        });
-        let (candidates, winners) = sorted.await.map_err(|_| LakeError::Worker("a thread ended early"))??;
-        let dir = rows.dir().to_owned();
-        let sources = stored.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
-        let probing = Arc::new(Probing {
-            fate: (0..winners.len()).map(|_| AtomicU8::new(upsert::NEW)).collect(),
-            keys: self.keys.clone(),
-            candidates,
-            winners,
-            meter,
-        });
-        let count = sources.len() as u64;
-        let table = (dir.clone(), sources.clone(), self.schema.clone());
-        let mut probed = probing.clone().probe(table, false, tell("probe", count)).await?;
-        if let Some((dir, dead)) = self.graves(graves.as_deref()).await? {
-            let schema = tombstone_schema(&self.keys, self.schema)?;
-            let count = dead.len() as u64;
-            let buried = probing.clone().probe((dir, dead, schema), true, tell("probe", count)).await?;
-            probed.duplicates += buried.duplicates;
-        }
-        let duplicates = probing.winners.duplicates + probed.duplicates;
-        staged.balance.loaded -= duplicates;
-        staged.balance.duplicates += duplicates;
-
-        let gone = upsert::gone(&probing.winners, &probing.fate);
+        let candidates = Candidates::gather(&mut lanes_parts, &self.room, rows.clone(), graves.clone());
         let (mut files, mut dead): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
-        for p in parts {
+        for p in lanes_parts {
             files.extend(p.rows);
             dead.extend(p.graves);
         }
+        let dir = rows.dir().to_owned();
+        let sources = stored.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
+        let table = Stored { dir: dir.clone(), sources: sources.clone(), schema: self.schema.clone(), graves: false };
+        let deleted = self.graves(graves.as_deref()).await?;
+        let (keys, meter) = (self.keys.clone(), self.engine.tables.meter.clone());
+        let settling =
+            upsert::Settling::new(keys, self.room.clone(), candidates, (&files, &dead), (table, deleted), meter)?;
+        let parts = settling.parts() as u64;
+        let settled = settle(Arc::new(settling), lanes::count(), tell("settle", parts)).await?;
+        staged.balance.loaded -= settled.duplicates;
+        staged.balance.duplicates += settled.duplicates;
+
         if let Some(feed) = feed {
             let numbers: Vec<u32> = files.iter().map(|f| f.number).collect();
             let paths: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
-            let (w, f) = (&probing.winners, &probing.fate);
-            let changes = upsert::changes(&sources, &probed, &paths, &numbers, &gone, w, f);
+            let changes = upsert::changes(&sources, &paths, &numbers, &settled);
             staged.feed = self.feed(feed, changes, tell("feed", rows_of(&files))).await?;
         }
-        let marks = marks(stored, &sources, probed.superseded);
+        let marks = marks(stored, &sources, settled.superseded.rows);
         let vectors: Vec<&Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
         let id = || u128::from(self.engine.entropy.next_u64()) << 64 | u128::from(self.engine.entropy.next_u64());
-        let (files, written) = upsert::mark(&rows, files, &gone.rows, &vectors, id())?;
+        let (files, written) = upsert::mark(&rows, files, &settled.gone.rows, &vectors, id())?;
         let mut written = written.into_iter();
         for (file, vector) in &marks {
             match vector.as_ref().and_then(|_| written.next()) {
@@ -524,12 +511,8 @@ impl Upsert<'_> {
             }
         }
         if let Some(graves) = &graves {
-            dead = upsert::mark(graves, dead, &gone.graves, &[], id())?.0;
+            dead = upsert::mark(graves, dead, &settled.gone.graves, &[], id())?.0;
         }
-        let keyed: Vec<(bool, StagedFile)> =
-            files.iter().map(|f| (false, f.clone())).chain(dead.iter().map(|f| (true, f.clone()))).collect();
-        let total = rows_of(&files) + rows_of(&dead);
-        probing.write_keys(keyed, tell("keys", total)).await?;
         staged.add.extend(files);
         staged.tombstones.extend(dead);
         Ok(())
@@ -546,15 +529,36 @@ impl Upsert<'_> {
         Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
     }
 
-    /// Folder and files of the keys deleted so far.
-    async fn graves(&self, stager: Option<&Stager>) -> Result<Option<(PathBuf, Vec<Source>)>, LakeError> {
+    /// The keys deleted so far.
+    async fn graves(&self, stager: Option<&Stager>) -> Result<Option<Stored>, LakeError> {
         if stager.is_none() || self.job.step.kind == StepKind::Rebuild {
             return Ok(None);
         }
         let place = Place::Tombstones(self.job.dataset.name.clone());
         let Some(table) = self.engine.tables.open(&place).await? else { return Ok(None) };
-        Ok(Some((table.dir.clone(), table.sources()?)))
+        let schema = tombstone_schema(&self.keys, self.schema)?;
+        Ok(Some(Stored { dir: table.dir.clone(), sources: table.sources()?, schema, graves: true }))
     }
+}
+
+/// Takes the candidates through all that decides on them.
+pub(crate) async fn settle(
+    settling: Arc<upsert::Settling>,
+    most_lanes: usize,
+    progress: impl FnMut(u64),
+) -> Result<Settled, LakeError> {
+    let lanes = |pieces: usize| most_lanes.min(pieces);
+    let s = settling.clone();
+    lanes::run(lanes(s.stored_files()), move |shared| s.open(shared), |_| ()).await?;
+    let s = settling.clone();
+    lanes::run(lanes(s.parts()), move |shared| s.settle(shared), progress).await?;
+    let s = settling.clone();
+    lanes::run(1, move |_| s.settle_ties(), |_| ()).await?;
+    let s = settling.clone();
+    lanes::run(lanes(s.stored_files()), move |shared| s.compare(shared), |_| ()).await?;
+    let s = settling.clone();
+    lanes::run(lanes(s.staged_files()), move |shared| s.finish_keys(shared), |_| ()).await?;
+    Ok(settling.result())
 }
 
 fn rows_of(files: &[StagedFile]) -> u64 {
@@ -593,42 +597,4 @@ pub(crate) fn tombstone_schema(keys: &Keys, table: &SchemaRef) -> Result<SchemaR
     let names = table.fields().iter().map(|f| f.name().clone());
     let names: Vec<String> = names.filter(|n| keys.keys.contains(n) || keys.sequence.contains(n)).collect();
     scan::project(table, &names)
-}
-
-/// What the probing lanes share.
-struct Probing {
-    keys: Keys,
-    candidates: Candidates,
-    winners: upsert::Winners,
-    fate: Vec<AtomicU8>,
-    meter: Arc<Meter>,
-}
-
-impl Probing {
-    async fn probe(
-        self: Arc<Self>,
-        (dir, sources, schema): (PathBuf, Vec<Source>, SchemaRef),
-        graves: bool,
-        progress: impl FnMut(u64),
-    ) -> Result<Probed, LakeError> {
-        let count = lanes::count().min(sources.len());
-        let work = move |shared: &Shared| {
-            let stored = upsert::Stored { dir: &dir, sources: &sources, schema: &schema, graves };
-            upsert::probe(&self.keys, &stored, &self.winners, &self.candidates, &self.fate, &self.meter, shared)
-        };
-        Ok(Probed::merge(lanes::run(count, work, progress).await?))
-    }
-
-    async fn write_keys(
-        self: Arc<Self>,
-        files: Vec<(bool, StagedFile)>,
-        progress: impl FnMut(u64),
-    ) -> Result<(), LakeError> {
-        let count = lanes::count().min(files.len());
-        let work = move |shared: &Shared| {
-            upsert::write_keys(&self.keys, &self.candidates, &self.winners, &self.fate, &files, shared)
-        };
-        lanes::run(count, work, progress).await?;
-        Ok(())
-    }
 }

@@ -1,13 +1,16 @@
 //! Staged Parquet: files in a table's folder that no commit refers to yet, and so no reader sees.
 //!
-//! Called by the writers of steps, one [`Lane`] a thread. A file is durable when [`Lane::finish`] returned it.
+//! Called by the writers of steps, one [`Lane`] a thread. Files are written out while the work goes on, and a commit waits until
+//! they are durable: see [`Syncs`].
 
 use crate::{
     encoding,
     error::LakeError,
     meter::Meter,
     scan::{Pick, Source},
-    statistics, table, upsert, vector,
+    statistics,
+    syncs::Syncs,
+    table, upsert, vector,
 };
 use alluvium_model::crash_point;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -109,6 +112,7 @@ pub(crate) struct Stager {
     schema: SchemaRef,
     compression: Compression,
     meter: Arc<Meter>,
+    syncs: Arc<Syncs>,
     target: u64,
     next: AtomicU32,
 }
@@ -120,8 +124,10 @@ impl Stager {
         schema: SchemaRef,
         compression: Compression,
         meter: Arc<Meter>,
+        syncs: Arc<Syncs>,
     ) -> Self {
-        Self { dir: dir.to_owned(), prefix, schema, compression, meter, target: TARGET_BYTES, next: AtomicU32::new(0) }
+        let next = AtomicU32::new(0);
+        Self { dir: dir.to_owned(), prefix, schema, compression, meter, syncs, target: TARGET_BYTES, next }
     }
 
     /// Closes each file at about this size.
@@ -135,6 +141,10 @@ impl Stager {
 
     pub(crate) fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    pub(crate) fn syncs(&self) -> &Syncs {
+        &self.syncs
     }
 
     /// The table's folder.
@@ -166,16 +176,15 @@ impl Stager {
         let file = File::create_new(&path).map_err(LakeError::io(&path))?;
         let made = self.writer(file, first);
         let writer = made.inspect_err(|_| drop(std::fs::remove_file(&path)))?;
-        Ok(Open { number, name, path, rows: 0, writer })
+        Ok(Open { number, name, path, rows: 0, groups: 0, writer })
     }
 
     fn writer(&self, file: File, first: &RecordBatch) -> Result<ArrowWriter<File>, LakeError> {
         let properties = WriterProperties::builder()
-            .set_compression(self.compression)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("alluvium".into());
-        let properties = encoding::choose(properties, first)?.build();
+        let properties = encoding::choose(properties, self.compression, first)?.build();
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         Ok(ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?)
     }
@@ -186,6 +195,8 @@ struct Open {
     name: String,
     path: PathBuf,
     rows: u32,
+    /// Row groups that are being written out.
+    groups: usize,
     writer: ArrowWriter<File>,
 }
 
@@ -193,7 +204,7 @@ impl Open {
     fn finish(&mut self, stager: &Stager) -> Result<StagedFile, LakeError> {
         let metadata = self.writer.finish()?;
         let file = self.writer.inner();
-        file.sync_all().map_err(LakeError::io(&self.path))?;
+        stager.syncs.start(file, &self.path)?;
         let bytes = file.metadata().map_err(LakeError::io(&self.path))?.len();
         stager.meter.wrote(bytes);
         let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
@@ -226,6 +237,11 @@ impl Lane<'_> {
         open.writer.write(batch)?;
         let place = (open.number, open.rows);
         open.rows += batch.num_rows() as u32;
+        let groups = open.writer.flushed_row_groups().len();
+        if groups > open.groups {
+            open.groups = groups;
+            self.stager.syncs.start(open.writer.inner(), &open.path)?;
+        }
         if open.writer.bytes_written() as u64 >= self.stager.target {
             self.close()?;
         }
@@ -282,7 +298,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
         let meter = Arc::new(Meter::default());
-        let stager = Stager::new(folder.path(), "step".to_owned(), schema.clone(), Compression::UNCOMPRESSED, meter);
+        let (prefix, compression) = ("step".to_owned(), Compression::UNCOMPRESSED);
+        let stager = Stager::new(folder.path(), prefix, schema.clone(), compression, meter, Arc::default());
         let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![1, 2]))]).expect("a batch");
         let mut lane = stager.lane();
         lane.write(&batch).expect("written");

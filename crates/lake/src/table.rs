@@ -1,11 +1,14 @@
 //! The lake's Delta tables: opening, creating, what their logs say, and the one place that commits.
 
 use crate::{
+    encoding,
     error::LakeError,
     incremental::Groups,
     meter::{Meter, Metered},
     scan::{Pick, Source},
-    stage::StagedFile,
+    snapshots::Snapshots,
+    stage::{StagedFile, Stager},
+    syncs::Syncs,
     vector,
 };
 use alluvium_model::{Balance, DatasetName, DefinitionVersion, RunId, StepKey};
@@ -153,18 +156,29 @@ pub(crate) struct Tables {
     root: PathBuf,
     store: Arc<Metered>,
     pub(crate) meter: Arc<Meter>,
+    /// Of all files that were staged and not yet committed.
+    pub(crate) syncs: Arc<Syncs>,
+    snapshots: Arc<Snapshots>,
 }
 
 pub(crate) struct Table {
     pub(crate) delta: DeltaTable,
     pub(crate) dir: PathBuf,
+    syncs: Arc<Syncs>,
+    snapshots: Arc<Snapshots>,
 }
 
 impl Tables {
     pub(crate) fn new(root: PathBuf) -> Self {
         let meter = Arc::new(Meter::default());
         let store = Arc::new(Metered::new(Arc::new(LocalFileSystem::new()), meter.clone()));
-        Self { root, store, meter }
+        Self { root, store, meter, syncs: Arc::default(), snapshots: Arc::default() }
+    }
+
+    /// Of files whose names begin with `prefix`, a path below the place's folder.
+    pub(crate) fn stager(&self, place: &Place, prefix: String, schema: SchemaRef) -> Stager {
+        let (meter, syncs) = (self.meter.clone(), self.syncs.clone());
+        Stager::new(&self.dir(place), prefix, schema, encoding::compression(place), meter, syncs)
     }
 
     pub(crate) fn dir(&self, place: &Place) -> PathBuf {
@@ -191,15 +205,29 @@ impl Tables {
         if !has_log(&dir) {
             return Ok(None);
         }
+        let wanted = match version {
+            Some(v) => Some(v),
+            None => newest(&dir.join("_delta_log"))?,
+        };
+        if let Some(delta) = wanted.and_then(|v| self.snapshots.get(&dir, v)) {
+            return Ok(Some(self.table(delta, dir)));
+        }
         let mut builder = self.builder(&dir)?;
         if let Some(v) = version {
             builder = builder.with_version(u64::try_from(v).unwrap_or(0));
         }
         match builder.load().await {
-            Ok(delta) => Ok(Some(Table { delta, dir })),
+            Ok(delta) => {
+                self.snapshots.keep(&dir, to_i64(delta.version().unwrap_or(0)), &delta);
+                Ok(Some(self.table(delta, dir)))
+            }
             Err(DeltaTableError::NotATable(_)) => Ok(None),
             Err(e) => Err(LakeError::delta(dir)(e)),
         }
+    }
+
+    fn table(&self, delta: DeltaTable, dir: PathBuf) -> Table {
+        Table { delta, dir, syncs: self.syncs.clone(), snapshots: self.snapshots.clone() }
     }
 
     /// Newest version, by listing the log only.
@@ -260,7 +288,7 @@ impl Tables {
             Ok(delta) => {
                 sync_log(&dir, to_i64(delta.version().unwrap_or(0)))?;
                 alluvium_model::crash_point("commit.after_create");
-                Ok(Table { delta, dir })
+                Ok(self.table(delta, dir))
             }
             // Another process made it in between.
             Err(e) => match self.open(place).await? {
@@ -421,11 +449,15 @@ impl Table {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
         let properties =
             properties.with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
-        self.sync_folder()?;
+        self.syncs.wait().await?;
         let done =
             CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
-        let version = to_i64(done.map_err(lost(&self.dir))?.version());
+        let done = done.map_err(lost(&self.dir))?;
+        let version = to_i64(done.version());
         sync_log(&self.dir, version)?;
+        let mut delta = self.delta.clone();
+        delta.state = Some(done.snapshot());
+        self.snapshots.keep(&self.dir, version, &delta);
         self.checkpoint(version).await;
         Ok(version)
     }
@@ -443,11 +475,6 @@ impl Table {
         if let Err(e) = made.await {
             tracing::warn!(table = %self.dir.display(), version, error = %e, "no checkpoint could be written");
         }
-    }
-
-    /// A staged file's content is on the disk already; its name has to be as well before a commit refers to it.
-    fn sync_folder(&self) -> Result<(), LakeError> {
-        File::open(&self.dir).and_then(|f| f.sync_all()).map_err(LakeError::io(&self.dir))
     }
 
     /// The action that gives the table these columns.

@@ -3,7 +3,7 @@
 //! Called by the upsert, which marks superseded rows, and by whatever reads files. The form on disk is the Delta
 //! protocol's: one file holds the vectors of one commit, each a portable 64-bit roaring bitmap with size and CRC-32.
 
-use crate::error::LakeError;
+use crate::{error::LakeError, syncs::Syncs};
 use alluvium_model::crash_point;
 use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
 use roaring::RoaringTreemap;
@@ -24,8 +24,13 @@ const UUID_CHARS: usize = 20;
 /// Rows of a file that are gone, by their number in it.
 pub(crate) type Rows = RoaringTreemap;
 
-/// Writes all vectors into one new file of the table and answers their descriptors, in order. Durable on return.
-pub(crate) fn write(dir: &Path, id: u128, vectors: &[&Rows]) -> Result<Vec<DeletionVectorDescriptor>, LakeError> {
+/// Writes all vectors into one new file of the table and answers their descriptors, in order. The next commit waits until it is durable.
+pub(crate) fn write(
+    dir: &Path,
+    id: u128,
+    vectors: &[&Rows],
+    syncs: &Syncs,
+) -> Result<Vec<DeletionVectorDescriptor>, LakeError> {
     if vectors.is_empty() {
         return Ok(Vec::new());
     }
@@ -50,7 +55,8 @@ pub(crate) fn write(dir: &Path, id: u128, vectors: &[&Rows]) -> Result<Vec<Delet
         });
     }
     let mut file = File::create(&path).map_err(LakeError::io(&path))?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(LakeError::io(&path))?;
+    file.write_all(&bytes).map_err(LakeError::io(&path))?;
+    syncs.start(&file, &path)?;
     crash_point("stage.after_vectors");
     Ok(descriptors)
 }
@@ -132,7 +138,7 @@ mod tests {
     fn vectors_are_read_back_and_damage_is_seen() {
         let dir = tempfile::tempdir().expect("a folder");
         let (a, b): (Rows, Rows) = ((0..1000).step_by(3).collect(), [5, 1 << 33].into_iter().collect());
-        let written = write(dir.path(), 7, &[&a, &b]).expect("writes");
+        let written = write(dir.path(), 7, &[&a, &b], &Syncs::default()).expect("writes");
         assert_eq!(*read(dir.path(), &written[0]).expect("reads"), a);
         assert_eq!(*read(dir.path(), &written[1]).expect("reads"), b);
         let path = dir.path().join(file_of(&written[1]).expect("a file"));

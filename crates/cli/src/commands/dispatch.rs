@@ -1,8 +1,8 @@
 //! From the command line to the command.
 
-use super::{check, init, query, replay, resume, run, serve, show};
+use super::{check, contract, init, query, replay, resume, run, serve, show};
 use crate::{
-    args::{Cli, Command, Replay},
+    args::{Cli, Command, OfContract, Replay},
     error::CliError,
 };
 use alluvium_model::Exit;
@@ -21,6 +21,9 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         }
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
+        }
+        Command::Contract { what: OfContract::Test { contract, files, to } } => {
+            contract::test(global, contract, files, to.as_ref()).await
         }
         Command::Resume { sink, dir } => resume::resume(global, sink, dir.as_ref()).await,
         Command::Query(query) => query::query(global, query).await,

@@ -1,6 +1,7 @@
 //! One command a file. Each reads its arguments, calls the crates that do the work, and says how it ended.
 
 mod check;
+mod contract;
 mod dispatch;
 mod init;
 mod query;

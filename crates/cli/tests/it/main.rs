@@ -3,6 +3,7 @@
 mod bad_input;
 mod check;
 mod concurrent;
+mod contract;
 mod crash;
 mod day;
 mod edges;
@@ -18,6 +19,7 @@ mod input;
 mod late;
 mod maintain;
 mod market;
+mod memory;
 mod order;
 mod parquet;
 mod postgres;

@@ -48,7 +48,7 @@ mod tests;
 mod types;
 mod window;
 
-pub use decoder::{Decoded, Options, discover, open};
+pub use decoder::{Decoded, Decoder, Options, discover, open};
 pub use drift::Drift;
 pub use error::DecodeError;
 pub use format::format_of;

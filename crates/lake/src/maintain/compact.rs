@@ -8,7 +8,6 @@ use super::{
     pick::{SMALL_BYTES, Size, pick},
 };
 use crate::{
-    encoding,
     engine::LakeEngine,
     error::LakeError,
     ingest,
@@ -17,11 +16,12 @@ use crate::{
     scan::{self, Source},
     stage::{self, StagedFile, Stager, TARGET_BYTES},
     table::{DataFile, Place, Table, cardinality},
-    upsert::{self, Keys},
+    upsert::{self, Keys, Room},
 };
 use alluvium_model::crash_point;
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::kernel::{Action, Remove};
+use std::sync::Arc;
 
 pub(crate) struct Merged {
     pub(crate) version: i64,
@@ -120,22 +120,27 @@ async fn staged(
     let keys = keys.filter(|k| has_columns(&schema, k)).cloned();
     let prefix = if order.columns.is_empty() { "merged-" } else { cluster::PREFIX };
     let prefix = format!("{prefix}{:016x}", engine.entropy.next_u64());
-    let compression = encoding::compression(place);
-    let stager = Stager::new(&table.dir, prefix, schema, compression, engine.tables.meter.clone());
+    let room = Arc::new(engine.room());
+    let stager = engine.tables.stager(place, prefix, schema);
     if order.columns.is_empty() {
         // One lane, so that the rows keep their order.
-        let work = move |shared: &Shared| with_keys(&stager, rewrite(&stager, &sources, shared)?, keys.as_ref());
+        let work = move |shared: &Shared| with_keys(&stager, rewrite(&stager, &sources, shared)?, keys.as_ref(), &room);
         return Ok(lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default());
     }
     let stager = stager.with_target(order.file_bytes);
     let staged = cluster::sorted(engine, &stager, &sources, order.columns).await?;
-    let work = move |_: &Shared| with_keys(&stager, staged.clone(), keys.as_ref());
+    let work = move |_: &Shared| with_keys(&stager, staged.clone(), keys.as_ref(), &room);
     Ok(lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default())
 }
 
 /// The staged files, once their keys are written beside them.
-fn with_keys(stager: &Stager, staged: Vec<StagedFile>, keys: Option<&Keys>) -> Result<Vec<StagedFile>, LakeError> {
-    match write_keys(stager, &staged, keys) {
+fn with_keys(
+    stager: &Stager,
+    staged: Vec<StagedFile>,
+    keys: Option<&Keys>,
+    room: &Arc<Room>,
+) -> Result<Vec<StagedFile>, LakeError> {
+    match write_keys(stager, &staged, keys, room) {
         Ok(()) => Ok(staged),
         Err(e) => {
             stage::discard(stager.dir(), &staged);
@@ -158,11 +163,11 @@ fn rewrite(stager: &Stager, sources: &[Source], shared: &Shared) -> Result<Vec<S
 }
 
 /// The next upsert would make them otherwise.
-fn write_keys(stager: &Stager, staged: &[StagedFile], keys: Option<&Keys>) -> Result<(), LakeError> {
+fn write_keys(stager: &Stager, staged: &[StagedFile], keys: Option<&Keys>, room: &Arc<Room>) -> Result<(), LakeError> {
     let Some(keys) = keys else { return Ok(()) };
     for file in staged {
         let source = file.source(stager.dir())?;
-        upsert::make_keys(stager.dir(), &source, keys, stager.schema(), stager.meter())?;
+        upsert::make_keys(stager.dir(), &source, keys, stager.schema(), room, stager.meter())?;
     }
     Ok(())
 }

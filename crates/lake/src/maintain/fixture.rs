@@ -4,6 +4,7 @@ use crate::{
     engine::LakeEngine,
     ingest, scan,
     stage::{StagedFile, Stager},
+    syncs::Syncs,
     table::{DataFile, Place, Table, TableKind},
     vector::{self, Rows},
 };
@@ -50,7 +51,8 @@ impl World {
         let upserted = TableKind::Upserted { feed: false };
         let table = self.engine.tables.ensure(place, &batch.schema(), upserted).await.expect("a table");
         let meter = self.engine.tables.meter.clone();
-        let stager = Stager::new(&table.dir, step.to_owned(), batch.schema(), Compression::UNCOMPRESSED, meter);
+        let stager =
+            Stager::new(&table.dir, step.to_owned(), batch.schema(), Compression::UNCOMPRESSED, meter, Arc::default());
         let mut lane = stager.lane();
         lane.write(batch).expect("written");
         let file = lane.finish().expect("finished").remove(0);
@@ -83,7 +85,8 @@ pub(crate) fn ids(of: &[i64]) -> RecordBatch {
 /// What takes these rows out of a file of the table.
 pub(crate) fn mark(table: &Table, file: &DataFile, gone: &[u64]) -> Vec<Action> {
     let rows: Rows = gone.iter().copied().collect();
-    let vector = vector::write(&table.dir, u128::from(gone[0]) + 99, &[&rows]).expect("writes").remove(0);
+    let vector =
+        vector::write(&table.dir, u128::from(gone[0]) + 99, &[&rows], &Syncs::default()).expect("writes").remove(0);
     let left = Action::Remove(Remove { deletion_timestamp: Some(1), ..file.remove.clone() });
     vec![left, file.with_vector(vector, 1)]
 }

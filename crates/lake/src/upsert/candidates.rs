@@ -1,6 +1,9 @@
-//! Accepted rows on their way into the table: the rows in staged files, their keys in memory.
+//! Accepted rows on their way into the table: the rows in staged files, their keys in sorted runs.
 
-use super::keys::{Encoder, Keys};
+use super::{
+    keys::{Encoder, Keys},
+    runs::{Parts, Room, Run, Runs},
+};
 use crate::{
     error::LakeError,
     meter::Meter,
@@ -23,7 +26,7 @@ pub(super) const DELETED: &str = "_deleted";
 pub(super) struct Spot(u64);
 
 impl Spot {
-    fn new(deletes: bool, file: u32, row: u32) -> Self {
+    pub(super) fn new(deletes: bool, file: u32, row: u32) -> Self {
         Self(u64::from(deletes) << 63 | u64::from(file) << 32 | u64::from(row))
     }
 
@@ -38,9 +41,19 @@ impl Spot {
     pub(super) fn row(self) -> u32 {
         self.0 as u32
     }
+
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
 }
 
+/// Packed, since alignment would make it 48 bytes.
 #[derive(Debug, Clone, Copy)]
+#[repr(C, packed(8))]
 pub(super) struct Candidate {
     pub(super) key: u128,
     pub(super) sequence: u128,
@@ -52,21 +65,26 @@ pub(crate) struct CandidateLane<'a> {
     encoder: Encoder,
     rows: Lane<'a>,
     graves: Option<Lane<'a>>,
-    all: Vec<Candidate>,
+    runs: Runs,
 }
 
 /// The candidates of one step.
 pub(crate) struct Candidates {
     pub(super) rows: Arc<Stager>,
     pub(super) graves: Option<Arc<Stager>>,
-    pub(super) all: Vec<Candidate>,
+    pub(super) parts: Parts,
 }
 
 impl<'a> CandidateLane<'a> {
     /// `graves`: where deletions go, when the dataset has any.
-    pub(crate) fn new(keys: &Keys, rows: &'a Stager, graves: Option<&'a Stager>) -> Result<Self, LakeError> {
+    pub(crate) fn new(
+        keys: &Keys,
+        room: &Arc<Room>,
+        rows: &'a Stager,
+        graves: Option<&'a Stager>,
+    ) -> Result<Self, LakeError> {
         let encoder = keys.encoder(rows.schema())?;
-        Ok(Self { encoder, rows: rows.lane(), graves: graves.map(Stager::lane), all: Vec::new() })
+        Ok(Self { encoder, rows: rows.lane(), graves: graves.map(Stager::lane), runs: Runs::new(room.clone()) })
     }
 
     /// `rows`: of the table's schema.
@@ -78,12 +96,9 @@ impl<'a> CandidateLane<'a> {
         let deletes = deletes.filter(|d| d.true_count() > 0);
         let Some(deletes) = deletes else {
             let (file, first) = self.rows.write(rows)?;
-            let placed = pairs.zip(first..);
-            self.all.extend(placed.map(|((key, sequence), row)| Candidate {
-                key,
-                sequence,
-                spot: Spot::new(false, file, row),
-            }));
+            for ((key, sequence), row) in pairs.zip(first..) {
+                self.runs.push(Candidate { key, sequence, spot: Spot::new(false, file, row) })?;
+            }
             return Ok(());
         };
         let graves = self.graves.as_mut().ok_or(LakeError::Worker("a dataset that deletes keeps deleted keys"))?;
@@ -102,16 +117,15 @@ impl<'a> CandidateLane<'a> {
                 row += 1;
                 Spot::new(false, file, row - 1)
             };
-            self.all.push(Candidate { key, sequence, spot });
+            self.runs.push(Candidate { key, sequence, spot })?;
         }
         Ok(())
     }
 
-    /// Durable files, and the candidates in the order of their keys.
-    pub(crate) fn finish(mut self) -> Result<CandidatePart, LakeError> {
-        self.all.sort_unstable_by(order);
+    /// Durable files, and the candidates in sorted runs.
+    pub(crate) fn finish(self) -> Result<CandidatePart, LakeError> {
         Ok(CandidatePart {
-            all: self.all,
+            runs: self.runs.finish()?,
             rows: self.rows.finish()?,
             graves: self.graves.map(Lane::finish).transpose()?.unwrap_or_default(),
         })
@@ -121,25 +135,21 @@ impl<'a> CandidateLane<'a> {
 /// What one lane made.
 #[derive(Clone)]
 pub(crate) struct CandidatePart {
-    all: Vec<Candidate>,
+    runs: Vec<Run>,
     pub(crate) rows: Vec<crate::stage::StagedFile>,
     pub(crate) graves: Vec<crate::stage::StagedFile>,
 }
 
-/// By key; of one key the latest first.
-pub(super) fn order(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
-    (a.key, b.sequence, a.spot).cmp(&(b.key, a.sequence, b.spot))
-}
-
 impl Candidates {
-    pub(crate) fn gather(parts: &mut [CandidatePart], rows: Arc<Stager>, graves: Option<Arc<Stager>>) -> Self {
-        let mut all = Vec::with_capacity(parts.iter().map(|p| p.all.len()).sum());
-        for p in parts {
-            all.append(&mut std::mem::take(&mut p.all));
-        }
-        // Merges the lanes' sorted runs.
-        all.sort_by(order);
-        Self { rows, graves, all }
+    /// Takes the candidates out of the lanes' parts.
+    pub(crate) fn gather(
+        lanes: &mut [CandidatePart],
+        room: &Room,
+        rows: Arc<Stager>,
+        graves: Option<Arc<Stager>>,
+    ) -> Self {
+        let runs = lanes.iter_mut().flat_map(|p| std::mem::take(&mut p.runs)).collect();
+        Self { rows, graves, parts: Parts::of(runs, room.part_rows()) }
     }
 
     /// The rows at `spots`, which ascend, in that order: the table's columns and [`DELETED`].

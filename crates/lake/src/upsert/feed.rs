@@ -2,11 +2,7 @@
 //!
 //! Without it, what changed can still be told from the log: rows that new vectors name, and new files.
 
-use super::{
-    probe::{Probed, REPLACES},
-    settle::Gone,
-    winners::Winners,
-};
+use super::settle::Settled;
 use crate::{
     error::LakeError,
     lanes::Shared,
@@ -19,13 +15,7 @@ use arrow::{
     array::{ArrayRef, RecordBatch, StringArray},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering::Relaxed},
-    },
-};
+use std::sync::Arc;
 
 /// Column that tells the kind of change.
 const CHANGE: &str = "_change_type";
@@ -39,30 +29,22 @@ pub(crate) fn feed_schema(table: &Schema) -> SchemaRef {
 /// Which rows of which files changed how.
 pub(crate) fn changes(
     stored: &[Source],
-    probed: &Probed,
     staged: &[Source],
     numbers: &[u32],
-    gone: &Gone,
-    winners: &Winners,
-    fate: &[AtomicU8],
+    settled: &Settled,
 ) -> Vec<(Source, &'static str)> {
     let only = |source: &Source, rows: Rows| Source { path: source.path.clone(), pick: Pick::Only(Arc::new(rows)) };
     let mut changes = Vec::new();
     let none = Rows::new();
-    for (file, rows) in &probed.superseded {
-        let deleted = probed.deleted.get(file).unwrap_or(&none);
+    for (file, rows) in &settled.superseded.rows {
+        let deleted = settled.superseded.deleted.get(file).unwrap_or(&none);
         changes.push((only(&stored[*file], rows - deleted), "update_preimage"));
         changes.push((only(&stored[*file], deleted.clone()), "delete"));
     }
-    let mut replacing: BTreeMap<u32, Rows> = BTreeMap::new();
-    for (c, _) in winners.all.iter().zip(fate).filter(|(_, f)| f.load(Relaxed) == REPLACES) {
-        if !c.spot.deletes() {
-            replacing.entry(c.spot.file()).or_default().insert(u64::from(c.spot.row()));
-        }
-    }
     for (source, number) in staged.iter().zip(numbers) {
-        let gone = gone.rows.get(number).unwrap_or(&none);
-        let updated = replacing.remove(number).unwrap_or_default();
+        let gone = settled.gone.rows.get(number).unwrap_or(&none);
+        // One that a stored row makes way for may give way to another one.
+        let updated = settled.replacing.get(number).unwrap_or(&none) - gone;
         let old = Source { path: source.path.clone(), pick: Pick::Without(Arc::new(gone | &updated)) };
         changes.push((old, "insert"));
         changes.push((only(source, updated), "update_postimage"));

@@ -3,27 +3,37 @@
 //! Derived from an immutable data file, it is never out of date; missing or of another form, it is made again. A row
 //! that a deletion vector took out is still in it: whoever asks looks at the vector.
 
-use super::keys::{Encoder, Keys};
+use super::{
+    candidates::{Candidate, Spot},
+    keys::Keys,
+    runs::{Parts, Room, Runs},
+};
 use crate::{
     error::LakeError,
     meter::Meter,
     scan::{self, Source},
+    syncs::Syncs,
 };
 use arrow::datatypes::SchemaRef;
 use std::{
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Folder of the key files in a table's folder; readers pass over names that start with `_`.
 const FOLDER: &str = "_keys";
-const MAGIC: &[u8; 8] = b"alvkeys1";
-/// Keys that are read at once.
-const BLOCK: usize = 4096;
-/// Magic, fingerprint, bytes of a key, rows.
-const HEADER: usize = 8 + 16 + 8 + 8;
+const MAGIC: &[u8; 8] = b"alvkeys2";
+/// Most keys of a block, which are read at once.
+const BLOCK: usize = 512;
+/// Magic and fingerprint.
+const HEADER: usize = 8 + 16;
+/// First key, offset, keys and bytes of a key: what the end of the file tells of a block.
+const FENCE: usize = 16 + 8 + 4 + 4;
+/// Number of blocks, and the magic once more.
+const TAIL: usize = 8 + 8;
 /// Row number and sequence of one key.
 const PLACE: usize = 4 + 16;
 
@@ -35,57 +45,101 @@ pub(super) struct Entry {
     pub(super) row: u32,
 }
 
-/// An open key file: a header, the first key of each block, all keys ascending, then their places.
+/// A key file: a header; blocks, each its keys ascending and then, in the same order, row numbers and sequences; at the end where
+/// the blocks are.
 pub(super) struct KeyFile {
-    file: File,
     path: PathBuf,
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    first: u128,
+    offset: u64,
+    keys: usize,
     /// Bytes of a stored key: 8 when each is a whole number, 16 otherwise.
     width: usize,
-    rows: usize,
-    fences: Vec<u128>,
+}
+
+/// Entries as they lie in a key file.
+#[derive(Default)]
+pub(super) struct Encoded {
+    bytes: Vec<u8>,
+    /// Offsets from the start of `bytes`.
+    blocks: Vec<Block>,
+}
+
+/// A key file while it is written. Dropped unfinished, it leaves nothing.
+pub(super) struct KeyWriter {
+    path: PathBuf,
+    file: tempfile::NamedTempFile,
+    offset: u64,
+    blocks: Vec<Block>,
 }
 
 pub(crate) fn path_of(table: &Path, data_file: &str) -> PathBuf {
     table.join(FOLDER).join(format!("{}.keys", data_file.replace('/', "_")))
 }
 
-/// Whole numbers are told apart from null by one bit above them: see [`Encoder::keys`].
+/// Whole numbers are told apart from null by one bit above them: see [`super::keys::Encoder::keys`].
 const NUMBER: u128 = 1 << 64;
 
-/// Writes a key file whole or not at all; durable on return. `entries` ascend.
-pub(super) fn write(
-    path: &Path,
-    fingerprint: [u8; 16],
-    rows: usize,
-    entries: impl Iterator<Item = Entry> + Clone,
-) -> Result<(), LakeError> {
-    let dir = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(dir).map_err(LakeError::io(dir))?;
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(LakeError::io(dir))?;
-    let width = if entries.clone().all(|e| e.key >> 64 == 1) { 8 } else { 16 };
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let body = |out: &mut dyn Write| -> io::Result<()> {
-        out.write_all(MAGIC)?;
-        out.write_all(&fingerprint)?;
-        out.write_all(&(width as u64).to_le_bytes())?;
-        out.write_all(&(rows as u64).to_le_bytes())?;
-        for e in entries.clone().step_by(BLOCK) {
-            out.write_all(&e.key.to_le_bytes())?;
+/// `entries` ascend.
+pub(super) fn encode(entries: &[Entry]) -> Encoded {
+    let mut encoded = Encoded::default();
+    encoded.bytes.reserve(entries.len() * (16 + PLACE));
+    for block in entries.chunks(BLOCK) {
+        let width = if block.iter().all(|e| e.key >> 64 == 1) { 8 } else { 16 };
+        let offset = encoded.bytes.len() as u64;
+        encoded.blocks.push(Block { first: block[0].key, offset, keys: block.len(), width });
+        for e in block {
+            encoded.bytes.extend_from_slice(&e.key.to_le_bytes()[..width]);
         }
-        for e in entries.clone() {
-            out.write_all(&e.key.to_le_bytes()[..width])?;
+        for e in block {
+            encoded.bytes.extend_from_slice(&e.row.to_le_bytes());
+            encoded.bytes.extend_from_slice(&e.sequence.to_le_bytes());
         }
-        for e in entries.clone() {
-            out.write_all(&e.row.to_le_bytes())?;
-            out.write_all(&e.sequence.to_le_bytes())?;
-        }
+    }
+    encoded
+}
+
+impl KeyWriter {
+    pub(super) fn create(path: PathBuf, fingerprint: [u8; 16]) -> Result<Self, LakeError> {
+        let dir = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(dir).map_err(LakeError::io(dir))?;
+        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(LakeError::io(dir))?;
+        let header = [&MAGIC[..], &fingerprint].concat();
+        file.write_all(&header).map_err(LakeError::io(&path))?;
+        Ok(Self { path, file, offset: header.len() as u64, blocks: Vec::new() })
+    }
+
+    /// `more` goes on where the last one ended.
+    pub(super) fn append(&mut self, more: &Encoded) -> Result<(), LakeError> {
+        self.file.write_all(&more.bytes).map_err(LakeError::io(&self.path))?;
+        self.blocks.extend(more.blocks.iter().map(|b| Block { offset: b.offset + self.offset, ..*b }));
+        self.offset += more.bytes.len() as u64;
         Ok(())
-    };
-    body(&mut out).map_err(LakeError::io(path))?;
-    let file = out.into_inner().map_err(|e| LakeError::io(path)(e.into_error()))?;
-    file.as_file().sync_all().map_err(LakeError::io(path))?;
-    file.persist(path).map_err(|e| LakeError::io(path)(e.error))?;
-    Ok(())
+    }
+
+    /// The file is there as a whole. It is durable at the next commit, or on return where nothing is to wait for it.
+    pub(super) fn finish(mut self, syncs: Option<&Syncs>) -> Result<(), LakeError> {
+        let mut end = Vec::with_capacity(self.blocks.len() * FENCE + TAIL);
+        for b in &self.blocks {
+            end.extend_from_slice(&b.first.to_le_bytes());
+            end.extend_from_slice(&b.offset.to_le_bytes());
+            end.extend_from_slice(&(b.keys as u32).to_le_bytes());
+            end.extend_from_slice(&(b.width as u32).to_le_bytes());
+        }
+        end.extend_from_slice(&(self.blocks.len() as u64).to_le_bytes());
+        end.extend_from_slice(MAGIC);
+        self.file.write_all(&end).map_err(LakeError::io(&self.path))?;
+        match syncs {
+            Some(syncs) => syncs.start(self.file.as_file(), &self.path)?,
+            None => self.file.as_file().sync_all().map_err(LakeError::io(&self.path))?,
+        }
+        self.file.persist(&self.path).map_err(|e| LakeError::io(&self.path)(e.error))?;
+        Ok(())
+    }
 }
 
 /// The key file of a data file, made now if there is none that fits.
@@ -94,6 +148,7 @@ pub(super) fn open_or_make(
     source: &Source,
     keys: &Keys,
     schema: &SchemaRef,
+    room: &Arc<Room>,
     meter: &Meter,
 ) -> Result<KeyFile, LakeError> {
     let name = source.path.strip_prefix(table).unwrap_or(&source.path).to_string_lossy();
@@ -102,10 +157,14 @@ pub(super) fn open_or_make(
     if let Some(found) = open(&path, fingerprint)? {
         return Ok(found);
     }
-    let columns = scan::project(schema, &keys.columns())?;
-    let encoder = keys.encoder(&columns)?;
-    let entries = entries(source, &columns, &encoder, meter)?;
-    write(&path, fingerprint, entries.len(), entries.iter().copied())?;
+    let rows = rows_of(source, keys, schema, room, meter)?;
+    let mut writer = KeyWriter::create(path.clone(), fingerprint)?;
+    for part in 0..rows.count() {
+        let mut entries: Vec<Entry> = rows.read(part)?.iter().map(Entry::of).collect();
+        entries.sort_unstable();
+        writer.append(&encode(&entries))?;
+    }
+    writer.finish(None)?;
     open(&path, fingerprint)?.ok_or(LakeError::Worker("a key file that was written is there"))
 }
 
@@ -115,24 +174,34 @@ pub(crate) fn make(
     source: &Source,
     keys: &Keys,
     schema: &SchemaRef,
+    room: &Arc<Room>,
     meter: &Meter,
 ) -> Result<(), LakeError> {
-    open_or_make(table, source, keys, schema, meter).map(drop)
+    open_or_make(table, source, keys, schema, room, meter).map(drop)
 }
 
-fn entries(source: &Source, columns: &SchemaRef, encoder: &Encoder, meter: &Meter) -> Result<Vec<Entry>, LakeError> {
-    let mut all = Vec::new();
+/// The keys of all rows of a data file.
+fn rows_of(
+    source: &Source,
+    keys: &Keys,
+    schema: &SchemaRef,
+    room: &Arc<Room>,
+    meter: &Meter,
+) -> Result<Parts, LakeError> {
+    let columns = scan::project(schema, &keys.columns())?;
+    let encoder = keys.encoder(&columns)?;
+    let mut all = Runs::new(room.clone());
     for unit in scan::units(std::slice::from_ref(source))? {
         let mut row = u32::try_from(unit.base).map_err(|_| LakeError::Worker("a data file has too many rows"))?;
-        for batch in unit.read_rows(columns, meter, None)? {
+        for batch in unit.read_rows(&columns, meter, None)? {
             let batch = batch?;
-            let pairs = encoder.keys(&batch)?.into_iter().zip(encoder.sequences(&batch)?);
-            all.extend(pairs.zip(row..).map(|((key, sequence), row)| Entry { key, sequence, row }));
-            row += batch.num_rows() as u32;
+            for (key, sequence) in encoder.keys(&batch)?.into_iter().zip(encoder.sequences(&batch)?) {
+                all.push(Candidate { key, sequence, spot: Spot::new(false, 0, row) })?;
+                row += 1;
+            }
         }
     }
-    all.sort_unstable();
-    Ok(all)
+    Ok(Parts::of(all.finish()?, room.part_rows()))
 }
 
 /// `None`: not there, or not of this form.
@@ -143,23 +212,57 @@ fn open(path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFile>, LakeError
         Err(e) => return Err(LakeError::io(path)(e)),
     };
     let length = file.metadata().map_err(LakeError::io(path))?.len() as usize;
-    if length < HEADER {
+    if length < HEADER + TAIL {
         return Ok(None);
     }
-    let mut header = [0; HEADER];
-    file.read_exact_at(&mut header, 0).map_err(LakeError::io(path))?;
-    let number = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes")) as usize;
-    let (width, rows) = (number(24), number(32));
-    let blocks = rows.div_ceil(BLOCK);
-    let whole =
-        matches!(width, 8 | 16) && rows <= u32::MAX as usize && length == HEADER + blocks * 16 + rows * (width + PLACE);
-    if &header[..8] != MAGIC || header[8..24] != fingerprint || !whole {
+    let read = |bytes: &mut [u8], at: usize| file.read_exact_at(bytes, at as u64).map_err(LakeError::io(path));
+    let (mut header, mut tail) = ([0; HEADER], [0; TAIL]);
+    read(&mut header, 0)?;
+    read(&mut tail, length - TAIL)?;
+    let count = u64::from_le_bytes(*tail.first_chunk().expect("eight bytes")) as usize;
+    let fences = count.checked_mul(FENCE).and_then(|f| (length - HEADER - TAIL).checked_sub(f)).map(|f| f + HEADER);
+    let (Some(fences), true) = (fences, header[..8] == *MAGIC && header[8..] == fingerprint && tail[8..] == *MAGIC)
+    else {
         return Ok(None);
+    };
+    let mut bytes = vec![0; count * FENCE];
+    read(&mut bytes, fences)?;
+    let blocks: Vec<Block> = bytes.as_chunks().0.iter().map(Block::of).collect();
+    let mut end = HEADER as u64;
+    let whole = blocks.iter().all(|b| {
+        let follows = b.offset == end && matches!(b.width, 8 | 16);
+        end = b.offset.saturating_add((b.keys * (b.width + PLACE)) as u64);
+        follows
+    });
+    Ok((whole && end == fences as u64).then(|| KeyFile { path: path.to_owned(), blocks }))
+}
+
+impl Entry {
+    pub(super) fn of(c: &Candidate) -> Self {
+        Self { key: c.key, sequence: c.sequence, row: { c.spot }.row() }
     }
-    let mut bytes = vec![0; blocks * 16];
-    file.read_exact_at(&mut bytes, HEADER as u64).map_err(LakeError::io(path))?;
-    let fences = bytes.chunks_exact(16).map(|b| u128::from_le_bytes(b.try_into().expect("sixteen bytes"))).collect();
-    Ok(Some(KeyFile { file, path: path.to_owned(), width, rows, fences }))
+}
+
+impl Block {
+    fn of(bytes: &[u8; FENCE]) -> Self {
+        let (first, rest) = bytes.split_first_chunk().expect("16 of 32 bytes");
+        let (offset, rest) = rest.split_first_chunk().expect("8 of 16 bytes");
+        let (keys, width) = rest.split_first_chunk().expect("4 of 8 bytes");
+        Self {
+            first: u128::from_le_bytes(*first),
+            offset: u64::from_le_bytes(*offset),
+            keys: u32::from_le_bytes(*keys) as usize,
+            width: u32::from_le_bytes(*width.first_chunk().expect("the last 4 bytes")) as usize,
+        }
+    }
+
+    fn key_at(self, bytes: &[u8], i: usize) -> u128 {
+        let at = &bytes[i * self.width..(i + 1) * self.width];
+        match at.try_into() {
+            Ok(short) => NUMBER | u128::from(u64::from_le_bytes(short)),
+            Err(_) => u128::from_le_bytes(at.try_into().expect("a key has 8 or 16 bytes")),
+        }
+    }
 }
 
 impl KeyFile {
@@ -171,50 +274,52 @@ impl KeyFile {
         key: impl Fn(usize) -> u128,
         mut found: impl FnMut(usize, Entry) -> Result<(), LakeError>,
     ) -> Result<(), LakeError> {
-        let mut buffer = vec![0; BLOCK * self.width];
+        let mut file = None;
+        let mut buffer = vec![0; BLOCK * 16];
         let mut next = 0;
-        for block in 0..self.fences.len() {
-            // Rows of one key may start in the block before.
-            while next < wanted && key(next) < self.fences[block] {
-                next += gallop(next, wanted, |i| key(i) < self.fences[block]);
-            }
-            let end = self.fences.get(block + 1).copied().unwrap_or(u128::MAX);
+        // Of a key that is in several blocks the first rows may lie at the end of the one before its first fence.
+        let mut block = if wanted == 0 { self.blocks.len() } else { self.before(key(0), 0) };
+        while block < self.blocks.len() && next < wanted {
+            let b = self.blocks[block];
+            let end = self.blocks.get(block + 1).map_or(u128::MAX, |b| b.first);
+            next += gallop(next, wanted, |i| key(i) < b.first);
             if next >= wanted {
                 break;
             }
             if key(next) > end {
+                block = self.before(key(next), block + 1);
                 continue;
             }
-            let first = block * BLOCK;
-            let count = BLOCK.min(self.rows - first);
-            let bytes = &mut buffer[..count * self.width];
-            self.read(bytes, HEADER + self.fences.len() * 16 + first * self.width)?;
-            let stored = |i: usize| self.key_at(bytes, i);
+            let file = match &file {
+                Some(file) => file,
+                None => file.insert(File::open(&self.path).map_err(LakeError::io(&self.path))?),
+            };
+            let bytes = &mut buffer[..b.keys * b.width];
+            self.read(file, bytes, b.offset)?;
+            let stored = |i: usize| b.key_at(bytes, i);
             let (mut i, mut w) = (0, next);
-            while i < count && w < wanted {
+            while i < b.keys && w < wanted {
                 let k = key(w);
-                i += gallop(i, count, |j| stored(j) < k);
-                while i < count && stored(i) == k {
-                    found(w, self.place(first + i, k)?)?;
+                i += gallop(i, b.keys, |j| stored(j) < k);
+                while i < b.keys && stored(i) == k {
+                    found(w, self.place(file, b, i, k)?)?;
                     i += 1;
                 }
                 w += 1;
             }
+            block += 1;
         }
         Ok(())
     }
 
-    fn key_at(&self, bytes: &[u8], i: usize) -> u128 {
-        let at = &bytes[i * self.width..(i + 1) * self.width];
-        match at.try_into() {
-            Ok(short) => NUMBER | u128::from(u64::from_le_bytes(short)),
-            Err(_) => u128::from_le_bytes(at.try_into().expect("a key has 8 or 16 bytes")),
-        }
+    /// From `from` on: the last block that begins below `key`, or `from`.
+    fn before(&self, key: u128, from: usize) -> usize {
+        (from + self.blocks[from..].partition_point(|b| b.first < key)).saturating_sub(1).max(from)
     }
 
-    fn place(&self, i: usize, key: u128) -> Result<Entry, LakeError> {
+    fn place(&self, file: &File, block: Block, i: usize, key: u128) -> Result<Entry, LakeError> {
         let mut bytes = [0; PLACE];
-        self.read(&mut bytes, HEADER + self.fences.len() * 16 + self.rows * self.width + i * PLACE)?;
+        self.read(file, &mut bytes, block.offset + (block.keys * block.width + i * PLACE) as u64)?;
         let (row, sequence) = bytes.split_at(4);
         Ok(Entry {
             key,
@@ -223,8 +328,8 @@ impl KeyFile {
         })
     }
 
-    fn read(&self, bytes: &mut [u8], at: usize) -> Result<(), LakeError> {
-        self.file.read_exact_at(bytes, at as u64).map_err(LakeError::io(&self.path))
+    fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> Result<(), LakeError> {
+        file.read_exact_at(bytes, at).map_err(LakeError::io(&self.path))
     }
 }
 
@@ -248,12 +353,21 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    /// In two parts, as lanes give them.
+    fn write(path: &Path, all: &[Entry]) {
+        let mut writer = KeyWriter::create(path.to_owned(), [1; 16]).expect("a file");
+        let (first, second) = all.split_at(all.len() / 3);
+        writer.append(&encode(first)).expect("writes");
+        writer.append(&encode(second)).expect("writes");
+        writer.finish(None).expect("finishes");
+    }
+
     fn check(keys: &[u128], wanted: &[u128]) {
         let dir = tempfile::tempdir().expect("a folder");
         let path = path_of(dir.path(), "a/b.parquet");
         let mut all: Vec<Entry> = (0..).zip(keys).map(|(row, k)| Entry { key: *k, sequence: k * 3, row }).collect();
         all.sort_unstable();
-        write(&path, [1; 16], all.len(), all.iter().copied()).expect("writes");
+        write(&path, &all);
         assert!(open(&path, [2; 16]).expect("opens").is_none());
         let file = open(&path, [1; 16]).expect("opens").expect("fits");
         let mut found: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
@@ -286,7 +400,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = path_of(dir.path(), "b.parquet");
         let one = [Entry { key: 1, sequence: 1, row: 0 }];
-        write(&path, [1; 16], 1, one.iter().copied()).expect("writes");
+        write(&path, &one);
         let bytes = std::fs::read(&path).expect("reads");
         std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("writes");
         assert!(open(&path, [1; 16]).expect("opens").is_none());

@@ -1,7 +1,8 @@
 //! One row a key, the latest by sequence, in any order of arrival and any split into batches.
 //!
-//! Called by the silver step; `history` is for those that keep a row for each version. Accepted rows go straight into staged files; only their keys stay in memory (40 bytes a
-//! candidate). What does not stand, staged or stored, is marked in deletion vectors: no file is written twice. A file
+//! Called by the silver step; `history` is for those that keep a row for each version. Accepted rows go straight into
+//! staged files; only their keys stay in memory (40 bytes a candidate), and beyond a bound in scratch files. What does
+//! not stand, staged or stored, is marked in deletion vectors: no file is written twice. A file
 //! of keys beside each data file tells which rows a batch supersedes without reading the table.
 
 mod candidates;
@@ -9,8 +10,11 @@ mod content;
 mod feed;
 mod history;
 mod index;
+mod keyed;
 mod keys;
+mod marks;
 mod probe;
+mod runs;
 mod settle;
 mod winners;
 
@@ -22,6 +26,6 @@ pub(crate) use history::{
 };
 pub(crate) use index::{make as make_keys, path_of as keys_of_file};
 pub(crate) use keys::Keys;
-pub(crate) use probe::{NEW, Probed, Stored, probe};
-pub(crate) use settle::{gone, mark, write_keys};
-pub(crate) use winners::{Winners, resolve};
+pub(crate) use probe::Stored;
+pub(crate) use runs::Room;
+pub(crate) use settle::{Settled, Settling, mark};

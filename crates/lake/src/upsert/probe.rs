@@ -1,15 +1,14 @@
 //! Batch against table: which stored rows are superseded, and which candidates the table already outdates.
 
 use super::{
-    candidates::{Candidates, Spot, numbered},
+    candidates::{Candidate, Candidates, Spot, numbered},
     content::Content,
-    index,
+    index::{self, KeyFile},
     keys::Keys,
-    winners::Winners,
+    runs::Room,
 };
 use crate::{
     error::LakeError,
-    lanes::Shared,
     meter::Meter,
     scan::{Pick, Source},
     vector::Rows,
@@ -18,145 +17,192 @@ use arrow::datatypes::SchemaRef;
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
-    path::Path,
-    sync::atomic::{AtomicU8, Ordering::Relaxed},
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// What the table says of one winner.
-pub(crate) const NEW: u8 = 0;
-/// A stored row makes way for it.
-pub(super) const REPLACES: u8 = 1;
-/// The table holds a later row (or the same one): it changes nothing.
-pub(super) const OUTDATED: u8 = 2;
+/// Rows of one file whose content is in memory at once while it is compared.
+const CLOSE_ROWS: usize = 50_000;
 
-/// Result of probing all files that can hold the batch's keys.
-#[derive(Default)]
-pub(crate) struct Probed {
-    /// File to its superseded rows.
-    pub(crate) superseded: BTreeMap<usize, Rows>,
-    /// Those of them whose key the batch deletes.
-    pub(super) deleted: BTreeMap<usize, Rows>,
-    /// Winners with the key and the sequence of a stored row.
-    pub(crate) duplicates: u64,
-}
-
-/// A stored row whose sequence prefix equals the winner's.
-struct Close {
-    row: u64,
-    winner: usize,
-}
-
-/// The files that lanes share: those of a table, or those with its deleted keys.
-pub(crate) struct Stored<'a> {
+/// The data files that a batch meets: those of a table, or those with its deleted keys.
+pub(crate) struct Stored {
     /// The table's folder.
-    pub(crate) dir: &'a Path,
-    pub(crate) sources: &'a [Source],
-    pub(crate) schema: &'a SchemaRef,
+    pub(crate) dir: PathBuf,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) schema: SchemaRef,
     /// Rows of deleted keys: such a row makes way for nothing, and wins at an equal sequence.
     pub(crate) graves: bool,
 }
 
-/// One lane: file after file. `fate` has one entry a winner and is shared by the lanes.
-pub(crate) fn probe(
-    keys: &Keys,
-    stored: &Stored<'_>,
-    winners: &Winners,
-    candidates: &Candidates,
-    fate: &[AtomicU8],
-    meter: &Meter,
-    shared: &Shared,
-) -> Result<Probed, LakeError> {
-    let mut probed = Probed::default();
-    while let Some(file) = shared.take(stored.sources.len()) {
-        let source = &stored.sources[file];
-        let rows = index::open_or_make(stored.dir, source, keys, stored.schema, meter)?;
-        let mut close = Vec::new();
-        let (mut superseded, mut deleted) = (Rows::new(), Rows::new());
-        rows.probe(
+/// What the table says of one winner; of one it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// A stored row makes way for it.
+    Replaces,
+    /// The table holds a later row (or the same one): it changes nothing.
+    Outdated,
+}
+
+/// Stored files while lanes probe them.
+pub(super) struct Probed {
+    stored: Stored,
+    files: Vec<OneFile>,
+}
+
+#[derive(Default)]
+struct OneFile {
+    keys: OnceLock<KeyFile>,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    superseded: Rows,
+    /// Those of them whose key the batch deletes.
+    deleted: Rows,
+    /// Stored rows whose sequence prefix equals the winner's.
+    close: Vec<Close>,
+}
+
+struct Close {
+    row: u64,
+    winner: Spot,
+}
+
+/// Stored rows that make way, by the place of their file.
+#[derive(Default)]
+pub(crate) struct Superseded {
+    pub(crate) rows: BTreeMap<usize, Rows>,
+    /// Those of them whose key the batch deletes.
+    pub(super) deleted: BTreeMap<usize, Rows>,
+}
+
+/// Whom a lane asks, and whom it tells.
+pub(super) struct Asking<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) candidates: &'a Candidates,
+    pub(super) meter: &'a Meter,
+    pub(super) tell: &'a (dyn Fn(Spot, Fate) + Sync),
+}
+
+impl Probed {
+    pub(super) fn new(stored: Stored) -> Self {
+        let files = stored.sources.iter().map(|_| OneFile::default()).collect();
+        Self { stored, files }
+    }
+
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Opens the key file of one data file, and makes it before if it is not there.
+    pub(super) fn open(&self, file: usize, keys: &Keys, room: &Arc<Room>, meter: &Meter) -> Result<(), LakeError> {
+        let Stored { dir, sources, schema, .. } = &self.stored;
+        let found = index::open_or_make(dir, &sources[file], keys, schema, room, meter)?;
+        self.files[file].keys.set(found).map_err(|_| LakeError::Worker("a key file is opened once"))
+    }
+
+    /// Looks for the keys of `winners`, which ascend without repetition. Answers the number of duplicates.
+    pub(super) fn ask(&self, winners: &[Candidate], asking: &Asking<'_>) -> Result<u64, LakeError> {
+        let mut duplicates = 0;
+        for file in 0..self.files.len() {
+            let found = self.find(file, winners, asking)?;
+            let full = {
+                let mut all = self.files[file].found.lock().unwrap_or_else(PoisonError::into_inner);
+                all.superseded |= found.superseded;
+                all.deleted |= found.deleted;
+                all.close.extend(found.close);
+                if all.close.len() > CLOSE_ROWS { std::mem::take(&mut all.close) } else { Vec::new() }
+            };
+            duplicates += self.decide(file, full, asking)?;
+        }
+        Ok(duplicates)
+    }
+
+    fn find(&self, file: usize, winners: &[Candidate], asking: &Asking<'_>) -> Result<Found, LakeError> {
+        let source = &self.stored.sources[file];
+        let keys = self.files[file].keys.get().ok_or(LakeError::Worker("a key file is open before it is asked"))?;
+        let mut found = Found::default();
+        keys.probe(
             winners.len(),
-            |w| winners.all[w].key,
+            |w| winners[w].key,
             |w, entry| {
                 let row = u64::from(entry.row);
                 if matches!(&source.pick, Pick::Without(gone) if gone.contains(row)) {
                     return Ok(());
                 }
-                match winners.all[w].sequence.cmp(&entry.sequence) {
-                    Ordering::Greater if stored.graves => {}
-                    Ordering::Greater => {
-                        fate[w].store(REPLACES, Relaxed);
-                        superseded.insert(row);
-                        if winners.all[w].spot.deletes() {
-                            deleted.insert(row);
-                        }
-                    }
-                    Ordering::Less => fate[w].store(OUTDATED, Relaxed),
-                    Ordering::Equal => close.push(Close { row, winner: w }),
+                let Candidate { sequence, spot, .. } = winners[w];
+                match sequence.cmp(&entry.sequence) {
+                    Ordering::Greater if self.stored.graves => {}
+                    Ordering::Greater => found.supersede(row, spot, asking),
+                    Ordering::Less => (asking.tell)(spot, Fate::Outdated),
+                    Ordering::Equal => found.close.push(Close { row, winner: spot }),
                 }
                 Ok(())
             },
         )?;
-        probed.duplicates +=
-            decide(keys, stored, source, winners, candidates, fate, meter, close, (&mut superseded, &mut deleted))?;
-        if !superseded.is_empty() {
-            probed.superseded.insert(file, superseded);
-            probed.deleted.insert(file, deleted);
-        }
-        shared.advance(1)?;
+        Ok(found)
     }
-    Ok(probed)
-}
 
-/// Compares the rows themselves where the start of their sequences does not tell; answers the number of duplicates.
-#[expect(clippy::too_many_arguments, reason = "the tail of `probe`")]
-fn decide(
-    keys: &Keys,
-    stored: &Stored<'_>,
-    source: &Source,
-    winners: &Winners,
-    candidates: &Candidates,
-    fate: &[AtomicU8],
-    meter: &Meter,
-    mut close: Vec<Close>,
-    (superseded, deleted): (&mut Rows, &mut Rows),
-) -> Result<u64, LakeError> {
-    if close.is_empty() {
-        return Ok(0);
+    /// Decides what is still open of one file, when all winners were asked for. Answers the number of duplicates.
+    pub(super) fn finish(&self, file: usize, asking: &Asking<'_>) -> Result<u64, LakeError> {
+        let mut all = self.files[file].found.lock().unwrap_or_else(PoisonError::into_inner);
+        let close = std::mem::take(&mut all.close);
+        drop(all);
+        self.decide(file, close, asking)
     }
-    close.sort_unstable_by_key(|c| c.row);
-    let rows: Vec<u64> = close.iter().map(|c| c.row).collect();
-    let theirs = numbered(source, stored.schema, &rows, meter)?;
-    let theirs = Content::of(keys, &arrow::compute::concat_batches(stored.schema, &theirs)?)?;
-    let mut spots: Vec<Spot> = close.iter().map(|c| winners.all[c.winner].spot).collect();
-    spots.sort_unstable();
-    let ours = Content::of(keys, &candidates.fetch(&spots, meter)?)?;
-    let mut duplicates = 0;
-    for (i, c) in close.iter().enumerate() {
-        let w = spots.binary_search(&winners.all[c.winner].spot).expect("every close winner was fetched");
-        let same = ours.same_sequence(w, &theirs, i);
-        duplicates += u64::from(same);
-        if ours.beats(w, &theirs, i) && !(stored.graves && same) {
-            if !stored.graves {
-                fate[c.winner].store(REPLACES, Relaxed);
-                superseded.insert(c.row);
-                if winners.all[c.winner].spot.deletes() {
-                    deleted.insert(c.row);
+
+    /// Compares the rows themselves where the start of their sequences does not tell.
+    fn decide(&self, file: usize, mut close: Vec<Close>, asking: &Asking<'_>) -> Result<u64, LakeError> {
+        let Asking { keys, candidates, meter, tell } = *asking;
+        let Stored { sources, schema, graves, .. } = &self.stored;
+        close.sort_unstable_by_key(|c| c.row);
+        let mut duplicates = 0;
+        for close in close.chunks(CLOSE_ROWS) {
+            let rows: Vec<u64> = close.iter().map(|c| c.row).collect();
+            let theirs = numbered(&sources[file], schema, &rows, meter)?;
+            let theirs = Content::of(keys, &arrow::compute::concat_batches(schema, &theirs)?)?;
+            let mut spots: Vec<Spot> = close.iter().map(|c| c.winner).collect();
+            spots.sort_unstable();
+            let ours = Content::of(keys, &candidates.fetch(&spots, meter)?)?;
+            let mut found = Found::default();
+            for (i, c) in close.iter().enumerate() {
+                let w = spots.binary_search(&c.winner).expect("every close winner was fetched");
+                let same = ours.same_sequence(w, &theirs, i);
+                duplicates += u64::from(same);
+                if !ours.beats(w, &theirs, i) || (*graves && same) {
+                    tell(c.winner, Fate::Outdated);
+                } else if !graves {
+                    found.supersede(c.row, c.winner, asking);
                 }
             }
-        } else {
-            fate[c.winner].store(OUTDATED, Relaxed);
+            let mut all = self.files[file].found.lock().unwrap_or_else(PoisonError::into_inner);
+            all.superseded |= found.superseded;
+            all.deleted |= found.deleted;
         }
+        Ok(duplicates)
     }
-    Ok(duplicates)
-}
 
-impl Probed {
-    pub(crate) fn merge(parts: Vec<Self>) -> Self {
-        let mut all = Self::default();
-        for p in parts {
-            all.duplicates += p.duplicates;
-            all.superseded.extend(p.superseded);
-            all.deleted.extend(p.deleted);
+    /// Stored rows that make way. What was found is gone from here then.
+    pub(super) fn superseded(&self) -> Superseded {
+        let mut all = Superseded::default();
+        for (i, file) in self.files.iter().enumerate() {
+            let found = std::mem::take(&mut *file.found.lock().unwrap_or_else(PoisonError::into_inner));
+            if !found.superseded.is_empty() {
+                all.rows.insert(i, found.superseded);
+                all.deleted.insert(i, found.deleted);
+            }
         }
         all
+    }
+}
+
+impl Found {
+    fn supersede(&mut self, row: u64, winner: Spot, asking: &Asking<'_>) {
+        (asking.tell)(winner, Fate::Replaces);
+        self.superseded.insert(row);
+        if winner.deletes() {
+            self.deleted.insert(row);
+        }
     }
 }

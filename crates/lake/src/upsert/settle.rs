@@ -1,18 +1,23 @@
-//! What stays of the staged files once the winners are known: vectors for the rest, and the files' keys.
+//! Which candidates stand, what of the table makes way for them, and the keys of the files they lie in: part by part, in lanes.
+//!
+//! Called by the silver step when all rows are staged. A lane has one part in memory; what can only be told from the rows
+//! themselves waits until enough of it is there to be worth reading files.
 
 use super::{
-    candidates::Candidates,
-    index::{self, Entry},
+    candidates::{Candidate, Candidates, Spot},
+    keyed::{KeyedFiles, Side},
     keys::Keys,
-    probe::OUTDATED,
-    winners::Winners,
+    marks::Marks,
+    probe::{Asking, Fate, Probed, Stored, Superseded},
+    runs::Room,
+    winners::{self, TIE_ROWS, Ties},
 };
-use crate::{error::LakeError, lanes::Shared, stage::StagedFile, vector::Rows};
+use crate::{error::LakeError, lanes::Shared, meter::Meter, stage::StagedFile, vector::Rows};
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -23,43 +28,190 @@ pub(crate) struct Gone {
     pub(crate) graves: BTreeMap<u32, Rows>,
 }
 
-pub(crate) fn gone(winners: &Winners, fate: &[AtomicU8]) -> Gone {
-    let outdated = winners.all.iter().zip(fate).filter(|(_, f)| f.load(Relaxed) == OUTDATED).map(|(c, _)| c.spot);
-    let mut spots: Vec<_> = winners.losers.iter().copied().chain(outdated).collect();
-    spots.sort_unstable();
-    let mut gone = Gone::default();
-    for s in spots {
-        let side = if s.deletes() { &mut gone.graves } else { &mut gone.rows };
-        side.entry(s.file()).or_default().insert(u64::from(s.row()));
-    }
-    gone
+/// How a step's candidates and the table change each other.
+pub(crate) struct Settled {
+    pub(crate) gone: Gone,
+    pub(crate) superseded: Superseded,
+    /// Rows of the staged files that stand for a stored one.
+    pub(super) replacing: BTreeMap<u32, Rows>,
+    /// Candidates with the key and the sequence of another one, or of a stored row.
+    pub(crate) duplicates: u64,
 }
 
-/// One lane: writes the keys of one staged file after another, of the rows that stand.
-pub(crate) fn write_keys(
-    keys: &Keys,
-    candidates: &Candidates,
-    winners: &Winners,
-    fate: &[AtomicU8],
-    files: &[(bool, StagedFile)],
-    shared: &Shared,
-) -> Result<(), LakeError> {
-    while let Some(i) = shared.take(files.len()) {
-        let (graves, file) = &files[i];
-        let stager = match &candidates.graves {
-            Some(g) if *graves => g,
-            _ => &candidates.rows,
-        };
-        let standing = winners.all.iter().zip(fate).filter(|(c, f)| {
-            c.spot.deletes() == *graves && c.spot.file() == file.number && f.load(Relaxed) != OUTDATED
-        });
-        let entries: Vec<Entry> =
-            standing.map(|(c, _)| Entry { key: c.key, sequence: c.sequence, row: c.spot.row() }).collect();
-        let path = index::path_of(stager.dir(), &file.path);
-        index::write(&path, keys.fingerprint(stager.schema())?, entries.len(), entries.iter().copied())?;
-        shared.advance(file.rows)?;
+/// What the lanes share.
+pub(crate) struct Settling {
+    keys: Keys,
+    room: Arc<Room>,
+    candidates: Candidates,
+    table: Probed,
+    graves: Option<Probed>,
+    gone: Marks,
+    gone_graves: Marks,
+    replacing: Marks,
+    keyed: KeyedFiles,
+    ties: Mutex<Ties>,
+    duplicates: AtomicU64,
+    meter: Arc<Meter>,
+}
+
+impl Settling {
+    /// `files` and `dead`: what was staged. `graves`: the keys deleted so far, when the dataset deletes.
+    pub(crate) fn new(
+        keys: Keys,
+        room: Arc<Room>,
+        candidates: Candidates,
+        (files, dead): (&[StagedFile], &[StagedFile]),
+        (table, graves): (Stored, Option<Stored>),
+        meter: Arc<Meter>,
+    ) -> Result<Self, LakeError> {
+        let mut sides = Vec::new();
+        for (stager, files) in [(Some(&candidates.rows), files), (candidates.graves.as_ref(), dead)] {
+            let Some(stager) = stager else { continue };
+            sides.push(Side { dir: stager.dir(), files, fingerprint: keys.fingerprint(stager.schema())? });
+        }
+        let keyed = KeyedFiles::create(&sides)?;
+        Ok(Self {
+            keys,
+            room,
+            table: Probed::new(table),
+            graves: graves.map(Probed::new),
+            gone: Marks::of(files),
+            gone_graves: Marks::of(dead),
+            replacing: Marks::of(files),
+            keyed,
+            ties: Mutex::default(),
+            duplicates: AtomicU64::new(0),
+            candidates,
+            meter,
+        })
     }
-    Ok(())
+
+    /// The data files that the candidates meet.
+    pub(crate) fn stored_files(&self) -> usize {
+        self.table.files() + self.graves.as_ref().map_or(0, Probed::files)
+    }
+
+    /// How often lanes can take a part.
+    pub(crate) fn parts(&self) -> usize {
+        self.candidates.parts.count()
+    }
+
+    pub(crate) fn staged_files(&self) -> usize {
+        self.keyed.count()
+    }
+
+    /// One lane, first: opens the key file of one stored file after another.
+    pub(crate) fn open(&self, shared: &Shared) -> Result<(), LakeError> {
+        while let Some(i) = shared.take(self.stored_files()) {
+            let (probed, file) = self.stored(i);
+            probed.open(file, &self.keys, &self.room, &self.meter)?;
+            shared.advance(1)?;
+        }
+        Ok(())
+    }
+
+    /// One lane, second: settles one part after another.
+    pub(crate) fn settle(&self, shared: &Shared) -> Result<(), LakeError> {
+        while let Some(i) = shared.take(self.parts()) {
+            self.part(i)?;
+            shared.advance(1)?;
+        }
+        Ok(())
+    }
+
+    /// Third, by one alone: what only the rows of the batch can tell.
+    pub(crate) fn settle_ties(&self) -> Result<(), LakeError> {
+        self.tied(std::mem::take(&mut *self.ties.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// One lane, fourth: what only the stored rows can tell, of one stored file after another.
+    pub(crate) fn compare(&self, shared: &Shared) -> Result<(), LakeError> {
+        while let Some(i) = shared.take(self.stored_files()) {
+            let (probed, file) = self.stored(i);
+            let duplicates = self.asking(|asking| probed.finish(file, asking))?;
+            self.duplicates.fetch_add(duplicates, Relaxed);
+            shared.advance(1)?;
+        }
+        Ok(())
+    }
+
+    /// One lane, last: one key file after another.
+    pub(crate) fn finish_keys(&self, shared: &Shared) -> Result<(), LakeError> {
+        self.keyed.finish(shared, self.candidates.rows.syncs())
+    }
+
+    pub(crate) fn result(&self) -> Settled {
+        Settled {
+            gone: Gone { rows: self.gone.rows(), graves: self.gone_graves.rows() },
+            superseded: self.table.superseded(),
+            replacing: self.replacing.rows(),
+            duplicates: self.duplicates.load(Relaxed),
+        }
+    }
+
+    fn stored(&self, i: usize) -> (&Probed, usize) {
+        match &self.graves {
+            Some(graves) if i >= self.table.files() => (graves, i - self.table.files()),
+            _ => (&self.table, i),
+        }
+    }
+
+    fn part(&self, i: usize) -> Result<(), LakeError> {
+        let all = self.candidates.parts.read(i)?;
+        let decided = winners::decide(&all);
+        drop(all);
+        decided.losers.iter().for_each(|spot| self.goes(*spot));
+        self.against_table(&decided.winners)?;
+        let standing = decided.winners.iter().filter(|c| !self.is_gone(c.spot)).chain(decided.ties.top()).copied();
+        self.keyed.add(i, standing)?;
+        let enough = {
+            let mut ties = self.ties.lock().unwrap_or_else(PoisonError::into_inner);
+            ties.append(decided.ties);
+            if ties.rows() > TIE_ROWS { std::mem::take(&mut *ties) } else { Ties::default() }
+        };
+        self.tied(enough)
+    }
+
+    fn tied(&self, ties: Ties) -> Result<(), LakeError> {
+        if ties.rows() == 0 {
+            return Ok(());
+        }
+        let settled = ties.settle(&self.keys, &self.candidates, &self.meter)?;
+        self.duplicates.fetch_add(settled.duplicates, Relaxed);
+        settled.losers.iter().for_each(|spot| self.goes(*spot));
+        self.against_table(&settled.winners)
+    }
+
+    fn against_table(&self, winners: &[Candidate]) -> Result<(), LakeError> {
+        self.asking(|asking| {
+            let mut duplicates = self.table.ask(winners, asking)?;
+            if let Some(graves) = &self.graves {
+                duplicates += graves.ask(winners, asking)?;
+            }
+            self.duplicates.fetch_add(duplicates, Relaxed);
+            Ok(())
+        })
+    }
+
+    fn asking<T>(&self, ask: impl FnOnce(&Asking<'_>) -> Result<T, LakeError>) -> Result<T, LakeError> {
+        let tell = |spot: Spot, fate| match fate {
+            Fate::Outdated => self.goes(spot),
+            Fate::Replaces if !spot.deletes() => self.replacing.set(spot),
+            Fate::Replaces => {}
+        };
+        let (keys, candidates, meter) = (&self.keys, &self.candidates, &*self.meter);
+        ask(&Asking { keys, candidates, meter, tell: &tell })
+    }
+
+    fn goes(&self, spot: Spot) {
+        let gone = if spot.deletes() { &self.gone_graves } else { &self.gone };
+        gone.set(spot);
+    }
+
+    fn is_gone(&self, spot: Spot) -> bool {
+        let gone = if spot.deletes() { &self.gone_graves } else { &self.gone };
+        gone.has(spot)
+    }
 }
 
 /// Staged files with their vectors, written as one file; those without a row that stands are dropped.
@@ -74,7 +226,7 @@ pub(crate) fn mark(
     let (empty, mut kept): (Vec<_>, Vec<_>) = files.into_iter().partition(whole);
     crate::stage::discard(stager.dir(), &empty);
     let marked: Vec<&Rows> = kept.iter().filter_map(|f| gone.get(&f.number)).chain(stored.iter().copied()).collect();
-    let mut written = crate::vector::write(stager.dir(), id, &marked)?.into_iter();
+    let mut written = crate::vector::write(stager.dir(), id, &marked, stager.syncs())?.into_iter();
     for f in kept.iter_mut().filter(|f| gone.contains_key(&f.number)) {
         f.vector = written.next();
     }

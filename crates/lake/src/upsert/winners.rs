@@ -8,40 +8,27 @@ use super::{
 use crate::{error::LakeError, meter::Meter};
 
 /// Rows whose content is in memory at once while ties are decided.
-const TIE_ROWS: usize = 200_000;
+pub(super) const TIE_ROWS: usize = 100_000;
 
-/// One candidate a key, ascending by key.
-pub(crate) struct Winners {
-    pub(super) all: Vec<Candidate>,
+/// What the sequences alone tell of some candidates.
+#[derive(Default)]
+pub(super) struct Decided {
+    /// One candidate a key, ascending by key.
+    pub(super) winners: Vec<Candidate>,
     /// Candidates that another one of the same step supersedes.
     pub(super) losers: Vec<Spot>,
-    /// Candidates with the key and the sequence of another one.
-    pub(crate) duplicates: u64,
+    pub(super) ties: Ties,
 }
 
-impl Winners {
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
-    }
-}
-
-pub(crate) fn resolve(keys: &Keys, from: &mut Candidates, meter: &Meter) -> Result<Winners, LakeError> {
-    let mut all = std::mem::take(&mut from.all);
-    let ties = ties(&all);
-    let duplicates = settle(keys, from, &mut all, &ties, meter)?;
-    let mut losers = Vec::new();
-    all.dedup_by(|next, kept| {
-        let lost = next.key == kept.key;
-        if lost {
-            losers.push(next.spot);
-        }
-        lost
-    });
-    all.shrink_to_fit();
-    Ok(Winners { all, losers, duplicates })
+/// Candidates that only their content can tell apart.
+#[derive(Default)]
+pub(super) struct Ties {
+    all: Vec<Candidate>,
+    runs: Vec<Tie>,
 }
 
 /// A run of candidates with one key and one sequence prefix.
+#[derive(Clone, Copy)]
 struct Tie {
     start: usize,
     len: usize,
@@ -49,18 +36,74 @@ struct Tie {
     top: bool,
 }
 
-fn ties(all: &[Candidate]) -> Vec<Tie> {
-    let mut ties = Vec::new();
-    let mut start = 0;
-    while start < all.len() {
-        let c = &all[start];
-        let len = all[start..].iter().take_while(|o| o.key == c.key && o.sequence == c.sequence).count();
-        if len > 1 {
-            ties.push(Tie { start, len, top: start == 0 || all[start - 1].key != c.key });
+/// What content told.
+#[derive(Default)]
+pub(super) struct Settled {
+    pub(super) winners: Vec<Candidate>,
+    pub(super) losers: Vec<Spot>,
+    /// Candidates with the key and the sequence of another one.
+    pub(super) duplicates: u64,
+}
+
+/// `all`: every candidate of its keys, by [`super::runs::order`].
+pub(super) fn decide(all: &[Candidate]) -> Decided {
+    let mut decided = Decided::default();
+    let mut rest = all;
+    while let Some(first) = rest.first() {
+        let mut top = true;
+        let same_key = rest.iter().take_while(|c| c.key == { first.key }).count();
+        let (mut versions, later) = rest.split_at(same_key);
+        rest = later;
+        while let Some(latest) = versions.first() {
+            let same = versions.iter().take_while(|c| c.sequence == { latest.sequence }).count();
+            let (run, earlier) = versions.split_at(same);
+            versions = earlier;
+            if run.len() > 1 {
+                decided.ties.push(run, top);
+            }
+            if !top {
+                decided.losers.extend(run.iter().map(|c| c.spot));
+            } else if run.len() == 1 {
+                decided.winners.push(*latest);
+            }
+            top = false;
         }
-        start += len;
     }
-    ties
+    decided
+}
+
+impl Ties {
+    fn push(&mut self, run: &[Candidate], top: bool) {
+        self.runs.push(Tie { start: self.all.len(), len: run.len(), top });
+        self.all.extend_from_slice(run);
+    }
+
+    pub(super) fn append(&mut self, other: Self) {
+        let before = self.all.len();
+        self.all.extend(other.all);
+        self.runs.extend(other.runs.into_iter().map(|t| Tie { start: t.start + before, ..t }));
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Those of which one will stand.
+    pub(super) fn top(&self) -> impl Iterator<Item = &Candidate> {
+        self.runs.iter().filter(|t| t.top).flat_map(|t| &self.all[t.start..t.start + t.len])
+    }
+
+    /// Decides all of them, reading their rows.
+    pub(super) fn settle(mut self, keys: &Keys, from: &Candidates, meter: &Meter) -> Result<Settled, LakeError> {
+        let duplicates = settle(keys, from, &mut self.all, &self.runs, meter)?;
+        let mut settled = Settled { duplicates, ..Settled::default() };
+        for tie in self.runs.iter().filter(|t| t.top) {
+            settled.winners.push(self.all[tie.start]);
+            settled.losers.extend(self.all[tie.start + 1..tie.start + tie.len].iter().map(|c| c.spot));
+        }
+        settled.winners.sort_unstable_by(super::runs::order);
+        Ok(settled)
+    }
 }
 
 /// Decides the ties by content, brings each top run's winner to the run's start, and counts duplicates.
@@ -101,7 +144,7 @@ fn settle_some(
         return settle_long(keys, from, all, ties, &spots, meter);
     }
     let content = Content::of(keys, &from.fetch(&spots, meter)?)?;
-    let at = |c: &Candidate| spots.binary_search(&c.spot).expect("every tied candidate was fetched");
+    let at = |c: &Candidate| spots.binary_search(&{ c.spot }).expect("every tied candidate was fetched");
     for tie in ties {
         let run = &mut all[tie.start..tie.start + tie.len];
         run.sort_unstable_by(|a, b| {
@@ -151,7 +194,7 @@ fn settle_long(
         }
     }
     if let (Some(tie), Some((spot, _))) = (ties.first().filter(|t| t.top), best)
-        && let Some(i) = all[tie.start..tie.start + tie.len].iter().position(|c| c.spot == spot)
+        && let Some(i) = all[tie.start..tie.start + tie.len].iter().position(|c| { c.spot } == spot)
     {
         all.swap(tie.start, tie.start + i);
     }

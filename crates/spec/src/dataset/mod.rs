@@ -1,6 +1,7 @@
 //! Dataset files as written: read and checked each for itself, before names are resolved.
 
 mod accept;
+mod belongs;
 mod bronze;
 mod draft;
 mod gold;
@@ -11,6 +12,7 @@ mod watermark;
 mod webhook;
 mod write;
 
+use belongs::{Unusable, belongs};
 pub(crate) use bronze::read as read_bronze;
 pub(crate) use draft::{
     Body, BronzeDraft, Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft,
@@ -21,17 +23,3 @@ pub(crate) use silver::read as read_silver;
 /// In the design, not in this version.
 const NOT_YET: [&str; 9] =
     ["retry", "concurrency", "throttle", "timeout", "budget", "canary", "backfill", "functions", "policies"];
-
-/// Written, and reported.
-struct Unusable;
-
-/// Where a key belongs that stands in another place of the design.
-fn belongs(key: &str) -> Option<String> {
-    let help = match key {
-        "watermark" => "a watermark belongs to the silver dataset whose rows carry the time",
-        "allowed_lateness" | "late" => "write it inside of the silver dataset's `watermark: { column: … }`",
-        "freshness" => "arrivals are collected where they come in: write it in the bronze dataset",
-        _ => return None,
-    };
-    Some(help.to_owned())
-}

@@ -4,6 +4,7 @@ use super::{
     super::{
         candidates::{DELETED, numbered},
         index::{self, KeyFile},
+        runs::Room,
     },
     shape::Shape,
 };
@@ -54,12 +55,13 @@ impl Past {
         shape: &Shape,
         table: (&Path, Vec<Source>),
         beside: (&Path, Vec<Source>),
+        room: &Arc<Room>,
         meter: &Meter,
     ) -> Result<Self, LakeError> {
         let mut files = Vec::new();
         for ((dir, sources), shown) in [(table, true), (beside, false)] {
             for source in sources {
-                let keys = index::open_or_make(dir, &source, &shape.keys, &shape.stored, meter)?;
+                let keys = index::open_or_make(dir, &source, &shape.keys, &shape.stored, room, meter)?;
                 files.push(Stored { source, keys, shown });
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        index::{self, Entry},
+        index::{self, Entry, KeyWriter},
         keys::Encoder,
     },
     arrivals::Arrivals,
@@ -135,7 +135,9 @@ impl<'a> Keyed<'a> {
             let mut entries = self.entries.remove(&file.number).unwrap_or_default();
             entries.sort_unstable();
             let path = index::path_of(self.stager.dir(), &file.path);
-            index::write(&path, fingerprint, entries.len(), entries.iter().copied())?;
+            let mut keys = KeyWriter::create(path, fingerprint)?;
+            keys.append(&index::encode(&entries))?;
+            keys.finish(Some(self.stager.syncs()))?;
         }
         Ok(files)
     }

@@ -1,0 +1,126 @@
+//! `alluvium contract test`: files against a contract, before anything is loaded.
+
+use crate::{
+    args::{Format, Global, Output},
+    error::CliError,
+    load,
+    output::{Destination, Written, print, print_json},
+    render::{Align, Style, Table, grouped, printable, rate, results::Results, seconds},
+    wire::Wired,
+};
+use alluvium_lake::{Trial, quarantine_schema, trial};
+use alluvium_model::Exit;
+use alluvium_spec::{Action, Contract};
+use alluvium_store::QualityResult;
+use arrow::array::RecordBatch;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
+
+/// Batches of invalid rows on their way to the file.
+const QUEUE: usize = 8;
+const CONTRACT_ENDING: &str = ".odcs.yaml";
+
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    contract: &'a str,
+    /// No rule is broken, but for those that only warn.
+    passed: bool,
+    records: u64,
+    valid: u64,
+    invalid: u64,
+    rules: &'a [QualityResult],
+    unchecked: &'a [String],
+    wall_micros: u64,
+    /// Of all threads together.
+    decoding_micros: u64,
+    checking_micros: u64,
+}
+
+pub async fn test(global: &Global, name: &str, files: &[PathBuf], to: Option<&PathBuf>) -> Result<Exit, CliError> {
+    let wired = Wired::reading(load::checked(global, None).await?).await?;
+    let (name, contract) = find(&wired, name)?;
+    let start = wired.clock.now();
+    let trial = match to {
+        Some(to) => with_rows(&wired, contract, files, to).await?,
+        None => trial(&wired.engine, &wired.project, contract, files, None).await?,
+    };
+    let wall_micros = micros(wired.clock.now().duration_since(start).unsigned_abs());
+    let answer = Answer {
+        contract: name,
+        passed: trial.rules.iter().all(|r| r.passed || r.action == Action::Warn.word()),
+        records: trial.records,
+        valid: trial.valid,
+        invalid: trial.records - trial.valid,
+        rules: &trial.rules,
+        unchecked: &trial.unchecked,
+        wall_micros,
+        decoding_micros: micros(trial.decoding),
+        checking_micros: micros(trial.checking),
+    };
+    match global.format {
+        Format::Json => print_json(&answer)?,
+        Format::Human => print(&text(&answer, files.len(), Style::stdout()))?,
+    }
+    let exit = if answer.passed { Exit::Done } else { Exit::FailedWork };
+    wired.close().await?;
+    Ok(exit)
+}
+
+/// By name, or by the path of its file.
+fn find<'a>(wired: &'a Wired, name: &str) -> Result<(&'a str, &'a Contract), CliError> {
+    let file = Path::new(name).file_name().map(|f| f.to_string_lossy());
+    let stem = file.as_deref().and_then(|f| f.strip_suffix(CONTRACT_ENDING)).unwrap_or(name);
+    let found = wired.project.contracts.get_key_value(stem);
+    found.map(|(n, c)| (n.as_str(), c)).ok_or_else(|| CliError::UnknownContract(printable(name)))
+}
+
+/// Writes the invalid rows, with their reasons, as they are found.
+async fn with_rows(wired: &Wired, contract: &Contract, files: &[PathBuf], to: &Path) -> Result<Trial, CliError> {
+    let output = Output::of(to).unwrap_or(Output::Ndjson);
+    let mut results = Results::new(output, quarantine_schema(), Destination::file(to)?)?;
+    let (send, mut invalid) = mpsc::channel::<RecordBatch>(QUEUE);
+    let write = async {
+        while let Some(rows) = invalid.recv().await {
+            if results.write(&rows)? == Written::NoReader {
+                break;
+            }
+        }
+        // Whoever finds more has to stop.
+        drop(invalid);
+        results.finish()
+    };
+    let (found, written) = tokio::join!(trial(&wired.engine, &wired.project, contract, files, Some(send)), write);
+    written?;
+    Ok(found?)
+}
+
+fn text(answer: &Answer<'_>, files: usize, style: Style) -> String {
+    let names = [("action", Align::Left), ("checked", Align::Right), ("violations", Align::Right), ("", Align::Left)];
+    let mut table = Table::new([("rule", Align::Left)].into_iter().chain(names));
+    for r in answer.rules {
+        let result = if r.passed { "ok" } else { "broken" };
+        let (checked, violations) = (grouped(r.checked), grouped(r.violations));
+        table.row(vec![printable(&r.rule), r.action.clone(), checked, violations, result.to_owned()]);
+    }
+    let mut text = table.text(style);
+    for rule in answer.unchecked {
+        text.push_str(&format!("not checked: {}, which needs the whole table\n", printable(rule)));
+    }
+    let Answer { records, valid, invalid, wall_micros, .. } = answer;
+    text.push_str(&format!(
+        "\n{}: {} of {} records in {} are valid, {} are not; {} s, {} records/s\n",
+        if answer.passed { "passed" } else { "failed" },
+        grouped(*valid),
+        grouped(*records),
+        if files == 1 { "1 file".to_owned() } else { format!("{files} files") },
+        grouped(*invalid),
+        seconds(*wall_micros),
+        rate(*records, *wall_micros),
+    ));
+    text
+}
+
+fn micros(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,15 @@
+//! Keys in the wrong place, and what could not be read.
+
+/// Written, and reported.
+pub(super) struct Unusable;
+
+/// Where a key belongs that stands in another place of the design.
+pub(super) fn belongs(key: &str) -> Option<String> {
+    let help = match key {
+        "watermark" => "a watermark belongs to the silver dataset whose rows carry the time",
+        "allowed_lateness" | "late" => "write it inside of the silver dataset's `watermark: { column: … }`",
+        "freshness" => "arrivals are collected where they come in: write it in the bronze dataset",
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
