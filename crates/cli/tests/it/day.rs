@@ -42,10 +42,11 @@ impl Report for Quiet {
     fn signal(&self, _: Signal) {}
 }
 
-struct AtOnce;
+/// No file settles and no step waits here; what is left are the renewals of leases.
+struct Never;
 
 #[async_trait]
-impl Timer for AtOnce {
+impl Timer for Never {
     async fn wait(&self, _: Duration) {
         std::future::pending::<()>().await;
     }
@@ -96,7 +97,7 @@ async fn a_day_of_an_arrival_in_ten_minutes_leaves_few_files_and_a_short_log() {
             landing: &landing,
             clock: clock.as_ref(),
             entropy: entropy.as_ref(),
-            timer: &AtOnce,
+            timer: &Never,
             report: &Quiet,
             breakers: &Breakers::default(),
             owner: Owner { host: "test".into(), process: 1, started_ticks: 1 },

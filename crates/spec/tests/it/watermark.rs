@@ -42,7 +42,7 @@ fn every_mistake_has_its_place_and_its_remedy() {
         "datasets/silver/airlines.yaml",
         "from: bronze.airlines\ncontract: airlines\nwatermark: { column: name }\ncluster_by: [nmae]\n",
     );
-    put("datasets/silver/airports.yaml", "from: bronze.airports\ncontract: airports\nwatermark: { column: fa }\n");
+    put("datasets/silver/airports.yaml", "from: bronze.airports\ncontract: airports\nwatermark: { column: nmae }\n");
     put("datasets/gold/carriers.sql", "/* watermark: { column: day } */ SELECT carrier FROM silver.airlines\n");
     let said = load(dir.path(), &Environment::default()).expect_err("mistakes");
     insta::assert_snapshot!("watermark_mistakes", said.to_string());
