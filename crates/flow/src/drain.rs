@@ -595,6 +595,10 @@ impl Flow<'_> {
         step: StepRecord,
         summary: &mut Summary,
     ) -> Result<Worked, FlowError> {
+        // The run has given it up itself, and told so.
+        if summary.dead.contains(&step.key) {
+            return Ok(Worked::Dead);
+        }
         // Its commit happened, and only the word of it was lost.
         if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_))) && self.store.revive_step(&step.key).await?
         {
@@ -604,7 +608,7 @@ impl Flow<'_> {
         if replace && self.replaced(run, dataset, &step, summary).await? {
             return Ok(Worked::Done);
         }
-        if step.kind != StepKind::ReplayQuarantine && !summary.dead.contains(&step.key) {
+        if step.kind != StepKind::ReplayQuarantine {
             let blocks = step.kind != StepKind::Ingest;
             let (dataset, error) = (dataset.name.clone(), step.error.unwrap_or_default());
             self.report.signal(Signal::StepDead { step: step.key, dataset, error, blocks });
