@@ -33,7 +33,8 @@ fn fails(p: &Project, code: &str) -> Ran {
 /// Where what may pass is tried again soon.
 fn quick() -> Project {
     let p = Project::new(MARKET);
-    p.put("alluvium.yaml", b"name: market\ndefaults: { retry: { interval: 10ms, max_delay: 100ms } }\n");
+    let quick = "name: market\ndefaults: { retry: { interval: 10ms, max_delay: 100ms } }\n";
+    p.edit("alluvium.yaml", "name: market\n", quick);
     p
 }
 
