@@ -6,7 +6,7 @@ use crate::{
     incremental::Groups,
     meter::{Meter, Metered},
     scan::{Pick, Source},
-    snapshots::Snapshots,
+    snapshots::{self, Snapshots},
     stage::{StagedFile, Stager},
     syncs::Syncs,
     vector,
@@ -166,6 +166,8 @@ pub(crate) struct Table {
     pub(crate) dir: PathBuf,
     syncs: Arc<Syncs>,
     snapshots: Arc<Snapshots>,
+    /// The newest one when it was opened.
+    checkpoint: Option<snapshots::Entry>,
 }
 
 impl Tables {
@@ -209,8 +211,9 @@ impl Tables {
             Some(v) => Some(v),
             None => newest(&dir.join("_delta_log"))?,
         };
-        if let Some(delta) = wanted.and_then(|v| self.snapshots.get(&dir, v)) {
-            return Ok(Some(self.table(delta, dir)));
+        let checkpoint = snapshots::Entry::checkpoint(&dir);
+        if let Some(delta) = wanted.and_then(|v| self.snapshots.get(&dir, v, checkpoint.as_ref())) {
+            return Ok(Some(self.table(delta, dir, checkpoint)));
         }
         let mut builder = self.builder(&dir)?;
         if let Some(v) = version {
@@ -218,16 +221,16 @@ impl Tables {
         }
         match builder.load().await {
             Ok(delta) => {
-                self.snapshots.keep(&dir, to_i64(delta.version().unwrap_or(0)), &delta);
-                Ok(Some(self.table(delta, dir)))
+                self.snapshots.keep(&dir, to_i64(delta.version().unwrap_or(0)), &delta, checkpoint.clone());
+                Ok(Some(self.table(delta, dir, checkpoint)))
             }
             Err(DeltaTableError::NotATable(_)) => Ok(None),
             Err(e) => Err(LakeError::delta(dir)(e)),
         }
     }
 
-    fn table(&self, delta: DeltaTable, dir: PathBuf) -> Table {
-        Table { delta, dir, syncs: self.syncs.clone(), snapshots: self.snapshots.clone() }
+    fn table(&self, delta: DeltaTable, dir: PathBuf, checkpoint: Option<snapshots::Entry>) -> Table {
+        Table { delta, dir, syncs: self.syncs.clone(), snapshots: self.snapshots.clone(), checkpoint }
     }
 
     /// Newest version, by listing the log only.
@@ -288,7 +291,8 @@ impl Tables {
             Ok(delta) => {
                 sync_log(&dir, to_i64(delta.version().unwrap_or(0)))?;
                 alluvium_model::crash_point("commit.after_create");
-                Ok(self.table(delta, dir))
+                // A new table has no checkpoint.
+                Ok(self.table(delta, dir, None))
             }
             // Another process made it in between.
             Err(e) => match self.open(place).await? {
@@ -457,7 +461,7 @@ impl Table {
         sync_log(&self.dir, version)?;
         let mut delta = self.delta.clone();
         delta.state = Some(done.snapshot());
-        self.snapshots.keep(&self.dir, version, &delta);
+        self.snapshots.keep(&self.dir, version, &delta, self.checkpoint.clone());
         self.checkpoint(version).await;
         Ok(version)
     }

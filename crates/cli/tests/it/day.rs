@@ -104,7 +104,8 @@ async fn a_day_of_an_arrival_in_ten_minutes_leaves_few_files_and_a_short_log() {
             alive: &|_| true,
         };
         let summary = flow.run(&Options::default(), std::future::pending()).await.expect("it runs");
-        assert!(summary.complete(), "{summary:?}");
+        let errors = store.open_steps().await.expect("steps").into_iter().filter_map(|s| s.error).collect::<Vec<_>>();
+        assert!(summary.complete(), "{summary:?} {errors:?}");
         clock.advance_micros(10 * MINUTE);
     };
     for n in 0..ARRIVALS {

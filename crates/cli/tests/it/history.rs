@@ -257,7 +257,7 @@ fn only_versions_that_change_are_written() {
 #[test]
 fn many_events_are_decided_in_pieces_and_no_key_takes_all_memory() {
     let p = market(BY_CUSTOMER, false);
-    p.put("alluvium.yaml", b"name: market\nlimits: { memory: 64MiB }\n");
+    p.edit("alluvium.yaml", "name: market\n", "name: market\nlimits: { memory: 64MiB }\n");
     // Two in a row say the same.
     let line = |id: u64, s: u64| format!("{id},c{},2024-01-01,1,U,{s}\n", 1 + s / 2 % 2);
     let found = "SELECT count(*) AS n, count(_end_at) AS ended, sum(_start_at) AS starts, sum(_end_at) AS ends,
@@ -279,8 +279,8 @@ fn many_events_are_decided_in_pieces_and_no_key_takes_all_memory() {
     let ran = p.alluvium(&["run"]);
     assert_eq!(ran.code, Some(1), "{ran}");
     ran.said("L0003");
-    p.put("alluvium.yaml", b"name: market\nlimits: { memory: 512MiB }\n");
-    p.done(&["run"]);
+    p.edit("alluvium.yaml", "64MiB", "512MiB");
+    p.done(&["replay", "dead-letters"]);
     assert_eq!(p.cell("SELECT max(changed) FROM silver.orders"), 50_000);
 }
 

@@ -77,10 +77,10 @@ fn a_step_that_cannot_use_its_scratch_folder_changes_nothing() {
     ran.said(".scratch");
     assert_eq!(p.versions()["silver.keys"], None);
     std::fs::remove_file(p.path("lake/dev/.scratch")).expect("removed");
-    p.done(&["run"]);
+    p.done(&["replay", "dead-letters"]);
     let wide = keys("1GiB", 100_000, 10);
     wide.done(&["run"]);
-    assert_eq!(outcome(&p), outcome(&wide));
+    assert_eq!(outcome(&p).0, outcome(&wide).0);
 }
 
 #[test]
