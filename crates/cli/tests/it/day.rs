@@ -119,7 +119,7 @@ async fn a_day_of_an_arrival_in_ten_minutes_leaves_few_files_and_a_short_log() {
     }
     let sums = "SELECT count(*) AS orders, sum(amount) AS amount FROM silver.orders";
     let expected = serde_json::json!({ "orders": ARRIVALS + 7, "amount": ARRIVALS * (ARRIVALS - 1) / 2 + 7 });
-    assert_eq!(p.rows(sums), [expected.clone()]);
+    assert_eq!(p.rows(sums), std::slice::from_ref(&expected));
     assert_eq!(p.rows("SELECT sum(orders) AS orders, sum(amount) AS amount FROM gold.daily"), [expected]);
     assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 2 * ARRIVALS);
 

@@ -133,7 +133,7 @@ async fn a_dead_event_is_read_again_when_its_file_is_there() {
     assert!(mended.complete(), "{mended:?}");
     assert_eq!(replayed(&world), [Replayed::Event]);
     assert_eq!(mended.datasets[&silver()].balance.received, 10);
-    assert_eq!(world.store.events(&[event.clone()]).await.expect("events")[0].state, EventState::Replayed);
+    assert_eq!(world.store.events(std::slice::from_ref(&event)).await.expect("events")[0].state, EventState::Replayed);
     // Once is enough, by whatever name it is asked for.
     let whole = Letters { ids: vec![event.to_string()], ..Letters::default() };
     assert!(world.replay_letters(&whole).await.did_nothing());

@@ -130,8 +130,8 @@ impl Deciding<'_> {
         let tracked = Tracker::new(&self.shape.tracked, &self.shape.stored)?.hashes(&found.rows)?;
         let mut piece = Piece { new, entries, items, found, sequences, tracked };
         ranges.iter().for_each(|r| piece.sort(r.clone()));
-        let mut decided = Decided::default();
-        decided.duplicates = self.settle_ties(&mut piece, &ranges)?;
+        let duplicates = self.settle_ties(&mut piece, &ranges)?;
+        let mut decided = Decided { duplicates, ..Decided::default() };
         let changes = piece.replay(&ranges, &mut decided)?;
         decided.extra = changes.extra(&piece.sequences)?;
         self.write(&piece, &changes, writer)?;
@@ -198,7 +198,8 @@ impl Deciding<'_> {
 
     /// What tied events say, and the place of each in it.
     fn content(&self, piece: &Piece<'_>, ties: &[Vec<usize>]) -> Result<(Content, BTreeMap<usize, usize>), LakeError> {
-        let (mut new, mut stored): (Vec<(u32, usize)>, Vec<(u32, usize)>) = (Vec::new(), Vec::new());
+        let mut new: Vec<(u32, usize)> = Vec::new();
+        let mut stored: Vec<(u32, usize)> = Vec::new();
         for i in ties.iter().flatten().copied() {
             match piece.items[i].what {
                 What::New(n) => new.push((piece.new[n].id, i)),
