@@ -518,7 +518,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn active_version(&self, name: &DatasetName) -> Result<Option<DefinitionVersion>, FlowError> {
+    pub(crate) async fn active_version(&self, name: &DatasetName) -> Result<Option<DefinitionVersion>, FlowError> {
         let versions = self.store.versions().await?;
         Ok(versions.into_iter().find(|v| v.active && v.dataset == *name).map(|v| v.version))
     }

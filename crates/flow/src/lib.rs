@@ -22,5 +22,5 @@ pub use breaker::{Breakers, Dependency};
 pub use dead_letters::{Letters, Replayed, Version};
 pub use drain::{Flow, Options, Summary, Turn};
 pub use error::{FlowError, StepError};
-pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Refused, Timer, Usage};
+pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
 pub use report::{DatasetSummary, Report, Signal, StepWait, Waiting};

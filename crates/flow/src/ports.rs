@@ -67,6 +67,16 @@ pub struct Job<'a> {
     pub step: &'a StepRecord,
     /// Ingest: the landing objects, in the step's order.
     pub events: &'a [EventRecord],
+    /// Ingest: who goes on with what the step loads.
+    pub readers: &'a [Reader],
+}
+
+/// A silver dataset under the definition that made its rows so far, and the version of its input up to which it has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    pub dataset: DatasetName,
+    /// -1: nothing yet.
+    pub position: i64,
 }
 
 /// What a committed step did.

@@ -4,15 +4,16 @@
 //! a run only decides whether it waits for that.
 
 use crate::{
-    Dependency, Flow, FlowError, Job, Outcome, Signal, StepError, StepWait, Summary,
+    Dependency, Flow, FlowError, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
     drain::{LEASE, is_open},
     error::Stopped,
+    plan::versions_mix,
     publication,
     retry::{after, delay, policy},
 };
 use alluvium_model::{Blame, EventId, RunId, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
-use alluvium_store::{AfterFailure, Claim, Failure, LedgerEntry, NotYet, StepDone, StepRecord, StepState};
+use alluvium_store::{AfterFailure, Claim, Failure, LedgerEntry, NotYet, StepDone, StepKind, StepRecord, StepState};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -181,7 +182,11 @@ impl Flow<'_> {
                 return Err(StepError::new(Stopped::NeverEnded { attempts: failures }).into());
             }
             let events = self.store.events(&step.events).await.map_err(StepError::new)?;
-            let job = Job { project: self.project, dataset, step, events: &events };
+            let readers = match step.kind {
+                StepKind::Ingest => self.readers(dataset).await.map_err(StepError::new)?,
+                StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Rebuild | StepKind::Curate => Vec::new(),
+            };
+            let job = Job { project: self.project, dataset, step, events: &events, readers: &readers };
             Ok((self.engine.execute(&job, self.report).await?, false))
         };
         let keep = async {
@@ -200,6 +205,19 @@ impl Flow<'_> {
             lost = keep => Err(lost),
             late = self.too_late(dataset) => Err(late.into()),
         }
+    }
+
+    /// Silver datasets that will read what comes into a bronze dataset.
+    async fn readers(&self, dataset: &Dataset) -> Result<Vec<Reader>, FlowError> {
+        let mut readers = Vec::new();
+        let all = self.project.datasets.values();
+        for reader in all.filter(|d| d.silver().is_some_and(|s| s.from == dataset.name)) {
+            if versions_mix(self.active_version(&reader.name).await?.as_ref(), &reader.version) {
+                let position = self.store.positions(&reader.name).await?.get(&dataset.name).copied().unwrap_or(-1);
+                readers.push(Reader { dataset: reader.name.clone(), position });
+            }
+        }
+        Ok(readers)
     }
 
     /// Ends when the attempt has taken as long as it may.

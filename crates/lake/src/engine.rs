@@ -1,6 +1,7 @@
 //! The embedded engine: what flow asks of it, and what its parts share.
 
 use crate::{
+    ahead::Aheads,
     commit::{self, Attempt},
     curate,
     error::LakeError,
@@ -30,6 +31,7 @@ pub struct LakeEngine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) memory: ByteSize,
+    pub(crate) aheads: Aheads,
     root: PathBuf,
 }
 
@@ -37,7 +39,14 @@ impl LakeEngine {
     /// Touches nothing: folders are made by the first step that writes.
     pub fn new(project: &Project, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, LakeError> {
         let root = std::path::absolute(&project.lake).map_err(LakeError::io(&project.lake))?;
-        Ok(Self { tables: Tables::new(root.clone()), clock, entropy, memory: project.limits.memory, root })
+        Ok(Self {
+            tables: Tables::new(root.clone()),
+            clock,
+            entropy,
+            memory: project.limits.memory,
+            aheads: Aheads::default(),
+            root,
+        })
     }
 
     fn scratch_dir(&self) -> PathBuf {

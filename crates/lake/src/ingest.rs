@@ -3,6 +3,7 @@
 //! An object that cannot be read to its end loads nothing: it becomes a dead letter, and the others go on without it.
 
 use crate::{
+    ahead::{self, Ahead},
     commit::{Attempt, Staged},
     decode::{self, DecodeError, Decoded, Drift, Options, Piece, PieceDecoder, Pieces},
     engine::LakeEngine,
@@ -10,6 +11,7 @@ use crate::{
     lanes::{self, Shared},
     quarantine::{self, Origin},
     refine::Stamp,
+    refining::{RefineLane, Refined},
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
 };
@@ -66,6 +68,8 @@ struct Work {
     max_record_bytes: u64,
     /// For each event, what its lanes read from; `None` for an object that one lane decodes alone.
     split: Vec<Option<Mutex<Reading>>>,
+    /// Where the rows go at once, beside bronze.
+    ahead: Option<Arc<Ahead>>,
 }
 
 /// How far an object of several lanes has been read.
@@ -79,6 +83,8 @@ enum Reading {
 struct Done {
     files: Vec<StagedFile>,
     quarantined: Vec<StagedFile>,
+    /// One a lane; fewer, where a lane could not go on.
+    refined: Vec<Refined>,
     rows: u64,
     /// Records by why they are malformed.
     malformed: BTreeMap<&'static str, u64>,
@@ -109,19 +115,22 @@ pub(crate) async fn execute(
             Err(unreadable) => dead.extend(unreadable),
         }
     };
-    let done = loop {
-        let work = work(engine, job, attempt, bronze, &schema, dead.keys().copied().collect())?;
+    let ahead = ahead::begin(engine, job, attempt)?.map(Arc::new);
+    let (done, lanes) = loop {
+        let skip = dead.keys().copied().collect();
+        let work = Work { ahead: ahead.clone(), ..work(engine, job, attempt, bronze, &schema, skip)? };
+        let lanes = lane_count(&work);
         let progress = |done: u64| {
             report.signal(Signal::Progress { step: job.step.key.clone(), stage: "bronze", done, total });
         };
-        let results = lanes::run(lane_count(&work), move |s| ingest(&work, s), progress).await?;
-        let all = merge(results);
+        let all = merge(lanes::run(lanes, move |s| ingest(&work, s), progress).await?);
         if all.dead.is_empty() {
-            break all;
+            break (all, lanes);
         }
         // Rows of an unreadable object may be in any staged file: stage again without it.
         stage::discard(&tables.dir(&place), &all.files);
         stage::discard(&tables.dir(&Place::Quarantine(job.dataset.name.clone())), &all.quarantined);
+        ahead.iter().for_each(|a| a.discard(&all.refined));
         dead.extend(all.dead);
     };
     let evolved = match &existing {
@@ -149,7 +158,16 @@ pub(crate) async fn execute(
         rows_in: received,
         ..Staged::new(schema)
     };
-    attempt.commit(engine, job, staged).await
+    let committed = attempt.commit(engine, job, staged).await;
+    if let Some(ahead) = ahead {
+        match &committed {
+            Ok(Outcome { committed: Some(version), .. }) if done.refined.len() == lanes.max(1) => {
+                ahead.keep(engine, *version, done.refined);
+            }
+            Ok(_) | Err(_) => ahead.discard(&done.refined),
+        }
+    }
+    committed
 }
 
 /// The bronze columns: those of the table, or of the first readable object and the contracts that read it.
@@ -251,6 +269,7 @@ fn work(
         stamp: attempt.stamp(),
         run: job.step.run.to_string(),
         max_record_bytes: job.project.limits.record.0,
+        ahead: None,
     })
 }
 
@@ -264,17 +283,19 @@ fn lane_count(work: &Work) -> usize {
 
 /// One lane: object after object, then what is left of those that other lanes have begun.
 fn ingest(work: &Work, shared: &Shared) -> Result<Done, LakeError> {
-    let mut lane =
-        Ingest { work, shared, rows: work.stager.lane(), aside: work.quarantine.lane(), done: Done::default() };
+    let ahead = work.ahead.as_ref().map(|a| RefineLane::new(&a.refining, None)).transpose()?;
+    let (rows, aside) = (work.stager.lane(), work.quarantine.lane());
+    let mut lane = Ingest { work, shared, rows, aside, ahead, done: Done::default() };
     while let Some(i) = shared.take(work.events.len()) {
         lane.object(i)?;
     }
     for i in (0..work.events.len()).filter(|i| work.split[*i].is_some()) {
         lane.object(i)?;
     }
-    let Ingest { rows, aside, mut done, .. } = lane;
+    let Ingest { rows, aside, ahead, mut done, .. } = lane;
     done.files = rows.finish()?;
     done.quarantined = aside.finish()?;
+    done.refined.extend(ahead.and_then(|a| a.finish().inspect_err(given_up).ok()));
     Ok(done)
 }
 
@@ -283,6 +304,7 @@ struct Ingest<'a> {
     shared: &'a Shared,
     rows: Lane<'a>,
     aside: Lane<'a>,
+    ahead: Option<RefineLane<'a>>,
     done: Done,
 }
 
@@ -346,7 +368,14 @@ impl Ingest<'_> {
     fn write(&mut self, event: &EventRecord, decoded: Decoded) -> Result<(), LakeError> {
         let rows = decoded.batch.num_rows();
         if rows > 0 {
-            self.rows.write(&with_metadata(self.work, event, decoded.batch)?)?;
+            let batch = with_metadata(self.work, event, decoded.batch)?;
+            self.rows.write(&batch)?;
+            if let Some(ahead) = &mut self.ahead {
+                ahead.add(batch, None).unwrap_or_else(|e| {
+                    given_up(&e);
+                    self.ahead = None;
+                });
+            }
             self.done.rows += rows as u64;
         }
         if !decoded.malformed.is_empty() {
@@ -446,6 +475,11 @@ fn reason(event: &EventRecord, e: &DecodeError) -> String {
     format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
 }
 
+/// The rows are in bronze all the same, and the step that reads them meets the error again and tells it.
+fn given_up(error: &LakeError) {
+    tracing::debug!(%error, "rows are not refined while they are loaded");
+}
+
 /// The decoder's columns in the table's order, with where they came from.
 fn with_metadata(work: &Work, event: &EventRecord, batch: RecordBatch) -> Result<RecordBatch, LakeError> {
     let rows = batch.num_rows();
@@ -481,6 +515,7 @@ fn merge(results: Vec<Done>) -> Done {
     for d in results {
         all.files.extend(d.files);
         all.quarantined.extend(d.quarantined);
+        all.refined.extend(d.refined);
         all.rows += d.rows;
         for (reason, n) in d.malformed {
             *all.malformed.entry(reason).or_default() += n;

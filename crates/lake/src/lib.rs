@@ -3,6 +3,7 @@
 //! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
 //! reader sees only what a commit published; a commit happens once for each step key.
 
+mod ahead;
 mod aside;
 #[doc(hidden)]
 pub mod bench;
@@ -27,6 +28,7 @@ mod meter;
 mod quarantine;
 mod query;
 mod refine;
+mod refining;
 mod scan;
 mod session;
 mod silver;

@@ -1,6 +1,7 @@
 //! New bronze rows, or rows that waited in quarantine, through a silver dataset's steps into its table.
 
 use crate::{
+    ahead,
     commit::{Attempt, Staged},
     engine::LakeEngine,
     error::LakeError,
@@ -9,13 +10,12 @@ use crate::{
     lanes::{self, Shared},
     lateness,
     meter::Meter,
-    refine::{self, Binding, Refinery, Stop, Tally, Turn},
+    refine::{self, Binding, Refinery, Stop, Tally},
+    refining::{Outlet, RefineLane, Refined, Refining},
     scan::{self, Pick, Source, Unit},
-    stage::{Lane, StagedFile, Stager},
+    stage::{StagedFile, Stager},
     table::{DataFile, Place, Table, TableKind},
-    upsert::{
-        self, ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored,
-    },
+    upsert::{self, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored},
     vector::Rows,
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
@@ -27,7 +27,7 @@ use arrow::{
     compute::{filter_record_batch, is_null},
     datatypes::{Schema, SchemaRef},
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Where a step's rows come from.
 struct Input {
@@ -36,33 +36,8 @@ struct Input {
     /// Rows of the quarantine, which have to be unpacked first, as rows of this schema.
     packed: Option<SchemaRef>,
     rows: u64,
-}
-
-/// What the refining lanes share.
-struct Refining {
-    dataset: DatasetName,
-    input: Input,
-    /// Gives out the input's batches where their order matters; elsewhere each lane reads units of its own.
+    /// Gives out the batches where their order matters; elsewhere each lane reads units of its own.
     in_order: Option<InOrder>,
-    refinery: Refinery,
-    stager: Arc<Stager>,
-    /// Of keys that are deleted, when the dataset deletes.
-    graves: Option<Arc<Stager>>,
-    quarantine: Stager,
-    keys: Option<Keys>,
-    room: Arc<Room>,
-    /// Of a dataset that keeps versions, with the folder for its events.
-    history: Option<(Arc<Shape>, PathBuf)>,
-    meter: Arc<Meter>,
-}
-
-/// What one refining lane made.
-struct Refined {
-    files: Vec<StagedFile>,
-    quarantined: Vec<StagedFile>,
-    candidates: Option<CandidatePart>,
-    arrivals: Option<ArrivalPart>,
-    tally: Tally,
 }
 
 pub(crate) async fn execute(
@@ -75,45 +50,34 @@ pub(crate) async fn execute(
     let silver = job.dataset.silver().ok_or(LakeError::Worker("a refine step of another layer"))?;
     let contract = job.project.contract_of(job.dataset);
     let contract = contract.ok_or_else(|| LakeError::NoContract { dataset: name.clone() })?;
-    let refinery = bind(engine, job, attempt, silver, contract).await?;
+    let refinery = Arc::new(bind(engine, job, attempt, silver, contract).await?);
     let shape = Shape::of(&silver.write, contract, &refinery.output_schema())?.map(Arc::new);
     let schema = shape.as_ref().map_or_else(|| refinery.output_schema(), |s| s.table.clone());
     let rebuild = job.step.kind == StepKind::Rebuild;
     let place = Place::Dataset(name.clone());
     let table = engine.tables.open(&place).await?;
     let evolved = evolution(name, table.as_ref(), &schema, shape.is_some(), rebuild)?;
-    let input = input(engine, job, silver).await?;
     let keys = keys_of(silver);
-    let graves = match &keys {
-        Some(k) if deletes(silver) && shape.is_none() => {
-            Some(Arc::new(grave_stager(engine, job, attempt, k, &schema)?))
-        }
-        _ => None,
-    };
     let tell = |stage: &'static str, total: u64| {
         let step = job.step.key.clone();
         move |done: u64| report.signal(Signal::Progress { step: step.clone(), stage, done, total })
     };
-
-    let rows = input.rows;
-    let room = Arc::new(engine.room());
-    let work = Arc::new(Refining {
-        dataset: name.clone(),
-        input,
-        in_order: order_matters(silver, contract).then(InOrder::default),
-        refinery,
-        stager: Arc::new(attempt.stager(engine, &place, schema.clone())),
-        graves,
-        quarantine: attempt.stager(engine, &Place::Quarantine(name.clone()), refine::quarantine_schema()),
-        keys: keys.clone(),
-        room: room.clone(),
-        history: shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?,
-        meter: engine.tables.meter.clone(),
-    });
-    let count = lanes::count().min(work.input.units.len());
-    let parts = {
-        let work = work.clone();
-        lanes::run(count, move |s| refine_lane(&work, s), tell("refine", rows)).await?
+    let ahead = ahead::take(engine, job, silver).await?;
+    let (outlet, parts) = match ahead {
+        Some(ahead) => ahead,
+        None => {
+            let outlet =
+                Outlet::new(engine, attempt, name, &schema, buries(silver).filter(|_| shape.is_none()).as_ref())?;
+            let history = shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?;
+            let outlet = Arc::new(outlet);
+            let (dataset, keys) = (name.clone(), keys.clone());
+            let work = Refining { dataset, refinery: refinery.clone(), outlet: outlet.clone(), keys, history };
+            let input = input(engine, job, silver, contract).await?;
+            let (rows, count) = (input.rows, lanes::count().min(input.units.len()));
+            let meter = engine.tables.meter.clone();
+            let lane = move |s: &Shared| refine_lane(&work, &input, &meter, s);
+            (outlet, lanes::run(count, lane, tell("refine", rows)).await?)
+        }
     };
     let mut staged = Staged::new(schema.clone());
     let mut tally = Tally::default();
@@ -129,7 +93,7 @@ pub(crate) async fn execute(
     let feed = wants_feed(silver) || table.as_ref().map_or(Ok(false), Table::keeps_feed)?;
     staged.kind = if keys.is_some() { TableKind::Upserted { feed } } else { TableKind::Plain };
     staged.rows_in = tally.received;
-    staged.quality = quality(contract, &tally, work.refinery.stops(&tally));
+    staged.quality = quality(contract, &tally, refinery.stops(&tally));
     lateness::tell(silver, job.step, &tally, &mut staged);
     staged.balance = Balance {
         received: tally.received,
@@ -151,8 +115,8 @@ pub(crate) async fn execute(
     } else if let Some(keys) = keys {
         let stored = if rebuild { &[][..] } else { &stored };
         let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
-        let up = Upsert { engine, job, keys, schema: &schema, room };
-        let staging = (work.stager.clone(), work.graves.clone());
+        let up = Upsert { engine, job, keys, schema: &schema, room: outlet.room.clone() };
+        let staging = (outlet.rows.clone(), outlet.graves.clone());
         up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
     }
     if rebuild {
@@ -179,7 +143,7 @@ pub(crate) async fn execute(
 
 /// Of rows that share the columns of a `unique` rule the first stays, so the rows have to come in their order; unless
 /// the write itself keeps those columns unique.
-fn order_matters(silver: &Silver, contract: &Contract) -> bool {
+pub(crate) fn order_matters(silver: &Silver, contract: &Contract) -> bool {
     let written = match &silver.write {
         Write::Append => &[][..],
         Write::Upsert { keys, .. } => keys,
@@ -199,8 +163,9 @@ fn wants_feed(silver: &Silver) -> bool {
     matches!(&silver.write, Write::Upsert { change_feed: true, .. })
 }
 
-fn deletes(silver: &Silver) -> bool {
-    matches!(&silver.write, Write::Upsert { delete_when: Some(_), .. })
+/// The keys of a dataset that deletes.
+pub(crate) fn buries(silver: &Silver) -> Option<Keys> {
+    keys_of(silver).filter(|_| matches!(&silver.write, Write::Upsert { delete_when: Some(_), .. }))
 }
 
 /// Compiles the dataset's steps and loads what they look up, at the versions that were planned.
@@ -275,7 +240,8 @@ pub(crate) async fn lookup(
     Ok(batches)
 }
 
-async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver) -> Result<Input, LakeError> {
+async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver, contract: &Contract) -> Result<Input, LakeError> {
+    let in_order = order_matters(silver, contract).then(InOrder::default);
     let from = engine.tables.open(&Place::Dataset(silver.from.clone())).await?;
     let from = from.ok_or(LakeError::Worker("the input of a planned step has a table"))?;
     // Every column: a row that breaks a rule is kept whole.
@@ -286,14 +252,14 @@ async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver) -> Result<In
         let waiting = engine.tables.open_at(&place, version).await?;
         let waiting = waiting.ok_or(LakeError::Worker("a replayed quarantine has a table"))?;
         let (units, rows) = (scan::units(&waiting.sources()?)?, waiting.rows()?);
-        return Ok(Input { units, schema: refine::quarantine_schema(), packed: Some(all), rows });
+        return Ok(Input { units, schema: refine::quarantine_schema(), packed: Some(all), rows, in_order });
     }
     let range = job.step.inputs.get(&silver.from).copied();
     let range = range.ok_or(LakeError::Worker("a refine step says what it reads"))?;
     let sources = added(engine, &from, &silver.from, range.after, range.upto).await?;
     let units = scan::units(&sources)?;
     let rows = units.iter().map(|u| u.rows).sum();
-    Ok(Input { units, schema: all, packed: None, rows })
+    Ok(Input { units, schema: all, packed: None, rows, in_order })
 }
 
 /// Files whose rows came with the versions in `(after, upto]`.
@@ -313,11 +279,11 @@ async fn added(
     changes.iter().flat_map(|c| &c.added).map(|p| table.part(p)).collect()
 }
 
-fn refine_lane(work: &Refining, shared: &Shared) -> Result<Refined, LakeError> {
-    let Input { units, schema, .. } = &work.input;
-    let mut lane = RefineLane::new(work)?;
-    if let Some(input) = &work.in_order {
-        while let Some((batch, turn)) = input.next(units, schema, &work.meter)? {
+fn refine_lane(work: &Refining, input: &Input, meter: &Meter, shared: &Shared) -> Result<Refined, LakeError> {
+    let Input { units, schema, packed, in_order, .. } = input;
+    let mut lane = RefineLane::new(work, packed.as_ref())?;
+    if let Some(in_order) = in_order {
+        while let Some((batch, turn)) = in_order.next(units, schema, meter)? {
             let rows = batch.num_rows() as u64;
             lane.add(batch, Some(turn))?;
             shared.advance(rows)?;
@@ -325,75 +291,12 @@ fn refine_lane(work: &Refining, shared: &Shared) -> Result<Refined, LakeError> {
         return lane.finish();
     }
     while let Some(u) = shared.take(units.len()) {
-        for batch in units[u].read(schema, &work.meter)? {
+        for batch in units[u].read(schema, meter)? {
             lane.add(batch?, None)?;
         }
         shared.advance(units[u].rows)?;
     }
     lane.finish()
-}
-
-/// One lane's part, while it is written.
-struct RefineLane<'a> {
-    work: &'a Refining,
-    quarantine: Lane<'a>,
-    out: Accepted<'a>,
-    tally: Tally,
-}
-
-impl<'a> RefineLane<'a> {
-    fn new(work: &'a Refining) -> Result<Self, LakeError> {
-        let out = match (&work.history, &work.keys) {
-            (Some((shape, scratch)), _) => Accepted::Versioned(Box::new(ArrivalLane::new(shape, scratch)?)),
-            (None, Some(k)) => {
-                Accepted::Keyed(Box::new(CandidateLane::new(k, &work.room, &work.stager, work.graves.as_deref())?))
-            }
-            (None, None) => Accepted::Appended(Box::new(work.stager.lane())),
-        };
-        Ok(Self { work, quarantine: work.quarantine.lane(), out, tally: Tally::default() })
-    }
-
-    fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
-        let work = self.work;
-        if let Some(schema) = &work.input.packed {
-            batch = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
-        }
-        let refined = work.refinery.refine(&batch, turn, &mut self.tally).map_err(|e| work.failed(e))?;
-        if let Some(q) = &refined.quarantined {
-            self.quarantine.write(q)?;
-        }
-        let valid = || scan::conform(&refined.valid, work.stager.schema());
-        match &mut self.out {
-            Accepted::Keyed(c) => c.add(&valid()?, refined.deletes.as_ref()),
-            Accepted::Versioned(a) => a.add(&refined.valid, refined.deletes.as_ref()),
-            Accepted::Appended(rows) => rows.write(&valid()?).map(drop),
-        }
-    }
-
-    /// Durable files.
-    fn finish(self) -> Result<Refined, LakeError> {
-        let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
-        let mut refined = Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, tally };
-        match self.out {
-            Accepted::Keyed(c) => refined.candidates = Some(c.finish()?),
-            Accepted::Versioned(a) => refined.arrivals = Some(a.finish()?),
-            Accepted::Appended(rows) => refined.files = rows.finish()?,
-        }
-        Ok(refined)
-    }
-}
-
-/// Where a lane's accepted rows go.
-enum Accepted<'a> {
-    Keyed(Box<CandidateLane<'a>>),
-    Versioned(Box<ArrivalLane>),
-    Appended(Box<Lane<'a>>),
-}
-
-impl Refining {
-    fn failed(&self, source: refine::RefineError) -> LakeError {
-        LakeError::Refine { dataset: self.dataset.clone(), source }
-    }
 }
 
 /// Rule results as the state keeps them.
@@ -579,17 +482,6 @@ pub(crate) fn marks(
         (file, (left > 0).then_some(rows))
     };
     superseded.into_iter().map(mark).collect()
-}
-
-fn grave_stager(
-    engine: &LakeEngine,
-    job: &Job<'_>,
-    attempt: &Attempt<'_>,
-    keys: &Keys,
-    schema: &SchemaRef,
-) -> Result<Stager, LakeError> {
-    let place = Place::Tombstones(job.dataset.name.clone());
-    Ok(attempt.stager(engine, &place, tombstone_schema(keys, schema)?))
 }
 
 /// A deleted key and the sequence at which it was deleted.

@@ -1,0 +1,162 @@
+//! Rows that are refined while they are loaded, for the step that will read them.
+//!
+//! Called by the ingest step, which has the rows in memory, and by the refine step, which then need not read them again. Nothing rests
+//! on it: what is not here, as after a crash or where another process loaded the rows, is read from bronze. Until the refine step
+//! commits, what it is about to find here is staged and no more.
+
+use crate::{
+    commit::Attempt,
+    engine::LakeEngine,
+    error::LakeError,
+    refine::{self, Binding, Refinery},
+    refining::{Outlet, Refined, Refining},
+    silver,
+    table::{Change, Place},
+    upsert::Shape,
+};
+use alluvium_flow::{Job, Reader};
+use alluvium_model::{DatasetName, DefinitionVersion, RunId};
+use alluvium_spec::{Project, Silver};
+use alluvium_store::StepKind;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What waits for its step, of one silver dataset at a time, so that its keys take the memory of one step.
+#[derive(Default)]
+pub(crate) struct Aheads(Mutex<Option<Waiting>>);
+
+struct Waiting {
+    dataset: DatasetName,
+    definition: DefinitionVersion,
+    /// The run that loaded the first of it.
+    run: RunId,
+    outlet: Arc<Outlet>,
+    /// By the version of the bronze table that has the same rows.
+    parts: BTreeMap<i64, Vec<Refined>>,
+}
+
+/// The rows of one ingest step on their way to a silver dataset.
+pub(crate) struct Ahead {
+    pub(crate) refining: Refining,
+    definition: DefinitionVersion,
+}
+
+impl Aheads {
+    fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_of(&self, dataset: &DatasetName, definition: &DefinitionVersion) -> bool {
+        self.dataset == *dataset && self.definition == *definition
+    }
+}
+
+/// What nobody took is not left on the disk.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.parts.values().flatten().for_each(|part| self.outlet.discard(part));
+    }
+}
+
+/// How the rows of an ingest step can be refined at once; `None` where the step that reads them has to see more than these rows, or
+/// where another dataset's wait.
+pub(crate) fn begin(engine: &LakeEngine, job: &Job<'_>, attempt: &Attempt<'_>) -> Result<Option<Ahead>, LakeError> {
+    for Reader { dataset: name, position } in job.readers {
+        let Some((silver, contract)) = suited(job.project, name) else { continue };
+        let Ok(compiled) = Refinery::compile(silver, contract) else { continue };
+        let failed = |source| LakeError::Refine { dataset: name.clone(), source };
+        let definition = &job.project.datasets[name].version;
+        // Rows of a quarantine are found by the step that set them aside: here that is the ingest step.
+        let stamp = refine::Stamp { definition_version: definition.clone(), ..attempt.stamp() };
+        let binding = Binding { lookups: BTreeMap::new(), stamp, watermark: None };
+        let refinery = Refinery::bind(Arc::new(compiled), binding, engine.entropy.as_ref()).map_err(failed)?;
+        let refinery = Arc::new(refinery);
+        let schema = refinery.output_schema();
+        if Shape::of(&silver.write, contract, &schema)?.is_some() {
+            continue;
+        }
+        let mut waiting = engine.aheads.lock();
+        if let Some(w) = waiting.as_mut().filter(|w| w.is_of(name, definition)) {
+            let stale = w.parts.extract_if(..=*position, |_, _| true).flat_map(|(_, parts)| parts);
+            stale.for_each(|part| w.outlet.discard(&part));
+        } else if waiting.as_ref().is_some_and(|w| w.dataset != *name && w.run == job.step.run) {
+            continue;
+        } else {
+            let outlet = Outlet::new(engine, attempt, name, &schema, silver::buries(silver).as_ref())?;
+            let (dataset, run) = (name.clone(), job.step.run.clone());
+            let parts = BTreeMap::new();
+            *waiting = Some(Waiting { dataset, definition: definition.clone(), run, outlet: Arc::new(outlet), parts });
+        }
+        let Some(outlet) = waiting.as_ref().map(|w| w.outlet.clone()) else { continue };
+        let (dataset, keys) = (name.clone(), silver::keys_of(silver));
+        let refining = Refining { dataset, refinery, outlet, keys, history: None };
+        return Ok(Some(Ahead { refining, definition: definition.clone() }));
+    }
+    Ok(None)
+}
+
+/// Only the rows themselves decide what becomes of them.
+fn suited<'a>(project: &'a Project, name: &DatasetName) -> Option<(&'a Silver, &'a alluvium_spec::Contract)> {
+    let dataset = project.datasets.get(name)?;
+    let (silver, contract) = (dataset.silver()?, project.contract_of(dataset)?);
+    let alone = project.lookups_of(dataset).is_empty() && silver.watermark.is_none();
+    (alone && !silver::order_matters(silver, contract)).then_some((silver, contract))
+}
+
+impl Ahead {
+    /// The rows are in the bronze table with this version.
+    pub(crate) fn keep(&self, engine: &LakeEngine, version: i64, parts: Vec<Refined>) {
+        let mut waiting = engine.aheads.lock();
+        match waiting.as_mut().filter(|w| Arc::ptr_eq(&w.outlet, &self.refining.outlet)) {
+            Some(w) if w.is_of(&self.refining.dataset, &self.definition) => drop(w.parts.insert(version, parts)),
+            _ => self.discard(&parts),
+        }
+    }
+
+    pub(crate) fn discard(&self, parts: &[Refined]) {
+        parts.iter().for_each(|part| self.refining.outlet.discard(part));
+    }
+}
+
+/// What the step would make of its input, if all of that is here.
+pub(crate) async fn take(
+    engine: &LakeEngine,
+    job: &Job<'_>,
+    silver: &Silver,
+) -> Result<Option<(Arc<Outlet>, Vec<Refined>)>, LakeError> {
+    let (name, definition) = (&job.dataset.name, &job.step.version);
+    let Some(range) = job.step.inputs.get(&silver.from).copied() else { return Ok(None) };
+    let (here, suits) = match &*engine.aheads.lock() {
+        Some(w) if w.dataset == *name => (true, w.definition == *definition && job.step.kind == StepKind::Refine),
+        _ => (false, false),
+    };
+    if !here {
+        return Ok(None);
+    }
+    let place = Place::Dataset(silver.from.clone());
+    // Merged files have the rows of several versions.
+    let whole = range.after >= 0 || engine.tables.rewritten(&place, range.upto).await? < 0;
+    let versions: BTreeSet<i64> = if suits && job.step.watermark.is_none() && whole {
+        let changes = engine.tables.changes(&place, range.after, range.upto).await?;
+        changes.iter().filter(|c: &&Change| !c.added.is_empty()).map(|c| c.version).collect()
+    } else {
+        BTreeSet::new()
+    };
+    let mut waiting = engine.aheads.lock();
+    let Some(w) = waiting.as_mut().filter(|w| w.dataset == *name) else { return Ok(None) };
+    let found: Vec<(i64, Vec<Refined>)> = w.parts.extract_if(..=range.upto, |_, _| true).collect();
+    let complete = !versions.is_empty() && found.iter().map(|(v, _)| *v).eq(versions.iter().copied());
+    let (outlet, parts) = (w.outlet.clone(), found.into_iter().flat_map(|(_, parts)| parts).collect::<Vec<_>>());
+    if w.parts.is_empty() {
+        *waiting = None;
+    }
+    if complete {
+        return Ok(Some((outlet, parts)));
+    }
+    parts.iter().for_each(|part| outlet.discard(part));
+    Ok(None)
+}

@@ -1,0 +1,145 @@
+//! Bronze rows through a silver dataset's steps into staged files, in lanes.
+//!
+//! Called by the silver step, which reads the rows, and by the ingest step, which has them in memory: see [`crate::ahead`].
+
+use crate::{
+    commit::Attempt,
+    engine::LakeEngine,
+    error::LakeError,
+    refine::{self, Refinery, Tally, Turn},
+    scan, silver,
+    stage::{self, Lane, StagedFile, Stager},
+    table::Place,
+    upsert::{ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Keys, Room, Shape},
+};
+use alluvium_model::DatasetName;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use std::{path::PathBuf, sync::Arc};
+
+/// Where accepted and refused rows are staged.
+pub(crate) struct Outlet {
+    pub(crate) rows: Arc<Stager>,
+    /// Of keys that are deleted, when the dataset deletes.
+    pub(crate) graves: Option<Arc<Stager>>,
+    pub(crate) quarantine: Stager,
+    pub(crate) room: Arc<Room>,
+}
+
+/// What the refining lanes share.
+pub(crate) struct Refining {
+    pub(crate) dataset: DatasetName,
+    pub(crate) refinery: Arc<Refinery>,
+    pub(crate) outlet: Arc<Outlet>,
+    pub(crate) keys: Option<Keys>,
+    /// Of a dataset that keeps versions, with the folder for its events.
+    pub(crate) history: Option<(Arc<Shape>, PathBuf)>,
+}
+
+impl Outlet {
+    /// `schema`: of the dataset's table. `buries`: the keys of a dataset that keeps those it deletes.
+    pub(crate) fn new(
+        engine: &LakeEngine,
+        attempt: &Attempt<'_>,
+        dataset: &DatasetName,
+        schema: &SchemaRef,
+        buries: Option<&Keys>,
+    ) -> Result<Self, LakeError> {
+        let stager = |place: Place, schema| attempt.stager(engine, &place, schema);
+        let graves = buries.map(|keys| {
+            let schema = silver::tombstone_schema(keys, schema)?;
+            Ok::<_, LakeError>(Arc::new(stager(Place::Tombstones(dataset.clone()), schema)))
+        });
+        Ok(Self {
+            rows: Arc::new(stager(Place::Dataset(dataset.clone()), schema.clone())),
+            graves: graves.transpose()?,
+            quarantine: stager(Place::Quarantine(dataset.clone()), refine::quarantine_schema()),
+            room: Arc::new(engine.room()),
+        })
+    }
+
+    pub(crate) fn discard(&self, part: &Refined) {
+        stage::discard(self.quarantine.dir(), &part.quarantined);
+        stage::discard(self.rows.dir(), &part.files);
+        if let Some(c) = &part.candidates {
+            stage::discard(self.rows.dir(), &c.rows);
+            if let Some(graves) = &self.graves {
+                stage::discard(graves.dir(), &c.graves);
+            }
+        }
+    }
+}
+
+/// What one refining lane made.
+pub(crate) struct Refined {
+    pub(crate) files: Vec<StagedFile>,
+    pub(crate) quarantined: Vec<StagedFile>,
+    pub(crate) candidates: Option<CandidatePart>,
+    pub(crate) arrivals: Option<ArrivalPart>,
+    pub(crate) tally: Tally,
+}
+
+/// One lane's part, while it is written.
+pub(crate) struct RefineLane<'a> {
+    work: &'a Refining,
+    /// Of rows of the quarantine, which have to be unpacked first, as rows of this schema.
+    packed: Option<&'a SchemaRef>,
+    quarantine: Lane<'a>,
+    out: Accepted<'a>,
+    tally: Tally,
+}
+
+impl<'a> RefineLane<'a> {
+    pub(crate) fn new(work: &'a Refining, packed: Option<&'a SchemaRef>) -> Result<Self, LakeError> {
+        let outlet = &*work.outlet;
+        let out = match (&work.history, &work.keys) {
+            (Some((shape, scratch)), _) => Accepted::Versioned(Box::new(ArrivalLane::new(shape, scratch)?)),
+            (None, Some(k)) => {
+                Accepted::Keyed(Box::new(CandidateLane::new(k, &outlet.room, &outlet.rows, outlet.graves.as_deref())?))
+            }
+            (None, None) => Accepted::Appended(Box::new(outlet.rows.lane())),
+        };
+        Ok(Self { work, packed, quarantine: outlet.quarantine.lane(), out, tally: Tally::default() })
+    }
+
+    pub(crate) fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
+        let work = self.work;
+        if let Some(schema) = self.packed {
+            batch = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
+        }
+        let refined = work.refinery.refine(&batch, turn, &mut self.tally).map_err(|e| work.failed(e))?;
+        if let Some(q) = &refined.quarantined {
+            self.quarantine.write(q)?;
+        }
+        let valid = || scan::conform(&refined.valid, work.outlet.rows.schema());
+        match &mut self.out {
+            Accepted::Keyed(c) => c.add(&valid()?, refined.deletes.as_ref()),
+            Accepted::Versioned(a) => a.add(&refined.valid, refined.deletes.as_ref()),
+            Accepted::Appended(rows) => rows.write(&valid()?).map(drop),
+        }
+    }
+
+    /// Files that a commit may refer to.
+    pub(crate) fn finish(self) -> Result<Refined, LakeError> {
+        let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
+        let mut refined = Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, tally };
+        match self.out {
+            Accepted::Keyed(c) => refined.candidates = Some(c.finish()?),
+            Accepted::Versioned(a) => refined.arrivals = Some(a.finish()?),
+            Accepted::Appended(rows) => refined.files = rows.finish()?,
+        }
+        Ok(refined)
+    }
+}
+
+/// Where a lane's accepted rows go.
+enum Accepted<'a> {
+    Keyed(Box<CandidateLane<'a>>),
+    Versioned(Box<ArrivalLane>),
+    Appended(Box<Lane<'a>>),
+}
+
+impl Refining {
+    fn failed(&self, source: refine::RefineError) -> LakeError {
+        LakeError::Refine { dataset: self.dataset.clone(), source }
+    }
+}
