@@ -1,22 +1,23 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    Breakers, DatasetSummary, Engine, FlowError, Landing, Look, Report, Signal, Timer, Waiting,
+    Breakers, Engine, FlowError, Landing, Look, Report, Signal, Summary, Timer, Waiting,
     plan::{Round, versions_mix},
-    step::{Worked, chain},
+    step::{FIRST_LOOK, LAST_LOOK, Worked, chain},
 };
-use alluvium_model::{
-    Clock, DatasetName, DefinitionVersion, Entropy, EventId, Fault, RunId, Span, StepKey, crash_point,
-};
+use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, EventId, Fault, RunId, StepKey, crash_point};
 use alluvium_spec::{Dataset, Kind, Project};
 use alluvium_store::{
     Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
 };
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::{Notify, Semaphore};
 
 /// How often a round of planning may lose to another process before it gives up.
 const PLAN_ATTEMPTS: u32 = 16;
@@ -24,7 +25,6 @@ const PLAN_ATTEMPTS: u32 = 16;
 const SETTLE_LOOKS: u32 = 3;
 /// Files that need longer are left for the next run.
 const SETTLE_MOST: Duration = Duration::from_secs(30);
-pub(crate) const LEASE: Span = Span::from_secs(60);
 
 /// Everything a run works with. Holds no state of its own.
 pub struct Flow<'a> {
@@ -42,6 +42,8 @@ pub struct Flow<'a> {
     pub owner: Owner,
     /// Whether a lease's holder still lives; a dead one's lease is free at once.
     pub alive: &'a (dyn Fn(&Owner) -> bool + Sync),
+    /// How many steps this process executes at once: one a permit. Any number may be planned meanwhile, for others.
+    pub hands: &'a Semaphore,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -55,6 +57,32 @@ pub struct Options {
     /// `None`: all datasets, waiting for young files, up to the first folder or table that cannot be read. Otherwise one
     /// turn of a service, which comes again: it waits for no file, and one dataset does not stop another.
     pub turn: Option<Turn>,
+    /// Told of each dataset of the turn when it is done.
+    pub left: Option<Arc<Left>>,
+}
+
+/// What a turn has still to do, for whoever begins another one beside it.
+#[derive(Debug)]
+pub struct Left {
+    datasets: Mutex<BTreeSet<DatasetName>>,
+    /// Told when it becomes less.
+    told: Arc<Notify>,
+}
+
+impl Left {
+    pub fn of(turn: &Turn, told: Arc<Notify>) -> Self {
+        Self { datasets: Mutex::new(turn.datasets.clone()), told }
+    }
+
+    pub fn datasets(&self) -> BTreeSet<DatasetName> {
+        self.datasets.lock().expect("no holder of this lock panics").clone()
+    }
+
+    fn without(&self, name: &DatasetName) {
+        if self.datasets.lock().expect("no holder of this lock panics").remove(name) {
+            self.told.notify_one();
+        }
+    }
 }
 
 /// What a service does next.
@@ -68,73 +96,6 @@ pub struct Turn {
 impl Options {
     fn takes(&self, name: &DatasetName) -> bool {
         self.turn.as_ref().is_none_or(|t| t.datasets.contains(name))
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Summary {
-    pub run: Option<RunId>,
-    pub objects_new: u64,
-    pub objects_duplicate: u64,
-    pub objects_dead: u64,
-    /// Paths that could be no landing objects. A run looks at a folder more than once, and counts each once.
-    pub refused: BTreeSet<(DatasetName, String)>,
-    /// Files that were too young when the run looked last.
-    pub unsettled: BTreeMap<DatasetName, u64>,
-    /// How long until those are old enough.
-    pub settled_in: BTreeMap<DatasetName, Duration>,
-    /// Steps whose last attempt in this run failed.
-    pub failed_steps: u64,
-    /// Datasets of the failed steps, and of those that wait or are dead letters; the run does not come back to them.
-    pub failed: BTreeSet<DatasetName>,
-    /// Of the failed ones, those whose folder or table could not be read, and whose error may pass by itself.
-    pub passing: BTreeSet<DatasetName>,
-    /// Of the failed ones, those with a step that is tried again, and when.
-    pub waiting: BTreeMap<DatasetName, Timestamp>,
-    /// Steps that are dead letters, as far as the run came upon them.
-    pub dead: BTreeSet<StepKey>,
-    /// Dead letters that a replay could not bring back.
-    pub letters_left: u64,
-    /// How long the run still waits for steps that are to be tried again.
-    pub patience: Duration,
-    /// Their definition changed, and something waits for a person's word.
-    pub held: BTreeSet<DatasetName>,
-    /// Their definition changed, and nothing waits.
-    pub changed: BTreeSet<DatasetName>,
-    /// It was asked to stop before it was done.
-    pub stopped: bool,
-    pub datasets: BTreeMap<DatasetName, DatasetSummary>,
-}
-
-impl Summary {
-    /// Whether everything that could be done was done.
-    pub fn complete(&self) -> bool {
-        self.failed_steps == 0
-            && self.waiting.is_empty()
-            && self.dead.is_empty()
-            && self.letters_left == 0
-            && self.held.is_empty()
-            && self.refused.is_empty()
-            && self.objects_dead == 0
-            && !self.stopped
-    }
-
-    /// A step of the dataset is tried then, and not earlier.
-    pub(crate) fn wait(&mut self, name: &DatasetName, until: Timestamp) {
-        let earliest = self.waiting.entry(name.clone()).or_insert(until);
-        *earliest = until.min(*earliest);
-    }
-
-    pub fn objects_refused(&self) -> u64 {
-        self.refused.len() as u64
-    }
-
-    pub fn objects_unsettled(&self) -> u64 {
-        self.unsettled.values().sum()
-    }
-
-    pub fn did_nothing(&self) -> bool {
-        self.datasets.is_empty() && self.failed_steps == 0
     }
 }
 
@@ -161,10 +122,7 @@ impl Flow<'_> {
             }
             loop {
                 let before = summary.objects_new;
-                for name in self.project.order.iter().filter(|n| options.takes(n)) {
-                    let done = self.dataset(run, &self.project.datasets[name], options, summary).await;
-                    self.go_on(name, done, options, summary)?;
-                }
+                self.all(run, options, summary).await?;
                 // What arrived while this round ran is looked for once more; one that found nothing new ends the run.
                 if summary.objects_new == before {
                     return Ok(());
@@ -172,6 +130,38 @@ impl Flow<'_> {
             }
         };
         self.live(&options.command, stop, work).await
+    }
+
+    /// Every dataset once, each as soon as all that it needs is done. So what can be planned is planned, and other processes
+    /// find work while this one's hands are full. What cannot be gone on from lets no other begin; those that have begun end.
+    async fn all(&self, run: &RunId, options: &Options, summary: &mut Summary) -> Result<(), FlowError> {
+        let order = self.project.order.iter().filter(|n| options.takes(n));
+        let mut waiting: Vec<&Dataset> = order.map(|n| &self.project.datasets[n]).collect();
+        let mut unfinished: BTreeSet<DatasetName> = waiting.iter().map(|d| d.name.clone()).collect();
+        let mut working = FuturesUnordered::new();
+        let mut done_so_far = Ok(());
+        loop {
+            let ready = |d: &&Dataset| !needs(self.project, d).any(|n| unfinished.contains(&n));
+            let (begin, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ready);
+            waiting = later;
+            for dataset in begin {
+                let mut part = summary.part(&dataset.name);
+                working.push(async move {
+                    let done = self.dataset(run, dataset, options, &mut part).await;
+                    (&dataset.name, done, part)
+                });
+            }
+            let Some((name, done, part)) = working.next().await else { return done_so_far };
+            unfinished.remove(name);
+            summary.absorb(part);
+            if let Err(error) = self.go_on(name, done, options, summary) {
+                waiting.clear();
+                done_so_far = done_so_far.and(Err(error));
+            }
+            if let Some(left) = &options.left {
+                left.without(name);
+            }
+        }
     }
 
     /// What a landing zone holds now of this dataset that no run has recorded. Records nothing.
@@ -270,12 +260,11 @@ impl Flow<'_> {
         options: &Options,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
-        let needs = dataset.consumes().into_iter().chain(self.project.lookups_of(dataset));
         if summary.failed.contains(&dataset.name) {
             return Ok(());
         }
         // What a failed dataset would have given is missing: rows would be judged against tables that are not there yet.
-        if needs.into_iter().any(|n| summary.failed.contains(&n)) {
+        if needs(self.project, dataset).any(|n| summary.failed.contains(&n)) {
             summary.failed.insert(dataset.name.clone());
             return Ok(());
         }
@@ -553,38 +542,55 @@ impl Flow<'_> {
 
     /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
     async fn work_open_steps(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<bool, FlowError> {
-        let open: Vec<StepRecord> =
+        let mut open: Vec<StepRecord> =
             self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
-        for step in open {
-            if step.version != dataset.version && self.replaced(run, dataset, &step, summary).await? {
-                continue;
+        // The newest first: while an older one may still be executed elsewhere, what was planned after it goes.
+        for at in (0..open.len()).rev() {
+            if open[at].version != dataset.version && self.replaced(run, dataset, &open[at], summary).await? {
+                open.remove(at);
             }
+        }
+        for step in open {
             let (kind, key) = (step.kind, step.key.clone());
             let worked = match step.state {
                 StepState::Dead => self.left_dead(run, dataset, step, summary).await?,
-                _ => self.work(run, dataset, step, summary).await?,
+                _ => self.work(run, dataset, step, None, summary).await?,
             };
-            match (worked, kind) {
-                (Worked::Done, _) => continue,
-                // It took no input: what waits, waits on, and new input need not wait for it.
-                (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
-                    self.store.supersede(&key).await?;
-                    summary.waiting.remove(&dataset.name);
-                }
-                // Landing objects do not depend on each other: those of the step wait, others go on.
-                (Worked::Dead, StepKind::Ingest) => {
-                    summary.dead.insert(key);
-                    continue;
-                }
-                (Worked::Dead, StepKind::Refine | StepKind::Curate | StepKind::Rebuild) => {
-                    summary.dead.insert(key);
-                }
-                (Worked::Waits, _) => {}
+            if !self.goes_on(dataset, (kind, &key), worked, summary).await? {
+                return Ok(false);
             }
-            summary.failed.insert(dataset.name.clone());
-            return Ok(false);
         }
         Ok(true)
+    }
+
+    /// Whether what follows the step in its dataset can be done now.
+    pub(crate) async fn goes_on(
+        &self,
+        dataset: &Dataset,
+        step: (StepKind, &StepKey),
+        worked: Worked,
+        summary: &mut Summary,
+    ) -> Result<bool, FlowError> {
+        let (kind, key) = step;
+        match (worked, kind) {
+            (Worked::Done, _) => return Ok(true),
+            // It took no input: what waits, waits on, and new input need not wait for it.
+            (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
+                self.store.supersede(key).await?;
+                summary.waiting.remove(&dataset.name);
+            }
+            // Landing objects do not depend on each other: those of the step wait, others go on.
+            (Worked::Dead, StepKind::Ingest) => {
+                summary.dead.insert(key.clone());
+                return Ok(true);
+            }
+            (Worked::Dead, StepKind::Refine | StepKind::Curate | StepKind::Rebuild) => {
+                summary.dead.insert(key.clone());
+            }
+            (Worked::Waits, _) => {}
+        }
+        summary.failed.insert(dataset.name.clone());
+        Ok(false)
     }
 
     /// A dead letter is not tried again as it is. Gold over other input than then is other work.
@@ -602,7 +608,7 @@ impl Flow<'_> {
         // Its commit happened, and only the word of it was lost.
         if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_))) && self.store.revive_step(&step.key).await?
         {
-            return self.work(run, dataset, step, summary).await;
+            return self.work(run, dataset, step, None, summary).await;
         }
         let replace = step.kind == StepKind::Curate && self.has_moved(&step).await?;
         if replace && self.replaced(run, dataset, &step, summary).await? {
@@ -631,32 +637,44 @@ impl Flow<'_> {
     async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
         let failed =
             |s: &StepRecord| s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead);
-        for step in self.store.open_steps().await?.into_iter().filter(failed) {
+        for step in self.store.open_steps().await?.into_iter().filter(failed).rev() {
             self.replaced(run, dataset, &step, summary).await?;
         }
         Ok(())
     }
 
-    /// A step planned under an older definition, or given up: if it never committed, its input is planned anew.
-    async fn replaced(
+    /// A step planned under an older definition, or given up: if it never committed, its input is planned anew. One that
+    /// another process executes is waited for, so that it does not commit what is planned anew.
+    pub(crate) async fn replaced(
         &self,
         run: &RunId,
         dataset: &Dataset,
         step: &StepRecord,
         summary: &mut Summary,
     ) -> Result<bool, FlowError> {
-        match self.engine.recover(dataset, step).await {
-            Ok(None) => {
-                self.store.supersede(&step.key).await?;
-                Ok(true)
+        let (mut told, mut wait) = (false, FIRST_LOOK);
+        loop {
+            match self.engine.recover(dataset, step).await {
+                Ok(Some(outcome)) => {
+                    self.done(run, dataset, step, outcome, true, summary).await?;
+                    return Ok(true);
+                }
+                Ok(None) => {}
+                Err(_) => return Ok(false),
             }
-            Ok(Some(outcome)) => {
-                self.done(run, dataset, step, outcome, true, summary).await?;
-                Ok(true)
+            let Some(by) = self.store.supersede_idle(&step.key, &self.watch()).await? else { return Ok(true) };
+            if !std::mem::replace(&mut told, true) {
+                self.report.signal(Signal::StepHeldBy { dataset: dataset.name.clone(), process: by.process });
             }
-            Err(_) => Ok(false),
+            self.timer.wait(wait).await;
+            wait = (wait * 2).min(LAST_LOOK);
         }
     }
+}
+
+/// What has to be there before the dataset can be done.
+pub(crate) fn needs(project: &Project, dataset: &Dataset) -> impl Iterator<Item = DatasetName> {
+    dataset.consumes().into_iter().chain(project.lookups_of(dataset))
 }
 
 pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> FlowError {

@@ -21,8 +21,8 @@ pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
     AfterFailure, Claim, Claimed, DeadLetter, EventRecord, EventState, Failure, InboxBound, InboxPart, LedgerEntry,
-    NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Reached, Recorded, RunRecord,
-    RunState, RunStep, StepDone, StepKind, StepRecord, StepState, TableDump, Value, VersionRecord, Watch,
+    NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Rate, Reached, Recorded, RunRecord,
+    RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms, Value, VersionRecord, Watch,
     WatermarkRecord,
 };
 pub use sqlite::SqliteStore;

@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, Word, micros},
     leases, runs,
 };
-use crate::{AfterFailure, Claimed, Failure, RunStep, StepRecord, StepState, StoreError, Watch};
+use crate::{AfterFailure, Claimed, Failure, Owner, RunStep, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -57,6 +57,23 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
 pub(super) async fn open(tx: &mut Session<'_>) -> Result<Vec<StepRecord>, StoreError> {
     let rows = tx.rows(select_steps!("WHERE state NOT IN ('done', 'superseded') ORDER BY seq"), &[]).await?;
     rows.iter().map(record_of).collect()
+}
+
+pub(super) async fn ready(
+    tx: &mut Session<'_>,
+    limit: usize,
+    watch: &Watch<'_>,
+) -> Result<Vec<StepRecord>, StoreError> {
+    let sql = select_steps!(
+        "WHERE seq IN (SELECT min(seq) FROM steps
+                       WHERE state NOT IN ('done', 'superseded') AND NOT (state = 'dead' AND kind = 'ingest')
+                       GROUP BY dataset)
+             AND state <> 'dead' AND (retry_at IS NULL OR retry_at <= $1) ORDER BY seq"
+    );
+    let rows = tx.rows(sql, &[micros(watch.now).into()]).await?;
+    let held = leases::held(tx, watch).await?;
+    let free = rows.iter().map(record_of).filter(|s| s.as_ref().map_or(true, |s| !held.contains(&s.dataset)));
+    free.take(limit).collect()
 }
 
 pub(super) async fn by_key(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
@@ -169,8 +186,22 @@ pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<Afte
     let sql = "UPDATE attempts SET error = $1
                WHERE step = $2 AND attempt = (SELECT s.attempts FROM steps AS s WHERE s.key = $2)";
     tx.execute(sql, &[error.as_str().into(), key.as_str().into()]).await?;
-    end_lease(tx, key).await?;
+    leases::end(tx, key.as_str()).await?;
     Ok(if retry_at.is_some() { AfterFailure::Open } else { AfterFailure::Dead })
+}
+
+/// Whoever executes it and lives is told, and nothing is changed.
+pub(super) async fn supersede_idle(
+    tx: &mut Session<'_>,
+    key: &StepKey,
+    watch: &Watch<'_>,
+) -> Result<Option<Owner>, StoreError> {
+    let head = head(tx, key).await?;
+    let by = leases::holder_of(tx, &head.dataset, key, watch).await?;
+    if by.is_none() {
+        supersede(tx, key).await?;
+    }
+    Ok(by)
 }
 
 /// A step that ended already stays as it is: what was committed cannot be taken back here.
@@ -189,10 +220,5 @@ pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(),
                    AND input IN (SELECT value ->> 0 FROM json_each($3))";
         tx.execute(sql, &[head.dataset.to_string().into(), head.seq.into(), inputs]).await?;
     }
-    end_lease(tx, key).await
-}
-
-async fn end_lease(tx: &mut Session<'_>, key: &StepKey) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM leases WHERE step = $1", &[key.as_str().into()]).await?;
-    Ok(())
+    leases::end(tx, key.as_str()).await
 }

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
     NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
-    sqlite::SqliteStore,
+    StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -124,6 +124,10 @@ macro_rules! store_over {
                 within!(Read, self, |tx| steps::open(tx))
             }
 
+            async fn ready_steps(&self, limit: usize, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {
+                within!(Read, self, |tx| steps::ready(tx, limit, watch))
+            }
+
             async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
                 within!(Read, self, |tx| steps::by_key(tx, key))
             }
@@ -134,10 +138,10 @@ macro_rules! store_over {
                 run: &RunId,
                 owner: &Owner,
                 ttl: Span,
-                retries_per_day: Option<u32>,
+                terms: &Terms,
                 watch: &Watch<'_>,
             ) -> Result<Claim, StoreError> {
-                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, retries_per_day, watch))
+                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, terms, watch))
             }
 
             async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
@@ -154,6 +158,10 @@ macro_rules! store_over {
 
             async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError> {
                 within!(Write, self, |tx| steps::fail(tx, failure))
+            }
+
+            async fn supersede_idle(&self, key: &StepKey, watch: &Watch<'_>) -> Result<Option<Owner>, StoreError> {
+                within!(Write, self, |tx| steps::supersede_idle(tx, key, watch))
             }
 
             async fn supersede(&self, key: &StepKey) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use alluvium_model::{DefinitionVersion, Fault, RetryClass, RunId, Span, Window};
 use alluvium_store::{
     AfterFailure, Claim, Claimed, EventState, Failure, InboxBound, InboxPart, NewEvent, NewStep, NotYet, Planned,
     Pushed, PushedEvent, Reached, Recorded, RunState, StepDone, StepKind, StepRecord, StepState, Store, StoreError,
-    Value, WatermarkRecord,
+    Terms, Value, WatermarkRecord,
 };
 use std::collections::BTreeMap;
 
@@ -472,7 +472,7 @@ pub async fn what_was_never_told_is_refused(store: &dyn Store) {
         store.fail(&failure("never", 0, 0, 9)).await.unwrap_err(),
         store.supersede(&never).await.unwrap_err(),
         store.finish(&done("never")).await.unwrap_err(),
-        store.claim(&never, &run(), &owner(1), Span::ZERO, None, &watch(0)).await.unwrap_err(),
+        store.claim(&never, &run(), &owner(1), Span::ZERO, &Terms::default(), &watch(0)).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
@@ -843,7 +843,7 @@ pub async fn retries_of_a_day_are_bounded(store: &dyn Store) {
     started(store).await;
     store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5), curate("g", -1, 3, None)]).await.unwrap();
     let try_once = async |step: &str, now: i64| {
-        let taken = store.claim(&key(step), &run(), &owner(1), MINUTE, Some(2), &watch(now)).await.unwrap();
+        let taken = claim_on(store, &Terms { retries_per_day: Some(2), ..Terms::default() }, step, 1, now).await;
         if taken == Claim::Taken {
             store.fail(&failure(step, now, 0, 99)).await.unwrap();
         }
