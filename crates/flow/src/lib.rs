@@ -3,6 +3,7 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod arrivals;
 mod assist;
 mod breaker;
 mod dead_letters;
