@@ -65,7 +65,7 @@ impl Flow<'_> {
                             took = true;
                             let (kind, key) = (step.kind, step.key.clone());
                             let worked = self.work(run, dataset, step, Some(hand), summary).await?;
-                            self.goes_on(dataset, (kind, &key), worked, summary).await?;
+                            self.goes_on(run, dataset, (kind, &key), worked, summary).await?;
                         }
                     }
                 }

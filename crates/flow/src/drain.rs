@@ -3,7 +3,7 @@
 use crate::{
     Breakers, Engine, FlowError, Landing, Look, Report, Signal, Summary, Timer, Waiting,
     plan::{Round, versions_mix},
-    step::{FIRST_LOOK, LAST_LOOK, Worked, chain},
+    step::{Worked, chain},
 };
 use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, Fault, RunId, StepKey, crash_point};
 use alluvium_spec::{Dataset, Kind, Project};
@@ -453,7 +453,7 @@ impl Flow<'_> {
                 StepState::Dead => self.left_dead(run, dataset, step, summary).await?,
                 _ => self.work(run, dataset, step, None, summary).await?,
             };
-            if !self.goes_on(dataset, (kind, &key), worked, summary).await? {
+            if !self.goes_on(run, dataset, (kind, &key), worked, summary).await? {
                 return Ok(false);
             }
         }
@@ -463,6 +463,7 @@ impl Flow<'_> {
     /// Whether what follows the step in its dataset can be done now.
     pub(crate) async fn goes_on(
         &self,
+        run: &RunId,
         dataset: &Dataset,
         step: (StepKind, &StepKey),
         worked: Worked,
@@ -473,7 +474,9 @@ impl Flow<'_> {
             (Worked::Done, _) => return Ok(true),
             // It took no input: what waits, waits on, and new input need not wait for it.
             (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
-                self.store.supersede(key).await?;
+                if let Some(step) = self.store.step(key).await? {
+                    self.replaced(run, dataset, &step, summary).await?;
+                }
                 summary.waiting.remove(&dataset.name);
             }
             // Landing objects do not depend on each other: those of the step wait, others go on.
@@ -488,84 +491,6 @@ impl Flow<'_> {
         }
         summary.failed.insert(dataset.name.clone());
         Ok(false)
-    }
-
-    /// A dead letter is not tried again as it is. Gold over other input than then is other work.
-    async fn left_dead(
-        &self,
-        run: &RunId,
-        dataset: &Dataset,
-        step: StepRecord,
-        summary: &mut Summary,
-    ) -> Result<Worked, FlowError> {
-        // The run has given it up itself, and told so.
-        if summary.dead.contains(&step.key) {
-            return Ok(Worked::Dead);
-        }
-        // Its commit happened, and only the word of it was lost.
-        if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_))) && self.store.revive_step(&step.key).await?
-        {
-            return self.work(run, dataset, step, None, summary).await;
-        }
-        let replace = step.kind == StepKind::Curate && self.has_moved(&step).await?;
-        if replace && self.replaced(run, dataset, &step, summary).await? {
-            return Ok(Worked::Done);
-        }
-        if step.kind != StepKind::ReplayQuarantine {
-            let blocks = step.kind != StepKind::Ingest;
-            let (dataset, error) = (dataset.name.clone(), step.error.unwrap_or_default());
-            self.report.signal(Signal::StepDead { step: step.key, dataset, error, blocks });
-        }
-        Ok(Worked::Dead)
-    }
-
-    /// Whether an input of the step has rows that it does not know.
-    async fn has_moved(&self, step: &StepRecord) -> Result<bool, FlowError> {
-        for (input, claimed) in &step.inputs {
-            let news = self.engine.increments(input, claimed.upto).await.map_err(|e| look_error(input, e))?;
-            if !news.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// A rebuild reads all input anew: steps that failed, or were given up, need not work before it.
-    async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
-        let failed =
-            |s: &StepRecord| s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead);
-        for step in self.store.open_steps().await?.into_iter().filter(failed).rev() {
-            self.replaced(run, dataset, &step, summary).await?;
-        }
-        Ok(())
-    }
-
-    /// A step planned under an older definition, or given up: if it never committed, its input is planned anew. One that
-    /// another process executes is waited for, so that it does not commit what is planned anew.
-    pub(crate) async fn replaced(
-        &self,
-        run: &RunId,
-        dataset: &Dataset,
-        step: &StepRecord,
-        summary: &mut Summary,
-    ) -> Result<bool, FlowError> {
-        let (mut told, mut wait) = (false, FIRST_LOOK);
-        loop {
-            match self.engine.recover(dataset, step).await {
-                Ok(Some(outcome)) => {
-                    self.done(run, dataset, step, outcome, true, summary).await?;
-                    return Ok(true);
-                }
-                Ok(None) => {}
-                Err(_) => return Ok(false),
-            }
-            let Some(by) = self.store.supersede_idle(&step.key, &self.watch()).await? else { return Ok(true) };
-            if !std::mem::replace(&mut told, true) {
-                self.report.signal(Signal::StepHeldBy { dataset: dataset.name.clone(), process: by.process });
-            }
-            self.timer.wait(wait).await;
-            wait = (wait * 2).min(LAST_LOOK);
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod plan;
 mod ports;
 mod publication;
 mod report;
+mod retire;
 mod retry;
 mod step;
 mod summary;

@@ -67,12 +67,11 @@ impl Flow<'_> {
         &'h self,
         run: &RunId,
         dataset: &Dataset,
-        step: StepRecord,
+        mut step: StepRecord,
         mut held: Option<Hand<'h>>,
         summary: &mut Summary,
     ) -> Result<Worked, FlowError> {
         let uses = uses(dataset);
-        let (mut attempts, mut failures) = (step.attempts, step.failures);
         loop {
             let taken = match held.take() {
                 Some(hand) => Taken::Now(hand),
@@ -96,20 +95,20 @@ impl Flow<'_> {
                 }
                 Taken::Now(hand) => hand,
             };
-            attempts += 1;
+            // At most what the state has counted, should others have tried it since it was read: the fence rests on that.
+            step.attempts = step.attempts.saturating_add(1);
             self.report.signal(Signal::StepStarted {
                 step: step.key.clone(),
                 dataset: dataset.name.clone(),
                 kind: step.kind,
-                attempt: attempts,
+                attempt: step.attempts,
             });
             let span = tracing::info_span!(
                 "step", run = %run, dataset = %dataset.name, step = %step.key, events = events(&step)
             );
-            let attempt = self.attempt(dataset, &step, failures);
+            let attempt = self.attempt(dataset, &step);
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
-                    let step = StepRecord { attempts, ..step };
                     self.done(run, dataset, &step, outcome, recovered, summary).await?;
                     for dependency in self.breakers.succeeded(&uses) {
                         self.report.signal(Signal::BreakerClosed { dependency });
@@ -118,8 +117,7 @@ impl Flow<'_> {
                 }
                 Err(Ended::LeaseLost) => drop(hand),
                 Err(Ended::Failed(error)) => {
-                    failures = failures.saturating_add(1);
-                    let step = StepRecord { attempts, failures, ..step.clone() };
+                    step.failures = step.failures.saturating_add(1);
                     if let Some(worked) = self.failed(run, dataset, &step, &error, summary).await? {
                         return Ok(worked);
                     }
@@ -245,7 +243,7 @@ impl Flow<'_> {
     }
 
     /// Executes under a lease that is renewed; stops when the lease is lost, or when it takes too long.
-    async fn attempt(&self, dataset: &Dataset, step: &StepRecord, failures: u32) -> Result<(Outcome, bool), Ended> {
+    async fn attempt(&self, dataset: &Dataset, step: &StepRecord) -> Result<(Outcome, bool), Ended> {
         let work = async {
             if let Some(outcome) = self.engine.recover(dataset, step).await? {
                 return Ok((outcome, true));
@@ -253,8 +251,8 @@ impl Flow<'_> {
             // Each failure is counted together with what follows from it. So these were attempts whose process was gone.
             let retry = &dataset.effort.retry;
             let most = [&retry.transient, &retry.throttled, &retry.timeout].map(|b| b.max_attempts);
-            if most.iter().all(|most| failures >= *most) {
-                return Err(StepError::new(Stopped::NeverEnded { attempts: failures }).into());
+            if most.iter().all(|most| step.failures >= *most) {
+                return Err(StepError::new(Stopped::NeverEnded { attempts: step.failures }).into());
             }
             let events = self.store.events(&step.events).await.map_err(StepError::new)?;
             let job = Job { project: self.project, dataset, step, events: &events };

@@ -14,6 +14,7 @@ mod describe;
 mod encoding;
 mod engine;
 mod error;
+mod fence;
 mod files;
 mod gate;
 mod history;

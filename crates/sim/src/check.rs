@@ -14,7 +14,7 @@ pub(crate) fn held(tables: &Tables) -> Held {
         rows
     };
     let of = |t: &Table| {
-        let aside = t.0.iter().flat_map(|c| c.quarantine.iter().cloned()).collect();
+        let aside = t.commits.iter().flat_map(|c| c.quarantine.iter().cloned()).collect();
         (sorted(t.at(t.head())), sorted(aside))
     };
     tables.all().iter().map(|(name, table)| (name.clone(), of(table))).collect()
@@ -25,15 +25,15 @@ pub(crate) fn wrong(tables: &Tables, steps: &[StepRecord], calm: &Held) -> Vec<S
     let mut wrong: Vec<String> = tables.wrong().clone();
     for (name, table) in tables.all().iter() {
         let mut seen = BTreeSet::new();
-        for commit in &table.0 {
-            if !seen.insert(&commit.step) {
-                wrong.push(format!("{name}: step {} committed twice", commit.step));
+        for step in table.commits.iter().filter_map(|c| c.step.as_ref()) {
+            if !seen.insert(step) {
+                wrong.push(format!("{name}: step {step} committed twice"));
             }
         }
     }
     let all = tables.all();
     for step in steps {
-        let commits = all.get(&step.dataset).map_or(0, |t| t.0.iter().filter(|c| c.step == step.key).count());
+        let commits = all.get(&step.dataset).map_or(0, |t| t.of(&step.key).count());
         match step.state {
             StepState::Done if commits == 0 && step.committed.is_some() => {
                 wrong.push(format!("{}: step {} is done and its commit is not there", step.dataset, step.key));

@@ -1,5 +1,5 @@
-//! An engine whose tables are lists of records, and whose commits are fenced as those of the lake are: by the step's key, and by
-//! the version that was read.
+//! An engine whose tables are lists of records, and whose commits are fenced as those of the lake are: by the step's key, by the
+//! version that was read where the work rests on it, and by a fence around steps that were superseded.
 //!
 //! A commit is on its way for a while, and arrives whether or not the process that sent it still lives.
 
@@ -18,18 +18,22 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Whether a commit is refused when its step has committed already, or another commit came since it read the table.
+/// What a lake looks at before it takes a commit in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fence {
+    /// Whether its step has committed already, or is closed to this attempt, or another commit came since it read the table.
     Up,
-    /// As a lake that trusts its workers: the simulation has to find what comes of it.
+    /// As one that holds superseded steps to be over: the simulation has to find what comes of it.
+    Ajar,
+    /// As one that trusts its workers: the simulation has to find what comes of this, too.
     Down,
 }
 
 /// A version of a table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Commit {
-    pub(crate) step: StepKey,
+    /// `None`: a fence, which changes nothing.
+    pub(crate) step: Option<StepKey>,
     pub(crate) rows: Vec<String>,
     /// The table holds only this commit's rows from now on.
     pub(crate) anew: bool,
@@ -38,19 +42,40 @@ pub(crate) struct Commit {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Table(pub(crate) Vec<Commit>);
+pub(crate) struct Table {
+    pub(crate) commits: Vec<Commit>,
+    /// Attempts up to this one commit no more.
+    closed: BTreeMap<StepKey, u32>,
+}
+
+/// An attempt that wants to commit.
+struct Asks {
+    step: StepKey,
+    attempt: u32,
+    /// The version that its work rests on.
+    read: Option<i64>,
+}
 
 impl Table {
+    pub(crate) fn of(&self, step: &StepKey) -> impl Iterator<Item = &Commit> {
+        self.commits.iter().filter(move |c| c.step.as_ref() == Some(step))
+    }
+
+    fn refuses(&self, asks: &Asks) -> bool {
+        let closed = self.closed.get(&asks.step).is_some_and(|upto| *upto >= asks.attempt);
+        closed || self.of(&asks.step).next().is_some() || asks.read.is_some_and(|v| v != self.head())
+    }
+
     /// Rows of the versions `(after, upto]`.
     fn between(&self, after: i64, upto: i64) -> Vec<String> {
-        let versions = self.0.iter().zip(1..).filter(|(_, v)| *v > after && *v <= upto);
+        let versions = self.commits.iter().zip(1..).filter(|(_, v)| *v > after && *v <= upto);
         versions.flat_map(|(c, _)| c.rows.iter().cloned()).collect()
     }
 
     /// Rows at a version.
     pub(crate) fn at(&self, version: i64) -> Vec<String> {
         let mut rows = Vec::new();
-        for (commit, _) in self.0.iter().zip(1..).filter(|(_, v)| *v <= version) {
+        for (commit, _) in self.commits.iter().zip(1..).filter(|(_, v)| *v <= version) {
             if commit.anew {
                 rows.clear();
             }
@@ -60,7 +85,7 @@ impl Table {
     }
 
     pub(crate) fn head(&self) -> i64 {
-        i64::try_from(self.0.len()).expect("a few versions")
+        i64::try_from(self.commits.len()).expect("a few versions")
     }
 }
 
@@ -85,7 +110,7 @@ impl Tables {
     pub(crate) fn announced(&self, done: &[StepDone]) {
         let all = self.all();
         for step in done.iter().filter(|d| d.committed.is_some()) {
-            if !all.values().flat_map(|t| &t.0).any(|c| c.step == step.key) {
+            if !all.values().any(|t| t.of(&step.key).next().is_some()) {
                 self.wrong().push(format!("step {} was announced before it was visible", step.key));
             }
         }
@@ -95,16 +120,31 @@ impl Tables {
         self.wrong.lock().expect("no holder of this lock panics")
     }
 
-    fn commit(&self, dataset: &DatasetName, read: i64, mut commit: Commit) -> Result<Outcome, Late> {
+    fn commit(&self, dataset: &DatasetName, asks: &Asks, mut commit: Commit) -> Result<Outcome, Late> {
         let mut all = self.all();
         let table = all.entry(dataset.clone()).or_default();
-        if self.fence == Fence::Up && (table.head() != read || table.0.iter().any(|c| c.step == commit.step)) {
+        if self.fence != Fence::Down && table.refuses(asks) {
             return Err(Late);
         }
         commit.outcome.committed = Some(table.head() + 1);
         let outcome = commit.outcome.clone();
-        table.0.push(commit);
+        table.commits.push(commit);
         Ok(outcome)
+    }
+
+    /// `false`: the step has committed.
+    fn close(&self, dataset: &DatasetName, step: &StepKey, attempt: u32) -> bool {
+        let mut all = self.all();
+        let table = all.entry(dataset.clone()).or_default();
+        if table.of(step).next().is_some() {
+            return false;
+        }
+        if self.fence == Fence::Up {
+            let closed = table.closed.entry(step.clone()).or_default();
+            *closed = attempt.max(*closed);
+            table.commits.push(Commit::default());
+        }
+        true
     }
 }
 
@@ -128,9 +168,12 @@ impl SimEngine {
         Ok(())
     }
 
-    /// What the step would commit, and the version of its table that it read.
-    fn compute(&self, job: &Job<'_>) -> (Commit, i64) {
-        let read = self.table(&job.dataset.name).map_or(0, |t| t.head());
+    /// What the step would commit.
+    fn compute(&self, job: &Job<'_>) -> (Commit, Asks) {
+        let anew = matches!(job.dataset.kind, Kind::Gold(_));
+        // What is appended rests on nothing that the table holds.
+        let read = anew.then(|| self.table(&job.dataset.name).map_or(0, |t| t.head()));
+        let asks = Asks { step: job.step.key.clone(), attempt: job.step.attempts, read };
         let input = |name: &DatasetName| self.table(name).unwrap_or_default();
         let (mut rows, mut quarantine, mut dead, mut received) = (Vec::new(), Vec::new(), Vec::new(), 0);
         match job.step.kind {
@@ -171,8 +214,7 @@ impl SimEngine {
             ..Balance::default()
         };
         let outcome = Outcome { balance, dead, ..Outcome::default() };
-        let anew = matches!(job.dataset.kind, Kind::Gold(_));
-        (Commit { step: job.step.key.clone(), rows, anew, quarantine, outcome }, read)
+        (Commit { step: Some(job.step.key.clone()), rows, anew, quarantine, outcome }, asks)
     }
 }
 
@@ -190,7 +232,7 @@ impl Engine for SimEngine {
     async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError> {
         self.look().await?;
         let table = self.table(dataset).unwrap_or_default();
-        let versions = table.0.iter().zip(1..).filter(|(_, v)| *v > after);
+        let versions = table.commits.iter().zip(1..).filter(|(c, v)| *v > after && c.step.is_some());
         Ok(versions.map(|(c, version)| Increment { version, rows: c.rows.len() as u64 }).collect())
     }
 
@@ -208,7 +250,7 @@ impl Engine for SimEngine {
 
     async fn execute(&self, job: &Job<'_>, _: &dyn Report) -> Result<Outcome, StepError> {
         let (name, key) = (job.dataset.name.clone(), job.step.key.as_str()[..8].to_owned());
-        let (commit, read) = self.compute(job);
+        let (commit, asks) = self.compute(job);
         way(&self.sim, self.odds).await;
         if self.odds.is_some_and(|o| self.sim.once_in(o.reject)) {
             self.sim.note(format_args!("p{} {name} {key}: refused", self.process));
@@ -219,7 +261,7 @@ impl Engine for SimEngine {
         let (tables, sim, odds, process) = (self.tables.clone(), self.sim.clone(), self.odds, self.process);
         self.sim.spawn(async move {
             way(&sim, odds).await;
-            let done = tables.commit(&name, read, commit);
+            let done = tables.commit(&name, &asks, commit);
             let word = if done.is_ok() { "committed" } else { "came late" };
             sim.note(format_args!("p{process} {name} {key}: {word}"));
             // Who waits for it may be gone.
@@ -236,7 +278,19 @@ impl Engine for SimEngine {
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
         self.look().await?;
         let table = self.table(&dataset.name).unwrap_or_default();
-        Ok(table.0.iter().find(|c| c.step == step.key).map(|c| c.outcome.clone()))
+        Ok(table.of(&step.key).next().map(|c| c.outcome.clone()))
+    }
+
+    async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
+        self.look().await?;
+        let is_off = self.tables.close(&dataset.name, &step.key, attempt);
+        let (key, word) = (&step.key.as_str()[..8], if is_off { "is fenced off" } else { "has committed" });
+        self.sim.note(format_args!("p{} {} {key}: {word} up to attempt {attempt}", self.process, dataset.name));
+        way(&self.sim, self.odds).await;
+        if self.odds.is_some_and(|o| self.sim.once_in(o.lose)) {
+            return Err(StepError::new(ReplyLost));
+        }
+        Ok(is_off)
     }
 
     async fn maintain(&self, _: &Dataset, _: i64, _: i64) -> Result<Maintained, StepError> {

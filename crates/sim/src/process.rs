@@ -20,7 +20,8 @@ use tokio::{runtime::Runtime, sync::Semaphore};
 /// What all processes share.
 #[derive(Clone)]
 pub(crate) struct Common {
-    pub(crate) project: Arc<Project>,
+    /// As it is defined, and as it was before.
+    pub(crate) projects: [Arc<Project>; 2],
     pub(crate) state: Arc<SqliteStore>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) tables: Arc<Tables>,
@@ -43,6 +44,8 @@ pub(crate) struct Process {
     pub(crate) common: Common,
     pub(crate) number: u32,
     pub(crate) faults: bool,
+    /// It was begun under the earlier definitions.
+    pub(crate) is_old: bool,
     pub(crate) breakers: Breakers,
 }
 
@@ -80,7 +83,7 @@ impl Process {
     }
 
     async fn with<T>(&self, work: impl AsyncFnOnce(&Flow<'_>) -> T) -> T {
-        let Common { project, state, runtime, tables, folders, sim, gone } = &self.common;
+        let Common { projects, state, runtime, tables, folders, sim, gone } = &self.common;
         let odds = |odds: Odds| self.faults.then_some(odds);
         let store = SimStore {
             inner: state.clone(),
@@ -96,7 +99,7 @@ impl Process {
         let alive = |o: &Owner| !gone.lock().expect("no holder of this lock panics").contains(&o.process);
         let hands = Semaphore::new(1);
         let flow = Flow {
-            project,
+            project: &projects[usize::from(self.is_old)],
             store: &store,
             engine: &engine,
             landing: &landing,

@@ -9,9 +9,10 @@ use crate::{
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
-    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
-    SqliteStore, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
+    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
+    RunStep, SqliteStore, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch,
+    WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -94,8 +95,8 @@ over_the_way! {
     claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
     fail(failure: &Failure) -> AfterFailure;
-    supersede(key: &StepKey) -> ();
-    supersede_idle(key: &StepKey, watch: &Watch<'_>) -> Option<Owner>;
+    hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
+    supersede(key: &StepKey, attempts: u32) -> bool;
     revive_step(key: &StepKey) -> bool;
     replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> bool;
     retries(day: Timestamp) -> BTreeMap<DatasetName, u32>;

@@ -8,7 +8,7 @@ use crate::{
     process::{Common, Process, Role},
 };
 use alluvium_flow::Breakers;
-use alluvium_model::{Clock, DatasetName, StepKey};
+use alluvium_model::{Clock, DatasetName, DefinitionVersion, StepKey};
 use alluvium_spec::{Environment, Project, load};
 use alluvium_store::{SqliteStore, StepRecord, Store, Value, Watch};
 use std::{
@@ -36,6 +36,8 @@ const FILES: [(&str, &str); 8] = [
     ("contracts/a.odcs.yaml", CONTRACT),
     ("contracts/b.odcs.yaml", CONTRACT),
 ];
+/// Defined in another way at first. What was received, and what is computed as a whole, follows a new definition by itself.
+const CHANGED: [&str; 3] = ["bronze.a", "bronze.b", "gold.both"];
 const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
 id: c
@@ -146,12 +148,18 @@ impl World {
         let below = Path::new("/dev/shm");
         let folder = if below.is_dir() { tempfile::tempdir_in(below) } else { tempfile::tempdir() };
         let folder = folder.expect("a folder");
-        let project = Arc::new(project(folder.path()));
+        let now = project(folder.path());
+        let mut before = now.clone();
+        for name in CHANGED {
+            let dataset = before.datasets.get_mut(&name.parse().expect("a name")).expect("it is defined");
+            dataset.version = DefinitionVersion::of([dataset.version.as_str().as_bytes(), b"before"]);
+        }
+        let projects = [Arc::new(now), Arc::new(before)];
         let runtime = Arc::new(runtime());
         let state = runtime.block_on(SqliteStore::open(&folder.path().join("state.db"))).expect("a fresh state opens");
         let (folders, gone) = (Arc::<Folders>::default(), Arc::<Mutex<_>>::default());
         let (tables, sim) = (Arc::new(Tables::new(fence)), Sim::new(seed));
-        let common = Common { project, state: Arc::new(state), runtime, tables, folders, sim, gone };
+        let common = Common { projects, state: Arc::new(state), runtime, tables, folders, sim, gone };
         Self { common, _folder: folder }
     }
 
@@ -163,21 +171,23 @@ impl World {
     fn trouble(&self, executor: &mut Executor, files: &[File]) {
         enum Event<'a> {
             Comes(&'a File),
-            Begins(Role),
+            Begins(Role, bool),
             Killed { known: bool },
             Jumps(i64),
         }
         let sim = &self.common.sim;
         let within = |seconds: u64| i64::try_from(sim.below(seconds * 1_000)).expect("small") * 1_000;
         let mut events: Vec<(i64, Event<'_>)> = files.iter().map(|f| (f.at, Event::Comes(f))).collect();
+        // The definitions are being changed, and back: each process goes on with those that it began with.
+        let begins = |at: i64, role: Role| (at, Event::Begins(role, sim.once_in(2)));
         for role in [Role::Planner, Role::Planner, Role::Worker, Role::Worker] {
-            events.push((within(5), Event::Begins(role)));
+            events.push(begins(within(5), role));
         }
         for _ in 0..3 + sim.below(6) {
             let at = within(200);
             let role = if sim.once_in(2) { Role::Planner } else { Role::Worker };
             events.push((at, Event::Killed { known: sim.once_in(2) }));
-            events.push((at + within(15), Event::Begins(role)));
+            events.push(begins(at + within(15), role));
         }
         for _ in 0..sim.below(3) {
             let seconds = i64::try_from(sim.below(1_200)).expect("small") - 600;
@@ -192,11 +202,12 @@ impl World {
                     sim.note(format_args!("{} comes into {}", file.path, file.dataset));
                     self.put(file);
                 }
-                Event::Begins(role) => {
+                Event::Begins(role, is_old) => {
                     number += 1;
-                    sim.note(format_args!("p{number} begins as {role:?}"));
-                    let process =
-                        Process { common: self.common.clone(), number, faults: true, breakers: Breakers::default() };
+                    let word = if is_old { "old" } else { "new" };
+                    sim.note(format_args!("p{number} begins as {role:?}, with {word} definitions"));
+                    let (common, breakers) = (self.common.clone(), Breakers::default());
+                    let process = Process { common, number, faults: true, is_old, breakers };
                     living.push((executor.begin(process.live(role)), number));
                 }
                 Event::Killed { known } if !living.is_empty() => {
@@ -232,7 +243,8 @@ impl World {
         for number in 1_000..1_000 + MOST_LAST_RUNS {
             let ended = Arc::new(Mutex::new(None));
             let breakers = Breakers::default();
-            let process = Process { common: self.common.clone(), number, faults: false, breakers };
+            let common = self.common.clone();
+            let process = Process { common, number, faults: false, is_old: false, breakers };
             let told = ended.clone();
             let task = executor.begin(async move {
                 let done = process.run().await;

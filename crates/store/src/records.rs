@@ -249,6 +249,15 @@ pub enum Claim {
     Closed,
 }
 
+/// Whether the attempts that a step had are over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldOff {
+    /// A live process executes it. Nothing was changed.
+    Not { by: Owner },
+    /// All up to this number are, as far as the state can say; 0: there was none. The table has to be told.
+    Upto { attempt: u32 },
+}
+
 /// Why a step that failed has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotYet {

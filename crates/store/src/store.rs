@@ -2,9 +2,9 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
-    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
+    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
+    RunStep, StepDone, StepRecord, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -105,12 +105,13 @@ pub trait Store: Send + Sync {
     /// lease to another process changes nothing.
     async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError>;
 
-    /// As [`Store::supersede`], unless a live process executes the step: then nothing was changed, and it is told.
-    async fn supersede_idle(&self, key: &StepKey, watch: &Watch<'_>) -> Result<Option<Owner>, StoreError>;
+    /// Unless a live process executes the step, its lease ends, and any attempt that goes on somewhere all the same is not its newest
+    /// from now on. The step stays open.
+    async fn hold_off(&self, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError>;
 
     /// The step will never run: its events are pending again and the positions return to where the newest remaining
-    /// step left them.
-    async fn supersede(&self, key: &StepKey) -> Result<(), StoreError>;
+    /// step left them. `false`: it has not so many attempts, because somebody took it meanwhile; nothing was changed.
+    async fn supersede(&self, key: &StepKey, attempts: u32) -> Result<bool, StoreError>;
 
     /// The run starts under a lease of `owner`, as [`Store::claim`] gives one for a step. Runs whose lease does not hold
     /// any more are recorded as interrupted.

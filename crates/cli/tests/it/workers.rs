@@ -1,13 +1,14 @@
 //! `alluvium worker` as a process, beside a service or a run, over a file and over a real database.
 
 use crate::{
-    harness::{Project, SHOP},
+    harness::{Project, Ran, SHOP},
     market::{MARKET, MORE, copied, held, killed_at, put_all},
     server::Server,
     serving::Serving,
 };
 use alluvium_model::{Entropy, SeededEntropy};
 use std::{
+    fs,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -145,6 +146,76 @@ fn a_service_does_not_wait_for_what_others_hold() {
     serving.wait_for("done gold.daily");
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!(p.cell("SELECT count(*) FROM silver.clicks"), 3);
+}
+
+/// A run that is stopped at a crash point until it goes on.
+struct Stopped(Child);
+
+impl Stopped {
+    fn at(p: &Project, point: &str) -> Self {
+        let mut command = p.command(&["run"]);
+        command.env("ALLUVIUM_STOP_AT", point).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the binary runs");
+        let stat = format!("/proc/{}/stat", child.id());
+        let is_stopped =
+            || fs::read_to_string(&stat).is_ok_and(|s| s.rsplit(") ").next().is_some_and(|s| s.starts_with('T')));
+        while !is_stopped() {
+            std::thread::yield_now();
+        }
+        Self(child)
+    }
+
+    fn go_on(self) -> Ran {
+        signalled(self.0.id(), "-CONT");
+        self.0.wait_with_output().expect("it ends").into()
+    }
+}
+
+fn clicks(has_table: bool) -> Project {
+    let of_clicks = MARKET.iter().filter(|(path, _)| path.contains("clicks")).copied();
+    let own = ("alluvium.yaml", "name: clicks\nsinks: { folder: { files: out/ } }\nlimits: { lease: 2s }\n");
+    let p = Project::new(&of_clicks.chain([own]).collect::<Vec<_>>());
+    if has_table {
+        p.done(&["run"]);
+        p.put("landing/clicks/2.ndjson", b"{\"id\":3}\n");
+    }
+    p
+}
+
+fn redefined(p: &Project) {
+    p.edit("datasets/bronze/clicks.yaml", "settle: 0s", "format: ndjson, settle: 0s");
+}
+
+/// Its lease ends while it is stopped, and what it was about to load is planned anew under another definition.
+#[test]
+fn a_step_that_was_replaced_does_not_commit_when_its_process_goes_on() {
+    let whole: &[&str] = &[];
+    let cases = [
+        // Before it opens its table, and after that.
+        ("gate.after_pass", whole),
+        ("commit.before_main", &["plan.after_record"]),
+        ("gate.after_pass", &["fence.before_commit", "fence.after_commit"]),
+    ];
+    for has_table in [false, true] {
+        let calm = clicks(has_table);
+        redefined(&calm);
+        calm.done(&["run"]);
+        for (point, kills) in cases {
+            let p = clicks(has_table);
+            let stopped = Stopped::at(&p, point);
+            redefined(&p);
+            for kill in kills {
+                assert!(killed_at(&p, &["run"], kill, 1), "{kill} is reached");
+            }
+            if kills != ["plan.after_record"] {
+                p.done(&["run"]);
+            }
+            let ran = stopped.go_on();
+            assert_eq!(ran.code, Some(0), "{point}, table: {has_table}\n{ran}");
+            p.done(&["run"]);
+            assert_eq!(p.tables(), calm.tables(), "{point}, table: {has_table}");
+        }
+    }
 }
 
 /// A file for each dataset that may come at any time.

@@ -33,6 +33,8 @@ struct Tables {
     /// Rows added by each version, from version 1.
     rows: BTreeMap<DatasetName, Vec<u64>>,
     committed: BTreeMap<StepKey, Outcome>,
+    /// Attempts up to this one commit no more.
+    fences: BTreeMap<StepKey, u32>,
     done: Vec<(DatasetName, Stage)>,
     failing: BTreeSet<DatasetName>,
     losing: BTreeSet<DatasetName>,
@@ -222,6 +224,9 @@ impl Engine for StubEngine {
         if tables.failing.remove(&name) {
             return Err(StepError::new(Told));
         }
+        if tables.fences.get(&job.step.key).is_some_and(|upto| *upto >= job.step.attempts) {
+            return Err(StepError::new(Late));
+        }
         let unreadable: Vec<_> = job.events.iter().filter(|e| tables.unreadable.contains(&e.path)).collect();
         let dead: Vec<_> = unreadable.iter().map(|e| (e.event.clone(), "T0005: unreadable".to_owned())).collect();
         let rows = match job.step.kind {
@@ -261,6 +266,13 @@ impl Engine for StubEngine {
             tables.done.push((dataset.name.clone(), Stage::Recovered));
         }
         Ok(found)
+    }
+
+    async fn fence(&self, _: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
+        let mut tables = self.tables();
+        let fence = tables.fences.entry(step.key.clone()).or_default();
+        *fence = attempt.max(*fence);
+        Ok(!tables.committed.contains_key(&step.key))
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {

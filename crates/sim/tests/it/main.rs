@@ -29,6 +29,12 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 #[test]
+fn a_lake_that_lets_superseded_steps_commit_is_found_out() {
+    let found = explore(SEEDS, Fence::Ajar).expect_err("what was planned anew commits, too");
+    assert!(found.wrong.iter().any(|w| w.contains("was superseded and committed")), "{found}");
+}
+
+#[test]
 fn a_lake_without_its_fence_is_found_out() {
     let found = explore(SEEDS, Fence::Down).expect_err("a step commits twice");
     assert!(found.wrong.iter().any(|w| w.contains("committed twice")), "{found}");

@@ -85,10 +85,7 @@ pub(super) async fn claim(
         if watch.holds(&lease.by, lease.until) {
             return Ok(Claim::Held { by: lease.by, until: lease.until });
         }
-        // Nobody ended that attempt. What it did to its process, it may do to the next one.
-        let sql = "UPDATE steps SET state = 'planned', failures = failures + 1 WHERE key = $1 AND state = 'running'";
-        tx.execute(sql, &[lease.step.as_str().into()]).await?;
-        end(tx, &lease.step).await?;
+        abandoned(tx, &lease.step).await?;
         head = steps::head(tx, key).await?;
     }
     if let Some(until) = head.retry_at.filter(|at| watch.now < *at) {
@@ -125,6 +122,13 @@ pub(super) async fn claim(
     )
     .await?;
     Ok(Claim::Taken)
+}
+
+/// Nobody ended the attempt that has the lease, if there is one. What it did to its process, it may do to the next one.
+pub(super) async fn abandoned(tx: &mut Session<'_>, step: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE steps SET state = 'planned', failures = failures + 1 WHERE key = $1 AND state = 'running'";
+    tx.execute(sql, &[step.into()]).await?;
+    end(tx, step).await
 }
 
 /// The step's lease ends, and with it its slots.

@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, Word, micros},
     leases, runs,
 };
-use crate::{AfterFailure, Claimed, Failure, Owner, RunStep, StepRecord, StepState, StoreError, Watch};
+use crate::{AfterFailure, Claimed, Failure, HeldOff, RunStep, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) dataset: DatasetName,
     pub(super) state: StepState,
+    pub(super) attempts: u32,
     pub(super) failures: u32,
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -42,13 +43,14 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
     let unknown = || StoreError::unknown("step", key);
     let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let sql = "SELECT seq, dataset, state, failures, retry_at FROM steps WHERE key = $1";
+    let sql = "SELECT seq, dataset, state, attempts, failures, retry_at FROM steps WHERE key = $1";
     let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     let cells = Cells(&row);
     Ok(Head {
         seq: cells.integer("seq")?,
         dataset: cells.dataset("dataset")?,
         state: cells.word("state")?,
+        attempts: cells.small("attempts")?,
         failures: cells.small("failures")?,
         retry_at: cells.optional_time("retry_at")?,
     })
@@ -190,26 +192,30 @@ pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<Afte
     Ok(if retry_at.is_some() { AfterFailure::Open } else { AfterFailure::Dead })
 }
 
-/// Whoever executes it and lives is told, and nothing is changed.
-pub(super) async fn supersede_idle(
-    tx: &mut Session<'_>,
-    key: &StepKey,
-    watch: &Watch<'_>,
-) -> Result<Option<Owner>, StoreError> {
+/// The number that is counted belongs to no attempt: all that there were are older, and the next one is newer.
+pub(super) async fn hold_off(tx: &mut Session<'_>, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError> {
     let head = head(tx, key).await?;
-    let by = leases::holder_of(tx, &head.dataset, key, watch).await?;
-    if by.is_none() {
-        supersede(tx, key).await?;
+    if let Some(by) = leases::holder_of(tx, &head.dataset, key, watch).await? {
+        return Ok(HeldOff::Not { by });
     }
-    Ok(by)
+    let has_ended = matches!(head.state, StepState::Done | StepState::Superseded);
+    if has_ended || head.attempts == 0 {
+        return Ok(HeldOff::Upto { attempt: head.attempts });
+    }
+    leases::abandoned(tx, key.as_str()).await?;
+    tx.execute("UPDATE steps SET attempts = attempts + 1 WHERE seq = $1", &[head.seq.into()]).await?;
+    Ok(HeldOff::Upto { attempt: head.attempts.saturating_add(1) })
 }
 
 /// A step that ended already stays as it is: what was committed cannot be taken back here.
-pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(), StoreError> {
+pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey, attempts: u32) -> Result<bool, StoreError> {
     let head = head(tx, key).await?;
     match head.state {
-        StepState::Done | StepState::Superseded => return Ok(()),
+        StepState::Done | StepState::Superseded => return Ok(true),
         StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead => {}
+    }
+    if head.attempts != attempts {
+        return Ok(false);
     }
     tx.execute("UPDATE steps SET state = 'superseded' WHERE seq = $1", &[head.seq.into()]).await?;
     let sql = "UPDATE events SET state = 'pending', step = NULL WHERE step = $1";
@@ -220,5 +226,6 @@ pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(),
                    AND input IN (SELECT value ->> 0 FROM json_each($3))";
         tx.execute(sql, &[head.dataset.to_string().into(), head.seq.into(), inputs]).await?;
     }
-    leases::end(tx, key.as_str()).await
+    leases::end(tx, key.as_str()).await?;
+    Ok(true)
 }

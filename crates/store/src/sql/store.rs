@@ -9,9 +9,9 @@ use super::{
     watermarks,
 };
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
-    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
+    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
+    RunStep, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
     postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
@@ -160,12 +160,12 @@ macro_rules! store_over {
                 within!(Write, self, |tx| steps::fail(tx, failure))
             }
 
-            async fn supersede_idle(&self, key: &StepKey, watch: &Watch<'_>) -> Result<Option<Owner>, StoreError> {
-                within!(Write, self, |tx| steps::supersede_idle(tx, key, watch))
+            async fn hold_off(&self, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError> {
+                within!(Write, self, |tx| steps::hold_off(tx, key, watch))
             }
 
-            async fn supersede(&self, key: &StepKey) -> Result<(), StoreError> {
-                within!(Write, self, |tx| steps::supersede(tx, key))
+            async fn supersede(&self, key: &StepKey, attempts: u32) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| steps::supersede(tx, key, attempts))
             }
 
             async fn start_run(

@@ -136,6 +136,12 @@ pub fn quality(rule: &str, note: Option<&str>) -> QualityResult {
     }
 }
 
+/// Whoever has it.
+pub async fn supersede(store: &dyn Store, step: &str) {
+    let attempts = store.step(&key(step)).await.unwrap().expect("it is there").attempts;
+    assert!(store.supersede(&key(step), attempts).await.unwrap());
+}
+
 pub async fn claim(store: &dyn Store, step: &str, process: u32, now: i64) -> Claim {
     claim_in(store, &run(), step, process, now).await
 }

@@ -115,6 +115,6 @@ conform!(
     who_was_planned_first_gets_the_slot,
     a_throttle_spreads_the_attempts,
     a_step_is_ready_when_its_dataset_is_free,
-    what_somebody_executes_is_not_superseded,
+    what_somebody_executes_is_not_held_off,
     a_refused_retry_takes_nothing;
 );

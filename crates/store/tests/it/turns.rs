@@ -1,7 +1,7 @@
 //! What every store promises of slots, rates and steps that wait for somebody to take them.
 
 use crate::build::*;
-use alluvium_store::{Claim, Rate, RunState, Slot, StepState, Store, Terms};
+use alluvium_store::{Claim, HeldOff, Rate, RunState, Slot, StepState, Store, Terms};
 
 fn full(key: &str) -> Claim {
     Claim::Full { key: key.into() }
@@ -27,7 +27,7 @@ pub async fn a_slot_is_held_with_the_lease_and_no_longer(store: &dyn Store) {
             "fail" => {
                 store.fail(&failure("s1", 1, 60, 9)).await.unwrap();
             }
-            _ => store.supersede(&key("s2")).await.unwrap(),
+            _ => supersede(store, "s2").await,
         }
         assert_eq!(claim_on(store, &two, next, 2, 1).await, Claim::Taken, "after {way}");
     }
@@ -136,23 +136,36 @@ pub async fn a_step_is_ready_when_its_dataset_is_free(store: &dyn Store) {
     store.fail(&failure("s2", 2, 60, 9)).await.unwrap();
     assert_eq!(ready(store, 61).await, ["s0", "b"], "one that failed has its time");
     assert_eq!(ready(store, 62).await, ["s0", "s2", "b"]);
-    store.supersede(&key("s0")).await.unwrap();
+    supersede(store, "s0").await;
     store.fail(&failure("s2", 3, 60, 1)).await.unwrap();
     store.fail(&failure("b", 2, 60, 1)).await.unwrap();
     assert!(ready(store, 99).await.is_empty(), "dead letters are not ready, nor what stands behind them");
 }
 
-pub async fn what_somebody_executes_is_not_superseded(store: &dyn Store) {
+pub async fn what_somebody_executes_is_not_held_off(store: &dyn Store) {
     started(store).await;
     store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
+    let hold_off = async |step: &str, now: i64| store.hold_off(&key(step), &watch(now)).await.unwrap();
+    let of = async |step: &str| store.step(&key(step)).await.unwrap().unwrap();
     claim(store, "a", 1, 0).await;
-    assert_eq!(store.supersede_idle(&key("a"), &watch(0)).await.unwrap(), Some(owner(1)));
-    assert_eq!(store.step(&key("a")).await.unwrap().unwrap().state, StepState::Running);
-    assert_eq!(store.supersede_idle(&key("b"), &watch(0)).await.unwrap(), None, "the other one of the dataset is");
-    assert_eq!(store.step(&key("b")).await.unwrap().unwrap().state, StepState::Superseded);
-    assert_eq!(store.supersede_idle(&key("a"), &watch(60)).await.unwrap(), None, "its lease is past its end");
-    assert_eq!(claim(store, "a", 2, 61).await, Claim::Closed);
-    assert_eq!(store.supersede_idle(&key("a"), &watch(61)).await.unwrap(), None, "it ended before");
+    assert_eq!(hold_off("a", 0).await, HeldOff::Not { by: owner(1) });
+    assert_eq!((of("a").await.state, of("a").await.attempts), (StepState::Running, 1));
+    assert_eq!(hold_off("b", 0).await, HeldOff::Upto { attempt: 0 }, "nobody ever began it");
+    assert!(store.supersede(&key("b"), 0).await.unwrap());
+    // Its lease is past its end. Whoever had it has it no more, and learns of it.
+    assert_eq!(hold_off("a", 60).await, HeldOff::Upto { attempt: 2 });
+    let a = of("a").await;
+    assert_eq!((a.state, a.attempts, a.failures), (StepState::Planned, 2, 1));
+    assert!(!store.renew(&key("a"), &owner(1), at(60), MINUTE).await.unwrap());
+    // Somebody takes it in between: it is not superseded, and the new attempt is newer than what was held off.
+    assert_eq!(claim(store, "a", 2, 61).await, Claim::Taken);
+    assert!(!store.supersede(&key("a"), 2).await.unwrap());
+    assert_eq!((of("a").await.state, of("a").await.attempts), (StepState::Running, 3));
+    assert_eq!(hold_off("a", 200).await, HeldOff::Upto { attempt: 4 });
+    assert!(store.supersede(&key("a"), 4).await.unwrap());
+    assert_eq!(claim(store, "a", 2, 201).await, Claim::Closed);
+    assert_eq!(hold_off("a", 201).await, HeldOff::Upto { attempt: 4 }, "it ended before");
+    assert!(store.supersede(&key("a"), 0).await.unwrap());
 }
 
 pub async fn a_refused_retry_takes_nothing(store: &dyn Store) {
