@@ -46,7 +46,7 @@ struct Going<'s> {
 
 /// How it ended.
 enum Ended {
-    Turn(Arc<Left>, Turn, Result<Summary, FlowError>),
+    Turn(Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
     Scan(Vec<Found>),
 }
 
@@ -147,13 +147,13 @@ impl Service<'_> {
             ..Options::default()
         };
         let done = self.flow.run(&options, stop.clone().said()).await;
-        Ended::Turn(left, turn, done)
+        Ended::Turn(left, turn, Box::new(done))
     }
 
     fn ended(&self, agenda: &mut Agenda<'_>, going: &mut Going<'_>, ended: Ended) -> Result<(), ServerError> {
         let flow = &self.flow;
         let (left, turn, done) = match ended {
-            Ended::Turn(left, turn, done) => (left, turn, done),
+            Ended::Turn(left, turn, done) => (left, turn, *done),
             Ended::Scan(found) => {
                 self.found(agenda, &going.busy(), found);
                 return Ok(());
