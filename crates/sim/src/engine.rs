@@ -181,7 +181,7 @@ impl SimEngine {
                 for event in job.events {
                     received += event.bytes;
                     if event.content.as_str().starts_with("bad") {
-                        dead.push((event.event.clone(), "Z0009: it cannot be read".to_owned()));
+                        dead.push((event.event.clone(), "SIM9: it cannot be read".to_owned()));
                     } else {
                         rows.extend((0..event.bytes).map(|n| record(&event.event, n)));
                     }

@@ -50,9 +50,9 @@ macro_rules! passing {
 }
 
 passing! {
-    Rejected, "Z0001";
-    ReplyLost, "Z0002";
-    Late, "Z0003";
+    Rejected, "SIM1";
+    ReplyLost, "SIM2";
+    Late, "SIM3";
 }
 
 const MILLI: u64 = 1_000;
