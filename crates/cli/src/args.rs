@@ -95,6 +95,13 @@ pub enum Command {
         #[arg(long, value_name = "FILE", requires = "tls_cert")]
         tls_key: Option<PathBuf>,
     },
+    /// Execute steps that `serve` or `run` planned elsewhere, over the same state and lake, until stopped
+    Worker {
+        dir: Option<PathBuf>,
+        /// When it is stopped, a step that is being executed may take so long to commit; then it is handed back
+        #[arg(long, value_name = "SPAN", default_value = "30s")]
+        grace: Span,
+    },
     /// Process again what waits
     Replay {
         #[command(subcommand)]

@@ -10,6 +10,10 @@ use alluvium_spec::Project;
 use alluvium_store::{StateStore, Watch};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// A step uses all of the machine's cores, and the memory that the project allows.
+const STEPS_AT_ONCE: usize = 1;
 
 /// For a receiver of publications to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -25,6 +29,7 @@ pub struct Wired {
     /// The environment's, for secrets that definitions name.
     pub variables: Arc<Variables>,
     breakers: Breakers,
+    hands: Semaphore,
 }
 
 impl Wired {
@@ -46,6 +51,7 @@ impl Wired {
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
         let variables: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
+        let hands = Semaphore::new(STEPS_AT_ONCE);
         Ok(Self {
             project,
             store,
@@ -56,6 +62,7 @@ impl Wired {
             timer: Arc::new(TokioTimer),
             variables,
             breakers: Breakers::default(),
+            hands,
         })
     }
 
@@ -82,6 +89,7 @@ impl Wired {
             breakers: &self.breakers,
             owner: process::owner(),
             alive: &process::is_alive,
+            hands: &self.hands,
         }
     }
 

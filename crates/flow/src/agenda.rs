@@ -3,9 +3,9 @@
 //! Called by the server's loop. It knows no files and no clock; whatever it forgets at a crash, the first turn of the
 //! next process looks for.
 
-use crate::{Summary, Turn, retry::after};
+use crate::{Summary, Turn, drain::needs, retry::after};
 use alluvium_model::{DatasetName, Entropy};
-use alluvium_spec::{CatchUp, Dataset, Kind, Project};
+use alluvium_spec::{CatchUp, Kind, Project};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,8 +36,8 @@ pub struct Agenda<'a> {
     ticks: BTreeMap<DatasetName, Timestamp>,
     /// How long the last turn of each took that collects its arrivals.
     took: BTreeMap<DatasetName, Duration>,
-    /// When the turn began that is being done.
-    began: Timestamp,
+    /// When the turn began that goes on with each of these.
+    began: BTreeMap<DatasetName, Timestamp>,
     /// Failures in a row.
     failing: BTreeMap<DatasetName, u32>,
     /// Of whole turns, as when the state cannot be reached.
@@ -84,7 +84,7 @@ impl<'a> Agenda<'a> {
             timers,
             ticks,
             took: BTreeMap::new(),
-            began: now,
+            began: BTreeMap::new(),
             failing: BTreeMap::new(),
             failed_turns: 0,
         }
@@ -126,44 +126,62 @@ impl<'a> Agenda<'a> {
         self.bursts.contains_key(name) || self.timers.contains_key(name)
     }
 
-    /// When something is due next.
-    pub fn next(&self) -> Option<Timestamp> {
-        let waits = self.timers.values().chain(self.ticks.values()).copied();
-        self.bursts.values().map(|b| b.due).chain(waits).min()
+    /// When something is due next that can be done beside turns over `busy`.
+    pub fn next(&self, busy: &BTreeSet<DatasetName>) -> Option<Timestamp> {
+        let bursts = self.bursts.iter().map(|(n, b)| (n, b.due));
+        let timers = self.timers.iter().chain(&self.ticks).map(|(n, t)| (n, *t));
+        bursts.chain(timers).filter(|(n, _)| self.is_free(n, busy)).map(|(_, due)| due).min()
     }
 
-    /// What is due, with all that is made from it; it is taken off the agenda.
-    pub fn take(&mut self, now: Timestamp) -> Option<Turn> {
-        let mut datasets: BTreeSet<DatasetName> =
-            self.bursts.extract_if(.., |_, b| b.due <= now).map(|(name, _)| name).collect();
-        datasets.extend(self.timers.extract_if(.., |_, t| *t <= now).map(|(name, _)| name));
-        for (name, tick) in self.ticks.extract_if(.., |_, t| *t <= now).collect::<Vec<_>>() {
+    /// What is due, with all that is made from it; it is taken off the agenda. `busy` are the datasets of turns that go on:
+    /// what has something in common with them waits, because what is made from both is made in order.
+    pub fn take(&mut self, now: Timestamp, busy: &BTreeSet<DatasetName>) -> Option<Turn> {
+        let due = |time: Timestamp| time <= now;
+        let bursts = self.bursts.iter().filter(|(_, b)| due(b.due)).map(|(n, _)| n);
+        let timers = self.timers.iter().chain(&self.ticks).filter(|(_, t)| due(**t)).map(|(n, _)| n);
+        let free: BTreeSet<&DatasetName> = bursts.chain(timers).filter(|n| self.is_free(n, busy)).collect();
+        let free: BTreeSet<DatasetName> = free.into_iter().cloned().collect();
+        if free.is_empty() {
+            return None;
+        }
+        self.bursts.retain(|n, b| !(due(b.due) && free.contains(n)));
+        self.timers.retain(|n, t| !(due(*t) && free.contains(n)));
+        for (name, tick) in self.ticks.extract_if(.., |n, t| due(*t) && free.contains(n)).collect::<Vec<_>>() {
             // Of several times that passed together one turn is made.
             let next = self.project.datasets[&name].schedule().and_then(|s| s.next(now.max(tick)));
             self.ticks.extend(next.map(|t| (name.clone(), t)));
-            datasets.insert(name);
         }
-        if datasets.is_empty() {
-            return None;
-        }
-        self.began = now;
+        let datasets = self.with_what_is_made_from(free);
+        let project = self.project;
+        let collecting = datasets.iter().filter(|n| project.datasets[*n].freshness().is_some());
+        self.began.extend(collecting.map(|n| (n.clone(), now)));
+        let failing = self.failing.keys().filter(|n| !datasets.contains(*n)).cloned().collect();
+        Some(Turn { datasets, failing })
+    }
+
+    fn is_free(&self, name: &DatasetName, busy: &BTreeSet<DatasetName>) -> bool {
+        busy.is_empty() || self.with_what_is_made_from(BTreeSet::from([name.clone()])).is_disjoint(busy)
+    }
+
+    fn with_what_is_made_from(&self, mut datasets: BTreeSet<DatasetName>) -> BTreeSet<DatasetName> {
         for name in &self.project.order {
             if needs(self.project, &self.project.datasets[name]).any(|n| datasets.contains(&n)) {
                 datasets.insert(name.clone());
             }
         }
-        let failing = self.failing.keys().filter(|n| !datasets.contains(*n)).cloned().collect();
-        Some(Turn { datasets, failing })
+        datasets
     }
 
     /// What the turn left for later: files that settle, and errors that may pass, each time after a longer wait. An error
     /// that stays is tried again when something new arrives.
     pub fn did(&mut self, turn: &Turn, summary: &Summary, now: Timestamp, entropy: &dyn Entropy) {
         self.failed_turns = 0;
-        let took = Duration::try_from(now.duration_since(self.began)).unwrap_or_default();
-        let project = self.project;
-        let collecting = |name: &&DatasetName| project.datasets.get(*name).is_some_and(|d| d.freshness().is_some());
-        self.took.extend(turn.datasets.iter().filter(collecting).map(|name| (name.clone(), took)));
+        for name in &turn.datasets {
+            if let Some(began) = self.began.remove(name) {
+                let took = Duration::try_from(now.duration_since(began)).unwrap_or_default();
+                self.took.insert(name.clone(), took);
+            }
+        }
         for (name, time) in &summary.settled_in {
             let old_enough = after(now, (*time).max(LEAST_QUIET));
             match self.collects(name) {
@@ -210,11 +228,6 @@ impl<'a> Agenda<'a> {
             Some(Kind::Silver(_) | Kind::Gold(_)) | None => LEAST_QUIET,
         }
     }
-}
-
-/// What has to be there before the dataset can be done.
-fn needs(project: &Project, dataset: &Dataset) -> impl Iterator<Item = DatasetName> {
-    dataset.consumes().into_iter().chain(project.lookups_of(dataset))
 }
 
 /// Doubles with each failure, and varies by half, so that many do not come back at once.

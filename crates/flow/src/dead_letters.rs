@@ -3,7 +3,7 @@
 //! Called by cli and server. Each letter comes back once, however often and by however many it is asked for: the state
 //! decides. What comes back is then done as by any run.
 
-use crate::{Flow, FlowError, Options, Signal, Summary, drain::look_error};
+use crate::{Flow, FlowError, Options, Signal, Summary, drain::look_error, retire::Retired};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{DeadLetter, NewEvent};
@@ -167,16 +167,11 @@ impl Flow<'_> {
         summary: &mut Summary,
     ) -> Result<Replayed, FlowError> {
         let Some(step) = self.store.step(&letter.step).await? else { return Ok(Replayed::Gone) };
-        Ok(match self.engine.recover(dataset, &step).await {
-            Ok(None) => {
-                self.store.supersede(&step.key).await?;
-                Replayed::PlannedAnew
-            }
-            Ok(Some(outcome)) => {
-                self.done(run, dataset, &step, outcome, true, summary).await?;
-                Replayed::Finished
-            }
-            Err(error) => return Err(look_error(&dataset.name, error)),
+        Ok(match self.retire(run, dataset, &step, summary).await? {
+            Retired::Superseded => Replayed::PlannedAnew,
+            Retired::Finished => Replayed::Finished,
+            Retired::Forgotten => Replayed::Gone,
+            Retired::Failed(error) => return Err(look_error(&dataset.name, error)),
         })
     }
 

@@ -1,30 +1,24 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    Breakers, DatasetSummary, Engine, FlowError, Landing, Look, Report, Signal, Timer, Waiting,
+    Breakers, Engine, FlowError, Landing, Look, Report, Signal, Summary, Timer, Waiting,
     plan::{Round, versions_mix},
     step::{Worked, chain},
 };
-use alluvium_model::{
-    Clock, DatasetName, DefinitionVersion, Entropy, EventId, Fault, RunId, Span, StepKey, crash_point,
-};
+use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, Fault, RunId, StepKey, crash_point};
 use alluvium_spec::{Dataset, Kind, Project};
-use alluvium_store::{
-    Claimed, EventState, NewEvent, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch,
-};
+use alluvium_store::{Claimed, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::{Notify, Semaphore};
 
 /// How often a round of planning may lose to another process before it gives up.
 const PLAN_ATTEMPTS: u32 = 16;
-/// How often a landing zone is looked at while its files settle.
-const SETTLE_LOOKS: u32 = 3;
-/// Files that need longer are left for the next run.
-const SETTLE_MOST: Duration = Duration::from_secs(30);
-pub(crate) const LEASE: Span = Span::from_secs(60);
 
 /// Everything a run works with. Holds no state of its own.
 pub struct Flow<'a> {
@@ -42,6 +36,8 @@ pub struct Flow<'a> {
     pub owner: Owner,
     /// Whether a lease's holder still lives; a dead one's lease is free at once.
     pub alive: &'a (dyn Fn(&Owner) -> bool + Sync),
+    /// How many steps this process executes at once: one a permit. Any number may be planned meanwhile, for others.
+    pub hands: &'a Semaphore,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -55,6 +51,32 @@ pub struct Options {
     /// `None`: all datasets, waiting for young files, up to the first folder or table that cannot be read. Otherwise one
     /// turn of a service, which comes again: it waits for no file, and one dataset does not stop another.
     pub turn: Option<Turn>,
+    /// Told of each dataset of the turn when it is done.
+    pub left: Option<Arc<Left>>,
+}
+
+/// What a turn has still to do, for whoever begins another one beside it.
+#[derive(Debug)]
+pub struct Left {
+    datasets: Mutex<BTreeSet<DatasetName>>,
+    /// Told when it becomes less.
+    told: Arc<Notify>,
+}
+
+impl Left {
+    pub fn of(turn: &Turn, told: Arc<Notify>) -> Self {
+        Self { datasets: Mutex::new(turn.datasets.clone()), told }
+    }
+
+    pub fn datasets(&self) -> BTreeSet<DatasetName> {
+        self.datasets.lock().expect("no holder of this lock panics").clone()
+    }
+
+    fn without(&self, name: &DatasetName) {
+        if self.datasets.lock().expect("no holder of this lock panics").remove(name) {
+            self.told.notify_one();
+        }
+    }
 }
 
 /// What a service does next.
@@ -68,73 +90,6 @@ pub struct Turn {
 impl Options {
     fn takes(&self, name: &DatasetName) -> bool {
         self.turn.as_ref().is_none_or(|t| t.datasets.contains(name))
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Summary {
-    pub run: Option<RunId>,
-    pub objects_new: u64,
-    pub objects_duplicate: u64,
-    pub objects_dead: u64,
-    /// Paths that could be no landing objects. A run looks at a folder more than once, and counts each once.
-    pub refused: BTreeSet<(DatasetName, String)>,
-    /// Files that were too young when the run looked last.
-    pub unsettled: BTreeMap<DatasetName, u64>,
-    /// How long until those are old enough.
-    pub settled_in: BTreeMap<DatasetName, Duration>,
-    /// Steps whose last attempt in this run failed.
-    pub failed_steps: u64,
-    /// Datasets of the failed steps, and of those that wait or are dead letters; the run does not come back to them.
-    pub failed: BTreeSet<DatasetName>,
-    /// Of the failed ones, those whose folder or table could not be read, and whose error may pass by itself.
-    pub passing: BTreeSet<DatasetName>,
-    /// Of the failed ones, those with a step that is tried again, and when.
-    pub waiting: BTreeMap<DatasetName, Timestamp>,
-    /// Steps that are dead letters, as far as the run came upon them.
-    pub dead: BTreeSet<StepKey>,
-    /// Dead letters that a replay could not bring back.
-    pub letters_left: u64,
-    /// How long the run still waits for steps that are to be tried again.
-    pub patience: Duration,
-    /// Their definition changed, and something waits for a person's word.
-    pub held: BTreeSet<DatasetName>,
-    /// Their definition changed, and nothing waits.
-    pub changed: BTreeSet<DatasetName>,
-    /// It was asked to stop before it was done.
-    pub stopped: bool,
-    pub datasets: BTreeMap<DatasetName, DatasetSummary>,
-}
-
-impl Summary {
-    /// Whether everything that could be done was done.
-    pub fn complete(&self) -> bool {
-        self.failed_steps == 0
-            && self.waiting.is_empty()
-            && self.dead.is_empty()
-            && self.letters_left == 0
-            && self.held.is_empty()
-            && self.refused.is_empty()
-            && self.objects_dead == 0
-            && !self.stopped
-    }
-
-    /// A step of the dataset is tried then, and not earlier.
-    pub(crate) fn wait(&mut self, name: &DatasetName, until: Timestamp) {
-        let earliest = self.waiting.entry(name.clone()).or_insert(until);
-        *earliest = until.min(*earliest);
-    }
-
-    pub fn objects_refused(&self) -> u64 {
-        self.refused.len() as u64
-    }
-
-    pub fn objects_unsettled(&self) -> u64 {
-        self.unsettled.values().sum()
-    }
-
-    pub fn did_nothing(&self) -> bool {
-        self.datasets.is_empty() && self.failed_steps == 0
     }
 }
 
@@ -161,10 +116,7 @@ impl Flow<'_> {
             }
             loop {
                 let before = summary.objects_new;
-                for name in self.project.order.iter().filter(|n| options.takes(n)) {
-                    let done = self.dataset(run, &self.project.datasets[name], options, summary).await;
-                    self.go_on(name, done, options, summary)?;
-                }
+                self.all(run, options, summary).await?;
                 // What arrived while this round ran is looked for once more; one that found nothing new ends the run.
                 if summary.objects_new == before {
                     return Ok(());
@@ -172,6 +124,38 @@ impl Flow<'_> {
             }
         };
         self.live(&options.command, stop, work).await
+    }
+
+    /// Every dataset once, each as soon as all that it needs is done. So what can be planned is planned, and other processes
+    /// find work while this one's hands are full. What cannot be gone on from lets no other begin; those that have begun end.
+    async fn all(&self, run: &RunId, options: &Options, summary: &mut Summary) -> Result<(), FlowError> {
+        let order = self.project.order.iter().filter(|n| options.takes(n));
+        let mut waiting: Vec<&Dataset> = order.map(|n| &self.project.datasets[n]).collect();
+        let mut unfinished: BTreeSet<DatasetName> = waiting.iter().map(|d| d.name.clone()).collect();
+        let mut working = FuturesUnordered::new();
+        let mut done_so_far = Ok(());
+        loop {
+            let ready = |d: &&Dataset| !needs(self.project, d).any(|n| unfinished.contains(&n));
+            let (begin, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ready);
+            waiting = later;
+            for dataset in begin {
+                let mut part = summary.part(&dataset.name);
+                working.push(async move {
+                    let done = self.dataset(run, dataset, options, &mut part).await;
+                    (&dataset.name, done, part)
+                });
+            }
+            let Some((name, done, part)) = working.next().await else { return done_so_far };
+            unfinished.remove(name);
+            summary.absorb(part);
+            if let Err(error) = self.go_on(name, done, options, summary) {
+                waiting.clear();
+                done_so_far = done_so_far.and(Err(error));
+            }
+            if let Some(left) = &options.left {
+                left.without(name);
+            }
+        }
     }
 
     /// What a landing zone holds now of this dataset that no run has recorded. Records nothing.
@@ -270,12 +254,11 @@ impl Flow<'_> {
         options: &Options,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
-        let needs = dataset.consumes().into_iter().chain(self.project.lookups_of(dataset));
         if summary.failed.contains(&dataset.name) {
             return Ok(());
         }
         // What a failed dataset would have given is missing: rows would be judged against tables that are not there yet.
-        if needs.into_iter().any(|n| summary.failed.contains(&n)) {
+        if needs(self.project, dataset).any(|n| summary.failed.contains(&n)) {
             summary.failed.insert(dataset.name.clone());
             return Ok(());
         }
@@ -306,103 +289,6 @@ impl Flow<'_> {
             }
         }
         Err(FlowError::Contended(dataset.name.clone()))
-    }
-
-    /// Looks at the landing zone and records what arrived.
-    async fn receive(
-        &self,
-        run: &RunId,
-        dataset: &Dataset,
-        options: &Options,
-        summary: &mut Summary,
-    ) -> Result<(), FlowError> {
-        let name = &dataset.name;
-        let mut looks = if options.turn.is_some() { SETTLE_LOOKS } else { 0 };
-        loop {
-            let look = self.look(dataset).await?;
-            let now = self.clock.now();
-            let events: Vec<NewEvent> = look
-                .arrivals
-                .into_iter()
-                .map(|a| NewEvent {
-                    event: EventId::of(name, &a.content),
-                    dataset: name.clone(),
-                    path: a.path,
-                    content: a.content,
-                    bytes: a.bytes,
-                    modified_nanos: a.modified_nanos,
-                    received_at: now,
-                })
-                .collect();
-            let (events, letters) = self.redelivered(events).await?;
-            let (new, duplicates) = self.record(run, &events).await?;
-            for letter in &letters {
-                self.store.replay_event(run, letter, None).await?;
-            }
-            summary.objects_new += new;
-            summary.objects_duplicate += duplicates;
-            let unsettled = look.unsettled;
-            self.report.signal(Signal::Looked { dataset: name.clone(), new, duplicates, unsettled });
-            looks += 1;
-            if unsettled == 0 || looks >= SETTLE_LOOKS || look.settled_in > SETTLE_MOST {
-                summary.unsettled.insert(name.clone(), unsettled);
-                if unsettled > 0 {
-                    summary.settled_in.insert(name.clone(), look.settled_in);
-                }
-                for r in look.refused {
-                    let dataset = name.clone();
-                    if summary.refused.insert((dataset.clone(), r.path.clone())) {
-                        self.report.signal(Signal::Refused { dataset, path: r.path, code: r.code, reason: r.reason });
-                    }
-                }
-                return Ok(());
-            }
-            let time = look.settled_in;
-            self.report.signal(Signal::Settling { dataset: name.clone(), files: unsettled, time });
-            self.timer.wait(time).await;
-        }
-    }
-
-    /// Content that arrives again after it became a dead letter is another event: whoever delivers it wants it tried. The
-    /// letters are closed when that event is recorded.
-    async fn redelivered(&self, mut events: Vec<NewEvent>) -> Result<(Vec<NewEvent>, BTreeSet<EventId>), FlowError> {
-        let mut letters = BTreeSet::new();
-        loop {
-            let ids: Vec<EventId> = events.iter().map(|e| e.event.clone()).collect();
-            let known = self.store.events(&ids).await?;
-            let of = |state| known.iter().filter(move |e| e.state == state).map(|e| e.event.clone());
-            let dead: BTreeSet<EventId> = of(EventState::Dead).collect();
-            let replayed: BTreeSet<EventId> = of(EventState::Replayed).collect();
-            if dead.is_empty() && replayed.is_empty() {
-                return Ok((events, letters));
-            }
-            for e in events.iter_mut().filter(|e| dead.contains(&e.event) || replayed.contains(&e.event)) {
-                e.event = e.event.again();
-            }
-            letters.extend(dead);
-        }
-    }
-
-    async fn record(&self, run: &RunId, events: &[NewEvent]) -> Result<(u64, u64), FlowError> {
-        use alluvium_store::Recorded;
-        if events.is_empty() {
-            return Ok((0, 0));
-        }
-        crash_point("events.before_record");
-        let recorded = self.store.record_events(run, events).await?;
-        crash_point("events.after_record");
-        let (mut new, mut duplicates) = (0, 0);
-        for (event, r) in events.iter().zip(recorded) {
-            match r {
-                Recorded::New => new += 1,
-                Recorded::Duplicate { first_path } => {
-                    duplicates += 1;
-                    let (dataset, path) = (event.dataset.clone(), event.path.clone());
-                    self.report.signal(Signal::Duplicate { dataset, path, first_path });
-                }
-            }
-        }
-        Ok((new, duplicates))
     }
 
     async fn new_steps(
@@ -553,110 +439,64 @@ impl Flow<'_> {
 
     /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
     async fn work_open_steps(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<bool, FlowError> {
-        let open: Vec<StepRecord> =
+        let mut open: Vec<StepRecord> =
             self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
-        for step in open {
-            if step.version != dataset.version && self.replaced(run, dataset, &step, summary).await? {
-                continue;
+        // The newest first: while an older one may still be executed elsewhere, what was planned after it goes.
+        for at in (0..open.len()).rev() {
+            if open[at].version != dataset.version && self.replaced(run, dataset, &open[at], summary).await? {
+                open.remove(at);
             }
+        }
+        for step in open {
             let (kind, key) = (step.kind, step.key.clone());
             let worked = match step.state {
                 StepState::Dead => self.left_dead(run, dataset, step, summary).await?,
-                _ => self.work(run, dataset, step, summary).await?,
+                _ => self.work(run, dataset, step, None, summary).await?,
             };
-            match (worked, kind) {
-                (Worked::Done, _) => continue,
-                // It took no input: what waits, waits on, and new input need not wait for it.
-                (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
-                    self.store.supersede(&key).await?;
-                    summary.waiting.remove(&dataset.name);
-                }
-                // Landing objects do not depend on each other: those of the step wait, others go on.
-                (Worked::Dead, StepKind::Ingest) => {
-                    summary.dead.insert(key);
-                    continue;
-                }
-                (Worked::Dead, StepKind::Refine | StepKind::Curate | StepKind::Rebuild) => {
-                    summary.dead.insert(key);
-                }
-                (Worked::Waits, _) => {}
+            if !self.goes_on(run, dataset, (kind, &key), worked, summary).await? {
+                return Ok(false);
             }
-            summary.failed.insert(dataset.name.clone());
-            return Ok(false);
         }
         Ok(true)
     }
 
-    /// A dead letter is not tried again as it is. Gold over other input than then is other work.
-    async fn left_dead(
+    /// Whether what follows the step in its dataset can be done now.
+    pub(crate) async fn goes_on(
         &self,
         run: &RunId,
         dataset: &Dataset,
-        step: StepRecord,
-        summary: &mut Summary,
-    ) -> Result<Worked, FlowError> {
-        // The run has given it up itself, and told so.
-        if summary.dead.contains(&step.key) {
-            return Ok(Worked::Dead);
-        }
-        // Its commit happened, and only the word of it was lost.
-        if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_))) && self.store.revive_step(&step.key).await?
-        {
-            return self.work(run, dataset, step, summary).await;
-        }
-        let replace = step.kind == StepKind::Curate && self.has_moved(&step).await?;
-        if replace && self.replaced(run, dataset, &step, summary).await? {
-            return Ok(Worked::Done);
-        }
-        if step.kind != StepKind::ReplayQuarantine {
-            let blocks = step.kind != StepKind::Ingest;
-            let (dataset, error) = (dataset.name.clone(), step.error.unwrap_or_default());
-            self.report.signal(Signal::StepDead { step: step.key, dataset, error, blocks });
-        }
-        Ok(Worked::Dead)
-    }
-
-    /// Whether an input of the step has rows that it does not know.
-    async fn has_moved(&self, step: &StepRecord) -> Result<bool, FlowError> {
-        for (input, claimed) in &step.inputs {
-            let news = self.engine.increments(input, claimed.upto).await.map_err(|e| look_error(input, e))?;
-            if !news.is_empty() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// A rebuild reads all input anew: steps that failed, or were given up, need not work before it.
-    async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
-        let failed =
-            |s: &StepRecord| s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead);
-        for step in self.store.open_steps().await?.into_iter().filter(failed) {
-            self.replaced(run, dataset, &step, summary).await?;
-        }
-        Ok(())
-    }
-
-    /// A step planned under an older definition, or given up: if it never committed, its input is planned anew.
-    async fn replaced(
-        &self,
-        run: &RunId,
-        dataset: &Dataset,
-        step: &StepRecord,
+        step: (StepKind, &StepKey),
+        worked: Worked,
         summary: &mut Summary,
     ) -> Result<bool, FlowError> {
-        match self.engine.recover(dataset, step).await {
-            Ok(None) => {
-                self.store.supersede(&step.key).await?;
-                Ok(true)
+        let (kind, key) = step;
+        match (worked, kind) {
+            (Worked::Done, _) => return Ok(true),
+            // It took no input: what waits, waits on, and new input need not wait for it.
+            (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
+                if let Some(step) = self.store.step(key).await? {
+                    self.replaced(run, dataset, &step, summary).await?;
+                }
+                summary.waiting.remove(&dataset.name);
             }
-            Ok(Some(outcome)) => {
-                self.done(run, dataset, step, outcome, true, summary).await?;
-                Ok(true)
+            // Landing objects do not depend on each other: those of the step wait, others go on.
+            (Worked::Dead, StepKind::Ingest) => {
+                summary.dead.insert(key.clone());
+                return Ok(true);
             }
-            Err(_) => Ok(false),
+            (Worked::Dead, StepKind::Refine | StepKind::Curate | StepKind::Rebuild) => {
+                summary.dead.insert(key.clone());
+            }
+            (Worked::Waits, _) => {}
         }
+        summary.failed.insert(dataset.name.clone());
+        Ok(false)
     }
+}
+
+/// What has to be there before the dataset can be done.
+pub(crate) fn needs(project: &Project, dataset: &Dataset) -> impl Iterator<Item = DatasetName> {
+    dataset.consumes().into_iter().chain(project.lookups_of(dataset))
 }
 
 pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> FlowError {

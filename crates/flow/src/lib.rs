@@ -3,6 +3,8 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod arrivals;
+mod assist;
 mod breaker;
 mod dead_letters;
 mod drain;
@@ -14,13 +16,17 @@ mod plan;
 mod ports;
 mod publication;
 mod report;
+mod retire;
 mod retry;
 mod step;
+mod summary;
 
 pub use agenda::{Agenda, Arrived};
+pub use assist::Refused as RefusedSteps;
 pub use breaker::{Breakers, Dependency};
 pub use dead_letters::{Letters, Replayed, Version};
-pub use drain::{Flow, Options, Summary, Turn};
+pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
 pub use report::{DatasetSummary, Report, Signal, StepWait, Waiting};
+pub use summary::Summary;

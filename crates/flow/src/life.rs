@@ -2,7 +2,7 @@
 //!
 //! Called by `drain.rs` around all work. A run that is killed says nothing; its lease then tells that it is gone.
 
-use crate::{Flow, FlowError, Signal, Summary, drain::LEASE};
+use crate::{Flow, FlowError, Signal, Summary};
 use alluvium_model::{RunId, crash_point};
 use alluvium_store::{RunRecord, RunState};
 use std::{convert::Infallible, time::Duration};
@@ -21,12 +21,13 @@ impl Flow<'_> {
         let run = self.start(command).await?;
         let mut summary = Summary { run: Some(run.clone()), patience: PATIENCE, ..Summary::default() };
         let done = tokio::select! {
+            biased;
+            () = stop => None,
             done = async {
                 work(&run, &mut summary).await?;
                 self.maintain(&summary).await
             } => Some(done),
             never = self.keep(&run) => match never {},
-            () = stop => None,
         };
         let state = match &done {
             Some(Ok(())) if summary.failed_steps == 0 => RunState::Done,
@@ -56,7 +57,7 @@ impl Flow<'_> {
             objects_duplicate: 0,
             objects_dead: 0,
         };
-        self.store.start_run(&record, &self.owner, LEASE, &self.watch()).await?;
+        self.store.start_run(&record, &self.owner, self.lease(), &self.watch()).await?;
         self.report.signal(Signal::RunStarted { run: run.clone() });
         Ok(run)
     }
@@ -64,8 +65,8 @@ impl Flow<'_> {
     /// A lease that cannot be renewed stops no work: steps have leases of their own.
     async fn keep(&self, run: &RunId) -> Infallible {
         loop {
-            self.timer.wait(Duration::from(LEASE) / 3).await;
-            if let Err(error) = self.store.renew_run(run, self.clock.now(), LEASE).await {
+            self.timer.wait(Duration::from(self.lease()) / 3).await;
+            if let Err(error) = self.store.renew_run(run, self.clock.now(), self.lease()).await {
                 tracing::warn!(run = %run, error = %error, "the run's lease could not be renewed");
             }
         }

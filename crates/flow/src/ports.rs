@@ -147,12 +147,16 @@ pub trait Engine: Send + Sync {
     /// At most about this many input rows belong into one refine step of such a dataset, given the memory limit.
     fn rows_per_step(&self, silver: &Silver) -> u64;
 
-    /// Stages, passes the gate and commits. Dropping the future leaves staged files that nothing refers to.
+    /// Stages, passes the gate and commits, as the attempt whose number is the step's `attempts`. Dropping the future leaves staged files that nothing refers to.
     async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError>;
 
     /// For a step whose main commit is in the table: completes what follows that commit and tells what it did;
     /// `None` when the step never committed. Idempotent.
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError>;
+
+    /// No attempt of the step up to this number commits any more, wherever it goes on; `false`: one of them has committed.
+    /// Idempotent.
+    async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError>;
 
     /// Merges files and removes those that nothing needs, as far as it pays. Changes no row and gives way to any commit;
     /// dropping the future leaves staged files that nothing refers to. `since`: the first version that this run made;

@@ -133,6 +133,15 @@ pub enum Signal {
         dataset: DatasetName,
         process: u32,
     },
+    /// Another process did a step that this one planned.
+    StepDoneElsewhere {
+        dataset: DatasetName,
+    },
+    /// The step waits for a slot of a concurrency key.
+    StepWaitsForSlot {
+        dataset: DatasetName,
+        key: String,
+    },
     /// Its tables were put in order after the run's work.
     Maintained {
         dataset: DatasetName,
@@ -174,6 +183,8 @@ pub enum StepWait {
     Budget { retries_per_day: u32 },
     /// What it needs is left alone.
     Breaker(Dependency),
+    /// Its turn in a throttle has not come.
+    Throttle { key: String },
 }
 
 /// What a changed definition holds up.

@@ -1,23 +1,31 @@
 //! One step: take its lease, execute it or find that it committed earlier, record what it did.
 //!
-//! Called by `drain.rs`. How often a step failed and when it may be tried again is in the state, so that all processes agree;
+//! Called by `drain.rs` and `assist.rs`; the one way in which any process executes a step. How often a step failed and when it may be tried again is in the state, so that all processes agree;
 //! a run only decides whether it waits for that.
 
 use crate::{
     Dependency, Flow, FlowError, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
-    drain::{LEASE, is_open},
+    drain::is_open,
     error::Stopped,
     plan::versions_mix,
     publication,
     retry::{after, delay, policy},
 };
-use alluvium_model::{Blame, EventId, RunId, crash_point};
+use alluvium_model::{Blame, EventId, Fault, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
-use alluvium_store::{AfterFailure, Claim, Failure, LedgerEntry, NotYet, StepDone, StepKind, StepRecord, StepState};
+use alluvium_store::{
+    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState, Terms,
+};
 use jiff::Timestamp;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+use tokio::sync::SemaphorePermit;
 
-const HELD_WAIT: Duration = Duration::from_millis(200);
+/// Between two looks at a step that another process has, or that waits for a slot: the first, and the longest.
+pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LAST_LOOK: Duration = Duration::from_millis(500);
+
+/// One of the process's hands, with the lease that it holds.
+pub(crate) type Hand<'h> = SemaphorePermit<'h>;
 
 /// How it went with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +39,8 @@ pub(crate) enum Worked {
 }
 
 /// Whether an attempt may begin.
-enum Taken {
-    Now,
+pub(crate) enum Taken<'h> {
+    Now(Hand<'h>),
     Later {
         until: Timestamp,
         why: StepWait,
@@ -55,18 +63,28 @@ impl From<StepError> for Ended {
 }
 
 impl Flow<'_> {
-    pub(crate) async fn work(
-        &self,
+    /// `held`: its lease, if this process has it already.
+    pub(crate) async fn work<'h>(
+        &'h self,
         run: &RunId,
         dataset: &Dataset,
-        step: StepRecord,
+        mut step: StepRecord,
+        mut held: Option<Hand<'h>>,
         summary: &mut Summary,
     ) -> Result<Worked, FlowError> {
         let uses = uses(dataset);
-        let (mut attempts, mut failures) = (step.attempts, step.failures);
         loop {
-            match self.take(run, dataset, &step, &uses).await? {
-                Taken::Ended(worked) => return Ok(worked),
+            let taken = match held.take() {
+                Some(hand) => Taken::Now(hand),
+                None => self.take(run, dataset, &step, &uses).await?,
+            };
+            let hand = match taken {
+                Taken::Ended(worked) => {
+                    if worked == Worked::Done {
+                        self.report.signal(Signal::StepDoneElsewhere { dataset: dataset.name.clone() });
+                    }
+                    return Ok(worked);
+                }
                 Taken::Later { until, why } => {
                     if self.waits_for(until, summary).await {
                         continue;
@@ -76,82 +94,138 @@ impl Flow<'_> {
                     self.report.signal(Signal::StepWaits { step, dataset, until, why });
                     return Ok(Worked::Waits);
                 }
-                Taken::Now => {}
-            }
-            attempts += 1;
+                Taken::Now(hand) => hand,
+            };
+            // At most what the state has counted, should others have tried it since it was read: the fence rests on that.
+            step.attempts = step.attempts.saturating_add(1);
             self.report.signal(Signal::StepStarted {
                 step: step.key.clone(),
                 dataset: dataset.name.clone(),
                 kind: step.kind,
-                attempt: attempts,
+                attempt: step.attempts,
             });
             let span = tracing::info_span!(
                 "step", run = %run, dataset = %dataset.name, step = %step.key, events = events(&step)
             );
-            let attempt = self.attempt(dataset, &step, failures);
+            let attempt = self.attempt(dataset, &step);
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
-                    let step = StepRecord { attempts, ..step };
                     self.done(run, dataset, &step, outcome, recovered, summary).await?;
                     for dependency in self.breakers.succeeded(&uses) {
                         self.report.signal(Signal::BreakerClosed { dependency });
                     }
                     return Ok(Worked::Done);
                 }
-                Err(Ended::LeaseLost) => {}
+                Err(Ended::LeaseLost) => drop(hand),
                 Err(Ended::Failed(error)) => {
-                    failures = failures.saturating_add(1);
-                    let step = StepRecord { attempts, failures, ..step.clone() };
+                    step.failures = step.failures.saturating_add(1);
                     if let Some(worked) = self.failed(run, dataset, &step, &error, summary).await? {
                         return Ok(worked);
                     }
+                    // Others may work while this step waits.
+                    drop(hand);
                 }
             }
         }
     }
 
-    /// Waits for the lease, unless the step may not be tried now.
+    /// Waits for a hand of this process, and for the lease with a slot of each key, unless the step may not be tried now.
     async fn take(
         &self,
         run: &RunId,
         dataset: &Dataset,
         step: &StepRecord,
         uses: &[Dependency],
-    ) -> Result<Taken, FlowError> {
+    ) -> Result<Taken<'_>, FlowError> {
         if let Err((dependency, until)) = self.breakers.ask(uses, self.clock.now()) {
             return Ok(Taken::Later { until, why: StepWait::Breaker(dependency) });
         }
-        let budget = dataset.effort.retries_per_day;
-        let mut told = false;
+        let (mut told, mut wait) = (false, FIRST_LOOK);
         loop {
-            let claim = self.store.claim(&step.key, run, &self.owner, LEASE, budget, &self.watch()).await?;
-            match claim {
-                Claim::Taken => {
-                    crash_point("step.after_claim");
-                    self.breakers.begins(uses, self.clock.now());
-                    return Ok(Taken::Now);
+            let mut hand = pin!(self.hands.acquire());
+            // Others may do the step while this process's hands are full.
+            let hand = loop {
+                tokio::select! {
+                    biased;
+                    hand = &mut hand => break hand.expect("nobody closes it"),
+                    () = self.timer.wait(wait) => {}
                 }
-                Claim::NotYet { until, why } => {
-                    let why = match why {
-                        NotYet::Delay => StepWait::Delay,
-                        NotYet::Budget { retries_per_day } => StepWait::Budget { retries_per_day },
-                    };
-                    return Ok(Taken::Later { until, why });
+                if !self.is_open(step).await? {
+                    return self.ended(step).await.map(Taken::Ended);
                 }
+                wait = (wait * 2).min(LAST_LOOK);
+            };
+            match self.claim(run, dataset, step, uses).await? {
+                Claim::Taken => return Ok(Taken::Now(hand)),
                 Claim::Closed => return self.ended(step).await.map(Taken::Ended),
-                Claim::Held { by, .. } => {
-                    if !told {
-                        told = true;
-                        let dataset = step.dataset.clone();
-                        self.report.signal(Signal::StepHeldBy { dataset, process: by.process });
+                refused => {
+                    if let Some((until, why)) = not_before(&refused) {
+                        return Ok(Taken::Later { until, why });
                     }
-                    self.timer.wait(HELD_WAIT).await;
-                    if !self.store.step(&step.key).await?.is_some_and(|s| is_open(s.state)) {
-                        return self.ended(step).await.map(Taken::Ended);
+                    if !std::mem::replace(&mut told, true) {
+                        self.tell(dataset, refused);
                     }
                 }
             }
+            drop(hand);
+            self.timer.wait(wait).await;
+            wait = (wait * 2).min(LAST_LOOK);
+            if !self.is_open(step).await? {
+                return self.ended(step).await.map(Taken::Ended);
+            }
         }
+    }
+
+    /// As [`Flow::work`] takes it, without waiting for anybody. `None`: it cannot be taken at this moment.
+    pub(crate) async fn take_now(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        step: &StepRecord,
+    ) -> Result<Option<Taken<'_>>, FlowError> {
+        let uses = uses(dataset);
+        if let Err((dependency, until)) = self.breakers.ask(&uses, self.clock.now()) {
+            return Ok(Some(Taken::Later { until, why: StepWait::Breaker(dependency) }));
+        }
+        let Ok(hand) = self.hands.try_acquire() else { return Ok(None) };
+        Ok(match self.claim(run, dataset, step, &uses).await? {
+            Claim::Taken => Some(Taken::Now(hand)),
+            refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
+        })
+    }
+
+    async fn claim(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        step: &StepRecord,
+        uses: &[Dependency],
+    ) -> Result<Claim, FlowError> {
+        let terms = terms(dataset);
+        let claim = self.store.claim(&step.key, run, &self.owner, self.lease(), &terms, &self.watch()).await?;
+        if claim == Claim::Taken {
+            crash_point("step.after_claim");
+            self.breakers.begins(uses, self.clock.now());
+        }
+        Ok(claim)
+    }
+
+    pub(crate) fn tell(&self, dataset: &Dataset, refused: Claim) {
+        let dataset = dataset.name.clone();
+        match refused {
+            Claim::Held { by, .. } => self.report.signal(Signal::StepHeldBy { dataset, process: by.process }),
+            Claim::Full { key } => self.report.signal(Signal::StepWaitsForSlot { dataset, key }),
+            Claim::Taken | Claim::Closed | Claim::NotYet { .. } | Claim::Throttled { .. } => {}
+        }
+    }
+
+    async fn is_open(&self, step: &StepRecord) -> Result<bool, FlowError> {
+        Ok(self.store.step(&step.key).await?.is_some_and(|s| is_open(s.state)))
+    }
+
+    /// After this time without a renewal another process may take over.
+    pub(crate) fn lease(&self) -> Span {
+        self.project.limits.lease
     }
 
     /// What another process made of it.
@@ -170,7 +244,7 @@ impl Flow<'_> {
     }
 
     /// Executes under a lease that is renewed; stops when the lease is lost, or when it takes too long.
-    async fn attempt(&self, dataset: &Dataset, step: &StepRecord, failures: u32) -> Result<(Outcome, bool), Ended> {
+    async fn attempt(&self, dataset: &Dataset, step: &StepRecord) -> Result<(Outcome, bool), Ended> {
         let work = async {
             if let Some(outcome) = self.engine.recover(dataset, step).await? {
                 return Ok((outcome, true));
@@ -178,8 +252,8 @@ impl Flow<'_> {
             // Each failure is counted together with what follows from it. So these were attempts whose process was gone.
             let retry = &dataset.effort.retry;
             let most = [&retry.transient, &retry.throttled, &retry.timeout].map(|b| b.max_attempts);
-            if most.iter().all(|most| failures >= *most) {
-                return Err(StepError::new(Stopped::NeverEnded { attempts: failures }).into());
+            if most.iter().all(|most| step.failures >= *most) {
+                return Err(StepError::new(Stopped::NeverEnded { attempts: step.failures }).into());
             }
             let events = self.store.events(&step.events).await.map_err(StepError::new)?;
             let readers = match step.kind {
@@ -189,20 +263,10 @@ impl Flow<'_> {
             let job = Job { project: self.project, dataset, step, events: &events, readers: &readers };
             Ok((self.engine.execute(&job, self.report).await?, false))
         };
-        let keep = async {
-            loop {
-                self.timer.wait(Duration::from(LEASE) / 3).await;
-                match self.store.renew(&step.key, &self.owner, self.clock.now(), LEASE).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ended::LeaseLost,
-                    Err(e) => return Ended::Failed(StepError::new(e)),
-                }
-            }
-        };
         tokio::select! {
             biased;
             done = work => done,
-            lost = keep => Err(lost),
+            lost = self.keep_step(step) => Err(lost),
             late = self.too_late(dataset) => Err(late.into()),
         }
     }
@@ -218,6 +282,22 @@ impl Flow<'_> {
             }
         }
         Ok(readers)
+    }
+
+    /// Ends when the lease is another's. A state that cannot be reached stops no work that can still commit: the commit
+    /// bears the step's key, whoever makes it.
+    async fn keep_step(&self, step: &StepRecord) -> Ended {
+        loop {
+            self.timer.wait(Duration::from(self.lease()) / 3).await;
+            match self.store.renew(&step.key, &self.owner, self.clock.now(), self.lease()).await {
+                Ok(true) => {}
+                Ok(false) => return Ended::LeaseLost,
+                Err(error) if error.class().may_pass() => {
+                    tracing::warn!(step = %step.key, error = %error, "the step's lease could not be renewed");
+                }
+                Err(error) => return Ended::Failed(StepError::new(error)),
+            }
+        }
     }
 
     /// Ends when the attempt has taken as long as it may.
@@ -358,6 +438,33 @@ fn uses(dataset: &Dataset) -> Vec<Dependency> {
         Kind::Silver(_) | Kind::Gold(_) => None,
     };
     std::iter::once(Dependency::Lake).chain(folder).collect()
+}
+
+/// What the dataset's definition asks beside the lease.
+fn terms(dataset: &Dataset) -> Terms {
+    let slots = dataset.concurrency.iter().map(|c| Slot { key: c.key.clone(), limit: c.limit }).collect();
+    let rate = dataset.throttle.as_ref().map(|t| Rate {
+        key: t.key.clone(),
+        limit: t.limit,
+        period: t.period,
+        burst: t.burst,
+    });
+    Terms { slots, rate, retries_per_day: dataset.effort.retries_per_day }
+}
+
+/// When a refused claim may be made again, if that is known.
+fn not_before(refused: &Claim) -> Option<(Timestamp, StepWait)> {
+    match refused {
+        Claim::NotYet { until, why } => {
+            let why = match why {
+                NotYet::Delay => StepWait::Delay,
+                NotYet::Budget { retries_per_day } => StepWait::Budget { retries_per_day: *retries_per_day },
+            };
+            Some((*until, why))
+        }
+        Claim::Throttled { key, until } => Some((*until, StepWait::Throttle { key: key.clone() })),
+        Claim::Taken | Claim::Held { .. } | Claim::Full { .. } | Claim::Closed => None,
+    }
 }
 
 /// For log lines: the ids of the objects that the step loads, the first few of them.

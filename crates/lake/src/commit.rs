@@ -7,7 +7,7 @@ use crate::{
     aside,
     engine::LakeEngine,
     error::LakeError,
-    gate,
+    fence, gate,
     incremental::Groups,
     lateness,
     refine::Stamp,
@@ -162,8 +162,8 @@ impl Attempt<'_> {
             None => engine.tables.ensure(&place, &staged.schema, staged.kind).await,
         };
         let table = ready.inspect_err(|_| staged.discard(engine, job.dataset))?;
-        // Another worker may have committed this very step since it was looked for.
-        if table.committed(&self.step.key).await? {
+        // Another worker may have committed this very step since it was looked for, or its input may be another step's by now.
+        if fence::stops(engine, job.dataset, &table, self.step).await? {
             staged.discard(engine, job.dataset);
             return Err(LakeError::Conflict { path: table.dir });
         }

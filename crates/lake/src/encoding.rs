@@ -33,7 +33,7 @@ const INTEGER_DIGITS: u8 = 18;
 pub(crate) fn compression(place: &Place) -> Compression {
     match place {
         Place::Dataset(name) if name.layer() != Layer::Bronze => Compression::SNAPPY,
-        Place::Dataset(_) | Place::Quarantine(_) | Place::Tombstones(_) => {
+        Place::Dataset(_) | Place::Quarantine(_) | Place::Tombstones(_) | Place::Fences(_) => {
             Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd"))
         }
     }

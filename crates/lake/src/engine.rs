@@ -5,7 +5,7 @@ use crate::{
     commit::{self, Attempt},
     curate,
     error::LakeError,
-    ingest, maintain, refine, silver,
+    fence, ingest, maintain, refine, silver,
     table::{Place, Tables},
     upsert::{self, Room},
 };
@@ -170,6 +170,10 @@ impl Engine for LakeEngine {
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
         commit::recover(self, dataset, &step.key).await.map_err(StepError::new)
+    }
+
+    async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
+        fence::put(self, dataset, &step.key, attempt).await.map_err(StepError::new)
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {

@@ -15,6 +15,7 @@ mod describe;
 mod encoding;
 mod engine;
 mod error;
+mod fence;
 mod files;
 mod gate;
 mod history;

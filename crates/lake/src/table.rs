@@ -42,6 +42,8 @@ const TRANSACTION_RETENTION: &str = "interval 30 days";
 /// Table feature of deletion vectors.
 const VECTORS: &str = "deletionVectors";
 pub(crate) const CHECKPOINT_EVERY: i64 = 20;
+/// The transaction's number in a step's commit. A fence has the negative number of the last attempt that it stops.
+const COMMITTED: i64 = 1;
 
 /// A table of the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +52,8 @@ pub(crate) enum Place {
     Quarantine(DatasetName),
     /// Keys that an upsert deleted, so that an older row that comes later does not bring them back.
     Tombstones(DatasetName),
+    /// Steps that were fenced off before the dataset had a table.
+    Fences(DatasetName),
 }
 
 impl fmt::Display for Place {
@@ -58,6 +62,7 @@ impl fmt::Display for Place {
             Self::Dataset(n) => write!(f, "{n}"),
             Self::Quarantine(n) => write!(f, "quarantine of {n}"),
             Self::Tombstones(n) => write!(f, "deleted keys of {n}"),
+            Self::Fences(n) => write!(f, "fences of {n}"),
         }
     }
 }
@@ -129,6 +134,17 @@ pub(crate) struct Part {
     without: Option<DeletionVectorDescriptor>,
 }
 
+/// What a table's log says of a step, if only the newest word counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Nothing,
+    Committed,
+    /// No attempt up to this one may commit.
+    Fenced {
+        upto: u64,
+    },
+}
+
 /// How rows leave a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableKind {
@@ -188,6 +204,7 @@ impl Tables {
             Place::Dataset(n) => self.root.join(n.layer().as_str()).join(n.name()),
             Place::Quarantine(n) => self.root.join("quarantine").join(n.to_string()),
             Place::Tombstones(n) => self.root.join("tombstones").join(n.to_string()),
+            Place::Fences(n) => self.root.join("fences").join(n.to_string()),
         }
     }
 
@@ -365,9 +382,18 @@ impl Table {
 
     /// Whether this step's commit is in this snapshot.
     pub(crate) async fn committed(&self, step: &StepKey) -> Result<bool, LakeError> {
+        Ok(self.mark(step).await? == Mark::Committed)
+    }
+
+    /// What this snapshot knows of the step.
+    pub(crate) async fn mark(&self, step: &StepKey) -> Result<Mark, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
         let found = snapshot.transaction_version(self.log().as_ref(), step.as_str()).await;
-        Ok(found.map_err(LakeError::delta(&self.dir))?.is_some())
+        Ok(match found.map_err(LakeError::delta(&self.dir))? {
+            None => Mark::Nothing,
+            Some(COMMITTED..) => Mark::Committed,
+            Some(fence) => Mark::Fenced { upto: fence.unsigned_abs() },
+        })
     }
 
     /// Version and memory of the step's commit, looked for from the newest back.
@@ -430,8 +456,20 @@ impl Table {
         // No retry against a newer snapshot: it could hold this very step, and the same transaction would pass again.
         let properties = CommitProperties::default()
             .with_metadata(memory)
-            .with_application_transaction(Transaction::new(step.as_str(), 1));
+            .with_application_transaction(Transaction::new(step.as_str(), COMMITTED));
         self.publish(properties, actions, DeltaOperation::Write { mode, partition_by: None, predicate: None }).await
+    }
+
+    /// Makes one version that changes nothing but that attempts of the step up to this one find their fence: against exactly this
+    /// snapshot, or not at all.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub(crate) async fn fence(&self, step: &StepKey, attempt: u32) -> Result<i64, LakeError> {
+        let fence = Transaction::new(step.as_str(), -i64::from(attempt));
+        let properties = CommitProperties::default().with_application_transaction(fence);
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        self.publish(properties, Vec::new(), operation).await
     }
 
     /// Makes one version in which the same rows lie in other files: against exactly this snapshot, or not at all.

@@ -3,9 +3,16 @@
 //! A test kills the process at each point in [`CRASH_POINTS`], runs again and compares all tables with an
 //! uninterrupted run's. A new effect gets a new point here.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-/// Name of one crash point; `ALLUVIUM_CRASH_AT=name` or `name:n` (the n-th time it is reached) kills the process there.
+/// Name of one crash point; `ALLUVIUM_CRASH_AT=name` or `name:n` (the n-th time it is reached) kills the process there,
+/// `ALLUVIUM_STOP_AT` stops it there until it is told to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrashPoint(pub &'static str);
 
@@ -24,6 +31,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("commit.after_main"),
     CrashPoint("commit.before_follow"),
     CrashPoint("commit.after_follow"),
+    CrashPoint("fence.before_commit"),
+    CrashPoint("fence.after_commit"),
     CrashPoint("step.before_done"),
     CrashPoint("step.after_done"),
     CrashPoint("step.before_fail"),
@@ -39,27 +48,49 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("run.after_finish"),
 ];
 
-static SEEN: AtomicU64 = AtomicU64::new(0);
+/// A point that the environment names, and how often it was reached.
+struct Wanted {
+    variable: &'static str,
+    point: OnceLock<Option<(String, u64)>>,
+    seen: AtomicU64,
+}
 
-/// Kills the process with SIGKILL when the environment asks for this point; otherwise costs one lookup.
+static KILL: Wanted = Wanted::by("ALLUVIUM_CRASH_AT");
+static STOP: Wanted = Wanted::by("ALLUVIUM_STOP_AT");
+
+impl Wanted {
+    const fn by(variable: &'static str) -> Self {
+        Self { variable, point: OnceLock::new(), seen: AtomicU64::new(0) }
+    }
+
+    fn is_here(&self, name: &str) -> bool {
+        let point = self.point.get_or_init(|| {
+            let text = std::env::var(self.variable).ok()?;
+            match text.rsplit_once(':') {
+                Some((name, n)) => Some((name.to_owned(), n.parse().ok()?)),
+                None => Some((text, 1)),
+            }
+        });
+        point.as_ref().is_some_and(|(at, nth)| at == name && self.seen.fetch_add(1, Ordering::SeqCst) + 1 == *nth)
+    }
+}
+
+/// Kills the process with SIGKILL, or stops it with SIGSTOP, when the environment asks for this point; otherwise costs two lookups.
 pub fn crash_point(name: &'static str) {
     debug_assert!(CRASH_POINTS.iter().any(|p| p.0 == name), "crash point {name} is not in the list");
-    static WANTED: std::sync::OnceLock<Option<(String, u64)>> = std::sync::OnceLock::new();
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("ALLUVIUM_CRASH_AT").ok()?;
-        match text.rsplit_once(':') {
-            Some((name, n)) => Some((name.to_owned(), n.parse().ok()?)),
-            None => Some((text, 1)),
-        }
-    });
-    if let Some((at, nth)) = wanted
-        && at == name
-        && SEEN.fetch_add(1, Ordering::SeqCst) + 1 == *nth
-    {
+    let signal = |signal: &str| {
+        let _ = std::process::Command::new("kill").args([signal, &std::process::id().to_string()]).status();
+    };
+    if KILL.is_here(name) {
         // SIGKILL, not abort: no handler, no flush and no destructor may run.
-        let _ = std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+        signal("-9");
         loop {
             std::thread::park();
         }
+    }
+    if STOP.is_here(name) {
+        signal("-STOP");
+        // All threads stop, but maybe not this one first.
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }

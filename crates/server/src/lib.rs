@@ -12,6 +12,7 @@ mod outbox;
 mod service;
 mod signature;
 mod stop;
+mod worker;
 
 pub use audit::Audit;
 pub use error::ServerError;
@@ -20,3 +21,4 @@ pub use intake::Intake;
 pub use outbox::{Outbox, Variables, Waking};
 pub use service::{Health, Service};
 pub use stop::{Stop, Stopper};
+pub use worker::Worker;

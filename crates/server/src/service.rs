@@ -1,20 +1,27 @@
 //! The loop of a service: waits until something is due, and does it as `run` does.
 //!
-//! Called by cli. One turn at a time; while nothing arrives nothing runs. It keeps nothing that a restart needs: its
-//! first turn looks at everything.
+//! Called by cli. Turns over datasets that have nothing to do with each other go on beside each other, so that a step that is
+//! another process's, or that waits for its time, holds up only what is made from it. While nothing arrives nothing runs.
+//! It keeps nothing that a restart needs: its first turn looks at everything.
 
 use crate::{Intake, ServerError, Stop};
-use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Options, Signal, Turn};
-use alluvium_model::Fault;
+use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Left, Options, Signal, Summary, Turn};
+use alluvium_model::{DatasetName, Fault};
 use alluvium_source::files::FolderWatch;
-use alluvium_spec::Kind;
+use alluvium_spec::{Dataset, Kind};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+use tokio::sync::Notify;
 
 pub struct Service<'a> {
     pub flow: Flow<'a>,
@@ -23,6 +30,39 @@ pub struct Service<'a> {
     pub health: &'a Health,
     /// Between two looks for files of which no notice came.
     pub scan_every: Duration,
+}
+
+/// Turns that go on at once.
+const TURNS: usize = 16;
+
+/// What goes on beside the loop.
+#[derive(Default)]
+struct Going<'s> {
+    work: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + 's>>>,
+    turns: Vec<Arc<Left>>,
+    /// A turn is done with one of its datasets.
+    less: Arc<Notify>,
+}
+
+/// How it ended.
+enum Ended {
+    Turn(Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
+    Scan(Vec<Found>),
+}
+
+impl Going<'_> {
+    /// Datasets that a turn has still to do.
+    fn busy(&self) -> BTreeSet<DatasetName> {
+        self.turns.iter().flat_map(|t| t.datasets()).collect()
+    }
+}
+
+/// What the scan says of a dataset.
+struct Found {
+    dataset: DatasetName,
+    due: Timestamp,
+    /// Files of which no notice came.
+    missed: u64,
 }
 
 /// Whether the service does its work.
@@ -52,19 +92,22 @@ impl Service<'_> {
         self.arm(&mut Agenda::new(flow.project, flow.clock.now()), &mut unwatched);
         let mut agenda = Agenda::new(flow.project, flow.clock.now());
         let mut scan_at = self.next_scan();
+        let mut going = Going::default();
         self.health.set(true);
         while !stop.is_said() {
-            let now = flow.clock.now();
+            let (now, busy) = (flow.clock.now(), going.busy());
+            let may_begin = going.turns.len() < TURNS;
             if now >= scan_at {
-                self.scan(&mut agenda).await;
-                self.hear(&mut agenda, now);
+                let quiet = self.quiet(&mut agenda, &busy);
+                going.work.push(Box::pin(self.scan(quiet, stop)));
                 self.arm(&mut agenda, &mut unwatched);
-                scan_at = self.next_scan();
-            } else if let Some(turn) = agenda.take(now) {
-                self.turn(&mut agenda, turn, stop).await?;
-                self.hear(&mut agenda, now);
+                scan_at = Timestamp::MAX;
+            } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
+                let left = Arc::new(Left::of(&turn, going.less.clone()));
+                going.turns.push(left.clone());
+                going.work.push(Box::pin(self.turn(left, turn, stop)));
             } else {
-                let next = agenda.next().map_or(scan_at, |t| t.min(scan_at));
+                let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at));
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
@@ -76,19 +119,48 @@ impl Service<'_> {
                         let now = flow.clock.now();
                         pushed.iter().for_each(|(name, what)| agenda.arrived(name, *what, now, now));
                     }
+                    Some(ended) = going.work.next() => {
+                        if let Ended::Scan(_) = ended {
+                            scan_at = self.next_scan();
+                        }
+                        self.ended(&mut agenda, &mut going, ended)?;
+                    }
+                    () = going.less.notified() => {}
                     () = flow.timer.wait(wait) => {}
                     () = stop.clone().said() => {}
                 }
             }
         }
+        // They heard the word, too.
+        while let Some(ended) = going.work.next().await {
+            self.ended(&mut agenda, &mut going, ended)?;
+        }
         self.health.set(false);
         Ok(())
     }
 
-    async fn turn(&self, agenda: &mut Agenda<'_>, turn: Turn, stop: &Stop) -> Result<(), ServerError> {
+    async fn turn(&self, left: Arc<Left>, turn: Turn, stop: &Stop) -> Ended {
+        let options = Options {
+            command: "serve".to_owned(),
+            turn: Some(turn.clone()),
+            left: Some(left.clone()),
+            ..Options::default()
+        };
+        let done = self.flow.run(&options, stop.clone().said()).await;
+        Ended::Turn(left, turn, Box::new(done))
+    }
+
+    fn ended(&self, agenda: &mut Agenda<'_>, going: &mut Going<'_>, ended: Ended) -> Result<(), ServerError> {
         let flow = &self.flow;
-        let options = Options { command: "serve".to_owned(), turn: Some(turn.clone()), ..Options::default() };
-        match flow.run(&options, stop.clone().said()).await {
+        let (left, turn, done) = match ended {
+            Ended::Turn(left, turn, done) => (left, turn, *done),
+            Ended::Scan(found) => {
+                self.found(agenda, &going.busy(), found);
+                return Ok(());
+            }
+        };
+        going.turns.retain(|t| !Arc::ptr_eq(t, &left));
+        match done {
             Ok(summary) => {
                 self.health.set(true);
                 agenda.did(&turn, &summary, flow.clock.now(), flow.entropy);
@@ -124,35 +196,47 @@ impl Service<'_> {
         }
     }
 
-    /// Looks for what no notice told of.
-    async fn scan(&self, agenda: &mut Agenda<'_>) {
+    /// Datasets that the scan looks at: no turn does, nor will one soon.
+    fn quiet(&self, agenda: &mut Agenda<'_>, busy: &BTreeSet<DatasetName>) -> Vec<&Dataset> {
         let flow = &self.flow;
         // What a notice has just told of is not missed.
         self.hear(agenda, flow.clock.now());
-        for dataset in flow
-            .project
-            .datasets
-            .values()
-            .filter(|d| matches!(d.kind, Kind::Bronze(_)) && !d.is_pushed() && d.schedule().is_none())
-        {
-            if agenda.is_waiting(&dataset.name) {
-                continue;
+        let watched = |d: &&Dataset| matches!(d.kind, Kind::Bronze(_)) && !d.is_pushed() && d.schedule().is_none();
+        let all = flow.project.datasets.values().filter(watched);
+        all.filter(|d| !agenda.is_waiting(&d.name) && !busy.contains(&d.name)).collect()
+    }
+
+    /// Looks for what no notice told of.
+    async fn scan(&self, datasets: Vec<&Dataset>, stop: &Stop) -> Ended {
+        let mut all = Vec::new();
+        let look = async {
+            for d in datasets {
+                let now = self.flow.clock.now();
+                let found = |due, missed| Found { dataset: d.name.clone(), due, missed };
+                all.extend(match self.flow.look(d).await {
+                    Ok(look) if !look.arrivals.is_empty() => Some(found(now, look.arrivals.len() as u64)),
+                    Ok(look) if look.unsettled > 0 => Some(found(after(now, look.settled_in), 0)),
+                    Ok(_) => None,
+                    // The turn tells what is wrong with it.
+                    Err(_) => Some(found(now, 0)),
+                });
             }
-            let now = flow.clock.now();
-            match flow.look(dataset).await {
-                Ok(look) if !look.arrivals.is_empty() => {
-                    // A file may have come while we looked.
-                    if !self.watch.has_notice(&dataset.name) {
-                        self.watch.renew(&dataset.name);
-                        let (dataset, files) = (dataset.name.clone(), look.arrivals.len() as u64);
-                        flow.report.signal(Signal::Missed { dataset, files });
-                    }
-                    agenda.at(&dataset.name, now);
-                }
-                Ok(look) if look.unsettled > 0 => agenda.at(&dataset.name, after(now, look.settled_in)),
-                Ok(_) => {}
-                // The turn tells what is wrong with it.
-                Err(_) => agenda.at(&dataset.name, now),
+        };
+        tokio::select! {
+            () = look => {}
+            () = stop.clone().said() => {}
+        }
+        Ended::Scan(all)
+    }
+
+    fn found(&self, agenda: &mut Agenda<'_>, busy: &BTreeSet<DatasetName>, found: Vec<Found>) {
+        for Found { dataset, due, missed: files } in found {
+            // A file may have come while the scan looked, and a turn may have taken it.
+            let told = agenda.is_waiting(&dataset) || busy.contains(&dataset) || self.watch.has_notice(&dataset);
+            agenda.at(&dataset, due);
+            if files > 0 && !told {
+                self.watch.renew(&dataset);
+                self.flow.report.signal(Signal::Missed { dataset, files });
             }
         }
     }

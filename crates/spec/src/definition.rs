@@ -44,6 +44,8 @@ pub struct Limits {
     pub record: ByteSize,
     /// At most this many input bytes go into one bronze step.
     pub step_input: ByteSize,
+    /// After this time without a word of the process that executes a step, another one may.
+    pub lease: Span,
 }
 
 #[derive(Debug, Clone)]
@@ -57,10 +59,31 @@ pub struct Dataset {
     /// Key into [`Project::contracts`].
     pub contract: Option<String>,
     pub accept: Accept,
+    /// What its steps take beside their lease; decides when they run, and nothing about rows.
+    pub concurrency: Vec<Concurrency>,
+    pub throttle: Option<Throttle>,
     pub effort: Effort,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
     pub kind: Kind,
+}
+
+/// At most `limit` steps that name the key run at once, in all processes over one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Concurrency {
+    /// The same for all that share it: `<name>`, or `<dataset>/<name>` for one of the dataset alone.
+    pub key: String,
+    pub limit: u32,
+}
+
+/// `limit` attempts begin in each `period`, evenly, and up to `burst` at once after a pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Throttle {
+    /// As that of [`Concurrency`].
+    pub key: String,
+    pub limit: u32,
+    pub period: Span,
+    pub burst: u32,
 }
 
 #[derive(Debug, Clone)]

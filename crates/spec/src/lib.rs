@@ -24,9 +24,9 @@ mod yaml;
 pub use codes::{CODES, CodeDoc};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
-    Accept, Backoff, Bronze, Columns, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold, Jitter, Kind,
-    Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds, Timeout,
-    TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
+    Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
+    Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,
+    Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};

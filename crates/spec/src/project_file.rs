@@ -12,7 +12,7 @@ use crate::{
     source_file::{Place, SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
-use alluvium_model::{ByteSize, PostgresUrl, StatePlace};
+use alluvium_model::{ByteSize, PostgresUrl, Span, StatePlace};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -20,8 +20,14 @@ use std::{
 
 pub(crate) const PROJECT_FILE: &str = "alluvium.yaml";
 const DEFAULT_STATE: &str = ".alluvium/{env}.db";
-const DEFAULT_LIMITS: Limits =
-    Limits { memory: ByteSize::mib(1_024), record: ByteSize::mib(16), step_input: ByteSize::mib(512) };
+const DEFAULT_LIMITS: Limits = Limits {
+    memory: ByteSize::mib(1_024),
+    record: ByteSize::mib(16),
+    step_input: ByteSize::mib(512),
+    lease: Span::from_secs(60),
+};
+/// A lease is renewed three times in its length, and the machine may be busy meanwhile.
+const SHORTEST_LEASE: Span = Span::from_secs(2);
 
 pub(crate) struct ProjectFile {
     pub(crate) name: String,
@@ -140,6 +146,13 @@ fn limits(node: &Node, r: &mut Reader<'_>) -> Limits {
             r.error(codes::INVALID_VALUE, size.place, "a limit of nothing lets nothing through", None);
         }
         *limit = size.value;
+    }
+    if let Some(lease) = f.take("lease").and_then(|n| r.parsed::<Span>(n)) {
+        if lease.value < SHORTEST_LEASE {
+            let help = Some("two seconds is the shortest; a process that is only slow would lose its steps".to_owned());
+            r.error(codes::INVALID_VALUE, lease.place, "a lease is too short", help);
+        }
+        limits.lease = lease.value;
     }
     f.finish(r);
     if limits.record.0 > limits.memory.0 / 4 {

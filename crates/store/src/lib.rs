@@ -20,10 +20,10 @@ pub use measures::{DatasetMeasures, Measures};
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
-    AfterFailure, Claim, Claimed, DeadLetter, EventRecord, EventState, Failure, InboxBound, InboxPart, LedgerEntry,
-    NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Reached, Recorded, RunRecord,
-    RunState, RunStep, StepDone, StepKind, StepRecord, StepState, TableDump, Value, VersionRecord, Watch,
-    WatermarkRecord,
+    AfterFailure, Claim, Claimed, DeadLetter, EventRecord, EventState, Failure, HeldOff, InboxBound, InboxPart,
+    LedgerEntry, NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Rate, Reached,
+    Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms, Value,
+    VersionRecord, Watch, WatermarkRecord,
 };
 pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -2,7 +2,7 @@
 
 use crate::NewPublication;
 use alluvium_model::{
-    Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, StepKey, Window,
+    Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, Span, StepKey, Window,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -231,6 +231,15 @@ pub enum Claim {
         by: Owner,
         until: Timestamp,
     },
+    /// Nothing was changed but that the step has its place among those that wait for this key.
+    Full {
+        key: String,
+    },
+    /// As [`Claim::Full`]; not before then.
+    Throttled {
+        key: String,
+        until: Timestamp,
+    },
     /// Another attempt may begin then.
     NotYet {
         until: Timestamp,
@@ -238,6 +247,15 @@ pub enum Claim {
     },
     /// It is no longer open (done or superseded), or it is a dead letter.
     Closed,
+}
+
+/// Whether the attempts that a step had are over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldOff {
+    /// A live process executes it. Nothing was changed.
+    Not { by: Owner },
+    /// All up to this number are, as far as the state can say; 0: there was none. The table has to be told.
+    Upto { attempt: u32 },
 }
 
 /// Why a step that failed has to wait.
@@ -274,6 +292,33 @@ pub enum AfterFailure {
     Dead,
     /// It had ended before, or another process holds it by now; nothing was changed.
     Closed,
+}
+
+/// What a step needs beside its lease to begin. Keys are what the caller takes them for; those of slots and those of rates
+/// do not meet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// One of each, for as long as the lease.
+    pub slots: Vec<Slot>,
+    pub rate: Option<Rate>,
+    /// Attempts of the dataset's steps that have failed before, which may begin on one day (UTC).
+    pub retries_per_day: Option<u32>,
+}
+
+/// At most `limit` steps hold one at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    pub key: String,
+    pub limit: u32,
+}
+
+/// `limit` attempts begin in each `period`, evenly, and up to `burst` of them at once after a pause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rate {
+    pub key: String,
+    pub limit: u32,
+    pub period: Span,
+    pub burst: u32,
 }
 
 /// Everything that one finished step changes in the state, in one transaction.

@@ -2,9 +2,9 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
-    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
+    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
+    RunStep, StepDone, StepRecord, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -68,22 +68,29 @@ pub trait Store: Send + Sync {
     /// Steps that are neither done nor superseded, dead letters among them, oldest first (by planning order).
     async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError>;
 
+    /// The oldest open step of each dataset, where it waits for somebody to take it: if it has failed its next attempt is due,
+    /// and nobody holds the dataset. Dead letters of ingestion are passed over; others hold up their dataset. Oldest first, at
+    /// most `limit`.
+    async fn ready_steps(&self, limit: usize, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError>;
+
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
 
     /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time) and counts the attempt as
     /// one of `run`. A lease that does not hold any more is free, and the attempt under it has failed. A step that failed
-    /// is taken from its time on, and as one of at most `retries_per_day` that begin on this day (UTC) for its dataset.
+    /// is taken from its time on. With the lease it takes what `terms` ask for, or nothing at all. Of steps that were refused a
+    /// key, the one planned first gets what comes free, as long as it asks again within five seconds.
     async fn claim(
         &self,
         key: &StepKey,
         run: &RunId,
         owner: &Owner,
         ttl: Span,
-        retries_per_day: Option<u32>,
+        terms: &Terms,
         watch: &Watch<'_>,
     ) -> Result<Claim, StoreError>;
 
-    /// `false`: the lease was lost to another process; the holder must stop.
+    /// `false`: the lease was lost to another process; the holder must stop. A lease past its end that nobody took is renewed,
+    /// and its slots count again: a step that can still commit is not stopped for a slot that was given away meanwhile.
     async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError>;
 
     /// The step is done; its lease ends, its events are done or dead, its version becomes the active one, the watermark
@@ -98,9 +105,13 @@ pub trait Store: Send + Sync {
     /// lease to another process changes nothing.
     async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError>;
 
+    /// Unless a live process executes the step, its lease ends, and any attempt that goes on somewhere all the same is not its newest
+    /// from now on. The step stays open.
+    async fn hold_off(&self, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError>;
+
     /// The step will never run: its events are pending again and the positions return to where the newest remaining
-    /// step left them.
-    async fn supersede(&self, key: &StepKey) -> Result<(), StoreError>;
+    /// step left them. `false`: it has not so many attempts, because somebody took it meanwhile; nothing was changed.
+    async fn supersede(&self, key: &StepKey, attempts: u32) -> Result<bool, StoreError>;
 
     /// The run starts under a lease of `owner`, as [`Store::claim`] gives one for a step. Runs whose lease does not hold
     /// any more are recorded as interrupted.

@@ -6,8 +6,17 @@ use super::{
 };
 
 /// Crate and level. A crate may use those of lower levels.
-const LEVELS: [(&str, u8); 8] =
-    [("model", 0), ("spec", 1), ("store", 1), ("flow", 2), ("source", 2), ("lake", 2), ("server", 3), ("cli", 4)];
+const LEVELS: [(&str, u8); 9] = [
+    ("model", 0),
+    ("spec", 1),
+    ("store", 1),
+    ("flow", 2),
+    ("source", 2),
+    ("lake", 2),
+    ("server", 3),
+    ("sim", 3),
+    ("cli", 4),
+];
 /// Within a level: lake provides what flow asks for.
 const SIBLINGS: [(&str, &str); 2] = [("lake", "flow"), ("source", "flow")];
 /// Dependency and the only crate that names it.

@@ -1,6 +1,6 @@
 //! From the command line to the command.
 
-use super::{check, contract, init, query, replay, resume, run, serve, show};
+use super::{check, contract, init, query, replay, resume, run, serve, show, worker};
 use crate::{
     args::{Cli, Command, OfContract, Replay},
     error::CliError,
@@ -19,6 +19,7 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
             let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
             serve::serve(global, dir.as_ref(), *scan_every, *listen, tls).await
         }
+        Command::Worker { dir, grace } => worker::worker(global, dir.as_ref(), *grace).await,
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }

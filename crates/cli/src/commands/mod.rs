@@ -10,5 +10,6 @@ mod resume;
 mod run;
 mod serve;
 mod show;
+mod worker;
 
 pub use dispatch::dispatch;

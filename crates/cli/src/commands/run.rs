@@ -28,7 +28,7 @@ pub async fn run(
         names.iter().for_each(|n| command.push_str(&format!(" --{option} {n}")));
     }
     let (adopt, rebuild) = (adopt.iter().cloned().collect(), rebuild.iter().cloned().collect());
-    let options = Options { command, adopt, rebuild, turn: None };
+    let options = Options { command, adopt, rebuild, ..Options::default() };
     let stop = stop()?;
     let wired = Wired::open(load::checked(global, dir).await?).await?;
     let work = Work::new(global, &wired);

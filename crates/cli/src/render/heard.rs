@@ -264,6 +264,8 @@ impl Heard {
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
+            | Signal::StepWaitsForSlot { .. }
+            | Signal::StepDoneElsewhere { .. }
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
             | Signal::RunFinished { .. } => {}
@@ -279,6 +281,7 @@ pub fn why_it_waits(why: &StepWait) -> String {
             format!("the {} retries of the dataset for today are used up", grouped(u64::from(*retries_per_day)))
         }
         StepWait::Breaker(dependency) => format!("{dependency} failed several times in a row"),
+        StepWait::Throttle { key } => format!("the throttle of {key}"),
     }
 }
 

@@ -111,6 +111,8 @@ impl Bars {
             | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
             | Signal::StepWaits { .. }
+            | Signal::StepWaitsForSlot { .. }
+            | Signal::StepDoneElsewhere { .. }
             | Signal::StepDead { .. }
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
@@ -270,6 +272,8 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             format!("{head} {dataset}: {sink} was not told: {}; {then}", printable(message))
         }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
+        Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),
+        Signal::StepWaitsForSlot { dataset, key } => format!("{dataset}: waiting for a slot of `{key}`"),
         Signal::RunStarted { .. }
         | Signal::Looked { .. }
         | Signal::Duplicate { .. }

@@ -31,3 +31,4 @@ mod serve;
 mod server;
 mod serving;
 mod show;
+mod workers;

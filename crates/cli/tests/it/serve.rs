@@ -87,16 +87,18 @@ fn a_broken_dataset_does_not_stop_the_others() {
     // Where its table would be there is a file.
     p.put("lake/dev/bronze/orders", b"not a table");
     let serving = Serving::start(&p, &[]);
-    serving.wait_for("failed[");
-    serving.wait_for("done bronze.other");
+    serving.wait_for("ended");
     p.put("landing/other/b.csv", b"a,b\n3,4\n");
     serving.wait_for("done bronze.other");
     std::fs::remove_file(p.path("lake/dev/bronze/orders")).expect("removed");
     p.done(&["replay", "dead-letters"]);
     p.put("landing/orders/2024-01-03.csv", MORE.as_bytes());
     serving.wait_for("done gold.daily");
-    assert_eq!(serving.stop().code, Some(0));
+    let ran = serving.stop();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    ran.said("failed[");
     assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 4);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.other"), 2);
 }
 
 #[test]

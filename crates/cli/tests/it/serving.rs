@@ -53,6 +53,21 @@ impl Serving {
         }
     }
 
+    pub fn process(&self) -> u32 {
+        self.child.borrow().id()
+    }
+
+    pub fn lives(&self) -> bool {
+        self.child.borrow_mut().try_wait().expect("it can be asked").is_none()
+    }
+
+    /// Until it says its next line, or for that time.
+    pub fn for_a_while(&self, time: Duration) {
+        if let Ok(line) = self.lines.recv_timeout(time) {
+            self.said.borrow_mut().push(line);
+        }
+    }
+
     /// Asks it to stop and waits until it did.
     #[track_caller]
     pub fn stop(self) -> Ran {

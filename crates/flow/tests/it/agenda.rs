@@ -2,12 +2,17 @@
 
 use crate::{bronze, silver, stub::World};
 use alluvium_flow::{Agenda, Arrived, Options, Signal, Summary, Turn};
-use alluvium_model::SeededEntropy;
+use alluvium_model::{DatasetName, SeededEntropy};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millis)
+}
+
+/// No turn goes on.
+fn idle() -> BTreeSet<DatasetName> {
+    BTreeSet::new()
 }
 
 fn all() -> Turn {
@@ -32,9 +37,9 @@ fn project(bronze: &str) -> alluvium_spec::Project {
 async fn the_first_turn_is_everything_and_then_nothing_is_due() {
     let world = World::new().await;
     let mut agenda = Agenda::new(world.project(), at(0));
-    assert_eq!(agenda.take(at(0)), Some(all()));
+    assert_eq!(agenda.take(at(0), &idle()), Some(all()));
     agenda.did(&all(), &Summary::default(), at(1), &SeededEntropy::new(1));
-    assert_eq!(agenda.next(), None);
+    assert_eq!(agenda.next(&idle()), None);
 }
 
 /// The stub's source settles in two seconds.
@@ -42,15 +47,15 @@ async fn the_first_turn_is_everything_and_then_nothing_is_due() {
 async fn a_burst_is_one_turn_and_an_endless_one_is_cut() {
     let world = World::new().await;
     let mut agenda = Agenda::new(world.project(), at(0));
-    agenda.take(at(0));
+    agenda.take(at(0), &idle());
     notice(&mut agenda, at(1_000));
     notice(&mut agenda, at(2_500));
-    assert_eq!(agenda.take(at(4_499)), None);
-    assert_eq!(agenda.take(at(4_500)), Some(all()));
+    assert_eq!(agenda.take(at(4_499), &idle()), None);
+    assert_eq!(agenda.take(at(4_500), &idle()), Some(all()));
     for second in 10..30 {
         notice(&mut agenda, at(second * 1_000));
     }
-    assert_eq!(agenda.next(), Some(at(20_000)));
+    assert_eq!(agenda.next(&idle()), Some(at(20_000)));
 }
 
 #[tokio::test]
@@ -58,16 +63,16 @@ async fn what_may_pass_is_tried_again_later_and_later() {
     let world = World::new().await;
     let entropy = SeededEntropy::new(1);
     let mut agenda = Agenda::new(world.project(), at(0));
-    let mut turn = agenda.take(at(0)).expect("a turn");
+    let mut turn = agenda.take(at(0), &idle()).expect("a turn");
     let failed = || BTreeSet::from([bronze(), silver()]);
     let (mut now, mut waits) = (at(0), Vec::new());
     for _ in 0..12 {
         let summary = Summary { failed: failed(), passing: failed(), ..Summary::default() };
         agenda.did(&turn, &summary, now, &entropy);
-        let next = agenda.next().expect("it is tried again");
+        let next = agenda.next(&idle()).expect("it is tried again");
         waits.push(next.duration_since(now).as_millis());
         now = next;
-        turn = agenda.take(now).expect("it is due");
+        turn = agenda.take(now, &idle()).expect("it is due");
         assert_eq!(turn, all(), "with what waits for it");
     }
     assert!((1_000..=2_000).contains(&waits[0]), "{waits:?}");
@@ -79,22 +84,22 @@ async fn what_may_pass_is_tried_again_later_and_later() {
 async fn what_stays_waits_for_an_arrival_and_for_nothing_else() {
     let world = World::new().await;
     let mut agenda = Agenda::new(world.project(), at(0));
-    let turn = agenda.take(at(0)).expect("a turn");
+    let turn = agenda.take(at(0), &idle()).expect("a turn");
     let summary = Summary { failed: BTreeSet::from([silver()]), ..Summary::default() };
     agenda.did(&turn, &summary, at(1), &SeededEntropy::new(1));
-    assert_eq!(agenda.next(), None);
+    assert_eq!(agenda.next(&idle()), None);
     notice(&mut agenda, at(10));
-    assert_eq!(agenda.take(at(5_000)), Some(all()));
+    assert_eq!(agenda.take(at(5_000), &idle()), Some(all()));
 }
 
 #[tokio::test]
 async fn young_files_come_up_again_when_they_are_old_enough() {
     let world = World::new().await;
     let mut agenda = Agenda::new(world.project(), at(0));
-    let turn = agenda.take(at(0)).expect("a turn");
+    let turn = agenda.take(at(0), &idle()).expect("a turn");
     let settled_in = [(bronze(), Duration::from_millis(700))].into();
     agenda.did(&turn, &Summary { settled_in, ..Summary::default() }, at(100), &SeededEntropy::new(1));
-    assert_eq!(agenda.next(), Some(at(800)));
+    assert_eq!(agenda.next(&idle()), Some(at(800)));
 }
 
 #[tokio::test]
@@ -136,17 +141,36 @@ async fn a_schedule_decides_when_its_folder_is_looked_at() {
     let turn = Turn { datasets: BTreeSet::from([bronze()]), failing: BTreeSet::new() };
     let latest = scheduled("latest");
     let mut agenda = Agenda::new(&latest, at(0));
-    assert_eq!(agenda.take(at(0)), Some(turn.clone()), "for all times before");
-    assert_eq!(agenda.next(), Some(at(21 * HOUR)));
-    assert_eq!(agenda.take(at(21 * HOUR)), Some(turn.clone()));
-    assert_eq!(agenda.next(), Some(at(45 * HOUR)));
+    assert_eq!(agenda.take(at(0), &idle()), Some(turn.clone()), "for all times before");
+    assert_eq!(agenda.next(&idle()), Some(at(21 * HOUR)));
+    assert_eq!(agenda.take(at(21 * HOUR), &idle()), Some(turn.clone()));
+    assert_eq!(agenda.next(&idle()), Some(at(45 * HOUR)));
     // The machine slept for three days: once for all of them.
-    assert_eq!(agenda.take(at(100 * HOUR)), Some(turn));
-    assert_eq!(agenda.next(), Some(at(117 * HOUR)));
+    assert_eq!(agenda.take(at(100 * HOUR), &idle()), Some(turn));
+    assert_eq!(agenda.next(&idle()), Some(at(117 * HOUR)));
     let none = scheduled("none");
     let mut agenda = Agenda::new(&none, at(0));
-    assert_eq!(agenda.take(at(0)), None);
-    assert_eq!(agenda.next(), Some(at(21 * HOUR)));
+    assert_eq!(agenda.take(at(0), &idle()), None);
+    assert_eq!(agenda.next(&idle()), Some(at(21 * HOUR)));
+}
+
+#[tokio::test]
+async fn what_shares_nothing_with_a_turn_is_done_beside_it() {
+    let world = World::wide().await;
+    let mut agenda = Agenda::new(world.project(), at(0));
+    agenda.take(at(0), &idle());
+    let other = "bronze.u".parse().expect("a name");
+    notice(&mut agenda, at(0));
+    let first = agenda.take(at(2_000), &idle()).expect("a turn");
+    notice(&mut agenda, at(3_000));
+    assert_eq!(agenda.take(at(9_000), &first.datasets), None, "it goes on with these datasets");
+    assert_eq!(agenda.next(&first.datasets), None);
+    agenda.arrived(&other, Arrived::default(), at(3_000), at(3_000));
+    let beside = agenda.take(at(9_000), &first.datasets).expect("another turn");
+    assert!(beside.datasets.is_disjoint(&first.datasets), "{beside:?}");
+    assert!(beside.datasets.contains(&other));
+    // What waited is due when the turn ends.
+    assert_eq!(agenda.take(at(9_000), &beside.datasets), Some(first));
 }
 
 /// Five minutes of freshness, of which the agenda keeps a tenth for the work.
@@ -157,25 +181,25 @@ fn small_arrivals_are_collected_within_the_freshness() {
     let turn = Turn { datasets: BTreeSet::from([bronze()]), failing: BTreeSet::new() };
     let entropy = SeededEntropy::new(1);
     let mut agenda = Agenda::new(&project, at(0));
-    assert_eq!(agenda.take(at(0)), Some(turn.clone()), "what came before waits for nothing");
+    assert_eq!(agenda.take(at(0), &idle()), Some(turn.clone()), "what came before waits for nothing");
     agenda.did(&turn, &Summary::default(), at(0), &entropy);
     // However often something comes, the first of them is not left alone for longer.
     for second in 10..270 {
         notice(&mut agenda, at(second * SECOND));
-        assert_eq!(agenda.next(), Some(at(280 * SECOND)));
-        assert_eq!(agenda.take(at(second * SECOND)), None);
+        assert_eq!(agenda.next(&idle()), Some(at(280 * SECOND)));
+        assert_eq!(agenda.take(at(second * SECOND), &idle()), None);
     }
-    assert_eq!(agenda.take(at(280 * SECOND)), Some(turn.clone()));
+    assert_eq!(agenda.take(at(280 * SECOND), &idle()), Some(turn.clone()));
     // The turn took 40 seconds, and left files that were too young: these wait for others again, from when they came.
     let settled_in = [(bronze(), Duration::from_secs(1))].into();
     agenda.did(&turn, &Summary { settled_in, ..Summary::default() }, at(320 * SECOND), &entropy);
     // Twice as long as that turn is left for the next one.
-    assert_eq!(agenda.next(), Some(at((318 + 300 - 80) * SECOND)));
-    agenda.take(at(538 * SECOND)).expect("a turn");
+    assert_eq!(agenda.next(&idle()), Some(at((318 + 300 - 80) * SECOND)));
+    agenda.take(at(538 * SECOND), &idle()).expect("a turn");
     agenda.did(&turn, &Summary::default(), at(538 * SECOND), &entropy);
     // Of what came while nobody listened it is not known when it did.
     agenda.arrived(&bronze(), Arrived { objects: 1, bytes: 1 }, at(540 * SECOND), at(600 * SECOND));
-    assert_eq!(agenda.next(), Some(at(810 * SECOND)));
+    assert_eq!(agenda.next(&idle()), Some(at(810 * SECOND)));
 }
 
 #[test]
@@ -185,10 +209,10 @@ fn what_is_much_is_not_left_to_wait() {
         [(Arrived { objects: 1, bytes: 32 << 20 }, "bytes"), (Arrived { objects: 9_999, bytes: 1 }, "objects")]
     {
         let mut agenda = Agenda::new(&project, at(0));
-        agenda.take(at(0));
+        agenda.take(at(0), &idle());
         notice(&mut agenda, at(1_000));
-        assert_eq!(agenda.next(), Some(at(1_000 + 54 * 60_000)), "{what}");
+        assert_eq!(agenda.next(&idle()), Some(at(1_000 + 54 * 60_000)), "{what}");
         agenda.arrived(&bronze(), more, at(3_000), at(3_000));
-        assert_eq!(agenda.next(), Some(at(5_000)), "{what}");
+        assert_eq!(agenda.next(&idle()), Some(at(5_000)), "{what}");
     }
 }

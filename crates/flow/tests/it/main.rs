@@ -4,6 +4,7 @@ mod agenda;
 mod dead_letters;
 mod retry;
 mod stub;
+mod workers;
 
 use alluvium_flow::{Options, Signal, Waiting};
 use alluvium_model::{Blame, DatasetName, Fault, Layer, RetryClass, Span};

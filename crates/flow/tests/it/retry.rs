@@ -7,7 +7,7 @@ use crate::{
 use alluvium_flow::{Dependency, Options, Signal, StepWait, Turn};
 use alluvium_model::{Blame, RetryClass, Span};
 use alluvium_spec::{Jitter, Timeout, TimeoutSource};
-use alluvium_store::{StepRecord, StepState, Store};
+use alluvium_store::{StepRecord, StepState, Store, Terms};
 use std::{collections::BTreeSet, time::Duration};
 
 const TRANSIENT: RetryClass = RetryClass::Transient;
@@ -243,7 +243,7 @@ async fn steps_whose_process_is_gone_each_time_end_as_dead_letters() {
     let dead = alluvium_store::Watch { now: world.clock().now(), alive: &|_| false };
     world.store.start_run(&record, &flow.owner, Span::from_secs(60), &dead).await.expect("a run");
     for _ in 0..4 {
-        let taken = world.store.claim(&key, &run, &flow.owner, Span::from_secs(60), None, &dead).await;
+        let taken = world.store.claim(&key, &run, &flow.owner, Span::from_secs(60), &Terms::default(), &dead).await;
         assert_eq!(taken.expect("a claim"), alluvium_store::Claim::Taken);
     }
     world.pass(Duration::from_secs(61));

@@ -20,7 +20,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -33,6 +33,8 @@ struct Tables {
     /// Rows added by each version, from version 1.
     rows: BTreeMap<DatasetName, Vec<u64>>,
     committed: BTreeMap<StepKey, Outcome>,
+    /// Attempts up to this one commit no more.
+    fences: BTreeMap<StepKey, u32>,
     done: Vec<(DatasetName, Stage)>,
     failing: BTreeSet<DatasetName>,
     losing: BTreeSet<DatasetName>,
@@ -222,6 +224,9 @@ impl Engine for StubEngine {
         if tables.failing.remove(&name) {
             return Err(StepError::new(Told));
         }
+        if tables.fences.get(&job.step.key).is_some_and(|upto| *upto >= job.step.attempts) {
+            return Err(StepError::new(Late));
+        }
         let unreadable: Vec<_> = job.events.iter().filter(|e| tables.unreadable.contains(&e.path)).collect();
         let dead: Vec<_> = unreadable.iter().map(|e| (e.event.clone(), "T0005: unreadable".to_owned())).collect();
         let rows = match job.step.kind {
@@ -261,6 +266,13 @@ impl Engine for StubEngine {
             tables.done.push((dataset.name.clone(), Stage::Recovered));
         }
         Ok(found)
+    }
+
+    async fn fence(&self, _: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
+        let mut tables = self.tables();
+        let fence = tables.fences.entry(step.key.clone()).or_default();
+        *fence = attempt.max(*fence);
+        Ok(!tables.committed.contains_key(&step.key))
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {
@@ -373,11 +385,22 @@ pub struct World {
     pub breakers: Breakers,
     clock: Arc<ManualClock>,
     entropy: SeededEntropy,
+    hands: Semaphore,
+    other_hands: Semaphore,
 }
 
 impl World {
     /// `bronze.t` and `silver.t`, which reads it.
     pub async fn new() -> Self {
+        Self::of(&["t"]).await
+    }
+
+    /// And `bronze.u` and `silver.u`, which have nothing to do with the others.
+    pub async fn wide() -> Self {
+        Self::of(&["t", "u"]).await
+    }
+
+    async fn of(names: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let put = |path: &str, text: &str| {
             let at = folder.path().join(path);
@@ -385,13 +408,23 @@ impl World {
             std::fs::write(at, text).expect("a file");
         };
         put("alluvium.yaml", "name: stub\n");
-        put("landing/keep", "");
-        put("datasets/bronze/t.yaml", "source: { files: landing/, glob: \"*.csv\" }\n");
-        put("datasets/silver/t.yaml", "from: bronze.t\ncontract: t\nwrite: append\n");
-        put(
-            "contracts/t.odcs.yaml",
-            "apiVersion: v3.1.0\nkind: DataContract\nid: t\nname: t\nversion: 1.0.0\nstatus: active\nschema:\n  - name: t\n    properties:\n      - { name: id, logicalType: integer }\n",
-        );
+        for name in names {
+            put(&format!("landing/{name}/keep"), "");
+            put(
+                &format!("datasets/bronze/{name}.yaml"),
+                &format!("source: {{ files: landing/{name}/, glob: \"*.csv\" }}\n"),
+            );
+            put(
+                &format!("datasets/silver/{name}.yaml"),
+                &format!("from: bronze.{name}\ncontract: {name}\nwrite: append\n"),
+            );
+            put(
+                &format!("contracts/{name}.odcs.yaml"),
+                &format!(
+                    "apiVersion: v3.1.0\nkind: DataContract\nid: {name}\nname: {name}\nversion: 1.0.0\nstatus: active\nschema:\n  - name: {name}\n    properties:\n      - {{ name: id, logicalType: integer }}\n"
+                ),
+            );
+        }
         let project = load(folder.path(), &Environment::default()).expect("a project without mistakes");
         let store = SqliteStore::open(&folder.path().join("state.db")).await.expect("a store");
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_700_000_000).expect("an instant")));
@@ -404,7 +437,20 @@ impl World {
         };
         let entropy = SeededEntropy::new(7);
         let (engine, landing, heard, breakers) = Default::default();
-        Self { _folder: folder, project, store, engine, landing, heard, ticks, breakers, clock, entropy }
+        Self {
+            _folder: folder,
+            project,
+            store,
+            engine,
+            landing,
+            heard,
+            ticks,
+            breakers,
+            clock,
+            entropy,
+            hands: Semaphore::new(1),
+            other_hands: Semaphore::new(1),
+        }
     }
 
     pub fn project(&self) -> &Project {
@@ -495,6 +541,16 @@ impl World {
         replayed.expect("the store works")
     }
 
+    pub fn set_clock_back(&self, seconds: i64) {
+        self.clock.advance_micros(-seconds * 1_000_000);
+    }
+
+    /// Another process over the same state and tables.
+    pub fn worker(&self) -> Flow<'_> {
+        let owner = Owner { host: "here".into(), process: 2, started_ticks: 1 };
+        Flow { owner, hands: &self.other_hands, ..self.flow() }
+    }
+
     pub fn flow(&self) -> Flow<'_> {
         self.clock.advance_micros(1_000_000);
         Flow {
@@ -509,6 +565,7 @@ impl World {
             breakers: &self.breakers,
             owner: Owner { host: "here".into(), process: 1, started_ticks: 1 },
             alive: &|_| true,
+            hands: &self.hands,
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct Waking<'a> {
 
 impl Report for Waking<'_> {
     fn signal(&self, signal: Signal) {
-        let ended = matches!(signal, Signal::StepDone { .. });
+        let ended = matches!(signal, Signal::StepDone { .. } | Signal::StepDoneElsewhere { .. });
         self.report.signal(signal);
         if ended {
             self.wake.notify_one();

@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, BronzeDraft, Draft},
-    effort, publish, webhook,
+    effort, publish, turns, webhook,
 };
 use crate::{
     codes,
@@ -34,12 +34,13 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
         source.freshness = freshness(&mut f, source, &mut r);
     }
     let accept = accept::read(&mut f, &mut r);
+    let turns = turns::read(&name, &mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
     let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["contract"], &mut r);
     f.finish_with(&mut r, super::belongs);
-    Some(Draft { name, description, contract: None, accept, effort, publish, body: Body::Bronze(source?), file })
+    Some(Draft { name, description, contract: None, accept, turns, effort, publish, body: Body::Bronze(source?), file })
 }
 
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {

@@ -1,7 +1,7 @@
 //! A dataset as its file says it, names still unresolved and with their places. Turned into [`crate::Dataset`] by
 //! `resolve`.
 
-use super::EffortDraft;
+use super::{EffortDraft, TurnsDraft};
 use crate::{
     definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     schedule::Schedule,
@@ -18,6 +18,7 @@ pub(crate) struct Draft {
     pub(crate) description: Option<String>,
     pub(crate) contract: Option<Spanned<String>>,
     pub(crate) accept: Accept,
+    pub(crate) turns: TurnsDraft,
     pub(crate) effort: EffortDraft,
     /// Names of sinks.
     pub(crate) publish: Vec<Spanned<String>>,

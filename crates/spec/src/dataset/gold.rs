@@ -5,6 +5,7 @@ use super::{
     draft::{Body, Draft, GoldDraft, WindowDraft},
     effort::{self, EffortDraft},
     publish,
+    turns::{self, TurnsDraft},
 };
 use crate::{
     codes,
@@ -22,6 +23,7 @@ struct FrontMatter {
     contract: Option<Spanned<String>>,
     window: Result<Option<WindowDraft>, Unusable>,
     accept: Accept,
+    turns: TurnsDraft,
     effort: EffortDraft,
     publish: Vec<Spanned<String>>,
 }
@@ -33,6 +35,7 @@ impl Default for FrontMatter {
             contract: None,
             window: Ok(None),
             accept: Accept::default(),
+            turns: TurnsDraft::default(),
             effort: EffortDraft::default(),
             publish: Vec::new(),
         }
@@ -42,11 +45,11 @@ impl Default for FrontMatter {
 pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) -> Option<Draft> {
     let (comment, statement) = split(&file, sink)?;
     let matter = match comment {
-        Some(text) => front_matter(&text, &file, sink),
+        Some(text) => front_matter(&name, &text, &file, sink),
         None => Some(FrontMatter::default()),
     };
     let gold = query(&file, statement, sink);
-    let FrontMatter { description, contract, accept, effort, publish, window } = matter?;
+    let FrontMatter { description, contract, accept, turns, effort, publish, window } = matter?;
     let body = match (gold, window) {
         (Some((sql, sql_line, query)), Ok(window)) => {
             let sql::Query { canonical, tables, outputs } = query;
@@ -54,7 +57,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract, accept, effort, publish, body, file })
+    Some(Draft { name, description, contract, accept, turns, effort, publish, body, file })
 }
 
 /// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
@@ -89,7 +92,7 @@ fn place_at(text: &str, byte: usize) -> Place {
     Place { line, column, length: 1 }
 }
 
-fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontMatter> {
+fn front_matter(name: &DatasetName, text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontMatter> {
     let node = yaml::parse(text, file, sink)?;
     if node.is_null() {
         return Some(FrontMatter::default());
@@ -100,6 +103,7 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
     let contract = f.take("contract").and_then(|n| r.name(n));
     let window = window(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
+    let turns = turns::read(name, &mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
     let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
@@ -107,7 +111,7 @@ fn front_matter(text: &str, file: &SourceFile, sink: &mut Sink) -> Option<FrontM
         let inputs = matches!(key, "from" | "inputs");
         inputs.then(|| "inputs are read from the SQL; remove it".to_owned()).or_else(|| super::belongs(key))
     });
-    Some(FrontMatter { description, contract, window, accept, effort, publish })
+    Some(FrontMatter { description, contract, window, accept, turns, effort, publish })
 }
 
 fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Result<Option<WindowDraft>, Unusable> {

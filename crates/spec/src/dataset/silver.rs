@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, Draft, EnrichDraft, SilverDraft, StepDraft},
-    effort, normalize, publish, watermark, write,
+    effort, normalize, publish, turns, watermark, write,
 };
 use crate::{
     codes,
@@ -30,6 +30,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     let cluster_by = f.take("cluster_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
     let watermark = watermark::read(&mut f, &mut r);
     let accept = accept::read(&mut f, &mut r);
+    let turns = turns::read(&name, &mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
     let publish = publish::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
@@ -41,7 +42,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract: Some(contract?), accept, effort, publish, body, file })
+    Some(Draft { name, description, contract: Some(contract?), accept, turns, effort, publish, body, file })
 }
 
 /// `None` if a step could not be read, so that what depends on the steps is not reported as well.

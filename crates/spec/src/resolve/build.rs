@@ -1,6 +1,6 @@
 //! Drafts to datasets.
 
-use super::{columns, contracts, expected, graph::Graph, names::Names, version};
+use super::{columns, contracts, expected, graph::Graph, names::Names, turns, version};
 use crate::{
     codes,
     contract::Contract,
@@ -32,6 +32,7 @@ pub(crate) fn resolve(sources: &Sources, sink: &mut Sink) -> Resolved {
         let users = users(stem, sources);
         contracts.extend(contracts::complete(draft, &users, &names, &mut graph, sink).map(|c| (stem.clone(), c)));
     }
+    turns::check(sources, sink);
     let order = graph.order(sink);
     let datasets = sources.drafts.values().filter_map(|d| Some((d.name.clone(), build(d, &names, &contracts)?)));
     let datasets = datasets.collect();
@@ -153,6 +154,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         description: draft.description.clone(),
         contract: stem,
         accept: draft.accept.clone(),
+        concurrency: draft.turns.concurrency.iter().map(|(c, _)| c.clone()).collect(),
+        throttle: draft.turns.throttle.as_ref().map(|(t, _)| t.clone()),
         effort: draft.effort.over(&names.sources.defaults, agreed),
         publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         kind,

@@ -6,6 +6,7 @@ mod contracts;
 mod expected;
 mod graph;
 mod names;
+mod turns;
 mod version;
 
 pub(crate) use build::{Resolved, resolve};

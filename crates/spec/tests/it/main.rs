@@ -5,6 +5,7 @@ mod effort;
 mod hostile;
 mod mistakes;
 mod projects;
+mod turns;
 mod versions;
 mod watermark;
 

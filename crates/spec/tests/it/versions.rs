@@ -57,6 +57,8 @@ fn what_does_not_decide_rows_is_not() {
     );
     assert_eq!(watermarked("late: recompute, allowed_lateness: 1 hour"), none);
     assert_eq!(changed("datasets/silver/flights.yaml", "warn_above: 1%", "warn_above: 2%"), none);
+    let turns = "concurrency: [{ key: disk, limit: 2 }]\nthrottle: { limit: 5, period: 1m }\nfrom: ";
+    assert_eq!(changed("datasets/silver/flights.yaml", "from: ", turns), none);
 }
 
 /// Who differs when the flights have a watermark.

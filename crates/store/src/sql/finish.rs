@@ -130,8 +130,12 @@ async fn end_steps(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result
         &[Arg::list(&rows)],
     )
     .await?;
-    let sql = "DELETE FROM leases WHERE step IN (SELECT value ->> 0 FROM json_each($1))";
-    tx.execute(sql, &[keys(ending)]).await?;
+    for free in [
+        "DELETE FROM slots WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
+        "DELETE FROM leases WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
+    ] {
+        tx.execute(free, &[keys(ending)]).await?;
+    }
     Ok(())
 }
 

@@ -6,9 +6,9 @@
 use super::{
     Row, Session,
     codec::{Cells, micros, micros_after},
-    retries, steps,
+    retries, steps, terms,
 };
-use crate::{Claim, NotYet, Owner, StepState, StoreError, Watch};
+use crate::{Claim, NotYet, Owner, StepState, StoreError, Terms, Watch};
 use alluvium_model::{DatasetName, RunId, Span, StepKey};
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -40,9 +40,30 @@ pub(super) async fn holder(tx: &mut Session<'_>, key: &StepKey) -> Result<Option
 
 /// Steps whose lease nobody holds any more and nobody has taken.
 pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<String>, StoreError> {
-    let rows = tx.rows("SELECT step, host, process, started_ticks, until FROM leases", &[]).await?;
-    let leases: Vec<Lease> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
-    Ok(leases.into_iter().filter(|l| !watch.holds(&l.by, l.until)).map(|l| l.step).collect())
+    let leases = all(tx).await?;
+    Ok(leases.into_iter().filter(|(_, l)| !watch.holds(&l.by, l.until)).map(|(_, l)| l.step).collect())
+}
+
+/// Datasets of which somebody executes a step.
+pub(super) async fn held(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<DatasetName>, StoreError> {
+    let leases = all(tx).await?;
+    Ok(leases.into_iter().filter(|(_, l)| watch.holds(&l.by, l.until)).map(|(dataset, _)| dataset).collect())
+}
+
+async fn all(tx: &mut Session<'_>) -> Result<Vec<(DatasetName, Lease)>, StoreError> {
+    let rows = tx.rows("SELECT dataset, step, host, process, started_ticks, until FROM leases", &[]).await?;
+    rows.iter().map(|row| Ok((Cells(row).dataset("dataset")?, record_of(row)?))).collect()
+}
+
+/// Who executes the step, and lives.
+pub(super) async fn holder_of(
+    tx: &mut Session<'_>,
+    dataset: &DatasetName,
+    key: &StepKey,
+    watch: &Watch<'_>,
+) -> Result<Option<Owner>, StoreError> {
+    let lease = lease_of(tx, dataset).await?.filter(|l| l.step == key.as_str() && watch.holds(&l.by, l.until));
+    Ok(lease.map(|l| l.by))
 }
 
 /// A process that holds the dataset already is held off as any other: two of its tasks may ask at once.
@@ -52,7 +73,7 @@ pub(super) async fn claim(
     run: &RunId,
     owner: &Owner,
     ttl: Span,
-    retries_per_day: Option<u32>,
+    terms: &Terms,
     watch: &Watch<'_>,
 ) -> Result<Claim, StoreError> {
     let mut head = steps::head(tx, key).await?;
@@ -64,19 +85,24 @@ pub(super) async fn claim(
         if watch.holds(&lease.by, lease.until) {
             return Ok(Claim::Held { by: lease.by, until: lease.until });
         }
-        // Nobody ended that attempt. What it did to its process, it may do to the next one.
-        let sql = "UPDATE steps SET state = 'planned', failures = failures + 1 WHERE key = $1 AND state = 'running'";
-        tx.execute(sql, &[lease.step.into()]).await?;
+        abandoned(tx, &lease.step).await?;
         head = steps::head(tx, key).await?;
     }
     if let Some(until) = head.retry_at.filter(|at| watch.now < *at) {
         return Ok(Claim::NotYet { until, why: NotYet::Delay });
     }
-    if head.failures > 0
-        && let Some(until) = retries::take(tx, &head.dataset, retries_per_day, watch.now).await?
+    let is_retry = head.failures > 0;
+    if is_retry
+        && let Some(retries_per_day) = terms.retries_per_day
+        && let Some(until) = retries::used_up(tx, &head.dataset, retries_per_day, watch.now).await?
     {
-        let retries_per_day = retries_per_day.unwrap_or(u32::MAX);
         return Ok(Claim::NotYet { until, why: NotYet::Budget { retries_per_day } });
+    }
+    if let Some(refused) = terms::take(tx, key, head.seq, terms, watch).await? {
+        return Ok(refused);
+    }
+    if is_retry {
+        retries::count(tx, &head.dataset, watch.now).await?;
     }
     let sql = "UPDATE steps SET state = 'running', attempts = attempts + 1 WHERE seq = $1";
     tx.execute(sql, &[head.seq.into()]).await?;
@@ -84,9 +110,7 @@ pub(super) async fn claim(
                SELECT key, attempts, $2, $3 FROM steps WHERE seq = $1";
     tx.execute(sql, &[head.seq.into(), run.as_str().into(), micros(watch.now).into()]).await?;
     tx.execute(
-        "INSERT INTO leases (dataset, step, host, process, started_ticks, until) VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (dataset) DO UPDATE SET step = excluded.step, host = excluded.host, process = excluded.process,
-             started_ticks = excluded.started_ticks, until = excluded.until",
+        "INSERT INTO leases (dataset, step, host, process, started_ticks, until) VALUES ($1, $2, $3, $4, $5, $6)",
         &[
             head.dataset.to_string().into(),
             key.as_str().into(),
@@ -98,6 +122,21 @@ pub(super) async fn claim(
     )
     .await?;
     Ok(Claim::Taken)
+}
+
+/// Nobody ended the attempt that has the lease, if there is one. What it did to its process, it may do to the next one.
+pub(super) async fn abandoned(tx: &mut Session<'_>, step: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE steps SET state = 'planned', failures = failures + 1 WHERE key = $1 AND state = 'running'";
+    tx.execute(sql, &[step.into()]).await?;
+    end(tx, step).await
+}
+
+/// The step's lease ends, and with it its slots.
+pub(super) async fn end(tx: &mut Session<'_>, step: &str) -> Result<(), StoreError> {
+    for free in ["DELETE FROM slots WHERE step = $1", "DELETE FROM leases WHERE step = $1"] {
+        tx.execute(free, &[step.into()]).await?;
+    }
+    Ok(())
 }
 
 /// A lease past its end that nobody took is still the holder's.

@@ -19,6 +19,7 @@ mod runs;
 mod session;
 mod steps;
 mod store;
+mod terms;
 mod versions;
 mod watermarks;
 

@@ -29,7 +29,7 @@ pub(super) async fn plan(tx: &mut Session<'_>, steps: &[NewStep]) -> Result<Vec<
             answers.push(answer);
         }
         picture.forget_superseded(tx, &accepted).await?;
-        write(tx, &accepted).await?;
+        write(tx, &accepted, &picture.superseded).await?;
     }
     Ok(answers)
 }
@@ -39,7 +39,8 @@ pub(super) async fn plan(tx: &mut Session<'_>, steps: &[NewStep]) -> Result<Vec<
 struct Picture<'a> {
     /// Steps that are there and not superseded.
     there: HashSet<String>,
-    superseded: HashSet<String>,
+    /// How often it had been tried.
+    superseded: HashMap<String, i64>,
     /// Whether an event may be taken.
     free: HashMap<String, bool>,
     positions: HashMap<(&'a DatasetName, &'a DatasetName), i64>,
@@ -51,9 +52,9 @@ impl<'a> Picture<'a> {
         tx.take_datasets(steps.iter().map(|s| s.dataset.to_string())).await?;
         let mut picture = Self::default();
         let keys: Vec<&str> = steps.iter().map(|s| s.key.as_str()).collect();
-        for (key, state) in states(tx, &keys).await? {
+        for (key, state, attempts) in states(tx, &keys).await? {
             if state == StepState::Superseded.word() {
-                picture.superseded.insert(key);
+                picture.superseded.insert(key, attempts);
             } else {
                 picture.there.insert(key);
             }
@@ -123,7 +124,7 @@ impl<'a> Picture<'a> {
 
     async fn forget_superseded(&self, tx: &mut Session<'_>, accepted: &[&NewStep]) -> Result<(), StoreError> {
         let again: Vec<&str> =
-            accepted.iter().map(|s| s.key.as_str()).filter(|k| self.superseded.contains(*k)).collect();
+            accepted.iter().map(|s| s.key.as_str()).filter(|k| self.superseded.contains_key(*k)).collect();
         if !again.is_empty() {
             for forget in [
                 "DELETE FROM attempts WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
@@ -136,10 +137,11 @@ impl<'a> Picture<'a> {
     }
 }
 
-async fn states(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, String)>, StoreError> {
-    let sql = "SELECT s.key, s.state FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
-    let pair = |row: &Row| Ok((Cells(row).text("key")?, Cells(row).text("state")?));
-    tx.rows(sql, &[Arg::column(keys)]).await?.iter().map(pair).collect()
+async fn states(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let sql =
+        "SELECT s.key, s.state, s.attempts FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
+    let of = |row: &Row| Ok((Cells(row).text("key")?, Cells(row).text("state")?, Cells(row).integer("attempts")?));
+    tx.rows(sql, &[Arg::column(keys)]).await?.iter().map(of).collect()
 }
 
 /// Whoever else takes one of them meanwhile waits.
@@ -163,10 +165,12 @@ struct StepRow<'a> {
     lookups: &'a BTreeMap<DatasetName, i64>,
     windows: Option<&'a [Window]>,
     watermark: Option<i64>,
+    attempts: i64,
     planned_at: i64,
 }
 
-async fn write(tx: &mut Session<'_>, steps: &[&NewStep]) -> Result<(), StoreError> {
+/// One that was `superseded` goes on with the number of its attempts: its table may be closed to those that it had.
+async fn write(tx: &mut Session<'_>, steps: &[&NewStep], superseded: &HashMap<String, i64>) -> Result<(), StoreError> {
     if steps.is_empty() {
         return Ok(());
     }
@@ -184,16 +188,18 @@ async fn write(tx: &mut Session<'_>, steps: &[&NewStep]) -> Result<(), StoreErro
             lookups: &s.lookups,
             windows: s.windows.as_deref(),
             watermark: s.watermark.map(micros),
+            attempts: superseded.get(s.key.as_str()).copied().unwrap_or(0),
             planned_at: micros(s.planned_at),
         })
     };
     let rows: Vec<String> = numbers.iter().zip(steps).map(row).collect();
     tx.execute(
         "INSERT INTO steps (seq, key, run, kind, dataset, version, events, inputs, lookups, windows, watermark,
-                            state, planned_at)
+                            attempts, state, planned_at)
          SELECT CAST(value ->> 'seq' AS BIGINT), value ->> 'key', value ->> 'run', value ->> 'kind',
                 value ->> 'dataset', value ->> 'version', value ->> 'events', value ->> 'inputs', value ->> 'lookups',
-                value ->> 'windows', CAST(value ->> 'watermark' AS BIGINT), $2, CAST(value ->> 'planned_at' AS BIGINT)
+                value ->> 'windows', CAST(value ->> 'watermark' AS BIGINT),
+                CAST(value ->> 'attempts' AS BIGINT), $2, CAST(value ->> 'planned_at' AS BIGINT)
          FROM json_each($1)",
         &[Arg::List(format!("[{}]", rows.join(","))), StepState::Planned.word().into()],
     )

@@ -91,6 +91,9 @@ pub(super) async fn finish(
     for free in [
         "UPDATE steps SET state = 'planned' WHERE state = 'running' AND EXISTS
              (SELECT 1 FROM attempts AS a WHERE a.step = key AND a.attempt = steps.attempts AND a.run = $1)",
+        "DELETE FROM slots WHERE EXISTS
+             (SELECT 1 FROM steps AS s JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts
+              WHERE s.key = slots.step AND a.run = $1)",
         "DELETE FROM leases WHERE EXISTS
              (SELECT 1 FROM steps AS s JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts
               WHERE s.key = leases.step AND a.run = $1)",

@@ -118,6 +118,18 @@ impl Session<'_> {
         self.take(lock, make, names).await
     }
 
+    /// Until the transaction ends nobody else takes slots or rates of these keys. After the datasets, never before.
+    pub(crate) async fn take_keys<T: AsRef<str>>(
+        &mut self,
+        names: impl IntoIterator<Item = T>,
+    ) -> Result<(), StoreError> {
+        let lock = "SELECT key FROM limit_keys WHERE key IN (SELECT value ->> 0 FROM json_each($1))
+                    ORDER BY key FOR UPDATE";
+        let make = "INSERT INTO limit_keys (key) SELECT value ->> 0 FROM json_each($1) AS j ORDER BY j.key
+                    ON CONFLICT DO NOTHING";
+        self.take(lock, make, names).await
+    }
+
     /// Always in the same order, so that two who take several do not wait for each other.
     async fn take<T: AsRef<str>>(
         &mut self,

@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, Word, micros},
     leases, runs,
 };
-use crate::{AfterFailure, Claimed, Failure, RunStep, StepRecord, StepState, StoreError, Watch};
+use crate::{AfterFailure, Claimed, Failure, HeldOff, RunStep, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) dataset: DatasetName,
     pub(super) state: StepState,
+    pub(super) attempts: u32,
     pub(super) failures: u32,
     pub(super) retry_at: Option<Timestamp>,
 }
@@ -42,13 +43,14 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
     let unknown = || StoreError::unknown("step", key);
     let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let sql = "SELECT seq, dataset, state, failures, retry_at FROM steps WHERE key = $1";
+    let sql = "SELECT seq, dataset, state, attempts, failures, retry_at FROM steps WHERE key = $1";
     let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     let cells = Cells(&row);
     Ok(Head {
         seq: cells.integer("seq")?,
         dataset: cells.dataset("dataset")?,
         state: cells.word("state")?,
+        attempts: cells.small("attempts")?,
         failures: cells.small("failures")?,
         retry_at: cells.optional_time("retry_at")?,
     })
@@ -57,6 +59,23 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
 pub(super) async fn open(tx: &mut Session<'_>) -> Result<Vec<StepRecord>, StoreError> {
     let rows = tx.rows(select_steps!("WHERE state NOT IN ('done', 'superseded') ORDER BY seq"), &[]).await?;
     rows.iter().map(record_of).collect()
+}
+
+pub(super) async fn ready(
+    tx: &mut Session<'_>,
+    limit: usize,
+    watch: &Watch<'_>,
+) -> Result<Vec<StepRecord>, StoreError> {
+    let sql = select_steps!(
+        "WHERE seq IN (SELECT min(seq) FROM steps
+                       WHERE state NOT IN ('done', 'superseded') AND NOT (state = 'dead' AND kind = 'ingest')
+                       GROUP BY dataset)
+             AND state <> 'dead' AND (retry_at IS NULL OR retry_at <= $1) ORDER BY seq"
+    );
+    let rows = tx.rows(sql, &[micros(watch.now).into()]).await?;
+    let held = leases::held(tx, watch).await?;
+    let free = rows.iter().map(record_of).filter(|s| s.as_ref().map_or(true, |s| !held.contains(&s.dataset)));
+    free.take(limit).collect()
 }
 
 pub(super) async fn by_key(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
@@ -169,16 +188,34 @@ pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<Afte
     let sql = "UPDATE attempts SET error = $1
                WHERE step = $2 AND attempt = (SELECT s.attempts FROM steps AS s WHERE s.key = $2)";
     tx.execute(sql, &[error.as_str().into(), key.as_str().into()]).await?;
-    end_lease(tx, key).await?;
+    leases::end(tx, key.as_str()).await?;
     Ok(if retry_at.is_some() { AfterFailure::Open } else { AfterFailure::Dead })
 }
 
+/// The number that is counted belongs to no attempt: all that there were are older, and the next one is newer.
+pub(super) async fn hold_off(tx: &mut Session<'_>, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError> {
+    let head = head(tx, key).await?;
+    if let Some(by) = leases::holder_of(tx, &head.dataset, key, watch).await? {
+        return Ok(HeldOff::Not { by });
+    }
+    let has_ended = matches!(head.state, StepState::Done | StepState::Superseded);
+    if has_ended || head.attempts == 0 {
+        return Ok(HeldOff::Upto { attempt: head.attempts });
+    }
+    leases::abandoned(tx, key.as_str()).await?;
+    tx.execute("UPDATE steps SET attempts = attempts + 1 WHERE seq = $1", &[head.seq.into()]).await?;
+    Ok(HeldOff::Upto { attempt: head.attempts.saturating_add(1) })
+}
+
 /// A step that ended already stays as it is: what was committed cannot be taken back here.
-pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(), StoreError> {
+pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey, attempts: u32) -> Result<bool, StoreError> {
     let head = head(tx, key).await?;
     match head.state {
-        StepState::Done | StepState::Superseded => return Ok(()),
+        StepState::Done | StepState::Superseded => return Ok(true),
         StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead => {}
+    }
+    if head.attempts != attempts {
+        return Ok(false);
     }
     tx.execute("UPDATE steps SET state = 'superseded' WHERE seq = $1", &[head.seq.into()]).await?;
     let sql = "UPDATE events SET state = 'pending', step = NULL WHERE step = $1";
@@ -189,10 +226,6 @@ pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey) -> Result<(),
                    AND input IN (SELECT value ->> 0 FROM json_each($3))";
         tx.execute(sql, &[head.dataset.to_string().into(), head.seq.into(), inputs]).await?;
     }
-    end_lease(tx, key).await
-}
-
-async fn end_lease(tx: &mut Session<'_>, key: &StepKey) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM leases WHERE step = $1", &[key.as_str().into()]).await?;
-    Ok(())
+    leases::end(tx, key.as_str()).await?;
+    Ok(true)
 }

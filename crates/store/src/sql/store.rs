@@ -9,10 +9,10 @@ use super::{
     watermarks,
 };
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent,
-    NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep,
-    StepDone, StepRecord, Store, StoreError, TableDump, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
-    sqlite::SqliteStore,
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
+    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
+    RunStep, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -124,6 +124,10 @@ macro_rules! store_over {
                 within!(Read, self, |tx| steps::open(tx))
             }
 
+            async fn ready_steps(&self, limit: usize, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {
+                within!(Read, self, |tx| steps::ready(tx, limit, watch))
+            }
+
             async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
                 within!(Read, self, |tx| steps::by_key(tx, key))
             }
@@ -134,10 +138,10 @@ macro_rules! store_over {
                 run: &RunId,
                 owner: &Owner,
                 ttl: Span,
-                retries_per_day: Option<u32>,
+                terms: &Terms,
                 watch: &Watch<'_>,
             ) -> Result<Claim, StoreError> {
-                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, retries_per_day, watch))
+                within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, terms, watch))
             }
 
             async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
@@ -156,8 +160,12 @@ macro_rules! store_over {
                 within!(Write, self, |tx| steps::fail(tx, failure))
             }
 
-            async fn supersede(&self, key: &StepKey) -> Result<(), StoreError> {
-                within!(Write, self, |tx| steps::supersede(tx, key))
+            async fn hold_off(&self, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError> {
+                within!(Write, self, |tx| steps::hold_off(tx, key, watch))
+            }
+
+            async fn supersede(&self, key: &StepKey, attempts: u32) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| steps::supersede(tx, key, attempts))
             }
 
             async fn start_run(

@@ -4,8 +4,8 @@ use alluvium_model::{
     Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, Span, StepKey, Window,
 };
 use alluvium_store::{
-    Claim, Claimed, Failure, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, StepDone,
-    StepKind, Store, Watch,
+    Claim, Claimed, Failure, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, Slot, StepDone,
+    StepKind, Store, Terms, Watch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -136,12 +136,34 @@ pub fn quality(rule: &str, note: Option<&str>) -> QualityResult {
     }
 }
 
+/// Whoever has it.
+pub async fn supersede(store: &dyn Store, step: &str) {
+    let attempts = store.step(&key(step)).await.unwrap().expect("it is there").attempts;
+    assert!(store.supersede(&key(step), attempts).await.unwrap());
+}
+
 pub async fn claim(store: &dyn Store, step: &str, process: u32, now: i64) -> Claim {
     claim_in(store, &run(), step, process, now).await
 }
 
 pub async fn claim_in(store: &dyn Store, run: &RunId, step: &str, process: u32, now: i64) -> Claim {
-    store.claim(&key(step), run, &owner(process), MINUTE, None, &watch(now)).await.expect("a claim is answered")
+    let terms = Terms::default();
+    store.claim(&key(step), run, &owner(process), MINUTE, &terms, &watch(now)).await.expect("a claim is answered")
+}
+
+pub async fn claim_on(store: &dyn Store, terms: &Terms, step: &str, process: u32, now: i64) -> Claim {
+    store.claim(&key(step), &run(), &owner(process), MINUTE, terms, &watch(now)).await.expect("a claim is answered")
+}
+
+/// At most so many steps with one of this key.
+pub fn slots(key: &str, limit: u32) -> Terms {
+    Terms { slots: vec![Slot { key: key.into(), limit }], ..Terms::default() }
+}
+
+/// The first step of so many datasets, `s0` of `silver.t0` and so on.
+pub fn datasets(count: usize) -> Vec<NewStep> {
+    let of = |n: usize| NewStep { dataset: name(&format!("silver.t{n}")), ..refine(&format!("s{n}"), -1, 1) };
+    (0..count).map(of).collect()
 }
 
 /// That may pass: the next attempt may begin so many seconds later, if the step has not failed `most` times by now.

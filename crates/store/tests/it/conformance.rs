@@ -5,7 +5,7 @@ use alluvium_model::{DefinitionVersion, Fault, RetryClass, RunId, Span, Window};
 use alluvium_store::{
     AfterFailure, Claim, Claimed, EventState, Failure, InboxBound, InboxPart, NewEvent, NewStep, NotYet, Planned,
     Pushed, PushedEvent, Reached, Recorded, RunState, StepDone, StepKind, StepRecord, StepState, Store, StoreError,
-    Value, WatermarkRecord,
+    Terms, Value, WatermarkRecord,
 };
 use std::collections::BTreeMap;
 
@@ -228,22 +228,22 @@ pub async fn superseding_gives_back_what_was_taken(store: &dyn Store) {
     ]);
     planned(store, &step).await;
     assert_eq!(claim(store, "a", 1, 0).await, Claim::Taken);
-    store.supersede(&key("a")).await.unwrap();
+    supersede(store, "a").await;
     assert_eq!(pending_paths(store).await, ["1.csv", "2.csv"]);
     assert!(store.positions(&step.dataset).await.unwrap().is_empty());
     assert_eq!(found(store, "a").await.state, StepState::Superseded);
     assert_eq!(found(store, "a").await.events.len(), 2);
     assert!(open_keys(store).await.is_empty());
     assert!(!store.renew(&key("a"), &owner(1), at(1), Span::from_secs(60)).await.unwrap());
-    store.supersede(&key("a")).await.unwrap();
+    supersede(store, "a").await;
     // Its dataset is free for the step that takes over.
     assert_eq!(planned(store, &ingest("b", &["1", "2"])).await, Planned::New);
     assert_eq!(claim(store, "b", 2, 0).await, Claim::Taken);
-    store.supersede(&key("a")).await.unwrap();
+    supersede(store, "a").await;
     assert!(pending_paths(store).await.is_empty());
     // What was committed is not taken back.
     store.finish(&done("b")).await.unwrap();
-    store.supersede(&key("b")).await.unwrap();
+    supersede(store, "b").await;
     assert_eq!(found(store, "b").await.state, StepState::Done);
     assert_eq!(event_state(store, "1").await, EventState::Done);
 }
@@ -251,14 +251,14 @@ pub async fn superseding_gives_back_what_was_taken(store: &dyn Store) {
 pub async fn superseding_an_older_step_leaves_the_newest_position(store: &dyn Store) {
     started(store).await;
     store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5), refine("c", 5, 9)]).await.unwrap();
-    store.supersede(&key("b")).await.unwrap();
+    supersede(store, "b").await;
     assert_eq!(position(store).await, Some(9));
-    store.supersede(&key("c")).await.unwrap();
+    supersede(store, "c").await;
     assert_eq!(position(store).await, Some(3));
     assert_eq!(planned(store, &refine("d", 3, 9)).await, Planned::New);
-    store.supersede(&key("a")).await.unwrap();
+    supersede(store, "a").await;
     assert_eq!(position(store).await, Some(9));
-    store.supersede(&key("d")).await.unwrap();
+    supersede(store, "d").await;
     assert_eq!(position(store).await, None);
 }
 
@@ -267,11 +267,16 @@ pub async fn a_superseded_step_can_be_planned_again(store: &dyn Store) {
     recorded(store, &["1"]).await;
     planned(store, &ingest("a", &["1"])).await;
     claim(store, "a", 1, 0).await;
-    store.supersede(&key("a")).await.unwrap();
+    supersede(store, "a").await;
     planned(store, &refine("between", -1, 1)).await;
     assert_eq!(planned(store, &ingest("a", &["1"])).await, Planned::New);
     assert_eq!(open_keys(store).await, ["between", "a"]);
-    assert_eq!((found(store, "a").await.state, found(store, "a").await.attempts), (StepState::Planned, 0));
+    let again = found(store, "a").await;
+    assert_eq!(
+        (again.state, again.attempts, again.failures),
+        (StepState::Planned, 1, 0),
+        "its attempts have new numbers"
+    );
     assert_eq!(claim(store, "a", 2, 0).await, Claim::Taken);
 }
 
@@ -320,7 +325,7 @@ pub async fn a_closed_step_is_not_claimed(store: &dyn Store) {
     started(store).await;
     store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
     store.finish(&done("a")).await.unwrap();
-    store.supersede(&key("b")).await.unwrap();
+    supersede(store, "b").await;
     assert_eq!(claim(store, "a", 1, 0).await, Claim::Closed);
     assert_eq!(claim(store, "b", 1, 0).await, Claim::Closed);
     assert_eq!(found(store, "a").await.attempts, 0);
@@ -415,7 +420,7 @@ pub async fn a_superseded_step_cannot_be_finished(store: &dyn Store) {
     started(store).await;
     recorded(store, &["1"]).await;
     planned(store, &ingest("a", &["1"])).await;
-    store.supersede(&key("a")).await.unwrap();
+    supersede(store, "a").await;
     let error = store.finish(&done("a")).await.unwrap_err();
     assert!(matches!(error, StoreError::Superseded { .. }));
     assert_eq!(event_state(store, "1").await, EventState::Pending);
@@ -470,9 +475,9 @@ pub async fn what_was_never_told_is_refused(store: &dyn Store) {
         store.plan(&ingest("a", &[])).await.unwrap_err(),
         store.finish_run(&nobody, RunState::Done, at(0)).await.unwrap_err(),
         store.fail(&failure("never", 0, 0, 9)).await.unwrap_err(),
-        store.supersede(&never).await.unwrap_err(),
+        store.supersede(&never, 0).await.unwrap_err(),
         store.finish(&done("never")).await.unwrap_err(),
-        store.claim(&never, &run(), &owner(1), Span::ZERO, None, &watch(0)).await.unwrap_err(),
+        store.claim(&never, &run(), &owner(1), Span::ZERO, &Terms::default(), &watch(0)).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, StoreError::Unknown { .. }), "{error}");
@@ -683,7 +688,7 @@ pub async fn a_step_is_told_with_the_run_that_finished_it(store: &dyn Store) {
     claim(store, "b", 13, 4).await;
     assert_eq!(store.run_steps(&first, &watch(5)).await.unwrap()[1].step.state, StepState::Planned);
     // A step that is planned once more has no history of the plan that was given up.
-    store.supersede(&key("b")).await.unwrap();
+    supersede(store, "b").await;
     assert_eq!(planned(store, &refine("b", -1, 3)).await, Planned::New);
     assert_eq!(store.run_steps(&first, &watch(5)).await.unwrap()[1].attempts, 0);
 }
@@ -772,7 +777,7 @@ pub async fn a_dead_step_can_give_back_what_it_took(store: &dyn Store) {
     recorded(store, &["1"]).await;
     planned(store, &ingest("s", &["1"])).await;
     store.fail(&failure("s", 1, 0, 1)).await.unwrap();
-    store.supersede(&key("s")).await.unwrap();
+    supersede(store, "s").await;
     assert_eq!(
         (found(store, "s").await.state, event_state(store, "1").await),
         (StepState::Superseded, EventState::Pending)
@@ -843,7 +848,7 @@ pub async fn retries_of_a_day_are_bounded(store: &dyn Store) {
     started(store).await;
     store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5), curate("g", -1, 3, None)]).await.unwrap();
     let try_once = async |step: &str, now: i64| {
-        let taken = store.claim(&key(step), &run(), &owner(1), MINUTE, Some(2), &watch(now)).await.unwrap();
+        let taken = claim_on(store, &Terms { retries_per_day: Some(2), ..Terms::default() }, step, 1, now).await;
         if taken == Claim::Taken {
             store.fail(&failure(step, now, 0, 99)).await.unwrap();
         }

@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `told`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod build;
@@ -10,6 +10,7 @@ mod postgres;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
 mod told;
+mod turns;
 
 use alluvium_model::StatePlace;
 use alluvium_store::{SqliteStore, StateStore};
@@ -39,7 +40,7 @@ impl Fresh {
     }
 }
 
-/// One test a case of [`conformance`] and kind of store, each over its own fresh state.
+/// One test a case of each group and kind of store, each over its own fresh state.
 macro_rules! conform {
     ($($set:ident: $($case:ident),* $(,)?;)*) => {
         mod sqlite_conforms {
@@ -107,4 +108,13 @@ conform!(
     a_sink_that_wants_no_more_is_off_until_it_is_another,
     only_the_newest_refusals_are_kept,
     everything_is_counted;
+    turns:
+    a_slot_is_held_with_the_lease_and_no_longer,
+    slots_of_the_dead_and_the_late_are_free,
+    a_step_takes_all_its_slots_or_none,
+    who_was_planned_first_gets_the_slot,
+    a_throttle_spreads_the_attempts,
+    a_step_is_ready_when_its_dataset_is_free,
+    what_somebody_executes_is_not_held_off,
+    a_refused_retry_takes_nothing;
 );

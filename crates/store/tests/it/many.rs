@@ -2,8 +2,14 @@
 
 use crate::{Fresh, build::*};
 use alluvium_model::RunId;
-use alluvium_store::{Claim, InboxBound, Planned, Pushed, PushedEvent, StateStore, StepState};
-use std::sync::Arc;
+use alluvium_store::{Claim, InboxBound, NewStep, Planned, Pushed, PushedEvent, StateStore, StepState};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
 
 async fn opened(fresh: &Fresh, count: usize) -> Vec<Arc<StateStore>> {
     let mut stores = Vec::new();
@@ -122,6 +128,62 @@ async fn workers_share_what_there_is(fresh: Fresh) {
     assert_eq!(stores[0].tables(&watch(0)).await.unwrap()[5].rows.len(), STEPS as usize);
 }
 
+/// Eight claimants want two slots for steps of twelve datasets. Some of them die with the slot in their hand: at no time do
+/// more hold one than may, and in the end none is lost.
+async fn a_limit_is_never_passed_and_no_slot_leaks(fresh: Fresh) {
+    const LIMIT: usize = 2;
+    const DATASETS: usize = 12;
+    let stores = opened(&fresh, 8).await;
+    started(&**stores[0]).await;
+    stores[0].plan_many(&datasets(DATASETS)).await.unwrap();
+    let holding = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let claimant = |n: u32| {
+        let (store, holding, most) = (Arc::clone(&stores[n as usize]), Arc::clone(&holding), Arc::clone(&most));
+        tokio::spawn(async move {
+            let (terms, mut deaths) = (slots("warehouse", LIMIT as u32), 0);
+            for turn in 0.. {
+                let ready = store.ready_steps(DATASETS, &watch(0)).await.unwrap();
+                if ready.is_empty() && store.open_steps().await.unwrap().is_empty() {
+                    return;
+                }
+                for step in ready {
+                    let step = step.key.as_str();
+                    // Process 13 is dead: the watch of the next who asks tells so.
+                    let dies = deaths < 3 && (turn + n).is_multiple_of(3);
+                    let process = if dies { 13 } else { n };
+                    if claim_on(&**store, &terms, step, process, 0).await != Claim::Taken {
+                        continue;
+                    }
+                    if dies {
+                        deaths += 1;
+                        continue;
+                    }
+                    most.fetch_max(holding.fetch_add(1, SeqCst) + 1, SeqCst);
+                    tokio::task::yield_now().await;
+                    holding.fetch_sub(1, SeqCst);
+                    store.finish(&done(step)).await.unwrap();
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let claimants: Vec<_> = (0..8).map(claimant).collect();
+    for claimant in claimants {
+        claimant.await.unwrap();
+    }
+    let most = most.load(SeqCst);
+    assert!((1..=LIMIT).contains(&most), "{most} at once");
+    let more: Vec<NewStep> =
+        datasets(3).into_iter().map(|s| NewStep { key: key(&format!("{}-", s.key)), ..s }).collect();
+    let more: Vec<NewStep> = more.into_iter().map(|s| NewStep { inputs: BTreeMap::new(), ..s }).collect();
+    stores[0].plan_many(&more).await.unwrap();
+    let terms = slots("warehouse", LIMIT as u32);
+    assert_eq!(claim_on(&**stores[0], &terms, "s0-", 1, 100).await, Claim::Taken);
+    assert_eq!(claim_on(&**stores[0], &terms, "s1-", 1, 100).await, Claim::Taken);
+    assert_eq!(claim_on(&**stores[0], &terms, "s2-", 1, 100).await, Claim::Full { key: "warehouse".into() });
+}
+
 /// Three are told of the same events, in their own order and for datasets of their own, while two land what there is.
 async fn what_is_pushed_and_landed_at_once_counts_once(fresh: Fresh) {
     const EVENTS: u32 = 120;
@@ -220,5 +282,6 @@ over_both!(
     exactly_one_gets_a_lease,
     a_late_renewal_and_a_claim_do_not_both_win,
     workers_share_what_there_is,
+    a_limit_is_never_passed_and_no_slot_leaks,
     what_is_pushed_and_landed_at_once_counts_once,
 );

@@ -152,9 +152,10 @@ impl Model {
                 return Planned::Conflict;
             }
         }
+        let attempts = self.find(new.key.as_str()).map_or(0, |s| s.attempts);
         self.steps.retain(|s| s.new.key != new.key);
         let (state, error, lease) = (StepState::Planned, false, None);
-        self.steps.push(ModelStep { new, state, attempts: 0, failures: 0, retry_at: 0, error, lease });
+        self.steps.push(ModelStep { new, state, attempts, failures: 0, retry_at: 0, error, lease });
         Planned::New
     }
 
@@ -199,13 +200,14 @@ impl Model {
         Some(true)
     }
 
-    fn supersede(&mut self, key: &str) -> bool {
-        let Some(step) = self.find(key) else { return false };
+    /// How many attempts it had.
+    fn supersede(&mut self, key: &str) -> Option<u32> {
+        let step = self.find(key)?;
         if step.state != StepState::Done {
             step.state = StepState::Superseded;
             step.lease = None;
         }
-        true
+        Some(step.attempts)
     }
 
     fn fail(&mut self, key: &str, by: &Owner, retry_at: i64, most: u32) -> Option<AfterFailure> {
@@ -308,7 +310,9 @@ async fn apply(call: &Call, store: &dyn Store, model: &mut Model, now: i64) {
         Call::Supersede { key: k } => {
             let k = format!("k{k}");
             let known = model.supersede(&k);
-            refused(store.supersede(&key(&k)).await, known);
+            let answer = store.supersede(&key(&k), known.unwrap_or(0)).await;
+            assert!(*answer.as_ref().unwrap_or(&true));
+            refused(answer.map(drop), known.is_some());
         }
         Call::Wait(_) | Call::Reopen => {}
     }

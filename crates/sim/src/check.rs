@@ -1,0 +1,67 @@
+//! What has to hold after every run, however it went.
+
+use crate::engine::{Table, Tables};
+use alluvium_model::DatasetName;
+use alluvium_store::{StepRecord, StepState};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that has to be the same as when nobody disturbed the work: rows and quarantine of each table, sorted.
+pub(crate) type Held = BTreeMap<DatasetName, (Vec<String>, Vec<String>)>;
+
+pub(crate) fn held(tables: &Tables) -> Held {
+    let sorted = |mut rows: Vec<String>| {
+        rows.sort();
+        rows
+    };
+    let of = |t: &Table| {
+        let aside = t.commits.iter().flat_map(|c| c.quarantine.iter().cloned()).collect();
+        (sorted(t.at(t.head())), sorted(aside))
+    };
+    tables.all().iter().map(|(name, table)| (name.clone(), of(table))).collect()
+}
+
+/// What is wrong with the tables and the steps; nothing, if all is well.
+pub(crate) fn wrong(tables: &Tables, steps: &[StepRecord], calm: &Held) -> Vec<String> {
+    let mut wrong: Vec<String> = tables.wrong().clone();
+    for (name, table) in tables.all().iter() {
+        let mut seen = BTreeSet::new();
+        for step in table.commits.iter().filter_map(|c| c.step.as_ref()) {
+            if !seen.insert(step) {
+                wrong.push(format!("{name}: step {step} committed twice"));
+            }
+        }
+    }
+    let all = tables.all();
+    for step in steps {
+        let commits = all.get(&step.dataset).map_or(0, |t| t.of(&step.key).count());
+        match step.state {
+            StepState::Done if commits == 0 && step.committed.is_some() => {
+                wrong.push(format!("{}: step {} is done and its commit is not there", step.dataset, step.key));
+            }
+            StepState::Superseded if commits > 0 => {
+                wrong.push(format!("{}: step {} was superseded and committed", step.dataset, step.key));
+            }
+            StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead => {
+                wrong.push(format!("{}: step {} is open", step.dataset, step.key));
+            }
+            StepState::Done | StepState::Superseded => {}
+        }
+        if let Err(e) = step.balance.check() {
+            wrong.push(format!("{}: step {}: {e}", step.dataset, step.key));
+        }
+    }
+    drop(all);
+    let now = held(tables);
+    for (name, (rows, aside)) in calm {
+        let (found, found_aside) = now.get(name).cloned().unwrap_or_default();
+        if found != *rows {
+            let (found, calm) = (found.len(), rows.len());
+            wrong.push(format!("{name}: {found} rows that are not the {calm} of undisturbed work"));
+        }
+        if found_aside != *aside {
+            let (found, calm) = (found_aside.len(), aside.len());
+            wrong.push(format!("{name}: {found} rows in quarantine that are not the {calm} of undisturbed work"));
+        }
+    }
+    wrong
+}

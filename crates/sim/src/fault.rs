@@ -1,0 +1,69 @@
+//! What can go wrong with a call out of a process, and the error that a process is told.
+
+use crate::executor::Sim;
+use alluvium_model::{Fault, RetryClass};
+
+/// How often something goes wrong: once in so many calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Odds {
+    pub(crate) reject: u64,
+    pub(crate) lose: u64,
+    pub(crate) hold: u64,
+}
+
+impl Odds {
+    pub(crate) const STORE: Self = Self { reject: 150, lose: 200, hold: 250 };
+    pub(crate) const ENGINE: Self = Self { reject: 12, lose: 10, hold: 12 };
+}
+
+/// Nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("told to fail")]
+pub(crate) struct Rejected;
+
+/// It was done, or not: the answer did not come.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was lost")]
+pub(crate) struct ReplyLost;
+
+/// Another commit came first.
+#[derive(Debug, thiserror::Error)]
+#[error("another commit came in between")]
+pub(crate) struct Late;
+
+macro_rules! passing {
+    ($($error:ty, $code:literal;)*) => {
+        $(impl Fault for $error {
+            fn code(&self) -> &'static str {
+                $code
+            }
+
+            fn class(&self) -> RetryClass {
+                RetryClass::Transient
+            }
+
+            fn remedy(&self) -> &'static str {
+                "none: the simulation made it"
+            }
+        })*
+    };
+}
+
+passing! {
+    Rejected, "SIM1";
+    ReplyLost, "SIM2";
+    Late, "SIM3";
+}
+
+const MILLI: u64 = 1_000;
+const SECOND: u64 = 1_000 * MILLI;
+
+/// The way there or back: mostly short, seldom longer than a lease.
+pub(crate) async fn way(sim: &Sim, odds: Option<Odds>) {
+    let micros = match odds {
+        Some(odds) if sim.once_in(odds.hold) => 20 * SECOND + sim.below(100 * SECOND),
+        Some(_) if sim.once_in(10) => sim.below(200 * MILLI),
+        _ => sim.below(2 * MILLI),
+    };
+    sim.sleep(i64::try_from(micros).expect("a few minutes")).await;
+}

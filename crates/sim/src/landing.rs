@@ -1,0 +1,58 @@
+//! Landing folders made of memory.
+
+use crate::{
+    executor::Sim,
+    fault::{Odds, Rejected, way},
+};
+use alluvium_flow::{Arrival, Landing, Look, StepError};
+use alluvium_model::{ContentHash, DatasetName};
+use alluvium_spec::Dataset;
+use async_trait::async_trait;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+/// What lies where, for all processes.
+#[derive(Default)]
+pub(crate) struct Folders(Mutex<BTreeMap<DatasetName, Vec<Arrival>>>);
+
+impl Folders {
+    /// A file of so many records. The same content gives the same records.
+    pub(crate) fn put(&self, dataset: &DatasetName, path: &str, content: &str, records: u64) {
+        let content = ContentHash::from_stored(content);
+        let arrival = Arrival { path: path.to_owned(), bytes: records, modified_nanos: 1, content };
+        self.0.lock().expect("no holder of this lock panics").entry(dataset.clone()).or_default().push(arrival);
+    }
+}
+
+pub(crate) struct SimLanding {
+    pub(crate) folders: Arc<Folders>,
+    pub(crate) sim: Sim,
+    pub(crate) odds: Option<Odds>,
+}
+
+#[async_trait]
+impl Landing for SimLanding {
+    async fn lay_down(&self, _: &Dataset, _: &[String]) -> Result<Arrival, StepError> {
+        // The simulated project has landing folders only.
+        Err(StepError::new(Rejected))
+    }
+
+    async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {
+        let folders = self.folders.0.lock().expect("no holder of this lock panics");
+        let all = folders.get(&dataset.name).map_or(&[][..], Vec::as_slice);
+        Ok(all.iter().find(|a| a.path == path).cloned())
+    }
+
+    async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
+        way(&self.sim, self.odds).await;
+        if self.odds.is_some_and(|o| self.sim.once_in(o.reject * 4)) {
+            return Err(StepError::new(Rejected));
+        }
+        let folders = self.folders.0.lock().expect("no holder of this lock panics");
+        let all = folders.get(&dataset.name).map_or(&[][..], Vec::as_slice);
+        let arrivals = all.iter().filter(|a| !known.contains_key(&a.path)).cloned().collect();
+        Ok(Look { arrivals, ..Look::default() })
+    }
+}

@@ -1,0 +1,126 @@
+//! The real store, reached over a way on which calls are slow, are held, are refused, or lose their answer.
+//!
+//! Each process has its own. What the store does is done at one moment of the simulated time.
+
+use crate::{
+    engine::Tables,
+    executor::Sim,
+    fault::{Odds, Rejected, ReplyLost, way},
+};
+use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_store::{
+    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
+    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
+    RunStep, SqliteStore, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch,
+    WatermarkRecord,
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::runtime::Runtime;
+
+#[derive(Clone)]
+pub(crate) struct SimStore {
+    pub(crate) inner: Arc<SqliteStore>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) sim: Sim,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) process: u32,
+    /// `None`: nothing goes wrong.
+    pub(crate) odds: Option<Odds>,
+}
+
+impl SimStore {
+    async fn there(&self, call: &'static str) -> Result<(), StoreError> {
+        way(&self.sim, self.odds).await;
+        if self.odds.is_some_and(|o| self.sim.once_in(o.reject)) {
+            self.sim.note(format_args!("p{} {call}: refused", self.process));
+            return Err(StoreError::Busy { source: Box::new(Rejected) });
+        }
+        Ok(())
+    }
+
+    async fn back<T>(&self, call: &'static str, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        let lost = self.odds.is_some_and(|o| self.sim.once_in(o.lose));
+        let word = match (&answer, lost) {
+            (_, true) => "done, and its answer lost",
+            (Ok(_), false) => "done",
+            (Err(_), false) => "failed",
+        };
+        self.sim.note(format_args!("p{} {call}: {word}", self.process));
+        way(&self.sim, self.odds).await;
+        if lost { Err(StoreError::Lost { source: Box::new(ReplyLost) }) } else { answer }
+    }
+}
+
+macro_rules! over_the_way {
+    ($($name:ident($($arg:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for SimStore {
+            $(async fn $name(&self, $($arg: $kind),*) -> Result<$answer, StoreError> {
+                self.there(stringify!($name)).await?;
+                let answer = self.runtime.block_on(self.inner.$name($($arg),*));
+                self.back(stringify!($name), answer).await
+            })*
+
+            async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
+                self.finish_many(std::slice::from_ref(done)).await
+            }
+
+            async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError> {
+                self.there("finish").await?;
+                self.tables.announced(done);
+                let answer = self.runtime.block_on(self.inner.finish_many(done));
+                self.back("finish", answer).await
+            }
+        }
+    };
+}
+
+over_the_way! {
+    known_files(dataset: &DatasetName) -> BTreeMap<String, (u64, i64)>;
+    record_events(run: &RunId, events: &[NewEvent]) -> Vec<Recorded>;
+    push(lists: &[Vec<PushedEvent>], bound: InboxBound, now: Timestamp) -> Vec<Pushed>;
+    inbox(dataset: &DatasetName, bytes: u64) -> InboxPart;
+    land(run: &RunId, event: &NewEvent, part: &InboxPart) -> bool;
+    pending_events(dataset: &DatasetName) -> Vec<EventRecord>;
+    events(ids: &[EventId]) -> Vec<EventRecord>;
+    dead_letters() -> Vec<DeadLetter>;
+    positions(dataset: &DatasetName) -> BTreeMap<DatasetName, i64>;
+    plan(step: &NewStep) -> Planned;
+    plan_many(steps: &[NewStep]) -> Vec<Planned>;
+    open_steps() -> Vec<StepRecord>;
+    ready_steps(limit: usize, watch: &Watch<'_>) -> Vec<StepRecord>;
+    step(key: &StepKey) -> Option<StepRecord>;
+    claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
+    renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
+    fail(failure: &Failure) -> AfterFailure;
+    hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
+    supersede(key: &StepKey, attempts: u32) -> bool;
+    revive_step(key: &StepKey) -> bool;
+    replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> bool;
+    retries(day: Timestamp) -> BTreeMap<DatasetName, u32>;
+    start_run(run: &RunRecord, owner: &Owner, ttl: Span, watch: &Watch<'_>) -> ();
+    renew_run(run: &RunId, now: Timestamp, ttl: Span) -> ();
+    finish_run(run: &RunId, state: RunState, at: Timestamp) -> ();
+    runs(limit: u32, watch: &Watch<'_>) -> Vec<RunRecord>;
+    run_steps(run: &RunId, watch: &Watch<'_>) -> Vec<RunStep>;
+    watermarks() -> Vec<WatermarkRecord>;
+    lanes() -> Vec<Lane>;
+    take_lane(
+        lane: (&DatasetName, &str),
+        target: &str,
+        owner: &Owner,
+        ttl: Span,
+        watch: &Watch<'_>,
+        most: u32
+    ) -> Vec<Publication>;
+    delivered(publication: &Publication, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
+    end_lane(lane: (&DatasetName, &str), owner: &Owner, end: &LaneEnd) -> ();
+    reopen_sink(sink: &str) -> u64;
+    audit(refusals: &[Refusal], keep: u32) -> ();
+    measures(watch: &Watch<'_>) -> Measures;
+    versions() -> Vec<VersionRecord>;
+    activate(dataset: &DatasetName, version: &DefinitionVersion, now: Timestamp) -> ();
+    tables(watch: &Watch<'_>) -> Vec<TableDump>;
+}
