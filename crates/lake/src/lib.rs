@@ -27,6 +27,7 @@ mod meter;
 mod quarantine;
 mod query;
 mod refine;
+mod remote;
 mod scan;
 mod session;
 mod silver;

@@ -7,7 +7,7 @@ use crate::{
     secret::Secret,
     sinks::Sink,
 };
-use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span, StatePlace};
+use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, LakeUrl, Span, StatePlace};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,8 +20,11 @@ pub struct Project {
     pub root: PathBuf,
     pub name: String,
     pub environment: String,
-    /// Root of the lake's tables for this environment: `<lake>/<environment>`, absolute.
+    /// Root of the lake's tables for this environment: `<lake>/<environment>`, absolute. Of a lake in an object store it is
+    /// the folder where copies of its files are read and new ones written.
     pub lake: PathBuf,
+    /// The object store that the lake is in, with the environment; `None`: the folder is the lake.
+    pub remote: Option<LakeUrl>,
     /// What holds the state of this environment; a file is absolute.
     pub state: StatePlace,
     pub limits: Limits,
@@ -44,6 +47,8 @@ pub struct Limits {
     pub record: ByteSize,
     /// At most this many input bytes go into one bronze step.
     pub step_input: ByteSize,
+    /// Copies of files of a lake in an object store that stay on this disk.
+    pub cache: ByteSize,
 }
 
 #[derive(Debug, Clone)]
