@@ -42,7 +42,7 @@ impl Files {
         let mut files = Vec::with_capacity(sources.len());
         let mut rows = 0;
         for source in sources {
-            let (size, count) = match source.path.from_log() {
+            let (size, count) = match source.path.told_by_log() {
                 Some(known) => known,
                 None => of_file(&source.path)?,
             };

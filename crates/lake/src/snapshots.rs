@@ -2,7 +2,8 @@
 //!
 //! Called by whatever opens a table. A version never changes; still a snapshot counts only while the log's entry for its version is the
 //! very file that it was, since a folder may be replaced by another one, and only until the next checkpoint: a snapshot still reads
-//! the entries that it was made of, and those before a checkpoint may be cleaned up.
+//! the entries that it was made of, and those before a checkpoint may be cleaned up. Of a lake in an object store no snapshot is kept:
+//! its log is not on this disk, so that no entry is found here, and each opening reads the log where it is.
 
 use deltalake::DeltaTable;
 use std::{

@@ -5,7 +5,7 @@ use crate::{
     error::LakeError,
     incremental::Groups,
     meter::{Meter, Metered},
-    remote::{self, Disk, LakeFile, Remote},
+    remote::{self, Disk, Heads, Identity, LakeFile, Remote},
     scan::{Pick, Source},
     snapshots::{self, Snapshots},
     stage::{StagedFile, Stager},
@@ -29,16 +29,15 @@ use deltalake::{
 use object_store::{ObjectStore, local::LocalFileSystem};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap},
     fmt,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 use url::Url;
 
 /// Key of our entry in a commit's `commitInfo`.
-const INFO: &str = "alluvium";
+pub(crate) const INFO: &str = "alluvium";
 /// The transaction id of a step is remembered this long in the table's log.
 const TRANSACTION_RETENTION: &str = "interval 30 days";
 /// Folder of a table's log.
@@ -164,8 +163,7 @@ pub(crate) struct Tables {
     store: Arc<dyn ObjectStore>,
     pub(crate) disk: Disk,
     pub(crate) meter: Arc<Meter>,
-    /// Newest versions seen in an object store, so that a list of a log begins there.
-    heads: Mutex<HashMap<Place, i64>>,
+    heads: Heads,
     /// Of all files that were staged and not yet committed.
     pub(crate) syncs: Arc<Syncs>,
     snapshots: Arc<Snapshots>,
@@ -266,14 +264,7 @@ impl Tables {
     pub(crate) async fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
         let dir = self.dir(place);
         if let Some(remote) = self.disk.remote() {
-            let seen = self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(place).copied();
-            let after = seen.map_or_else(String::new, entry_name);
-            let names = remote.names_after(&dir.join(LOG), &after).await?;
-            let head = seen.max(names.iter().filter_map(|n| version_of(n)).max());
-            if let Some(head) = head {
-                self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), head);
-            }
-            return Ok(head);
+            return self.heads.newest(remote, &dir.join(LOG)).await;
         }
         if !has_log(&dir) {
             return Ok(None);
@@ -474,7 +465,8 @@ impl Table {
             .with_metadata(memory)
             .with_application_transaction(Transaction::new(step.as_str(), 1));
         let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
-        self.publish(properties, actions, operation, info).await
+        let own = Identity::of(&actions).with(step, info);
+        self.publish(properties, actions, operation, own).await
     }
 
     /// Makes one version in which the same rows lie in other files: against exactly this snapshot, or not at all.
@@ -484,7 +476,8 @@ impl Table {
     pub(crate) async fn rearrange(&self, actions: Vec<Action>, target_bytes: u64) -> Result<i64, LakeError> {
         let target_size = i64::try_from(target_bytes).unwrap_or(i64::MAX);
         let operation = DeltaOperation::Optimize { predicate: None, target_size };
-        self.publish(CommitProperties::default(), actions, operation, None).await
+        let own = Identity::of(&actions);
+        self.publish(CommitProperties::default(), actions, operation, own).await
     }
 
     async fn publish(
@@ -492,13 +485,12 @@ impl Table {
         properties: CommitProperties,
         actions: Vec<Action>,
         operation: DeltaOperation,
-        memory: Option<&StepInfo>,
+        own: Identity,
     ) -> Result<i64, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let properties =
             properties.with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
         self.syncs.wait().await?;
-        let named = Named::by(&actions);
         let done =
             CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
         let version = match done {
@@ -510,7 +502,7 @@ impl Table {
                 self.snapshots.keep(&self.dir, version, &delta, self.checkpoint.clone());
                 version
             }
-            Err(e) => self.commit_all_the_same(&named, memory).await.ok_or_else(|| lost(&self.shown())(e))?,
+            Err(e) => self.commit_all_the_same(&own).await.ok_or_else(|| lost(&self.shown())(e))?,
         };
         self.checkpoint(version).await;
         Ok(version)
@@ -519,19 +511,16 @@ impl Table {
     /// The version of a commit of which the object store told an error. Its answer may have been lost after the commit
     /// stood; the client may even have tried again, and then it finds its own commit in the way. What the log holds
     /// decides. `None`: it is not there, as far as can be told.
-    async fn commit_all_the_same(&self, named: &Named, memory: Option<&StepInfo>) -> Option<i64> {
+    async fn commit_all_the_same(&self, own: &Identity) -> Option<i64> {
         self.disk.remote()?;
         let version = self.version() + 1;
-        let stands = match self.entry(version).await {
-            Ok(entry) => entry?,
+        match self.entry(version).await {
+            Ok(stands) => (Identity::of(&stands?) == *own).then_some(version),
             Err(e) => {
                 tracing::warn!(table = %self.shown().display(), version, error = %e, "whether a commit stands is not known");
-                return None;
+                None
             }
-        };
-        let told = stands.iter().find_map(|a| if let Action::CommitInfo(i) = a { i.info.get(INFO) } else { None });
-        let memory = memory.map(|m| serde_json::to_value(m).expect("a step's memory is plain data"));
-        (Named::by(&stands) == *named && told == memory.as_ref()).then_some(version)
+        }
     }
 
     /// Where the table is, as people name it.
@@ -707,27 +696,6 @@ impl Change {
     }
 }
 
-/// What tells a commit from any other: files of an attempt have names that no other attempt gives.
-#[derive(Debug, PartialEq, Eq)]
-struct Named(BTreeSet<(&'static str, String, Option<String>)>);
-
-impl Named {
-    fn by(actions: &[Action]) -> Self {
-        let vector = |v: &Option<DeletionVectorDescriptor>| v.as_ref().map(|v| v.path_or_inline_dv.clone());
-        let name = |action: &Action| match action {
-            Action::Add(a) => Some(("add", a.path.clone(), vector(&a.deletion_vector))),
-            Action::Remove(r) => Some(("remove", r.path.clone(), vector(&r.deletion_vector))),
-            Action::Cdc(c) => Some(("cdc", c.path.clone(), None)),
-            Action::Metadata(_)
-            | Action::Protocol(_)
-            | Action::Txn(_)
-            | Action::CommitInfo(_)
-            | Action::DomainMetadata(_) => None,
-        };
-        Self(actions.iter().filter_map(name).collect())
-    }
-}
-
 /// The newest version of a log, of which the beginning may be gone.
 fn newest(log: &Path) -> Result<Option<i64>, LakeError> {
     let mut newest = None;
@@ -738,11 +706,11 @@ fn newest(log: &Path) -> Result<Option<i64>, LakeError> {
     Ok(newest)
 }
 
-fn version_of(name: &str) -> Option<i64> {
+pub(crate) fn version_of(name: &str) -> Option<i64> {
     name.strip_suffix(".json").filter(|v| v.len() == 20)?.parse().ok()
 }
 
-fn entry_name(version: i64) -> String {
+pub(crate) fn entry_name(version: i64) -> String {
     format!("{version:020}.json")
 }
 

@@ -116,7 +116,7 @@ impl LakeFile {
     }
 
     /// Bytes and rows, when its footer need not be read to tell; only said of files that may have to be fetched for it.
-    pub(crate) fn from_log(&self) -> Option<(u64, u64)> {
+    pub(crate) fn told_by_log(&self) -> Option<(u64, u64)> {
         self.disk.remote().and_then(|_| self.bytes.zip(self.rows))
     }
 

@@ -1,17 +1,17 @@
-//! Commits of which the object store tells an error, in the three ways in which that can be.
+//! Commits of which the object store tells an error, in the three ways in which that can be, and those of other processes.
 
 use crate::{
     error::LakeError,
     maintain::fixture::{World, ids},
     stage,
-    table::Table,
+    table::{StepInfo, Table},
 };
-use alluvium_model::StepKey;
+use alluvium_model::{Balance, DefinitionVersion, RunId, StepKey};
 use async_trait::async_trait;
 use deltalake::protocol::SaveMode;
-use futures::stream::BoxStream;
+use futures::{TryStreamExt, stream::BoxStream};
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
 use std::{
@@ -121,4 +121,65 @@ async fn a_commit_that_does_not_stand_is_an_error_and_anothers_is_a_conflict() {
     let late = commits(&world, &table, "late").await;
     assert!(matches!(late, Err(LakeError::Conflict { .. })), "{late:?}");
     assert_eq!(world.ids(&World::silver()).await, [1, 2]);
+}
+
+/// Of a commit that names no file, as one of which all rows are quarantined.
+fn memory(attempt: &str) -> StepInfo {
+    StepInfo {
+        step: StepKey::from_stored("step"),
+        run: RunId::from_stored("run"),
+        version: DefinitionVersion::from_stored("version"),
+        balance: Balance::default(),
+        quality: Vec::new(),
+        dead: Vec::new(),
+        windows: 0,
+        notes: vec![attempt.to_owned()],
+        reached: None,
+        quarantine: None,
+        tombstones: None,
+        groups: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_without_files_is_told_by_its_step_and_its_memory() {
+    let (store, world) = world();
+    world.append(&World::silver(), "first", &ids(&[1])).await;
+    let table = world.table(&World::silver()).await;
+    let step = StepKey::from_stored("step");
+    let commit = |memory: StepInfo| {
+        let (table, step) = (&table, &step);
+        async move { table.commit(step, Vec::new(), Some(&memory), SaveMode::Append).await }
+    };
+    store.next.store(LOST, SeqCst);
+    assert_eq!(commit(memory("one")).await.expect("stands"), table.version() + 1);
+    // The same version once more, by another attempt of the step.
+    let other = commit(memory("another")).await;
+    assert!(matches!(other, Err(LakeError::Conflict { .. })), "{other:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_processes_commit_is_seen_at_once() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let place = World::silver();
+    let [one, two] = [(); 2].map(|()| World::in_object_store(store.clone(), 1 << 30));
+    // Beyond the first checkpoint.
+    for (n, world) in [&one, &two].into_iter().cycle().take(24).enumerate() {
+        world.append(&place, &format!("step{n}"), &ids(&[n as i64])).await;
+        for reader in [&one, &two] {
+            let head = reader.engine.tables.head(&place).await.expect("a head");
+            assert_eq!(head, Some(world.table(&place).await.version()));
+            assert_eq!(reader.ids(&place).await, (0..=n as i64).collect::<Vec<_>>());
+        }
+    }
+    // Another lake in its place, with fewer versions.
+    let objects: Vec<_> = store.list(None).try_collect().await.expect("listed");
+    for object in objects {
+        store.delete(&object.location).await.expect("deleted");
+    }
+    assert_eq!(two.engine.tables.head(&place).await.expect("no head"), None);
+    two.append(&place, "anew", &ids(&[9])).await;
+    let version = two.table(&place).await.version();
+    assert_eq!(one.engine.tables.head(&place).await.expect("a head"), Some(version));
+    assert_eq!(one.ids(&place).await, [9]);
 }

@@ -8,6 +8,8 @@ mod client;
 mod counted;
 mod disk;
 mod fault;
+mod heads;
+mod identity;
 mod log_store;
 #[cfg(test)]
 mod lost;
@@ -18,6 +20,8 @@ mod store;
 pub(crate) use client::connect;
 pub(crate) use disk::{Disk, LakeFile};
 pub(crate) use fault::{StoreFault, of as fault_of};
+pub(crate) use heads::Heads;
+pub(crate) use identity::Identity;
 pub(crate) use log_store::register;
 pub(crate) use opening::Opening;
 pub(crate) use store::Remote;
