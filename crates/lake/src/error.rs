@@ -248,7 +248,7 @@ impl Fault for LakeError {
             Cause::Passing(_) | Cause::Other => {}
         }
         match self {
-            Self::StoreSettings { .. } => "correct the variables that start with AWS_, GOOGLE_ or AZURE_",
+            Self::StoreSettings { .. } => "set or correct the variables that start with AWS_, GOOGLE_ or AZURE_",
             Self::StoreSize { .. } | Self::Store { .. } => {
                 "check that nothing but alluvium changed the lake's objects, and that the store keeps what it was given"
             }

@@ -32,8 +32,17 @@ impl StoreFault {
     }
 }
 
-/// Where machines of the clouds ask for credentials when the environment has none.
-const METADATA: [&str; 3] = ["169.254.169.254", "metadata.google.internal", "169.254.170.2"];
+/// What machines of the clouds are asked when the environment has no credentials: addresses, and paths where the environment
+/// names another address.
+const METADATA: [&str; 7] = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "metadata.google.internal",
+    "/computeMetadata/v1/",
+    "/latest/api/token",
+    "/latest/meta-data/iam/",
+    "/metadata/identity/oauth2/token",
+];
 const STATUS: &str = "status code: ";
 
 pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<StoreFault> {
@@ -93,7 +102,9 @@ mod tests {
         assert_eq!(said("404 Not Found: <Code>NoSuchBucket</Code>"), Some(StoreFault::NoBucket));
         assert_eq!(said("404 Not Found: <Code>NoSuchKey</Code>"), None);
         assert_eq!(of(&std::io::Error::other("no such thing")), None);
-        let asked = "Error performing PUT http://169.254.169.254/latest/api/token in 1s";
-        assert_eq!(of(&std::io::Error::other(asked)), Some(StoreFault::Denied));
+        for asked in ["http://169.254.169.254/any", "http://here:1/latest/api/token"] {
+            let text = format!("Error performing PUT {asked} in 1s");
+            assert_eq!(of(&std::io::Error::other(text)), Some(StoreFault::Denied));
+        }
     }
 }
