@@ -3,7 +3,7 @@
 use crate::{
     harness::{Project, Ran, python},
     http::{STRUCTURED, event, post, pushed_shop},
-    market::{MARKET, MORE, balances, copied, killed_at, put_all, two_at_a_time},
+    market::{MARKET, MORE, balances, copied, copy_folder, killed_at, put_all, two_at_a_time},
     s3::{self, Fault, Proxy, Request, SECRET, over_s3, through},
     server::SHARED,
     serving::Serving,
@@ -38,6 +38,9 @@ fn calm(files: &[&[(&str, &str)]]) -> Project {
     }
     p
 }
+
+/// Starts a proxy with its faults.
+type Start = Box<dyn Fn() -> Proxy + Sync>;
 
 fn spawned(p: &Project) -> Child {
     p.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs")
@@ -87,7 +90,7 @@ fn faults_on_the_way_change_no_table() {
     let calm = calm(&[MARKET]);
     let expected = seen(&calm);
     let every = |n: usize, fault: Fault| {
-        move |r: &Request| if r.path.len() % n == 0 && r.before == 0 { fault } else { Fault::None }
+        move |r: &Request| if r.path.len().is_multiple_of(n) && r.before == 0 { fault } else { Fault::None }
     };
     let commits = |r: &Request| if r.is_commit() && r.before == 0 { Fault::LostReply } else { Fault::None };
     let cut = |r: &Request| match r.method.as_str() {
@@ -95,7 +98,7 @@ fn faults_on_the_way_change_no_table() {
         _ => Fault::None,
     };
     let uploads = |r: &Request| if r.is_upload() && r.before == 0 { Fault::CutRequest } else { Fault::None };
-    let rules: Vec<(&str, Box<dyn Fn() -> Proxy + Sync>)> = vec![
+    let rules: Vec<(&str, Start)> = vec![
         ("busy", Box::new(move || Proxy::start(every(3, Fault::Busy)))),
         ("slow", Box::new(move || Proxy::start(every(7, Fault::Slow)))),
         // Each commit stands, and nobody is told.
@@ -169,6 +172,66 @@ fn two_runs_at_once_on_one_lake_lose_and_double_nothing() {
 }
 
 #[test]
+fn machines_with_copies_of_their_own_race_on_one_lake_and_another_one_goes_on() {
+    let calm = calm(&[MARKET, MORE]);
+    let lake = s3::lake();
+    let first = over_s3(&Project::new(MARKET), &lake);
+    first.edit("alluvium.yaml", "name: ", &format!("environments: {{ dev: {{ state: '{}' }} }}\nname: ", SHARED.url()));
+    // Its files and nothing else: the state is the database's.
+    let machine = || {
+        let p = copied(&first);
+        let _ = fs::remove_dir_all(p.path(".alluvium"));
+        through(p, &s3::endpoint())
+    };
+    let second = machine();
+    for ran in [spawned(&first), spawned(&second)].map(ended) {
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
+    first.done(&["run"]);
+    put_all(&first, MORE);
+    copy_folder(&first.path("landing"), &second.path("landing"));
+    let third = machine();
+    for ran in [spawned(&first), spawned(&second), spawned(&third)].map(ended) {
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
+    third.done(&["run"]);
+    for p in [&first, &second, &third] {
+        assert_eq!(seen(p), seen(&calm));
+        assert_eq!(p.versions(), calm.versions());
+    }
+}
+
+#[test]
+fn what_was_uploaded_before_a_kill_is_in_the_bucket_and_in_no_table() {
+    let lake = s3::lake();
+    let p = over_s3(&Project::new(MARKET), &lake);
+    assert!(killed_at(&p, &["run"], "remote.after_upload", 1));
+    let orphans: Vec<_> = s3::objects(&lake).into_iter().filter(|n| !n.contains("/_delta_log/")).collect();
+    assert!(!orphans.is_empty());
+    p.done(&["run"]);
+    assert_eq!(seen(&p), seen(&calm(&[MARKET])));
+    // They stay for a day, as what a running step staged may; then vacuum removes them.
+    let there = s3::objects(&lake);
+    assert!(orphans.iter().all(|o| there.contains(o)), "{orphans:?}");
+}
+
+#[test]
+fn a_run_with_nothing_new_asks_once_for_each_dataset() {
+    let proxy = Proxy::start(|_| Fault::None);
+    let p = through(over_s3(&Project::new(MARKET), &s3::lake()), &proxy.endpoint());
+    p.done(&["run"]);
+    let worked = proxy.requests();
+    p.done(&["run"]).said("nothing");
+    let idle = proxy.requests();
+    let datasets = p.versions().len();
+    assert!((1..=datasets).contains(&idle), "{idle} requests for {datasets} datasets");
+    // What the ledger says of the steps is a part of what went over the wire.
+    let told = p.cell("SELECT sum(store_reads + store_writes + store_lists) FROM state.ledger");
+    let told = usize::try_from(told.as_u64().expect("a number")).expect("few");
+    assert!((worked / 2..=worked).contains(&told), "{told} of {worked} requests");
+}
+
+#[test]
 fn a_small_cache_is_kept_small_and_the_tables_are_the_same() {
     let expected = seen(&calm(&[MARKET, MORE]));
     let p = over_s3(&Project::new(MARKET), &s3::lake());
@@ -205,15 +268,45 @@ fn refusals_say_what_to_do_and_never_the_secret() {
         ran.said(help);
         assert!(!format!("{ran}").contains(SECRET), "{ran}");
     }
-    // Elsewhere, the definitions can be checked where there are no credentials.
-    let google = copied(&start);
-    google.edit("alluvium.yaml", "name: ", "lake: gs://bucket/lake\nname: ");
-    google.done(&["check"]);
-    let azure = copied(&start);
-    azure.edit("alluvium.yaml", "name: ", "lake: az://container/lake\nname: ");
-    azure.done(&["check"]);
-    let ran = azure.alluvium(&["run"]);
-    assert_eq!(ran.code, Some(1), "{ran}");
-    ran.said("L0506");
-    ran.said("AZURE_");
+}
+
+/// Names and values.
+type Variables = &'static [(&'static str, &'static str)];
+
+#[test]
+fn without_credentials_each_store_says_which_variables_to_set() {
+    let start = Project::new(MARKET);
+    // Where a machine of the cloud would ask for its role, nobody listens.
+    let cases: [(&str, Variables, &str, &str); 4] = [
+        ("s3://bucket/lake", &[("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1")], "L0501", "AWS_ACCESS_KEY_ID"),
+        (
+            "gs://bucket/lake",
+            &[("GCE_METADATA_HOST", "127.0.0.1:1"), ("GCE_METADATA_IP", "127.0.0.1:1")],
+            "L0501",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        ("az://container/lake", &[], "L0506", "AZURE_"),
+        (
+            "az://container/lake",
+            &[
+                ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+                ("AZURE_MSI_ENDPOINT", "http://127.0.0.1:1/metadata/identity/oauth2/token"),
+            ],
+            "L0501",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+        ),
+    ];
+    two_at_a_time(&cases, |(lake, variables, code, remedy)| {
+        let mut p = copied(&start);
+        p.edit("alluvium.yaml", "name: ", &format!("lake: {lake}\nname: "));
+        // The definitions can be checked where there are no credentials.
+        p.done(&["check"]);
+        for (name, value) in *variables {
+            p.set(name, value);
+        }
+        let ran = p.alluvium(&["run"]);
+        assert_eq!(ran.code, Some(1), "{lake}: {ran}");
+        ran.said(code);
+        ran.said(remedy);
+    });
 }

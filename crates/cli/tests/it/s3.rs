@@ -5,6 +5,7 @@
 
 use crate::harness::{Project, repository};
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
@@ -52,6 +53,20 @@ impl S3 {
 /// A lake of its own in the shared server.
 pub fn lake() -> String {
     format!("s3://lake/p{}", SHARED.places.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Names of the objects of a lake, below its prefix, as the server lists them.
+pub fn objects(lake: &str) -> BTreeSet<String> {
+    let prefix = lake.strip_prefix("s3://lake/").expect("a lake of `lake`");
+    let mut server = TcpStream::connect(("127.0.0.1", SHARED.port)).expect("the server");
+    let ask =
+        format!("GET /lake?list-type=2&prefix={prefix}/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    server.write_all(ask.as_bytes()).expect("asked");
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).expect("answered");
+    assert!(answer.contains("<IsTruncated>false"), "{answer}");
+    let keys = answer.split("<Key>").skip(1).filter_map(|k| k.split("</Key>").next());
+    keys.filter_map(|k| k.strip_prefix(prefix)?.strip_prefix('/')).map(str::to_owned).collect()
 }
 
 pub fn endpoint() -> String {
@@ -118,15 +133,16 @@ pub struct Proxy {
     port: u16,
     stop: Arc<AtomicBool>,
     /// How often a fault met a request.
-    pub faults: Arc<AtomicUsize>,
+    faults: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Proxy {
     pub fn start(rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let (stop, faults) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (stopped, counted) = (stop.clone(), faults.clone());
+        let (stop, faults, requests): (Arc<AtomicBool>, Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+        let (stopped, counted, came) = (stop.clone(), faults.clone(), requests.clone());
         let rule: Arc<Rule> = Arc::new(Box::new(rule));
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
         let to = SHARED.port;
@@ -135,12 +151,13 @@ impl Proxy {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
+                came.fetch_add(1, Ordering::Relaxed);
                 let (rule, seen, counted) = (rule.clone(), seen.clone(), counted.clone());
                 // A client that goes away is no fault of the proxy.
                 thread::spawn(move || serve(client, to, &rule, &seen, &counted).ok());
             }
         });
-        Self { port, stop, faults }
+        Self { port, stop, faults, requests }
     }
 
     pub fn endpoint(&self) -> String {
@@ -149,6 +166,11 @@ impl Proxy {
 
     pub fn met(&self) -> usize {
         self.faults.load(Ordering::Relaxed)
+    }
+
+    /// How many requests there were since this was asked last.
+    pub fn requests(&self) -> usize {
+        self.requests.swap(0, Ordering::Relaxed)
     }
 }
 
