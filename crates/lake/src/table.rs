@@ -7,7 +7,7 @@ use crate::{
     meter::{Meter, Metered},
     remote::{self, Disk, Heads, Identity, LakeFile, Remote},
     scan::{Pick, Source},
-    snapshots::{self, Snapshots},
+    snapshots::{Entry, Snapshots},
     stage::{StagedFile, Stager},
     syncs::Syncs,
     vector,
@@ -177,7 +177,15 @@ pub(crate) struct Table {
     syncs: Arc<Syncs>,
     snapshots: Arc<Snapshots>,
     /// The newest one when it was opened.
-    checkpoint: Option<snapshots::Entry>,
+    checkpoint: Option<Entry>,
+}
+
+/// What is known of a log before it is read.
+struct Found {
+    /// The one that is wanted, or the newest.
+    version: Option<i64>,
+    entry: Option<Entry>,
+    checkpoint: Option<Entry>,
 }
 
 impl Tables {
@@ -228,18 +236,11 @@ impl Tables {
 
     pub(crate) async fn open_at(&self, place: &Place, version: Option<i64>) -> Result<Option<Table>, LakeError> {
         let dir = self.dir(place);
-        if self.disk.remote().is_none() && !has_log(&dir) {
-            return Ok(None);
-        }
-        let wanted = match version {
-            Some(v) => Some(v),
-            None if self.disk.remote().is_none() => newest(&dir.join(LOG))?,
-            // The log of an object store is read as it is opened.
-            None => None,
-        };
-        let checkpoint = snapshots::Entry::checkpoint(&dir);
-        if let Some(delta) = wanted.and_then(|v| self.snapshots.get(&dir, v, checkpoint.as_ref())) {
-            return Ok(Some(self.table(delta, dir, checkpoint)));
+        let Some(found) = self.found(&dir, version).await? else { return Ok(None) };
+        if let (Some(v), Some(entry)) = (found.version, &found.entry)
+            && let Some(delta) = self.snapshots.get(&dir, v, entry, found.checkpoint.as_ref())
+        {
+            return Ok(Some(self.table(delta, dir, found.checkpoint)));
         }
         let mut builder = self.builder(&dir)?;
         if let Some(v) = version {
@@ -247,15 +248,35 @@ impl Tables {
         }
         match builder.load().await {
             Ok(delta) => {
-                self.snapshots.keep(&dir, to_i64(delta.version().unwrap_or(0)), &delta, checkpoint.clone());
-                Ok(Some(self.table(delta, dir, checkpoint)))
+                let loaded = to_i64(delta.version().unwrap_or(0));
+                // Another one came meanwhile: the next opening looks again.
+                if let Some(entry) = found.entry.filter(|_| found.version == Some(loaded)) {
+                    self.snapshots.keep(&dir, loaded, entry, &delta, found.checkpoint.clone());
+                }
+                Ok(Some(self.table(delta, dir, found.checkpoint)))
             }
             Err(DeltaTableError::NotATable(_)) => Ok(None),
             Err(e) => Err(LakeError::delta(self.disk.shown(&dir))(e)),
         }
     }
 
-    fn table(&self, delta: DeltaTable, dir: PathBuf, checkpoint: Option<snapshots::Entry>) -> Table {
+    /// Where the log is now; `None`: there is no table yet.
+    async fn found(&self, dir: &Path, version: Option<i64>) -> Result<Option<Found>, LakeError> {
+        let Some(remote) = self.disk.remote() else {
+            if !has_log(dir) {
+                return Ok(None);
+            }
+            let version = version.map_or_else(|| newest(&dir.join(LOG)), |v| Ok(Some(v)))?;
+            let entry = version.and_then(|v| Entry::of(dir, v));
+            return Ok(Some(Found { version, entry, checkpoint: Entry::checkpoint(dir) }));
+        };
+        let Some(head) = self.heads.newest(remote, &dir.join(LOG)).await? else { return Ok(None) };
+        // Of an older version the list does not tell which object it is.
+        let entry = head.entry.filter(|_| version.is_none_or(|v| v == head.version));
+        Ok(Some(Found { version: Some(version.unwrap_or(head.version)), entry, checkpoint: head.checkpoint }))
+    }
+
+    fn table(&self, delta: DeltaTable, dir: PathBuf, checkpoint: Option<Entry>) -> Table {
         let (disk, syncs, snapshots) = (self.disk.clone(), self.syncs.clone(), self.snapshots.clone());
         Table { delta, dir, disk, syncs, snapshots, checkpoint }
     }
@@ -264,7 +285,7 @@ impl Tables {
     pub(crate) async fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
         let dir = self.dir(place);
         if let Some(remote) = self.disk.remote() {
-            return self.heads.newest(remote, &dir.join(LOG)).await;
+            return Ok(self.heads.newest(remote, &dir.join(LOG)).await?.map(|head| head.version));
         }
         if !has_log(&dir) {
             return Ok(None);
@@ -499,7 +520,9 @@ impl Table {
                 sync_log(&self.disk, &self.dir, version)?;
                 let mut delta = self.delta.clone();
                 delta.state = Some(done.snapshot());
-                self.snapshots.keep(&self.dir, version, &delta, self.checkpoint.clone());
+                if let Some(entry) = self.which(version).await {
+                    self.snapshots.keep(&self.dir, version, entry, &delta, self.checkpoint.clone());
+                }
                 version
             }
             Err(e) => self.commit_all_the_same(&own).await.ok_or_else(|| lost(&self.shown())(e))?,
@@ -520,6 +543,15 @@ impl Table {
                 tracing::warn!(table = %self.shown().display(), version, error = %e, "whether a commit stands is not known");
                 None
             }
+        }
+    }
+
+    /// Which file or object this version's entry is, where that can be told.
+    async fn which(&self, version: i64) -> Option<Entry> {
+        match self.disk.remote() {
+            None => Entry::of(&self.dir, version),
+            // The commit stands all the same; the next opening reads the log.
+            Some(remote) => remote.which(&self.dir.join(LOG).join(entry_name(version))).await.ok().flatten(),
         }
     }
 

@@ -18,7 +18,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering::SeqCst},
+        atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -33,6 +33,7 @@ const CUT: u8 = 3;
 struct Lossy {
     inner: InMemory,
     next: AtomicU8,
+    gets: AtomicUsize,
 }
 
 impl fmt::Display for Lossy {
@@ -63,6 +64,7 @@ impl ObjectStore for Lossy {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.gets.fetch_add(1, SeqCst);
         self.inner.get_opts(location, options).await
     }
 
@@ -172,14 +174,32 @@ async fn what_other_processes_commit_is_seen_at_once() {
             assert_eq!(reader.ids(&place).await, (0..=n as i64).collect::<Vec<_>>());
         }
     }
-    // Another lake in its place, with fewer versions.
-    let objects: Vec<_> = store.list(None).try_collect().await.expect("listed");
-    for object in objects {
-        store.delete(&object.location).await.expect("deleted");
+    // Other lakes in its place: one with fewer versions, and one with as many as that.
+    for n in [30, 31] {
+        let objects: Vec<_> = store.list(None).try_collect().await.expect("listed");
+        for object in objects {
+            store.delete(&object.location).await.expect("deleted");
+        }
+        assert_eq!(two.engine.tables.head(&place).await.expect("no head"), None);
+        two.append(&place, &format!("anew{n}"), &ids(&[n])).await;
+        let version = two.table(&place).await.version();
+        assert_eq!(one.engine.tables.head(&place).await.expect("a head"), Some(version));
+        assert_eq!(one.ids(&place).await, [n]);
     }
-    assert_eq!(two.engine.tables.head(&place).await.expect("no head"), None);
-    two.append(&place, "anew", &ids(&[9])).await;
-    let version = two.table(&place).await.version();
-    assert_eq!(one.engine.tables.head(&place).await.expect("a head"), Some(version));
-    assert_eq!(one.ids(&place).await, [9]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_read_is_only_listed() {
+    let (store, world) = world();
+    let place = World::silver();
+    for step in ["first", "second"] {
+        world.append(&place, step, &ids(&[1])).await;
+        let read = store.gets.load(SeqCst);
+        let version = world.table(&place).await.version();
+        assert_eq!(
+            world.engine.tables.open_at(&place, Some(version)).await.expect("opens").map(|t| t.version()),
+            Some(version)
+        );
+        assert_eq!(store.gets.load(SeqCst), read, "after {step}");
+    }
 }

@@ -5,10 +5,12 @@
 //! commit names is an orphan, and vacuumed later.
 
 use super::room::{self, Room};
-use crate::error::LakeError;
+use crate::{error::LakeError, snapshots::Entry};
 use alluvium_model::{ByteSize, Clock, Fault, LakeUrl, crash_point};
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, path::Path as Key};
+use object_store::{
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, path::Path as Key,
+};
 use std::{
     collections::HashMap,
     fmt,
@@ -249,7 +251,7 @@ impl Remote {
     /// All objects below this folder.
     pub(crate) async fn list(&self, dir: &Path) -> Result<Vec<Object>, LakeError> {
         let prefix = self.key(dir);
-        let object = |meta: object_store::ObjectMeta| {
+        let object = |meta: ObjectMeta| {
             let name = meta.location.prefix_match(&prefix)?;
             let name = name.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/");
             let modified = jiff::Timestamp::from_millisecond(meta.last_modified.timestamp_millis()).ok()?;
@@ -260,13 +262,16 @@ impl Remote {
         Ok(all.into_iter().filter_map(object).collect())
     }
 
-    /// Names in this folder that come after `after`, ascending as object stores list them.
-    pub(crate) async fn names_after(&self, dir: &Path, after: &str) -> Result<Vec<String>, LakeError> {
-        let prefix = self.key(dir);
-        let listed = self.store.list_with_offset(Some(&prefix), &self.key(&dir.join(after)));
-        let name = |meta: object_store::ObjectMeta| meta.location.filename().map(str::to_owned);
-        let all: Vec<_> = listed.map_ok(name).try_collect().await.map_err(self.failed(dir))?;
-        Ok(all.into_iter().flatten().collect())
+    /// Objects of this folder whose names come after `after`, ascending as object stores list them.
+    pub(super) async fn list_after(&self, dir: &Path, after: &str) -> Result<Vec<ObjectMeta>, LakeError> {
+        let listed = self.store.list_with_offset(Some(&self.key(dir)), &self.key(&dir.join(after)));
+        listed.try_collect().await.map_err(self.failed(dir))
+    }
+
+    /// Which object it is.
+    pub(crate) async fn which(&self, path: &Path) -> Result<Option<Entry>, LakeError> {
+        let about = self.store.head(&self.key(path)).await.map_err(self.failed(path))?;
+        Ok(Entry::of_object(&about))
     }
 
     /// The object, and the copy of it. One that is gone already is as well.
