@@ -6,7 +6,9 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
-    lanes, scan,
+    lanes,
+    remote::LakeFile,
+    scan,
     stage::{StagedFile, Stager},
     table::{FileChange, Place, Table},
 };
@@ -44,7 +46,7 @@ pub(crate) async fn taken(
     }
     let (named, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| change.remove.contains(&f.path));
     let merged: Vec<_> =
-        change.remove.iter().filter(|r| named.iter().all(|f| f.path != **r)).map(|r| table.path_of(r)).collect();
+        change.remove.iter().filter(|r| named.iter().all(|f| f.path != **r)).map(|r| table.file(r)).collect();
     let mut taken = Taken { remove: named.into_iter().map(|f| f.remove).collect(), kept: Vec::new() };
     if merged.is_empty() {
         return Ok(taken);
@@ -63,7 +65,7 @@ pub(crate) async fn taken(
 /// For each source whether it holds rows of the merged files' steps; the other rows of those that do, written again.
 fn kept(
     stager: &Stager,
-    merged: &[std::path::PathBuf],
+    merged: &[LakeFile],
     sources: &[scan::Source],
 ) -> Result<(Vec<bool>, Vec<StagedFile>), LakeError> {
     let step = scan::project(stager.schema(), &[STEP.to_owned()])?;

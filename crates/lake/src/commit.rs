@@ -25,7 +25,7 @@ use deltalake::{
     kernel::{Action, DeletionVectorDescriptor, Remove},
     protocol::SaveMode,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// One execution of one step.
 pub(crate) struct Attempt<'a> {
@@ -95,6 +95,26 @@ impl Staged {
     /// Whether the commit would hold no record, loaded or not.
     fn is_empty(&self) -> bool {
         self.add.is_empty() && self.remove.is_empty() && self.balance == Balance::default()
+    }
+
+    /// Brings all that the commit names, or its memory, to where others read it.
+    async fn upload(&self, engine: &LakeEngine, dataset: &Dataset) -> Result<(), LakeError> {
+        let disk = &engine.tables.disk;
+        let dir = engine.tables.dir(&Place::Dataset(dataset.name.clone()));
+        let groups = self.groups.iter().flat_map(|(_, files)| files);
+        let own: Vec<StagedFile> = self.add.iter().chain(&self.feed).chain(groups).cloned().collect();
+        stage::upload(disk, &dir, &own).await?;
+        let vectors: BTreeSet<String> = self.marked.iter().filter_map(|(_, v)| vector::file_of(v)).collect();
+        if !vectors.is_empty() {
+            disk.upload(vectors.iter().map(|v| dir.join(v)).collect()).await?;
+        }
+        for (place, files) in [
+            (Place::Quarantine(dataset.name.clone()), &self.quarantine),
+            (Place::Tombstones(dataset.name.clone()), &self.tombstones),
+        ] {
+            stage::upload(disk, &engine.tables.dir(&place), files).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn discard(&self, engine: &LakeEngine, dataset: &Dataset) {
@@ -167,6 +187,7 @@ impl Attempt<'_> {
             staged.discard(engine, job.dataset);
             return Err(LakeError::Conflict { path: table.dir });
         }
+        staged.upload(engine, job.dataset).await.inspect_err(|_| staged.discard(engine, job.dataset))?;
         let info = self.memory(&staged);
         crash_point("commit.before_main");
         let version = table
@@ -229,7 +250,7 @@ pub(crate) async fn follow(engine: &LakeEngine, dataset: &Dataset, info: &StepIn
     if let Some(change) = &info.tombstones {
         let place = Place::Tombstones(dataset.name.clone());
         let schema = match change.add.first() {
-            Some(f) => scan::schema_of(&engine.tables.dir(&place).join(&f.path))?,
+            Some(f) => scan::schema_of(&engine.tables.disk.file(engine.tables.dir(&place).join(&f.path)))?,
             None => Arc::new(Schema::empty()),
         };
         follow_in(engine, &place, info, change, &schema).await?;
@@ -262,6 +283,7 @@ async fn follow_in(
     let taken = aside::taken(engine, place, &table, change).await?;
     actions.extend(taken.remove.into_iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r })));
     actions.extend(taken.kept.iter().map(|f| f.add(at)));
+    stage::upload(&engine.tables.disk, &table.dir, &taken.kept).await?;
     crash_point("commit.before_follow");
     table.commit(&info.step, actions, None, SaveMode::Append).await.inspect_err(|e| {
         if matches!(e, LakeError::Conflict { .. }) {

@@ -5,7 +5,11 @@ use crate::{
     commit::{self, Attempt},
     curate,
     error::LakeError,
-    fence, ingest, maintain, refine, silver,
+    fence, ingest, maintain,
+    meter::Meter,
+    refine,
+    remote::{self, Remote},
+    silver,
     table::{Place, Tables},
     upsert::{self, Room},
 };
@@ -39,14 +43,17 @@ impl LakeEngine {
     /// Touches nothing: folders are made by the first step that writes.
     pub fn new(project: &Project, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, LakeError> {
         let root = std::path::absolute(&project.lake).map_err(LakeError::io(&project.lake))?;
-        Ok(Self {
-            tables: Tables::new(root.clone()),
-            clock,
-            entropy,
-            memory: project.limits.memory,
-            aheads: Aheads::default(),
-            root,
-        })
+        let tables = match &project.remote {
+            None => Tables::new(root.clone()),
+            Some(url) => {
+                let meter = Arc::new(Meter::of_object_store());
+                let store = remote::connect(url, &meter)?;
+                let cache = project.limits.cache;
+                let remote = Remote::new(store, url.clone(), root.clone(), cache, clock.clone());
+                Tables::in_object_store(root.clone(), remote, meter)
+            }
+        };
+        Ok(Self { tables, clock, entropy, memory: project.limits.memory, aheads: Aheads::default(), root })
     }
 
     fn scratch_dir(&self) -> PathBuf {
@@ -58,7 +65,7 @@ impl LakeEngine {
         Some(self.scratch_dir()).filter(|dir| dir.is_dir())
     }
 
-    /// A folder for rows that do not fit in memory, on the lake's own disk.
+    /// A folder for rows that do not fit in memory, on the disk of the lake or of its copies.
     pub(crate) fn scratch(&self) -> Result<PathBuf, LakeError> {
         let dir = self.scratch_dir();
         std::fs::create_dir_all(&dir).map_err(LakeError::io(&dir))?;
@@ -135,12 +142,12 @@ pub(crate) fn declared(contract: &Contract, silver: Option<&Silver>) -> Result<S
 #[async_trait]
 impl Engine for LakeEngine {
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
-        self.tables.head(&Place::Dataset(dataset.clone())).map_err(StepError::new)
+        self.tables.head(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)
     }
 
     async fn increments(&self, dataset: &DatasetName, after: i64) -> Result<Vec<Increment>, StepError> {
         let place = Place::Dataset(dataset.clone());
-        let head = self.tables.head(&place).map_err(StepError::new)?;
+        let head = self.tables.head(&place).await.map_err(StepError::new)?;
         // Listing the log is enough to see that nothing is new.
         if head.is_none_or(|h| h <= after) {
             return Ok(Vec::new());

@@ -2,6 +2,7 @@
 
 use crate::decode::DecodeError;
 use crate::refine::RefineError;
+use crate::remote::{self, StoreFault};
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass, Unbalanced};
 use std::{error::Error, io, path::PathBuf};
 
@@ -49,6 +50,12 @@ pub enum LakeError {
     Worker(&'static str),
     #[error("{dataset} is over its memory limit")]
     Memory { dataset: DatasetName },
+    #[error("{url} could not be read or written")]
+    Store { url: String, source: Box<object_store::Error> },
+    #[error("the object store of {url} cannot be used as the environment sets it")]
+    StoreSettings { url: String, source: Box<object_store::Error> },
+    #[error("{url} has {found} bytes and should have {expected}")]
+    StoreSize { url: String, expected: u64, found: u64 },
 }
 
 impl LakeError {
@@ -77,6 +84,7 @@ enum Cause {
     Memory,
     /// The system said it itself, and it may pass.
     Passing(RetryClass),
+    Store(StoreFault),
     Other,
 }
 
@@ -106,12 +114,35 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
     Cause::Other
 }
 
+impl LakeError {
+    fn cause(&self) -> Cause {
+        match cause(self) {
+            // Only what talks to an object store is asked for its words.
+            Cause::Other | Cause::Passing(_) => match self {
+                Self::Store { .. } | Self::Delta { .. } | Self::Query(_) | Self::StoreSettings { .. } => {
+                    remote::fault_of(self).map_or_else(|| cause(self), Cause::Store)
+                }
+                _ => cause(self),
+            },
+            found => found,
+        }
+    }
+}
+
 impl Fault for LakeError {
     fn code(&self) -> &'static str {
-        match (self, cause(self)) {
+        match (self, self.cause()) {
             (_, Cause::DiskFull) => "L0001",
             (_, Cause::Denied) => "L0002",
             (_, Cause::Memory) | (Self::Memory { .. }, _) => "L0003",
+            (_, Cause::Store(StoreFault::Denied)) => "L0501",
+            (_, Cause::Store(StoreFault::Throttled)) => "L0502",
+            (_, Cause::Store(StoreFault::Unreachable)) => "L0503",
+            (_, Cause::Store(StoreFault::Late)) => "L0504",
+            (_, Cause::Store(StoreFault::NoBucket)) => "L0505",
+            (Self::StoreSettings { .. }, _) => "L0506",
+            (Self::StoreSize { .. }, _) => "L0507",
+            (Self::Store { .. }, _) => "L0508",
             (Self::Io { .. }, _) => "L0101",
             (Self::Delta { .. }, _) => "L0102",
             (Self::Query(_), _) => "L0103",
@@ -136,10 +167,11 @@ impl Fault for LakeError {
     }
 
     fn class(&self) -> RetryClass {
-        match cause(self) {
+        match self.cause() {
             Cause::DiskFull => return RetryClass::Transient,
             Cause::Denied => return RetryClass::Auth,
             Cause::Passing(class) => return class,
+            Cause::Store(fault) => return fault.class(),
             Cause::Memory | Cause::Other => {}
         }
         match self {
@@ -153,6 +185,7 @@ impl Fault for LakeError {
             | Self::Window { .. }
             | Self::NoContract { .. }
             | Self::Unstorable { .. }
+            | Self::StoreSettings { .. }
             | Self::LookupTooLarge { .. } => RetryClass::Schema,
             Self::Delta { .. }
             | Self::Arrow(_)
@@ -161,6 +194,8 @@ impl Fault for LakeError {
             | Self::LogGone { .. }
             | Self::Log { .. }
             | Self::Vector { .. }
+            | Self::Store { .. }
+            | Self::StoreSize { .. }
             | Self::Worker(_) => RetryClass::Internal,
         }
     }
@@ -175,7 +210,10 @@ impl Fault for LakeError {
             | Self::Parquet(_)
             | Self::LogGone { .. }
             | Self::Log { .. }
-            | Self::Vector { .. } => Blame::Lake,
+            | Self::Vector { .. }
+            | Self::Store { .. }
+            | Self::StoreSize { .. }
+            | Self::StoreSettings { .. } => Blame::Lake,
             // The store of tables has answered.
             Self::Conflict { .. }
             | Self::Refine { .. }
@@ -193,13 +231,27 @@ impl Fault for LakeError {
     }
 
     fn remedy(&self) -> &'static str {
-        match cause(self) {
+        match self.cause() {
             Cause::DiskFull => return "free space on the lake's disk and run again; nothing was committed",
             Cause::Denied => return "give this user the right to write the lake and the project folder, and run again",
             Cause::Memory => return "raise `limits.memory` in alluvium.yaml, or make the query smaller",
+            Cause::Store(StoreFault::Denied) => {
+                return "set credentials for the lake's bucket where alluvium runs (AWS_ACCESS_KEY_ID and \
+                        AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and \
+                        AZURE_STORAGE_ACCOUNT_KEY), with the right to read, write, list and delete in it";
+            }
+            Cause::Store(StoreFault::Throttled) => return "run again later; the object store asked for fewer requests",
+            Cause::Store(StoreFault::Unreachable | StoreFault::Late) => {
+                return "run again; if it stays so, check the network and AWS_ENDPOINT_URL or its like";
+            }
+            Cause::Store(StoreFault::NoBucket) => return "make the bucket, or correct its name under `lake`",
             Cause::Passing(_) | Cause::Other => {}
         }
         match self {
+            Self::StoreSettings { .. } => "set or correct the variables that start with AWS_, GOOGLE_ or AZURE_",
+            Self::StoreSize { .. } | Self::Store { .. } => {
+                "check that nothing but alluvium changed the lake's objects, and that the store keeps what it was given"
+            }
             Self::Io { .. } if self.class() == RetryClass::Data => {
                 "look at the path and the folders above it: one of them is gone, or something else stands in its place"
             }

@@ -2,9 +2,10 @@
 //!
 //! Registered by sessions, gates and the window finder. Reads nothing but the files it was given.
 
-use crate::{error::LakeError, scan::Source};
+use crate::{error::LakeError, remote::LakeFile, scan::Source};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use chrono::DateTime;
 use datafusion::{
     catalog::{Session, TableProvider},
     common::{DFSchema, Statistics, stats::Precision},
@@ -23,7 +24,7 @@ use datafusion::{
 };
 use object_store::{ObjectMeta, path::Path as ObjectPath};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 /// Rows of files, all with (some of) the columns of `schema`.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Files {
     schema: SchemaRef,
     files: Vec<PartitionedFile>,
     rows: u64,
+    /// Keeps copies for as long as they may be read.
+    _held: Vec<LakeFile>,
 }
 
 impl Files {
@@ -39,21 +42,15 @@ impl Files {
         let mut files = Vec::with_capacity(sources.len());
         let mut rows = 0;
         for source in sources {
-            let file = File::open(&source.path).map_err(LakeError::io(&source.path))?;
-            let about = file.metadata().map_err(LakeError::io(&source.path))?;
-            let location =
-                ObjectPath::from_absolute_path(&source.path).map_err(|e| LakeError::Query(Box::new(e.into())))?;
-            let meta = ObjectMeta {
-                location,
-                last_modified: about.modified().map(Into::into).unwrap_or_default(),
-                size: about.len(),
-                e_tag: None,
-                version: None,
+            let (size, count) = match source.path.told_by_log() {
+                Some(known) => known,
+                None => of_file(&source.path)?,
             };
-            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-            let footer = ArrowReaderMetadata::load(&file, options)?;
-            let count = footer.metadata().file_metadata().num_rows();
             let count = usize::try_from(count).unwrap_or(0);
+            let location =
+                ObjectPath::from_absolute_path(&*source.path).map_err(|e| LakeError::Query(Box::new(e.into())))?;
+            // The content never changes under a name.
+            let meta = ObjectMeta { location, last_modified: DateTime::UNIX_EPOCH, size, e_tag: None, version: None };
             let mut part = PartitionedFile::new_from_meta(meta);
             match source.pick.mask(0, count) {
                 Some(mask) => {
@@ -64,8 +61,17 @@ impl Files {
             }
             files.push(part);
         }
-        Ok(Self { schema, files, rows })
+        let held = sources.iter().map(|s| s.path.clone()).collect();
+        Ok(Self { schema, files, rows, _held: held })
     }
+}
+
+/// Bytes and rows.
+fn of_file(path: &LakeFile) -> std::result::Result<(u64, u64), LakeError> {
+    let file = path.open()?;
+    let size = file.metadata().map_err(LakeError::io(&**path))?.len();
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+    Ok((size, u64::try_from(footer.metadata().file_metadata().num_rows()).unwrap_or(0)))
 }
 
 impl Files {

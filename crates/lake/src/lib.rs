@@ -30,6 +30,7 @@ mod quarantine;
 mod query;
 mod refine;
 mod refining;
+mod remote;
 mod scan;
 mod session;
 mod silver;

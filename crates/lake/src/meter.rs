@@ -18,6 +18,8 @@ use std::{
 
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
+    /// The lake is in an object store: what is done on this disk is no request, and is not counted.
+    remote: bool,
     pub(crate) reads: AtomicU64,
     pub(crate) writes: AtomicU64,
     pub(crate) lists: AtomicU64,
@@ -26,14 +28,39 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    pub(crate) fn of_object_store() -> Self {
+        Self { remote: true, ..Self::default() }
+    }
+
     pub(crate) fn read(&self, bytes: u64) {
-        self.reads.fetch_add(1, Relaxed);
-        self.bytes_read.fetch_add(bytes, Relaxed);
+        if !self.remote {
+            self.read_remotely(bytes);
+        }
     }
 
     pub(crate) fn wrote(&self, bytes: u64) {
+        if !self.remote {
+            self.wrote_remotely(bytes);
+        }
+    }
+
+    pub(crate) fn read_remotely(&self, bytes: u64) {
+        self.reads.fetch_add(1, Relaxed);
+        self.received_remotely(bytes);
+    }
+
+    /// Bytes of an answer whose request is counted already.
+    pub(crate) fn received_remotely(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn wrote_remotely(&self, bytes: u64) {
         self.writes.fetch_add(1, Relaxed);
         self.bytes_written.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn listed_remotely(&self) {
+        self.lists.fetch_add(1, Relaxed);
     }
 
     fn totals(&self) -> [u64; 5] {

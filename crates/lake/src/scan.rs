@@ -1,6 +1,6 @@
 //! Reading data files by row group, so that lanes can share even one large file.
 
-use crate::{error::LakeError, meter::Meter, vector::Rows};
+use crate::{error::LakeError, meter::Meter, remote::LakeFile, vector::Rows};
 use arrow::{
     array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch},
     buffer::BooleanBuffer,
@@ -11,14 +11,14 @@ use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection},
 };
-use std::{collections::BTreeSet, fs::File, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 const BATCH_ROWS: usize = 8192;
 
 /// A data file and which of its rows are meant.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    pub(crate) path: PathBuf,
+    pub(crate) path: LakeFile,
     pub(crate) pick: Pick,
 }
 
@@ -30,8 +30,8 @@ pub(crate) enum Pick {
 }
 
 impl Source {
-    pub(crate) fn whole(path: PathBuf) -> Self {
-        Self { path, pick: Pick::All }
+    pub(crate) fn whole(path: impl Into<LakeFile>) -> Self {
+        Self { path: path.into(), pick: Pick::All }
     }
 }
 
@@ -58,7 +58,7 @@ impl Pick {
 /// One row group of one file.
 #[derive(Clone)]
 pub(crate) struct Unit {
-    path: Arc<PathBuf>,
+    path: Arc<LakeFile>,
     metadata: ArrowReaderMetadata,
     group: usize,
     /// Row of the file that is the group's first.
@@ -73,7 +73,7 @@ pub(crate) fn units(sources: &[Source]) -> Result<Vec<Unit>, LakeError> {
     let mut units = Vec::new();
     for Source { path, pick } in sources {
         let path = Arc::new(path.clone());
-        let opened = File::open(path.as_ref()).map_err(LakeError::io(path.as_ref()))?;
+        let opened = path.open()?;
         // The stored schema is Parquet's own: what another writer's Arrow hints say does not matter.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&opened, options)?;
@@ -112,7 +112,7 @@ impl Unit {
         meter: &Meter,
         rows: Option<&[u64]>,
     ) -> Result<Batches, LakeError> {
-        let file = File::open(self.path.as_ref()).map_err(LakeError::io(self.path.as_ref()))?;
+        let file = self.path.open()?;
         meter.read(self.bytes);
         let wanted: BTreeSet<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
         let present = self.metadata.schema().fields().iter().enumerate();
@@ -174,8 +174,8 @@ pub(crate) fn project(schema: &Schema, names: &[String]) -> Result<SchemaRef, La
 }
 
 /// The columns of a Parquet file.
-pub(crate) fn schema_of(path: &std::path::Path) -> Result<SchemaRef, LakeError> {
-    let file = File::open(path).map_err(LakeError::io(path))?;
+pub(crate) fn schema_of(file: &LakeFile) -> Result<SchemaRef, LakeError> {
+    let file = file.open()?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     Ok(ArrowReaderMetadata::load(&file, options)?.schema().clone())
 }

@@ -4,6 +4,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     files::Files,
+    remote::Opening,
     table::{Place, Table},
 };
 use alluvium_model::DatasetName;
@@ -12,6 +13,7 @@ use datafusion::{
     execution::{
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
         memory_pool::FairSpillPool,
+        object_store::ObjectStoreUrl,
         runtime_env::RuntimeEnvBuilder,
     },
     prelude::{SessionConfig, SessionContext},
@@ -41,6 +43,10 @@ fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext
     let disk = DiskManagerBuilder::default().with_mode(mode);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
+    if engine.tables.disk.remote().is_some() {
+        let copies = Arc::new(Opening::new(engine.tables.disk.clone()));
+        runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), copies);
+    }
     let mut config = SessionConfig::new()
         .with_default_catalog_and_schema(CATALOG, "silver")
         .with_information_schema(true)

@@ -223,7 +223,9 @@ pub(crate) async fn lookup(
     let read = scan::project(&declared, &open)?;
     let mut batches = vec![RecordBatch::new_empty(schema.clone())];
     let mut rows = 0;
-    for unit in scan::units(&table.sources()?)? {
+    let sources = table.sources()?;
+    engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
+    for unit in scan::units(&sources)? {
         for b in unit.read(&read, &engine.tables.meter)? {
             let mut b = b?;
             if history {
@@ -251,12 +253,15 @@ async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver, contract: &C
         let version = job.step.lookups.get(&job.dataset.name).copied();
         let waiting = engine.tables.open_at(&place, version).await?;
         let waiting = waiting.ok_or(LakeError::Worker("a replayed quarantine has a table"))?;
-        let (units, rows) = (scan::units(&waiting.sources()?)?, waiting.rows()?);
+        let sources = waiting.sources()?;
+        engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
+        let (units, rows) = (scan::units(&sources)?, waiting.rows()?);
         return Ok(Input { units, schema: refine::quarantine_schema(), packed: Some(all), rows, in_order });
     }
     let range = job.step.inputs.get(&silver.from).copied();
     let range = range.ok_or(LakeError::Worker("a refine step says what it reads"))?;
     let sources = added(engine, &from, &silver.from, range.after, range.upto).await?;
+    engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
     let units = scan::units(&sources)?;
     let rows = units.iter().map(|u| u.rows).sum();
     Ok(Input { units, schema: all, packed: None, rows, in_order })

@@ -1,16 +1,21 @@
 //! The newest snapshot of each table that this process has seen, so that its log is not read again for it.
 //!
 //! Called by whatever opens a table. A version never changes; still a snapshot counts only while the log's entry for its version is the
-//! very file that it was, since a folder may be replaced by another one, and only until the next checkpoint: a snapshot still reads
-//! the entries that it was made of, and those before a checkpoint may be cleaned up.
+//! very file or object that it was, since a lake may be replaced by another one, and only until the next checkpoint: a snapshot still
+//! reads the entries that it was made of, and those before a checkpoint may be cleaned up.
 
+use crate::table::{LOG, entry_name};
 use deltalake::DeltaTable;
+use object_store::ObjectMeta;
 use std::{
     collections::HashMap,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
+
+/// Names the newest checkpoint of a log.
+pub(crate) const LAST_CHECKPOINT: &str = "_last_checkpoint";
 
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots(Mutex<HashMap<PathBuf, Seen>>);
@@ -23,27 +28,30 @@ struct Seen {
     delta: DeltaTable,
 }
 
-/// Which file an entry of a log is.
+/// Which file or object an entry of a log is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    inode: u64,
-    bytes: u64,
-    modified_nanos: (i64, i64),
+pub(crate) enum Entry {
+    File { inode: u64, bytes: u64, modified_nanos: (i64, i64) },
+    Object { tag: String, bytes: u64 },
 }
 
 impl Snapshots {
-    /// The table in `dir` at this version, if it was seen since its newest checkpoint, which is this one.
-    pub(crate) fn get(&self, dir: &Path, version: i64, checkpoint: Option<&Entry>) -> Option<DeltaTable> {
-        let entry = Entry::of(dir, version)?;
+    /// The table in `dir` at this version, if it was seen since its newest checkpoint, which is this one, and its entry is still this one.
+    pub(crate) fn get(
+        &self,
+        dir: &Path,
+        version: i64,
+        entry: &Entry,
+        checkpoint: Option<&Entry>,
+    ) -> Option<DeltaTable> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = all.get(dir).filter(|s| s.version == version && s.entry == entry)?;
+        let seen = all.get(dir).filter(|s| s.version == version && s.entry == *entry)?;
         (seen.checkpoint.as_ref() == checkpoint).then(|| seen.delta.clone())
     }
 
-    /// Keeps a snapshot unless a newer one of the same table is known. `checkpoint` was the newest one before the snapshot, or
-    /// the one that it goes on from, was loaded.
-    pub(crate) fn keep(&self, dir: &Path, version: i64, delta: &DeltaTable, checkpoint: Option<Entry>) {
-        let Some(entry) = Entry::of(dir, version) else { return };
+    /// Keeps a snapshot unless a newer one of the same folder is known; of an object store, the last. `checkpoint` was the newest one
+    /// before the snapshot, or the one that it goes on from, was loaded.
+    pub(crate) fn keep(&self, dir: &Path, version: i64, entry: Entry, delta: &DeltaTable, checkpoint: Option<Entry>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let newer =
             all.get(dir).is_some_and(|s| s.version > version && Entry::of(dir, s.version).as_ref() == Some(&s.entry));
@@ -54,19 +62,27 @@ impl Snapshots {
 }
 
 impl Entry {
-    /// `None`: the log does not hold it.
-    fn of(dir: &Path, version: i64) -> Option<Self> {
-        Self::named(dir, &format!("{version:020}.json"))
+    /// `None`: the log of this folder does not hold it.
+    pub(crate) fn of(dir: &Path, version: i64) -> Option<Self> {
+        Self::named(dir, &entry_name(version))
     }
 
     /// What names the newest checkpoint of the table in `dir`, if it has one.
     pub(crate) fn checkpoint(dir: &Path) -> Option<Self> {
-        Self::named(dir, "_last_checkpoint")
+        Self::named(dir, LAST_CHECKPOINT)
+    }
+
+    /// `None`: the store has no tags, and so another object of this name cannot be told.
+    pub(crate) fn of_object(about: &ObjectMeta) -> Option<Self> {
+        // Lists and answers quote it differently.
+        let tag = about.e_tag.as_ref()?.trim_matches('"').to_owned();
+        Some(Self::Object { tag, bytes: about.size })
     }
 
     fn named(dir: &Path, name: &str) -> Option<Self> {
-        let about = std::fs::metadata(dir.join("_delta_log").join(name)).ok()?;
-        Some(Self { inode: about.ino(), bytes: about.len(), modified_nanos: (about.mtime(), about.mtime_nsec()) })
+        let about = std::fs::metadata(dir.join(LOG).join(name)).ok()?;
+        let modified_nanos = (about.mtime(), about.mtime_nsec());
+        Some(Self::File { inode: about.ino(), bytes: about.len(), modified_nanos })
     }
 }
 

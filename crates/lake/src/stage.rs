@@ -7,6 +7,7 @@ use crate::{
     encoding,
     error::LakeError,
     meter::Meter,
+    remote::Disk,
     scan::{Pick, Source},
     statistics,
     syncs::Syncs,
@@ -22,7 +23,7 @@ use parquet::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::File,
     path::{Path, PathBuf},
     sync::{
@@ -96,10 +97,26 @@ impl StagedFile {
     pub(crate) fn source(&self, dir: &Path) -> Result<Source, LakeError> {
         let pick = match &self.vector {
             None => Pick::All,
-            Some(v) => Pick::Without(vector::read(dir, v)?),
+            Some(v) => Pick::Without(vector::read(&Disk::default(), dir, v)?),
         };
-        Ok(Source { path: dir.join(&self.path), pick })
+        Ok(Source { path: dir.join(&self.path).into(), pick })
     }
+
+    /// Everything of it that lies in the table's folder.
+    fn paths(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
+        let vectors = self.vector.as_ref().and_then(vector::file_of).map(|v| dir.join(v));
+        let keys = Some(upsert::keys_of_file(dir, &self.path)).filter(|k| k.exists());
+        [dir.join(&self.path)].into_iter().chain(vectors).chain(keys)
+    }
+}
+
+/// Brings staged files to where a commit may name them.
+pub(crate) async fn upload(disk: &Disk, dir: &Path, files: &[StagedFile]) -> Result<(), LakeError> {
+    if disk.remote().is_none() || files.is_empty() {
+        return Ok(());
+    }
+    let all: BTreeSet<PathBuf> = files.iter().flat_map(|f| f.paths(dir)).collect();
+    disk.upload(all.into_iter().collect()).await
 }
 
 /// Names and opens the staged files of one attempt of one step in one table.

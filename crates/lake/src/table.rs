@@ -5,8 +5,9 @@ use crate::{
     error::LakeError,
     incremental::Groups,
     meter::{Meter, Metered},
+    remote::{self, Disk, Heads, Identity, LakeFile, Remote},
     scan::{Pick, Source},
-    snapshots::{self, Snapshots},
+    snapshots::{Entry, Snapshots},
     stage::{StagedFile, Stager},
     syncs::Syncs,
     vector,
@@ -25,7 +26,7 @@ use deltalake::{
     operations::create::CreateBuilder,
     protocol::{DeltaOperation, SaveMode},
 };
-use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, local::LocalFileSystem};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -36,9 +37,11 @@ use std::{
 use url::Url;
 
 /// Key of our entry in a commit's `commitInfo`.
-const INFO: &str = "alluvium";
+pub(crate) const INFO: &str = "alluvium";
 /// The transaction id of a step is remembered this long in the table's log.
 const TRANSACTION_RETENTION: &str = "interval 30 days";
+/// Folder of a table's log.
+pub(crate) const LOG: &str = "_delta_log";
 /// Table feature of deletion vectors.
 const VECTORS: &str = "deletionVectors";
 pub(crate) const CHECKPOINT_EVERY: i64 = 20;
@@ -111,6 +114,7 @@ pub(crate) struct DataFile {
     /// Delta's statistics of the file as it was written.
     stats: Option<String>,
     pub(crate) remove: Remove,
+    disk: Disk,
 }
 
 /// The row changes of one version.
@@ -128,6 +132,8 @@ pub(crate) struct Change {
 pub(crate) struct Part {
     pub(crate) path: String,
     pub(crate) rows: u64,
+    /// Size of the file, where the log tells it.
+    bytes: Option<u64>,
     /// Only these; `None`: all.
     within: Option<DeletionVectorDescriptor>,
     /// But not these.
@@ -168,10 +174,12 @@ impl TableKind {
 }
 
 pub(crate) struct Tables {
-    /// `<lake>/<environment>`.
+    /// `<lake>/<environment>`, or where copies of what is there are.
     root: PathBuf,
-    store: Arc<Metered>,
+    store: Arc<dyn ObjectStore>,
+    pub(crate) disk: Disk,
     pub(crate) meter: Arc<Meter>,
+    heads: Heads,
     /// Of all files that were staged and not yet committed.
     pub(crate) syncs: Arc<Syncs>,
     snapshots: Arc<Snapshots>,
@@ -179,18 +187,35 @@ pub(crate) struct Tables {
 
 pub(crate) struct Table {
     pub(crate) delta: DeltaTable,
+    /// Where its files are read and written.
     pub(crate) dir: PathBuf,
+    disk: Disk,
     syncs: Arc<Syncs>,
     snapshots: Arc<Snapshots>,
     /// The newest one when it was opened.
-    checkpoint: Option<snapshots::Entry>,
+    checkpoint: Option<Entry>,
+}
+
+/// What is known of a log before it is read.
+struct Found {
+    /// The one that is wanted, or the newest.
+    version: Option<i64>,
+    entry: Option<Entry>,
+    checkpoint: Option<Entry>,
 }
 
 impl Tables {
     pub(crate) fn new(root: PathBuf) -> Self {
         let meter = Arc::new(Meter::default());
         let store = Arc::new(Metered::new(Arc::new(LocalFileSystem::new()), meter.clone()));
-        Self { root, store, meter, syncs: Arc::default(), snapshots: Arc::default() }
+        let (syncs, snapshots, heads) = Default::default();
+        Self { root, store, disk: Disk::default(), meter, heads, syncs, snapshots }
+    }
+
+    /// Of a lake in an object store, with `root` as the folder of its copies.
+    pub(crate) fn in_object_store(root: PathBuf, remote: Remote, meter: Arc<Meter>) -> Self {
+        let (syncs, snapshots, heads) = Default::default();
+        Self { root, store: remote.store(), disk: Disk::copies_of(remote), meter, heads, syncs, snapshots }
     }
 
     /// Of files whose names begin with `prefix`, a path below the place's folder.
@@ -209,8 +234,15 @@ impl Tables {
     }
 
     fn builder(&self, dir: &Path) -> Result<DeltaTableBuilder, LakeError> {
-        let url = Url::from_directory_path(dir).expect("the lake's root is an absolute path");
-        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(LakeError::delta(dir))?;
+        let url = match self.disk.remote() {
+            None => Url::from_directory_path(dir).expect("the lake's root is an absolute path"),
+            Some(remote) => {
+                let url = Url::parse(&format!("{}/", remote.url_of(dir))).expect("a checked URL and plain names");
+                remote::register(&url);
+                url
+            }
+        };
+        let builder = DeltaTableBuilder::from_url(url.clone()).map_err(LakeError::delta(self.disk.shown(dir)))?;
         Ok(builder.with_storage_backend(self.store.clone(), url))
     }
 
@@ -221,16 +253,11 @@ impl Tables {
 
     pub(crate) async fn open_at(&self, place: &Place, version: Option<i64>) -> Result<Option<Table>, LakeError> {
         let dir = self.dir(place);
-        if !has_log(&dir) {
-            return Ok(None);
-        }
-        let wanted = match version {
-            Some(v) => Some(v),
-            None => newest(&dir.join("_delta_log"))?,
-        };
-        let checkpoint = snapshots::Entry::checkpoint(&dir);
-        if let Some(delta) = wanted.and_then(|v| self.snapshots.get(&dir, v, checkpoint.as_ref())) {
-            return Ok(Some(self.table(delta, dir, checkpoint)));
+        let Some(found) = self.found(&dir, version).await? else { return Ok(None) };
+        if let (Some(v), Some(entry)) = (found.version, &found.entry)
+            && let Some(delta) = self.snapshots.get(&dir, v, entry, found.checkpoint.as_ref())
+        {
+            return Ok(Some(self.table(delta, dir, found.checkpoint)));
         }
         let mut builder = self.builder(&dir)?;
         if let Some(v) = version {
@@ -238,35 +265,59 @@ impl Tables {
         }
         match builder.load().await {
             Ok(delta) => {
-                self.snapshots.keep(&dir, to_i64(delta.version().unwrap_or(0)), &delta, checkpoint.clone());
-                Ok(Some(self.table(delta, dir, checkpoint)))
+                let loaded = to_i64(delta.version().unwrap_or(0));
+                // Another one came meanwhile: the next opening looks again.
+                if let Some(entry) = found.entry.filter(|_| found.version == Some(loaded)) {
+                    self.snapshots.keep(&dir, loaded, entry, &delta, found.checkpoint.clone());
+                }
+                Ok(Some(self.table(delta, dir, found.checkpoint)))
             }
             Err(DeltaTableError::NotATable(_)) => Ok(None),
-            Err(e) => Err(LakeError::delta(dir)(e)),
+            Err(e) => Err(LakeError::delta(self.disk.shown(&dir))(e)),
         }
     }
 
-    fn table(&self, delta: DeltaTable, dir: PathBuf, checkpoint: Option<snapshots::Entry>) -> Table {
-        Table { delta, dir, syncs: self.syncs.clone(), snapshots: self.snapshots.clone(), checkpoint }
+    /// Where the log is now; `None`: there is no table yet.
+    async fn found(&self, dir: &Path, version: Option<i64>) -> Result<Option<Found>, LakeError> {
+        let Some(remote) = self.disk.remote() else {
+            if !has_log(dir) {
+                return Ok(None);
+            }
+            let version = version.map_or_else(|| newest(&dir.join(LOG)), |v| Ok(Some(v)))?;
+            let entry = version.and_then(|v| Entry::of(dir, v));
+            return Ok(Some(Found { version, entry, checkpoint: Entry::checkpoint(dir) }));
+        };
+        let Some(head) = self.heads.newest(remote, &dir.join(LOG)).await? else { return Ok(None) };
+        // Of an older version the list does not tell which object it is.
+        let entry = head.entry.filter(|_| version.is_none_or(|v| v == head.version));
+        Ok(Some(Found { version: Some(version.unwrap_or(head.version)), entry, checkpoint: head.checkpoint }))
+    }
+
+    fn table(&self, delta: DeltaTable, dir: PathBuf, checkpoint: Option<Entry>) -> Table {
+        let (disk, syncs, snapshots) = (self.disk.clone(), self.syncs.clone(), self.snapshots.clone());
+        Table { delta, dir, disk, syncs, snapshots, checkpoint }
     }
 
     /// Newest version, by listing the log only.
-    pub(crate) fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
+    pub(crate) async fn head(&self, place: &Place) -> Result<Option<i64>, LakeError> {
         let dir = self.dir(place);
+        if let Some(remote) = self.disk.remote() {
+            return Ok(self.heads.newest(remote, &dir.join(LOG)).await?.map(|head| head.version));
+        }
         if !has_log(&dir) {
             return Ok(None);
         }
-        newest(&dir.join("_delta_log"))
+        newest(&dir.join(LOG))
     }
 
     fn log(&self, dir: &Path) -> Result<LogStoreRef, LakeError> {
-        self.builder(dir)?.build_storage().map_err(LakeError::delta(dir))
+        self.builder(dir)?.build_storage().map_err(LakeError::delta(self.disk.shown(dir)))
     }
 
     /// As [`Table::changes`], by reading the log's entries alone.
     pub(crate) async fn changes(&self, place: &Place, after: i64, upto: i64) -> Result<Vec<Change>, LakeError> {
         let dir = self.dir(place);
-        changes(&self.log(&dir)?, &dir, after, upto).await
+        changes(&self.log(&dir)?, &self.disk.shown(&dir), after, upto).await
     }
 
     /// The newest version up to `head` that took files away; where there is none, the first one that the log still
@@ -303,10 +354,12 @@ impl Tables {
             .with_configuration(configuration)
             .with_raise_if_key_not_exists(false)
             .with_save_mode(SaveMode::ErrorIfExists)
+            // A retry would come after the one that is there, and make the table once more.
+            .with_commit_properties(CommitProperties::default().with_max_retries(0))
             .await;
         match made {
             Ok(delta) => {
-                sync_log(&dir, to_i64(delta.version().unwrap_or(0)))?;
+                sync_log(&self.disk, &dir, to_i64(delta.version().unwrap_or(0)))?;
                 alluvium_model::crash_point("commit.after_create");
                 // A new table has no checkpoint.
                 Ok(self.table(delta, dir, None))
@@ -314,7 +367,7 @@ impl Tables {
             // Another process made it in between.
             Err(e) => match self.open(place).await? {
                 Some(table) => Ok(table),
-                None => Err(LakeError::delta(dir)(e)),
+                None => Err(LakeError::delta(self.disk.shown(&dir))(e)),
             },
         }
     }
@@ -330,14 +383,14 @@ impl Tables {
         if actions.is_empty() {
             return Ok(table);
         }
-        let snapshot = table.delta.snapshot().map_err(LakeError::delta(&table.dir))?;
+        let snapshot = table.delta.snapshot().map_err(LakeError::delta(table.shown()))?;
         let properties = CommitProperties::default().with_max_retries(0).with_create_checkpoint(false);
         let operation = DeltaOperation::SetTableProperties {
             properties: kind.wants().iter().map(|(p, _)| ((*p).to_owned(), "true".to_owned())).collect(),
         };
         let done = CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), table.log(), operation);
-        let version = to_i64(done.await.map_err(lost(&table.dir))?.version());
-        sync_log(&table.dir, version)?;
+        let version = to_i64(done.await.map_err(lost(&table.shown()))?.version());
+        sync_log(&self.disk, &table.dir, version)?;
         self.open_at(place, Some(version)).await?.ok_or(LakeError::Worker("a table that was upgraded is there"))
     }
 }
@@ -348,7 +401,7 @@ impl Table {
     }
 
     pub(crate) fn schema(&self) -> Result<SchemaRef, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         Ok(snapshot.snapshot().arrow_schema())
     }
 
@@ -357,11 +410,12 @@ impl Table {
     }
 
     pub(crate) fn files(&self) -> Result<Vec<DataFile>, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let log = snapshot.log_data();
         let files = log.iter().map(|f| {
             let vector = f.deletion_vector_descriptor();
             DataFile {
+                disk: self.disk.clone(),
                 path: f.path().into_owned(),
                 bytes: u64::try_from(f.size()).unwrap_or(0),
                 modified: f.modification_time(),
@@ -387,9 +441,9 @@ impl Table {
 
     /// What this snapshot knows of the step.
     pub(crate) async fn mark(&self, step: &StepKey) -> Result<Mark, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let found = snapshot.transaction_version(self.log().as_ref(), step.as_str()).await;
-        Ok(match found.map_err(LakeError::delta(&self.dir))? {
+        Ok(match found.map_err(LakeError::delta(self.shown()))? {
             None => Mark::Nothing,
             Some(COMMITTED..) => Mark::Committed,
             Some(fence) => Mark::Fenced { upto: fence.unsigned_abs() },
@@ -405,7 +459,7 @@ impl Table {
                     && let Some(value) = info.info.get(INFO)
                 {
                     let found: StepInfo = serde_json::from_value(value.clone())
-                        .map_err(|source| LakeError::Log { path: self.dir.clone(), source })?;
+                        .map_err(|source| LakeError::Log { path: self.shown(), source })?;
                     if found.step == *step {
                         return Ok(Some((version, found)));
                     }
@@ -424,7 +478,7 @@ impl Table {
                     && let Some(value) = info.info.get(INFO)
                 {
                     let found = serde_json::from_value(value.clone());
-                    return found.map(Some).map_err(|source| LakeError::Log { path: self.dir.clone(), source });
+                    return found.map(Some).map_err(|source| LakeError::Log { path: self.shown(), source });
                 }
             }
         }
@@ -433,12 +487,12 @@ impl Table {
 
     /// One version's actions; `None` when the log no longer holds it.
     pub(crate) async fn entry(&self, version: i64) -> Result<Option<Vec<Action>>, LakeError> {
-        entry(&self.log(), &self.dir, version).await
+        entry(&self.log(), &self.shown(), version).await
     }
 
     /// Row changes of the versions in `(after, upto]`, ascending.
     pub(crate) async fn changes(&self, after: i64, upto: i64) -> Result<Vec<Change>, LakeError> {
-        changes(&self.log(), &self.dir, after, upto).await
+        changes(&self.log(), &self.shown(), after, upto).await
     }
 
     /// Makes one version out of `actions`, fenced by the step key: against exactly this snapshot, or not at all.
@@ -457,7 +511,9 @@ impl Table {
         let properties = CommitProperties::default()
             .with_metadata(memory)
             .with_application_transaction(Transaction::new(step.as_str(), COMMITTED));
-        self.publish(properties, actions, DeltaOperation::Write { mode, partition_by: None, predicate: None }).await
+        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        let own = Identity::of(&actions).with(step, COMMITTED, info);
+        self.publish(properties, actions, operation, own).await
     }
 
     /// Makes one version that changes nothing but that attempts of the step up to this one find their fence: against exactly this
@@ -466,10 +522,12 @@ impl Table {
     /// # Errors
     /// As [`Table::commit`].
     pub(crate) async fn fence(&self, step: &StepKey, attempt: u32) -> Result<i64, LakeError> {
-        let fence = Transaction::new(step.as_str(), -i64::from(attempt));
+        let version = -i64::from(attempt);
+        let fence = Transaction::new(step.as_str(), version);
         let properties = CommitProperties::default().with_application_transaction(fence);
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
-        self.publish(properties, Vec::new(), operation).await
+        let own = Identity::of(&[]).with(step, version, None);
+        self.publish(properties, Vec::new(), operation, own).await
     }
 
     /// Makes one version in which the same rows lie in other files: against exactly this snapshot, or not at all.
@@ -479,7 +537,8 @@ impl Table {
     pub(crate) async fn rearrange(&self, actions: Vec<Action>, target_bytes: u64) -> Result<i64, LakeError> {
         let target_size = i64::try_from(target_bytes).unwrap_or(i64::MAX);
         let operation = DeltaOperation::Optimize { predicate: None, target_size };
-        self.publish(CommitProperties::default(), actions, operation).await
+        let own = Identity::of(&actions);
+        self.publish(CommitProperties::default(), actions, operation, own).await
     }
 
     async fn publish(
@@ -487,21 +546,58 @@ impl Table {
         properties: CommitProperties,
         actions: Vec<Action>,
         operation: DeltaOperation,
+        own: Identity,
     ) -> Result<i64, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let properties =
             properties.with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
         self.syncs.wait().await?;
         let done =
             CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
-        let done = done.map_err(lost(&self.dir))?;
-        let version = to_i64(done.version());
-        sync_log(&self.dir, version)?;
-        let mut delta = self.delta.clone();
-        delta.state = Some(done.snapshot());
-        self.snapshots.keep(&self.dir, version, &delta, self.checkpoint.clone());
+        let version = match done {
+            Ok(done) => {
+                let version = to_i64(done.version());
+                sync_log(&self.disk, &self.dir, version)?;
+                let mut delta = self.delta.clone();
+                delta.state = Some(done.snapshot());
+                if let Some(entry) = self.which(version).await {
+                    self.snapshots.keep(&self.dir, version, entry, &delta, self.checkpoint.clone());
+                }
+                version
+            }
+            Err(e) => self.commit_all_the_same(&own).await.ok_or_else(|| lost(&self.shown())(e))?,
+        };
         self.checkpoint(version).await;
         Ok(version)
+    }
+
+    /// The version of a commit of which the object store told an error. Its answer may have been lost after the commit
+    /// stood; the client may even have tried again, and then it finds its own commit in the way. What the log holds
+    /// decides. `None`: it is not there, as far as can be told.
+    async fn commit_all_the_same(&self, own: &Identity) -> Option<i64> {
+        self.disk.remote()?;
+        let version = self.version() + 1;
+        match self.entry(version).await {
+            Ok(stands) => (Identity::of(&stands?) == *own).then_some(version),
+            Err(e) => {
+                tracing::warn!(table = %self.shown().display(), version, error = %e, "whether a commit stands is not known");
+                None
+            }
+        }
+    }
+
+    /// Which file or object this version's entry is, where that can be told.
+    async fn which(&self, version: i64) -> Option<Entry> {
+        match self.disk.remote() {
+            None => Entry::of(&self.dir, version),
+            // The commit stands all the same; the next opening reads the log.
+            Some(remote) => remote.which(&self.dir.join(LOG).join(entry_name(version))).await.ok().flatten(),
+        }
+    }
+
+    /// Where the table is, as people name it.
+    fn shown(&self) -> PathBuf {
+        self.disk.shown(&self.dir)
     }
 
     /// Spares readers the log's beginning. The commit stands whether or not this works: the next one tries again.
@@ -521,9 +617,9 @@ impl Table {
 
     /// The action that gives the table these columns.
     pub(crate) fn with_schema(&self, schema: &Schema) -> Result<Action, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let metadata = snapshot.metadata().clone().with_schema(&kernel_schema(schema)?);
-        Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(&self.dir)(e.into()))?))
+        Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(self.shown())(e.into()))?))
     }
 
     /// The action that gives the table the columns of `schema` which it lacks, or, `only` them; `None` when it has them.
@@ -539,8 +635,8 @@ impl Table {
         self.with_schema(&Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>())).map(Some)
     }
 
-    pub(crate) fn path_of(&self, file: &str) -> PathBuf {
-        self.dir.join(file)
+    pub(crate) fn file(&self, name: &str) -> LakeFile {
+        self.disk.file(self.dir.join(name))
     }
 
     /// The active files with what is gone of them, in the order of [`Table::files`].
@@ -549,7 +645,9 @@ impl Table {
     }
 
     pub(crate) fn part(&self, part: &Part) -> Result<Source, LakeError> {
-        let read = |v: &Option<DeletionVectorDescriptor>| v.as_ref().map(|v| vector::read(&self.dir, v)).transpose();
+        let read = |v: &Option<DeletionVectorDescriptor>| {
+            v.as_ref().map(|v| vector::read(&self.disk, &self.dir, v)).transpose()
+        };
         let (within, without) = (read(&part.within)?, read(&part.without)?);
         let pick = match (within, without) {
             (None, None) => Pick::All,
@@ -557,19 +655,20 @@ impl Table {
             (Some(only), None) => Pick::Only(only),
             (Some(only), Some(gone)) => Pick::Only(Arc::new(only.as_ref() - gone.as_ref())),
         };
-        Ok(Source { path: self.path_of(&part.path), pick })
+        let file = self.file(&part.path);
+        Ok(Source { path: part.bytes.map_or(file.clone(), |b| file.known(b, None)), pick })
     }
 
     /// Whether every commit has to tell what it changed.
     pub(crate) fn keeps_feed(&self) -> Result<bool, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         Ok(snapshot.metadata().configuration().get("delta.enableChangeDataFeed").is_some_and(|v| v == "true"))
     }
 
     /// What gives the table the features of `kind` that it has not yet.
     fn with_features(&self, kind: TableKind) -> Result<Vec<Action>, LakeError> {
-        let snapshot = self.delta.snapshot().map_err(LakeError::delta(&self.dir))?;
-        let log_error = |source| LakeError::Log { path: self.dir.clone(), source };
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        let log_error = |source| LakeError::Log { path: self.shown(), source };
         let protocol = serde_json::to_value(snapshot.protocol()).map_err(log_error)?;
         let named = |key: &str| -> Vec<String> {
             let list = protocol.get(key).and_then(|v| v.as_array()).into_iter().flatten();
@@ -612,9 +711,11 @@ impl DataFile {
     pub(crate) fn source(&self, dir: &Path) -> Result<Source, LakeError> {
         let pick = match &self.vector {
             None => Pick::All,
-            Some(v) => Pick::Without(vector::read(dir, v)?),
+            Some(v) => Pick::Without(vector::read(&self.disk, dir, v)?),
         };
-        Ok(Source { path: dir.join(&self.path), pick })
+        // Rows that are gone are still in the file.
+        let rows = self.stats.as_deref().and_then(record_count);
+        Ok(Source { path: self.disk.file(dir.join(&self.path)).known(self.bytes, rows), pick })
     }
 
     /// The same file with another vector.
@@ -647,9 +748,9 @@ pub(crate) fn loose(stats: &str) -> String {
 }
 
 impl Part {
-    fn live(path: String, rows: u64, vector: Option<DeletionVectorDescriptor>) -> Self {
+    fn live(path: String, rows: u64, bytes: Option<i64>, vector: Option<DeletionVectorDescriptor>) -> Self {
         let rows = rows.saturating_sub(cardinality(vector.as_ref()));
-        Self { path, rows, within: None, without: vector }
+        Self { path, rows, bytes: bytes.and_then(|b| u64::try_from(b).ok()), within: None, without: vector }
     }
 }
 
@@ -672,10 +773,17 @@ fn newest(log: &Path) -> Result<Option<i64>, LakeError> {
     let mut newest = None;
     for file in std::fs::read_dir(log).map_err(LakeError::io(log))? {
         let name = file.map_err(LakeError::io(log))?.file_name();
-        let version = name.to_str().and_then(|n| n.strip_suffix(".json")).filter(|v| v.len() == 20);
-        newest = newest.max(version.and_then(|v| v.parse().ok()));
+        newest = newest.max(name.to_str().and_then(version_of));
     }
     Ok(newest)
+}
+
+pub(crate) fn version_of(name: &str) -> Option<i64> {
+    name.strip_suffix(".json").filter(|v| v.len() == 20)?.parse().ok()
+}
+
+pub(crate) fn entry_name(version: i64) -> String {
+    format!("{version:020}.json")
 }
 
 /// One version's actions; `None` when the log no longer holds it.
@@ -698,12 +806,12 @@ async fn changes(log: &LogStoreRef, dir: &Path, after: i64, upto: i64) -> Result
             match action {
                 Action::Add(a) if a.data_change => {
                     let rows = a.stats.as_deref().and_then(record_count).unwrap_or(0);
-                    change.added.push(Part::live(a.path, rows, a.deletion_vector));
+                    change.added.push(Part::live(a.path, rows, Some(a.size), a.deletion_vector));
                 }
                 Action::Remove(r) if r.data_change => {
-                    change.removed.push(Part::live(r.path, 0, r.deletion_vector));
+                    change.removed.push(Part::live(r.path, 0, r.size, r.deletion_vector));
                 }
-                Action::Cdc(c) => change.feed.push(Part::live(c.path, 0, None)),
+                Action::Cdc(c) => change.feed.push(Part::live(c.path, 0, Some(c.size), None)),
                 Action::Add(_)
                 | Action::Remove(_)
                 | Action::Metadata(_)
@@ -745,7 +853,7 @@ fn kernel_schema(schema: &Schema) -> Result<StructType, LakeError> {
 }
 
 fn has_log(dir: &Path) -> bool {
-    dir.join("_delta_log").is_dir()
+    dir.join(LOG).is_dir()
 }
 
 fn record_count(stats: &str) -> Option<u64> {
@@ -753,9 +861,12 @@ fn record_count(stats: &str) -> Option<u64> {
 }
 
 /// The commit survives a loss of power only once its log entry and the folder's entry for it are on the disk.
-fn sync_log(dir: &Path, version: i64) -> Result<(), LakeError> {
-    let log = dir.join("_delta_log");
-    for path in [log.join(format!("{version:020}.json")), log] {
+fn sync_log(disk: &Disk, dir: &Path, version: i64) -> Result<(), LakeError> {
+    if disk.remote().is_some() {
+        return Ok(());
+    }
+    let log = dir.join(LOG);
+    for path in [log.join(entry_name(version)), log] {
         File::open(&path).and_then(|f| f.sync_all()).map_err(LakeError::io(&path))?;
     }
     Ok(())

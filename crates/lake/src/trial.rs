@@ -63,7 +63,7 @@ pub async fn trial(
     let mut contract = contract.clone();
     let mut unchecked = Vec::new();
     for rule in std::mem::take(&mut contract.rules) {
-        if here(engine, &rule.check)? { contract.rules.push(rule) } else { unchecked.push(rule.id) }
+        if here(engine, &rule.check).await? { contract.rules.push(rule) } else { unchecked.push(rule.id) }
     }
     let name = DatasetName::new(Layer::Silver, "trial").map_err(|_| LakeError::Worker("`trial` is a name"))?;
     let from = DatasetName::new(Layer::Bronze, "trial").map_err(|_| LakeError::Worker("`trial` is a name"))?;
@@ -104,9 +104,9 @@ pub async fn trial(
 }
 
 /// Whether a rule can be told from the records, and from tables that are there.
-fn here(engine: &LakeEngine, check: &Check) -> Result<bool, LakeError> {
+async fn here(engine: &LakeEngine, check: &Check) -> Result<bool, LakeError> {
     Ok(match check {
-        Check::Reference { dataset, .. } => engine.tables.head(&Place::Dataset(dataset.clone()))?.is_some(),
+        Check::Reference { dataset, .. } => engine.tables.head(&Place::Dataset(dataset.clone())).await?.is_some(),
         Check::Query { .. } | Check::RowCount => false,
         Check::Type
         | Check::Required
@@ -136,7 +136,7 @@ async fn bind(
     })?;
     let mut lookups = BTreeMap::new();
     for (other, columns) in refine::lookup_needs(silver, contract) {
-        let version = engine.tables.head(&Place::Dataset(other.clone()))?.unwrap_or(-1);
+        let version = engine.tables.head(&Place::Dataset(other.clone())).await?.unwrap_or(-1);
         let rows = silver::lookup(engine, project, &other, version, columns.into_iter().collect()).await?;
         lookups.insert(other, rows);
     }

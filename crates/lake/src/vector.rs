@@ -3,7 +3,7 @@
 //! Called by the upsert, which marks superseded rows, and by whatever reads files. The form on disk is the Delta
 //! protocol's: one file holds the vectors of one commit, each a portable 64-bit roaring bitmap with size and CRC-32.
 
-use crate::{error::LakeError, syncs::Syncs};
+use crate::{error::LakeError, remote::Disk, syncs::Syncs};
 use alluvium_model::crash_point;
 use deltalake::kernel::{DeletionVectorDescriptor, StorageType};
 use roaring::RoaringTreemap;
@@ -65,7 +65,7 @@ pub(crate) fn write(
 ///
 /// # Errors
 /// When the vector is not there, or is damaged.
-pub(crate) fn read(dir: &Path, vector: &DeletionVectorDescriptor) -> Result<Arc<Rows>, LakeError> {
+pub(crate) fn read(disk: &Disk, dir: &Path, vector: &DeletionVectorDescriptor) -> Result<Arc<Rows>, LakeError> {
     let broken = || LakeError::Vector { path: dir.to_owned(), vector: vector.path_or_inline_dv.clone() };
     let data = match vector.storage_type {
         StorageType::Inline => z85::decode(&vector.path_or_inline_dv).map_err(|_| broken())?,
@@ -73,7 +73,7 @@ pub(crate) fn read(dir: &Path, vector: &DeletionVectorDescriptor) -> Result<Arc<
             let text = &vector.path_or_inline_dv;
             let cut = text.len().checked_sub(UUID_CHARS).filter(|c| text.is_char_boundary(*c)).ok_or_else(broken)?;
             let uuid: [u8; 16] = z85::decode(&text[cut..]).ok().and_then(|u| u.try_into().ok()).ok_or_else(broken)?;
-            stored(&dir.join(file_name(&text[..cut], &uuid)), vector)?.ok_or_else(broken)?
+            stored(disk, &dir.join(file_name(&text[..cut], &uuid)), vector)?.ok_or_else(broken)?
         }
         // An absolute path may lie anywhere; none of our tables has one.
         StorageType::AbsolutePath => return Err(broken()),
@@ -97,12 +97,12 @@ pub(crate) fn file_of(vector: &DeletionVectorDescriptor) -> Option<String> {
 }
 
 /// Size, bitmap and checksum as the descriptor says, or nothing.
-fn stored(path: &Path, vector: &DeletionVectorDescriptor) -> Result<Option<Vec<u8>>, LakeError> {
+fn stored(disk: &Disk, path: &Path, vector: &DeletionVectorDescriptor) -> Result<Option<Vec<u8>>, LakeError> {
     let (Ok(offset), Ok(size)) = (u64::try_from(vector.offset.unwrap_or(1)), usize::try_from(vector.size_in_bytes))
     else {
         return Ok(None);
     };
-    let file = File::open(path).map_err(LakeError::io(path))?;
+    let file = disk.open(path, None)?;
     let mut bytes = vec![0; size.saturating_add(8).min(i32::MAX as usize)];
     match file.read_exact_at(&mut bytes, offset) {
         Ok(()) => {}
@@ -139,15 +139,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (a, b): (Rows, Rows) = ((0..1000).step_by(3).collect(), [5, 1 << 33].into_iter().collect());
         let written = write(dir.path(), 7, &[&a, &b], &Syncs::default()).expect("writes");
-        assert_eq!(*read(dir.path(), &written[0]).expect("reads"), a);
-        assert_eq!(*read(dir.path(), &written[1]).expect("reads"), b);
+        assert_eq!(*read(&Disk::default(), dir.path(), &written[0]).expect("reads"), a);
+        assert_eq!(*read(&Disk::default(), dir.path(), &written[1]).expect("reads"), b);
         let path = dir.path().join(file_of(&written[1]).expect("a file"));
         let mut bytes = std::fs::read(&path).expect("reads");
         let at = usize::try_from(written[1].offset.expect("an offset")).expect("small") + 20;
         bytes[at] ^= 1;
         std::fs::write(&path, bytes).expect("writes");
-        assert!(read(dir.path(), &written[0]).is_ok());
-        assert!(matches!(read(dir.path(), &written[1]), Err(LakeError::Vector { .. })));
+        assert!(read(&Disk::default(), dir.path(), &written[0]).is_ok());
+        assert!(matches!(read(&Disk::default(), dir.path(), &written[1]), Err(LakeError::Vector { .. })));
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             cardinality: 1,
         };
         for d in [odd(StorageType::AbsolutePath, "/etc/passwd"), odd(StorageType::UuidRelativePath, "é")] {
-            assert!(matches!(read(dir.path(), &d), Err(LakeError::Vector { .. })));
+            assert!(matches!(read(&Disk::default(), dir.path(), &d), Err(LakeError::Vector { .. })));
         }
     }
 }

@@ -25,6 +25,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("stage.after_file"),
     CrashPoint("stage.after_vectors"),
     CrashPoint("gate.after_pass"),
+    CrashPoint("remote.after_file"),
+    CrashPoint("remote.after_upload"),
     CrashPoint("commit.before_create"),
     CrashPoint("commit.after_create"),
     CrashPoint("commit.before_main"),

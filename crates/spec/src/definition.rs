@@ -7,7 +7,7 @@ use crate::{
     secret::Secret,
     sinks::Sink,
 };
-use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, Span, StatePlace};
+use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, LakeUrl, Span, StatePlace};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,8 +20,11 @@ pub struct Project {
     pub root: PathBuf,
     pub name: String,
     pub environment: String,
-    /// Root of the lake's tables for this environment: `<lake>/<environment>`, absolute.
+    /// Root of the lake's tables for this environment: `<lake>/<environment>`, absolute. Of a lake in an object store it is
+    /// the folder where copies of its files are read and new ones written.
     pub lake: PathBuf,
+    /// The object store that the lake is in, with the environment; `None`: the folder is the lake.
+    pub remote: Option<LakeUrl>,
     /// What holds the state of this environment; a file is absolute.
     pub state: StatePlace,
     pub limits: Limits,
@@ -46,6 +49,8 @@ pub struct Limits {
     pub step_input: ByteSize,
     /// After this time without a word of the process that executes a step, another one may.
     pub lease: Span,
+    /// Copies of files of a lake in an object store that stay on this disk.
+    pub cache: ByteSize,
 }
 
 #[derive(Debug, Clone)]

@@ -21,9 +21,6 @@ use std::{
     sync::Arc,
 };
 
-/// Folder of the lake, beside those of the layers, for landing objects of events that are pushed.
-const PUSHED: &str = "pushed";
-
 /// Which environment, and what the command line sets over the project file. Paths are relative to the current folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
@@ -90,7 +87,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         if let Kind::Bronze(bronze) = &mut dataset.kind
             && bronze.is_pushed()
         {
-            bronze.files.folder = settings.lake.join(PUSHED).join(dataset.name.to_string());
+            bronze.files.folder = settings.pushed.join(dataset.name.to_string());
         }
     }
     let contract_of = |name| sources.drafts.get(name).and_then(|d| Some(d.contract.as_ref()?.value.clone()));
@@ -102,6 +99,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         name: settings.name,
         environment: environment.name.clone(),
         lake: settings.lake,
+        remote: settings.remote,
         state: settings.state,
         limits: settings.limits,
         sinks: settings.sinks.usable,

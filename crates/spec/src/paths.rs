@@ -11,7 +11,7 @@ pub(crate) struct Fence {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PathMistake {
-    /// A URL: object stores come later.
+    /// A URL where a folder has to be.
     Remote,
     /// Empty, or with a NUL.
     Unusable,

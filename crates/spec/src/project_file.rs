@@ -12,7 +12,7 @@ use crate::{
     source_file::{Place, SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
-use alluvium_model::{ByteSize, PostgresUrl, Span, StatePlace};
+use alluvium_model::{ByteSize, InvalidLakeUrl, LakeUrl, PostgresUrl, Span, StatePlace};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -20,10 +20,17 @@ use std::{
 
 pub(crate) const PROJECT_FILE: &str = "alluvium.yaml";
 const DEFAULT_STATE: &str = ".alluvium/{env}.db";
+/// Where copies of the files of a lake in an object store are, by the lake's URL.
+const COPIES: &str = ".alluvium/copies";
+/// For landing objects of events that are pushed: below the lake's folder, beside those of the layers; of a lake in an
+/// object store beside the state, because it holds no copies.
+const PUSHED: &str = "pushed";
+const PUSHED_BESIDE: &str = ".alluvium/pushed";
 const DEFAULT_LIMITS: Limits = Limits {
     memory: ByteSize::mib(1_024),
     record: ByteSize::mib(16),
     step_input: ByteSize::mib(512),
+    cache: ByteSize::mib(10_240),
     lease: Span::from_secs(60),
 };
 /// A lease is renewed three times in its length, and the machine may be busy meanwhile.
@@ -31,8 +38,12 @@ const SHORTEST_LEASE: Span = Span::from_secs(2);
 
 pub(crate) struct ProjectFile {
     pub(crate) name: String,
-    /// `<lake>/<environment>`.
+    /// `<lake>/<environment>`, or the folder of its copies.
     pub(crate) lake: PathBuf,
+    /// `<lake>/<environment>` of a lake in an object store.
+    pub(crate) remote: Option<LakeUrl>,
+    /// Where landing objects of pushed events are laid down, by dataset.
+    pub(crate) pushed: PathBuf,
     pub(crate) state: StatePlace,
     pub(crate) limits: Limits,
     pub(crate) defaults: EffortDraft,
@@ -53,6 +64,8 @@ impl ProjectFile {
         Self {
             name: String::new(),
             lake: PathBuf::new(),
+            remote: None,
+            pushed: PathBuf::new(),
             state: StatePlace::File(PathBuf::new()),
             limits: DEFAULT_LIMITS,
             defaults: EffortDraft::default(),
@@ -114,11 +127,17 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
     f.finish_with(&mut r, |key| {
         matches!(key, "retry" | "timeout" | "budget").then(|| format!("write it as `defaults: {{ {key}: … }}`"))
     });
-    let lake = place(environment.lake.as_deref(), own.lake, top.lake, "lake", &fence, &mut r);
+    let (lake, remote) = lake(root, environment, own.lake, top.lake, &fence, &mut r);
+    let pushed = match remote {
+        Some(_) => root.join(PUSHED_BESIDE).join(&environment.name),
+        None => lake.join(PUSHED),
+    };
     let state = state(environment, own.state, top.state, &fence, &mut r);
     Some(ProjectFile {
         name: name.map_or_else(String::new, |n| n.value),
-        lake: lake.join(&environment.name),
+        lake,
+        remote,
+        pushed,
         state,
         limits,
         defaults,
@@ -137,9 +156,12 @@ impl Places {
 fn limits(node: &Node, r: &mut Reader<'_>) -> Limits {
     let mut limits = DEFAULT_LIMITS;
     let Some(mut f) = r.fields(node, "a mapping of limits") else { return limits };
-    for (key, limit) in
-        [("memory", &mut limits.memory), ("record", &mut limits.record), ("step_input", &mut limits.step_input)]
-    {
+    for (key, limit) in [
+        ("memory", &mut limits.memory),
+        ("record", &mut limits.record),
+        ("step_input", &mut limits.step_input),
+        ("cache", &mut limits.cache),
+    ] {
         let Some(n) = f.take(key) else { continue };
         let Some(size) = r.parsed::<ByteSize>(n) else { continue };
         if size.value.0 == 0 {
@@ -217,6 +239,52 @@ fn is_environment_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+}
+
+/// A folder, or the folder of the copies and the object store.
+fn lake(
+    root: &Path,
+    environment: &Environment,
+    own: Option<Spanned<String>>,
+    top: Option<Spanned<String>>,
+    fence: &Fence,
+    r: &mut Reader<'_>,
+) -> (PathBuf, Option<LakeUrl>) {
+    let asked = environment.lake.clone().map(|l| Spanned::new(l, Place::WHOLE));
+    let written = asked.as_ref().or(own.as_ref()).or(top.as_ref());
+    match written.filter(|w| LakeUrl::is_meant(&w.value)) {
+        Some(url) => match object_store(url, r) {
+            Some(url) => {
+                let url = url.join(&environment.name);
+                (root.join(COPIES).join(url.folder()), Some(url))
+            }
+            None => (PathBuf::new(), None),
+        },
+        None => {
+            let folder = place(environment.lake.as_deref(), own, top, "lake", fence, r);
+            (folder.join(&environment.name), None)
+        }
+    }
+}
+
+/// Which bucket may be reached is for the credentials to say, and these come from the environment.
+fn object_store(written: &Spanned<String>, r: &mut Reader<'_>) -> Option<LakeUrl> {
+    match written.value.parse::<LakeUrl>() {
+        Ok(url) => Some(url),
+        Err(e) => {
+            let help = match &e {
+                InvalidLakeUrl::Scheme(scheme) => nearest::help(scheme, LakeUrl::SCHEMES),
+                InvalidLakeUrl::Login => Some("set AWS_ACCESS_KEY_ID and the like where alluvium runs".to_owned()),
+                InvalidLakeUrl::Bucket(_) | InvalidLakeUrl::Account | InvalidLakeUrl::Prefix => Some(
+                    "write it as `s3://bucket/lake`; an endpoint is read from AWS_ENDPOINT_URL and the like".to_owned(),
+                ),
+            };
+            // A line with what may be a secret is not shown.
+            let at = if e == InvalidLakeUrl::Login { Place::WHOLE } else { written.place };
+            r.error(codes::INVALID_VALUE, at, format!("`lake`: {e}"), help);
+            None
+        }
+    }
 }
 
 /// A file, or a schema of a database.
@@ -311,6 +379,6 @@ pub(crate) fn inside(written: &Spanned<String>, fence: &Fence, r: &mut Reader<'_
 }
 
 fn remote(place: Place, r: &mut Reader<'_>) {
-    let help = Some("use a folder".to_owned());
-    r.error(codes::NOT_AVAILABLE, place, "remote places are not available yet in this version", help);
+    let help = Some("use a folder; only `lake` may be in an object store".to_owned());
+    r.error(codes::NOT_AVAILABLE, place, "remote places are not available here in this version", help);
 }

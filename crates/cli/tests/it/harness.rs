@@ -52,6 +52,8 @@ const ORDERS: &str = orders_contract!(
 
 pub struct Project {
     folder: tempfile::TempDir,
+    /// Set for every command.
+    variables: Vec<(String, String)>,
 }
 
 /// How a process ended.
@@ -66,7 +68,7 @@ pub struct Ran {
 impl Project {
     /// With these files, by path.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let project = Self { folder: tempfile::tempdir().expect("a folder") };
+        let project = Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() };
         for (path, text) in files {
             project.put(path, text.as_bytes());
         }
@@ -98,15 +100,21 @@ impl Project {
         self.put(path, text.replace(from, to).as_bytes());
     }
 
+    /// An environment variable of all commands from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// In the project's folder, with nothing of the surrounding environment that the product reads.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("ALLUVIUM_") {
+            if ["ALLUVIUM_", "AWS_", "GOOGLE_", "AZURE_"].iter().any(|p| name.to_string_lossy().starts_with(p)) {
                 command.env_remove(name);
             }
         }
         command.args(args).current_dir(self.root()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(n, v)| (n, v)));
         command
     }
 

@@ -25,7 +25,9 @@ mod order;
 mod parquet;
 mod postgres;
 mod query;
+mod remote;
 mod run;
+mod s3;
 mod serve;
 #[path = "../../../../tests/postgres.rs"]
 mod server;

@@ -10,6 +10,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     files::Files,
+    remote::LakeFile,
     scan::{self, Source},
     session,
     stage::{StagedFile, Stager},
@@ -123,7 +124,7 @@ impl Work<'_> {
         let newest = table.newest().await?.filter(|info| info.version == job.step.version);
         let Some(groups) = newest.and_then(|info| info.groups) else { return Ok(None) };
         for file in groups.base.iter().chain(&groups.parts) {
-            match scan::schema_of(&self.dir.join(&file.path)) {
+            match scan::schema_of(&self.file(file)) {
                 Ok(found) if alike(&found, &self.shape.schema()) => {}
                 _ => return Ok(None),
             }
@@ -139,14 +140,15 @@ impl Work<'_> {
             Err(e) => return Err(e),
         };
         let schema = source.schema()?;
-        let files = |parts: Vec<&Part>| -> Result<Option<Files>, LakeError> {
-            let sources = parts.into_iter().map(|p| source.part(p)).collect::<Result<Vec<Source>, _>>()?;
-            let there = sources.iter().all(|s| s.path.exists());
-            there.then(|| Files::new(schema.clone(), &sources)).transpose()
-        };
-        let added = files(changes.iter().flat_map(|c| &c.added).collect())?;
-        let removed = files(changes.iter().flat_map(|c| &c.removed).collect())?;
-        let (Some(added), Some(removed)) = (added, removed) else { return Ok(None) };
+        let sources = |parts: Vec<&Part>| parts.into_iter().map(|p| source.part(p)).collect::<Result<Vec<Source>, _>>();
+        let added = sources(changes.iter().flat_map(|c| &c.added).collect())?;
+        let removed = sources(changes.iter().flat_map(|c| &c.removed).collect())?;
+        let all = || added.iter().chain(&removed).map(|s| &s.path);
+        self.engine.tables.disk.have_all(all()).await?;
+        if !all().all(|path| path.exists()) {
+            return Ok(None);
+        }
+        let (added, removed) = (Files::new(schema.clone(), &added)?, Files::new(schema, &removed)?);
         let much = added.rows() + removed.rows() > (source.rows()? / 2).max(FEW_ROWS);
         Ok((!much).then_some(Delta { added, removed }))
     }
@@ -258,8 +260,12 @@ impl Work<'_> {
         Ok(LogicalPlanBuilder::scan("kept", source, None)?.build()?)
     }
 
+    fn file(&self, kept: &Kept) -> LakeFile {
+        self.engine.tables.disk.file(self.dir.join(&kept.path))
+    }
+
     fn files(&self, kept: &[Kept]) -> Result<Files, LakeError> {
-        let sources: Vec<Source> = kept.iter().map(|k| Source::whole(self.dir.join(&k.path))).collect();
+        let sources: Vec<Source> = kept.iter().map(|k| Source::whole(self.file(k))).collect();
         Files::new(self.shape.schema(), &sources)
     }
 

@@ -65,6 +65,9 @@ async fn merge(
         return Ok(None);
     }
     let staged = staged(engine, place, table, keys, &files, order).await?;
+    stage::upload(&engine.tables.disk, &table.dir, &staged)
+        .await
+        .inspect_err(|_| stage::discard(&table.dir, &staged))?;
     let at = engine.clock.now().as_millisecond();
     let left = files
         .iter()
@@ -117,6 +120,7 @@ async fn staged(
 ) -> Result<Vec<StagedFile>, LakeError> {
     let schema = plain_schema(place, table)?;
     let sources = files.iter().map(|f| f.source(&table.dir)).collect::<Result<Vec<_>, _>>()?;
+    engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
     let keys = keys.filter(|k| has_columns(&schema, k)).cloned();
     let prefix = if order.columns.is_empty() { "merged-" } else { cluster::PREFIX };
     let prefix = format!("{prefix}{:016x}", engine.entropy.next_u64());

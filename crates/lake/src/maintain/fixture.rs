@@ -2,13 +2,16 @@
 
 use crate::{
     engine::LakeEngine,
-    ingest, scan,
-    stage::{StagedFile, Stager},
+    ingest,
+    meter::Meter,
+    remote::Remote,
+    scan,
+    stage::{self, StagedFile, Stager},
     syncs::Syncs,
-    table::{DataFile, Place, Table, TableKind},
+    table::{DataFile, Place, Table, TableKind, Tables},
     vector::{self, Rows},
 };
-use alluvium_model::{Clock, DatasetName, Layer, ManualClock, SeededEntropy, StepKey, SystemClock};
+use alluvium_model::{ByteSize, Clock, DatasetName, LakeUrl, Layer, ManualClock, SeededEntropy, StepKey, SystemClock};
 use alluvium_spec::{Environment, load};
 use arrow::{
     array::{AsArray, Int64Array, RecordBatch},
@@ -18,6 +21,7 @@ use deltalake::{
     kernel::{Action, Remove},
     protocol::SaveMode,
 };
+use object_store::ObjectStore;
 use parquet::basic::Compression;
 use std::sync::Arc;
 
@@ -38,6 +42,17 @@ impl World {
         Self { _folder: folder, engine, clock }
     }
 
+    /// The same in an object store that is in memory, with room for so many bytes of copies.
+    pub(crate) fn in_object_store(store: Arc<dyn ObjectStore>, cache: u64) -> Self {
+        let mut world = Self::new();
+        let url: LakeUrl = "s3://bucket/lake".parse().expect("a url");
+        let meter = Arc::new(Meter::of_object_store());
+        let root = world._folder.path().join("copies");
+        let remote = Remote::new(store, url, root.clone(), ByteSize(cache), world.clock.clone());
+        world.engine.tables = Tables::in_object_store(root, remote, meter);
+        world
+    }
+
     pub(crate) fn silver() -> Place {
         Place::Dataset(DatasetName::new(Layer::Silver, "t").expect("a name"))
     }
@@ -56,6 +71,8 @@ impl World {
         let mut lane = stager.lane();
         lane.write(batch).expect("written");
         let file = lane.finish().expect("finished").remove(0);
+        let disk = &self.engine.tables.disk;
+        stage::upload(disk, &table.dir, std::slice::from_ref(&file)).await.expect("uploaded");
         let key = StepKey::from_stored(step);
         table.commit(&key, vec![file.add(1)], None, SaveMode::Append).await.expect("commits");
         file

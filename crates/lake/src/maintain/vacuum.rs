@@ -8,7 +8,8 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     incremental::Groups,
-    table::{Place, Table},
+    remote::Disk,
+    table::{LOG, Place, Table},
     upsert, vector,
 };
 use alluvium_flow::Maintained;
@@ -16,7 +17,7 @@ use alluvium_model::crash_point;
 use deltalake::kernel::{Action, DeletionVectorDescriptor};
 use jiff::{SignedDuration, Timestamp};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs::{self, Metadata},
     io,
@@ -41,6 +42,14 @@ struct Idle {
     bytes: u64,
 }
 
+/// A file of a table's folders.
+struct Found {
+    /// Below the table's folder.
+    name: String,
+    bytes: u64,
+    age: SignedDuration,
+}
+
 pub(super) async fn vacuum(
     engine: &LakeEngine,
     place: &Place,
@@ -51,27 +60,52 @@ pub(super) async fn vacuum(
     let Some(table) = engine.tables.open(place).await? else { return Ok(()) };
     let now = engine.clock.now();
     let mut used = live(&table).await?;
-    let mut idle = idle(&table.dir, &used, now)?;
+    let disk = &engine.tables.disk;
+    let mut idle = idle(disk, &table.dir, &used, now).await?;
     if !idle.is_empty() {
         let kept = used.len();
-        recent(&table, needed, now, &mut used).await?;
+        recent(disk, &table, needed, now, &mut used).await?;
         if used.len() > kept {
             idle.retain(|f| !used.contains(&f.name));
         }
     }
     for file in idle {
-        match fs::remove_file(&file.path) {
-            Ok(()) => {
-                done.removed += 1;
-                done.removed_bytes += file.bytes;
-            }
-            // Another process was faster.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(LakeError::io(file.path)(e)),
+        if removed(disk, &file.path).await? {
+            done.removed += 1;
+            done.removed_bytes += file.bytes;
         }
         crash_point("maintain.after_removal");
     }
+    if disk.remote().is_some() {
+        sweep(&table.dir, now)?;
+    }
     shorten(&table, needed, now).await
+}
+
+/// `false`: another process was faster.
+async fn removed(disk: &Disk, path: &Path) -> Result<bool, LakeError> {
+    if let Some(remote) = disk.remote() {
+        return remote.remove(path).await.map(|()| true);
+    }
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(LakeError::io(path)(e)),
+    }
+}
+
+/// Removes what was staged on this disk and never uploaded. Nobody else knows of it.
+fn sweep(table: &Path, now: Timestamp) -> Result<(), LakeError> {
+    for folder in FOLDERS {
+        let dir = table.join(folder);
+        for file in on_disk(&dir, folder, now, |about| !about.permissions().readonly())? {
+            if file.age >= STAGED {
+                let path = table.join(&file.name);
+                fs::remove_file(&path).map_err(LakeError::io(path))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Names of the files of the newest version.
@@ -94,14 +128,34 @@ fn name(used: &mut BTreeSet<String>, table: &Path, path: String, vector: Option<
 }
 
 /// Adds what versions name that are young or still have to be processed.
-async fn recent(table: &Table, needed: i64, now: Timestamp, used: &mut BTreeSet<String>) -> Result<(), LakeError> {
+async fn recent(
+    disk: &Disk,
+    table: &Table,
+    needed: i64,
+    now: Timestamp,
+    used: &mut BTreeSet<String>,
+) -> Result<(), LakeError> {
+    let log = table.dir.join(LOG);
+    let listed: Option<BTreeMap<String, SignedDuration>> = match disk.remote() {
+        Some(remote) => {
+            let entries = remote.list(&log).await?.into_iter();
+            Some(entries.map(|o| (o.name, now.duration_since(o.modified))).collect())
+        }
+        None => None,
+    };
     for version in (0..=table.version()).rev() {
-        let path = table.dir.join("_delta_log").join(format!("{version:020}.json"));
-        let young = match fs::metadata(&path) {
-            Ok(about) => age(&about, now) < RETENTION,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(LakeError::io(path)(e)),
+        let entry = format!("{version:020}.json");
+        let age = match &listed {
+            Some(listed) => listed.get(&entry).copied(),
+            None => match fs::metadata(log.join(&entry)) {
+                Ok(about) => Some(age(&about, now)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                Err(e) => return Err(LakeError::io(log.join(&entry))(e)),
+            },
         };
+        // The log begins after it.
+        let Some(age) = age else { return Ok(()) };
+        let young = age < RETENTION;
         if !young && version <= needed {
             return Ok(());
         }
@@ -122,30 +176,56 @@ async fn recent(table: &Table, needed: i64, now: Timestamp, used: &mut BTreeSet<
 }
 
 /// Files of ours that the newest version does not use, and that are too old to be a running step's.
-fn idle(table: &Path, used: &BTreeSet<String>, now: Timestamp) -> Result<Vec<Idle>, LakeError> {
-    let mut idle = Vec::new();
-    for folder in FOLDERS {
-        let dir = table.join(folder);
-        let entries = match fs::read_dir(&dir) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(LakeError::io(dir)(e)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(LakeError::io(&dir))?;
-            let Ok(file) = entry.file_name().into_string() else { continue };
-            let name = if folder.is_empty() { file.clone() } else { format!("{folder}/{file}") };
-            if used.contains(&name) || !(folder == KEYS || is_ours(&file)) {
-                continue;
-            }
-            // One that went meanwhile needs no care.
-            let Ok(about) = entry.metadata() else { continue };
-            if about.is_file() && age(&about, now) >= STAGED {
-                idle.push(Idle { name, path: entry.path(), bytes: about.len() });
+async fn idle(disk: &Disk, table: &Path, used: &BTreeSet<String>, now: Timestamp) -> Result<Vec<Idle>, LakeError> {
+    let mut all = Vec::new();
+    match disk.remote() {
+        Some(remote) => {
+            let objects = remote.list(table).await?.into_iter().filter(|o| in_our_folders(&o.name));
+            all.extend(objects.map(|o| Found { name: o.name, bytes: o.bytes, age: now.duration_since(o.modified) }));
+        }
+        None => {
+            for folder in FOLDERS {
+                all.extend(on_disk(&table.join(folder), folder, now, |_| true)?);
             }
         }
     }
-    Ok(idle)
+    all.retain(|f| !used.contains(&f.name) && f.age >= STAGED);
+    Ok(all.into_iter().map(|f| Idle { path: table.join(&f.name), name: f.name, bytes: f.bytes }).collect())
+}
+
+/// Files of ours in one folder of a table.
+fn on_disk(
+    dir: &Path,
+    folder: &str,
+    now: Timestamp,
+    wanted: impl Fn(&Metadata) -> bool,
+) -> Result<Vec<Found>, LakeError> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(e) => return Err(LakeError::io(dir)(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(LakeError::io(dir))?;
+        let Ok(file) = entry.file_name().into_string() else { continue };
+        let name = if folder.is_empty() { file } else { format!("{folder}/{file}") };
+        if !in_our_folders(&name) {
+            continue;
+        }
+        // One that went meanwhile needs no care.
+        let Ok(about) = entry.metadata() else { continue };
+        if about.is_file() && wanted(&about) {
+            found.push(Found { name, bytes: about.len(), age: age(&about, now) });
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a name below a table's folder is one that we give.
+fn in_our_folders(name: &str) -> bool {
+    let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+    FOLDERS.contains(&folder) && (folder == KEYS || is_ours(file))
 }
 
 fn is_ours(file: &str) -> bool {
@@ -178,6 +258,7 @@ mod tests {
     };
     use alluvium_model::StepKey;
     use deltalake::protocol::SaveMode;
+    use std::sync::Arc;
 
     const HOUR: i64 = 3_600_000_000;
 
@@ -195,6 +276,34 @@ mod tests {
         let mut done = Maintained::default();
         vacuum(&world.engine, &World::silver(), needed, &mut done).await.expect("a vacuum");
         done.removed
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_uploaded_and_never_committed_goes_from_the_object_store_and_from_the_disk() {
+        use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path as Key};
+        let store = Arc::new(InMemory::new());
+        let world = World::in_object_store(store.clone(), 1 << 30);
+        let place = World::silver();
+        for n in 0..3 {
+            world.append(&place, &format!("step{n}"), &ids(&[n * 2, n * 2 + 1])).await;
+        }
+        let table = world.table(&place).await;
+        let killed = table.dir.join("killed-0000.parquet");
+        fs::write(&killed, b"half").expect("a file");
+        let disk = &world.engine.tables.disk;
+        disk.upload(vec![killed.clone()]).await.expect("uploaded");
+        fs::write(table.dir.join("staged-0000.parquet"), b"never uploaded").expect("a file");
+        let key = Key::from("lake/silver/t/killed-0000.parquet");
+        world.clock.advance_micros(23 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 0);
+        assert!(store.head(&key).await.is_ok());
+        world.clock.advance_micros(2 * HOUR);
+        assert_eq!(vacuumed(&world, i64::MAX).await, 1);
+        assert!(store.head(&key).await.is_err() && !killed.exists());
+        assert!(!table.dir.join("staged-0000.parquet").exists());
+        fs::remove_dir_all(&table.dir).expect("copies");
+        assert_eq!(world.ids(&place).await, (0..6).collect::<Vec<_>>());
+        let _: &dyn ObjectStore = store.as_ref();
     }
 
     #[tokio::test]

@@ -11,13 +11,14 @@ use super::{
 use crate::{
     error::LakeError,
     meter::Meter,
+    remote::{Disk, LakeFile},
     scan::{self, Source},
     syncs::Syncs,
 };
 use arrow::datatypes::SchemaRef;
 use std::{
     fs::File,
-    io::{self, Write},
+    io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -48,7 +49,7 @@ pub(super) struct Entry {
 /// A key file: a header; blocks, each its keys ascending and then, in the same order, row numbers and sequences; at the end where
 /// the blocks are.
 pub(super) struct KeyFile {
-    path: PathBuf,
+    path: LakeFile,
     blocks: Vec<Block>,
 }
 
@@ -154,7 +155,8 @@ pub(super) fn open_or_make(
     let name = source.path.strip_prefix(table).unwrap_or(&source.path).to_string_lossy();
     let path = path_of(table, &name);
     let fingerprint = keys.fingerprint(schema)?;
-    if let Some(found) = open(&path, fingerprint)? {
+    let disk = source.path.disk();
+    if let Some(found) = open(disk, &path, fingerprint)? {
         return Ok(found);
     }
     let rows = rows_of(source, keys, schema, room, meter)?;
@@ -165,7 +167,9 @@ pub(super) fn open_or_make(
         writer.append(&encode(&entries))?;
     }
     writer.finish(None)?;
-    open(&path, fingerprint)?.ok_or(LakeError::Worker("a key file that was written is there"))
+    // To make it again would cost the next process a read of the data file.
+    disk.upload_now(&path)?;
+    open(disk, &path, fingerprint)?.ok_or(LakeError::Worker("a key file that was written is there"))
 }
 
 /// The key file of a data file whose rows come from others.
@@ -205,12 +209,9 @@ fn rows_of(
 }
 
 /// `None`: not there, or not of this form.
-fn open(path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFile>, LakeError> {
-    let file = match File::open(path) {
-        Ok(f) => f,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(LakeError::io(path)(e)),
-    };
+fn open(disk: &Disk, path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFile>, LakeError> {
+    let held = disk.file(path.to_owned());
+    let Some(file) = disk.open_if_there(path, None)? else { return Ok(None) };
     let length = file.metadata().map_err(LakeError::io(path))?.len() as usize;
     if length < HEADER + TAIL {
         return Ok(None);
@@ -234,7 +235,7 @@ fn open(path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFile>, LakeError
         end = b.offset.saturating_add((b.keys * (b.width + PLACE)) as u64);
         follows
     });
-    Ok((whole && end == fences as u64).then(|| KeyFile { path: path.to_owned(), blocks }))
+    Ok((whole && end == fences as u64).then(|| KeyFile { path: held, blocks }))
 }
 
 impl Entry {
@@ -292,7 +293,7 @@ impl KeyFile {
             }
             let file = match &file {
                 Some(file) => file,
-                None => file.insert(File::open(&self.path).map_err(LakeError::io(&self.path))?),
+                None => file.insert(self.path.open()?),
             };
             let bytes = &mut buffer[..b.keys * b.width];
             self.read(file, bytes, b.offset)?;
@@ -329,7 +330,7 @@ impl KeyFile {
     }
 
     fn read(&self, file: &File, bytes: &mut [u8], at: u64) -> Result<(), LakeError> {
-        file.read_exact_at(bytes, at).map_err(LakeError::io(&self.path))
+        file.read_exact_at(bytes, at).map_err(LakeError::io(&*self.path))
     }
 }
 
@@ -368,8 +369,8 @@ mod tests {
         let mut all: Vec<Entry> = (0..).zip(keys).map(|(row, k)| Entry { key: *k, sequence: k * 3, row }).collect();
         all.sort_unstable();
         write(&path, &all);
-        assert!(open(&path, [2; 16]).expect("opens").is_none());
-        let file = open(&path, [1; 16]).expect("opens").expect("fits");
+        assert!(open(&Disk::default(), &path, [2; 16]).expect("opens").is_none());
+        let file = open(&Disk::default(), &path, [1; 16]).expect("opens").expect("fits");
         let mut found: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         let seen = |w: usize, e: Entry| {
             assert_eq!((e.key, e.sequence), (wanted[w], wanted[w] * 3));
@@ -403,6 +404,6 @@ mod tests {
         write(&path, &one);
         let bytes = std::fs::read(&path).expect("reads");
         std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("writes");
-        assert!(open(&path, [1; 16]).expect("opens").is_none());
+        assert!(open(&Disk::default(), &path, [1; 16]).expect("opens").is_none());
     }
 }

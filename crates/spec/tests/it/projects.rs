@@ -43,6 +43,34 @@ fn environments_and_the_command_line_move_lake_and_state() {
 }
 
 #[test]
+fn the_lake_may_be_in_an_object_store_and_no_secret_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let asked = |line: &str, environment: &Environment| {
+        std::fs::write(folder.path().join("alluvium.yaml"), format!("name: p\n{line}\n")).expect("written");
+        load(folder.path(), environment)
+    };
+    let said = |line: &str| asked(line, &Environment::default());
+    let p = said("lake: s3://bucket/lakes/p\nlimits: { cache: 1GiB }").unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!(p.remote.expect("an object store").to_string(), "s3://bucket/lakes/p/dev");
+    assert!(p.lake.ends_with(".alluvium/copies/s3/bucket/lakes/p/dev"), "{}", p.lake.display());
+    assert_eq!(p.limits.cache.0, 1 << 30);
+    let own = Environment { lake: Some("gs://other".to_owned()), ..Environment::default() };
+    let p = asked("lake: lake", &own).unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!(p.remote.expect("an object store").to_string(), "gs://other/dev");
+    assert!(said("lake: lake").unwrap_or_else(|d| panic!("{d}")).remote.is_none());
+    for (line, word) in [
+        ("lake: sg://bucket/p", "did you mean `gs`?"),
+        ("lake: s3://bucket:9000/p", "AWS_ENDPOINT_URL"),
+        ("lake: s3://bucket/../p", "a prefix is made of names"),
+        ("environments: { dev: { lake: 's3://key:se@cret@bucket/p' } }", "AWS_ACCESS_KEY_ID"),
+    ] {
+        let shown = said(line).expect_err(line);
+        assert!(shown.0.iter().all(|d| d.code == "E0009") && shown.to_string().contains(word), "{shown}");
+        assert!(!shown.to_string().contains("cret"), "{shown}");
+    }
+}
+
+#[test]
 fn the_state_may_be_a_database_and_its_password_is_never_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let said = |line: &str| {

@@ -1,0 +1,93 @@
+//! Counts what really goes over the wire, so that the ledger's numbers are the object store's: each attempt of a request,
+//! each page of a list, each part of an upload.
+
+use crate::meter::Meter;
+use async_trait::async_trait;
+use object_store::{
+    ClientOptions, Result,
+    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector},
+};
+use std::sync::Arc;
+
+/// Makes clients that count.
+#[derive(Debug)]
+pub(super) struct Counted {
+    inner: ReqwestConnector,
+    meter: Arc<Meter>,
+}
+
+impl Counted {
+    pub(super) fn new(meter: Arc<Meter>) -> Self {
+        Self { inner: ReqwestConnector::default(), meter }
+    }
+}
+
+impl HttpConnector for Counted {
+    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
+        let client = self.inner.connect(options)?;
+        Ok(HttpClient::new(Counting { client, meter: self.meter.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct Counting {
+    client: HttpClient,
+    meter: Arc<Meter>,
+}
+
+#[async_trait]
+impl HttpService for Counting {
+    async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+        let kind = Kind::of(request.method().as_str(), request.uri().query().unwrap_or_default());
+        match kind {
+            Kind::List => self.meter.listed_remotely(),
+            Kind::Read => self.meter.read_remotely(0),
+            Kind::Write => self.meter.wrote_remotely(request.body().content_length() as u64),
+        }
+        let response = self.client.execute(request).await?;
+        if kind == Kind::Read && response.status().is_success() {
+            let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse().ok());
+            self.meter.received_remotely(length.unwrap_or(0));
+        }
+        Ok(response)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+    List,
+}
+
+impl Kind {
+    /// A list is a GET of the bucket, told by its parameters in all three protocols.
+    fn of(method: &str, query: &str) -> Self {
+        let asks = |name: &str| query.split('&').any(|p| p.starts_with(name));
+        match method {
+            "GET" if asks("list-type=") || asks("comp=list") || asks("delimiter=") || asks("max-keys=") => Self::List,
+            "GET" | "HEAD" => Self::Read,
+            _ => Self::Write,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_apart() {
+        for (method, query, kind) in [
+            ("GET", "", Kind::Read),
+            ("HEAD", "", Kind::Read),
+            ("GET", "list-type=2&prefix=a", Kind::List),
+            ("GET", "restype=container&comp=list", Kind::List),
+            ("PUT", "partNumber=1", Kind::Write),
+            ("POST", "uploads", Kind::Write),
+            ("DELETE", "", Kind::Write),
+        ] {
+            assert_eq!(Kind::of(method, query), kind, "{method} {query}");
+        }
+    }
+}
