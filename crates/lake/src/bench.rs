@@ -40,7 +40,7 @@ impl Writes {
         let meter = Arc::new(Meter::default());
         let compression = encoding::compression(&Place::Dataset(dataset));
         let rows = Arc::new(Stager::new(folder, "bench".into(), schema, compression, meter.clone(), Arc::default()));
-        let room = Arc::new(Room::new(ROOM_BYTES, folder.to_owned()));
+        let room = Arc::new(Room::new(ROOM_BYTES, folder.to_owned(), 0));
         Self { keys, rows, room, meter }
     }
 

@@ -74,7 +74,7 @@ impl LakeEngine {
 
     /// For the keys of one upsert.
     pub(crate) fn room(&self) -> Room {
-        Room::new(self.memory.0 / KEYS_SHARE, self.scratch_dir())
+        Room::new(self.memory.0 / KEYS_SHARE, self.scratch_dir(), self.entropy.next_u64())
     }
 
     pub(crate) fn lookup_rows(&self) -> u64 {

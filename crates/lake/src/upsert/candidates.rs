@@ -1,6 +1,7 @@
 //! Accepted rows on their way into the table: the rows in staged files, their keys in sorted runs.
 
 use super::{
+    content::Fingerprint,
     keys::{Encoder, Keys},
     runs::{Parts, Room, Run, Runs},
 };
@@ -51,18 +52,21 @@ impl Spot {
     }
 }
 
-/// Packed, since alignment would make it 48 bytes.
+/// Packed, since alignment would make it 64 bytes.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, packed(8))]
 pub(super) struct Candidate {
     pub(super) key: u128,
     pub(super) sequence: u128,
     pub(super) spot: Spot,
+    /// Rows of one key that say the same have the same number; 0: not known.
+    pub(super) content: u64,
 }
 
 /// One lane's part, while it is written.
 pub(crate) struct CandidateLane<'a> {
     encoder: Encoder,
+    fingerprint: Fingerprint,
     rows: Lane<'a>,
     graves: Option<Lane<'a>>,
     runs: Runs,
@@ -84,7 +88,8 @@ impl<'a> CandidateLane<'a> {
         graves: Option<&'a Stager>,
     ) -> Result<Self, LakeError> {
         let encoder = keys.encoder(rows.schema())?;
-        Ok(Self { encoder, rows: rows.lane(), graves: graves.map(Stager::lane), runs: Runs::new(room.clone()) })
+        let (fingerprint, graves) = (room.fingerprint(), graves.map(Stager::lane));
+        Ok(Self { encoder, fingerprint, rows: rows.lane(), graves, runs: Runs::new(room.clone()) })
     }
 
     /// `rows`: of the table's schema.
@@ -92,12 +97,13 @@ impl<'a> CandidateLane<'a> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let pairs = self.encoder.keys(rows)?.into_iter().zip(self.encoder.sequences(rows)?);
+        let contents = self.fingerprint.of(rows)?;
+        let pairs = self.encoder.keys(rows)?.into_iter().zip(self.encoder.sequences(rows)?).zip(contents);
         let deletes = deletes.filter(|d| d.true_count() > 0);
         let Some(deletes) = deletes else {
             let (file, first) = self.rows.write(rows)?;
-            for ((key, sequence), row) in pairs.zip(first..) {
-                self.runs.push(Candidate { key, sequence, spot: Spot::new(false, file, row) })?;
+            for (((key, sequence), content), row) in pairs.zip(first..) {
+                self.runs.push(Candidate { key, sequence, spot: Spot::new(false, file, row), content })?;
             }
             return Ok(());
         };
@@ -109,15 +115,16 @@ impl<'a> CandidateLane<'a> {
         let (file, mut row) = self.rows.write(&filter_record_batch(rows, &not(&deletes)?)?)?;
         let dead = conform(&filter_record_batch(rows, &deletes)?, graves.schema())?;
         let (grave, mut grave_row) = graves.write(&dead)?;
-        for (i, (key, sequence)) in pairs.enumerate() {
-            let spot = if deletes.value(i) {
+        for (i, ((key, sequence), content)) in pairs.enumerate() {
+            let (spot, content) = if deletes.value(i) {
                 grave_row += 1;
-                Spot::new(true, grave, grave_row - 1)
+                // What a deletion says does not lie in all of its columns.
+                (Spot::new(true, grave, grave_row - 1), 0)
             } else {
                 row += 1;
-                Spot::new(false, file, row - 1)
+                (Spot::new(false, file, row - 1), content)
             };
-            self.runs.push(Candidate { key, sequence, spot })?;
+            self.runs.push(Candidate { key, sequence, spot, content })?;
         }
         Ok(())
     }
@@ -154,7 +161,16 @@ impl Candidates {
 
     /// The rows at `spots`, which ascend, in that order: the table's columns and [`DELETED`].
     pub(super) fn fetch(&self, spots: &[Spot], meter: &Meter) -> Result<RecordBatch, LakeError> {
-        let table = self.rows.schema();
+        self.fetch_columns(self.rows.schema(), spots, meter)
+    }
+
+    /// As [`Candidates::fetch`], of the table's columns only those of `table`.
+    pub(super) fn fetch_columns(
+        &self,
+        table: &SchemaRef,
+        spots: &[Spot],
+        meter: &Meter,
+    ) -> Result<RecordBatch, LakeError> {
         let mut fields: Vec<Field> = table.fields().iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new(DELETED, DataType::Boolean, true));
         let schema = Arc::new(Schema::new(fields));

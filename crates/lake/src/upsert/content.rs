@@ -10,18 +10,55 @@ use super::{
 use crate::error::LakeError;
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, RecordBatch},
+    datatypes::{Schema, SchemaRef},
     row::{RowConverter, Rows, SortField},
 };
+use datafusion::common::hash_utils::{RandomState, create_hashes};
 use std::sync::Arc;
 
 /// Columns that say where a row came from; they take no part in what a row says.
 const ORIGIN: [&str; 2] = ["_event_id", "_position"];
 
+/// The columns that say where a row came from.
+pub(super) fn origin(table: &Schema) -> Result<SchemaRef, LakeError> {
+    crate::scan::project(table, &ORIGIN.map(str::to_owned))
+}
+
+/// Odd, with bits all over.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Numbers what rows say, with all their columns but those of their origin.
+pub(super) struct Fingerprint(RandomState);
+
+impl Fingerprint {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(RandomState::with_seed(seed))
+    }
+
+    /// Never 0.
+    pub(super) fn of(&self, rows: &RecordBatch) -> Result<Vec<u64>, LakeError> {
+        let own = rows.schema_ref().fields().iter().zip(rows.columns());
+        let mut numbers = vec![0; rows.num_rows()];
+        let mut column = vec![0; rows.num_rows()];
+        for (_, values) in own.filter(|(f, _)| !ORIGIN.contains(&f.name().as_str())) {
+            // A null leaves its 0, so that the same value in another column makes another number.
+            column.fill(0);
+            create_hashes([values], &self.0, &mut column)?;
+            for (number, value) in numbers.iter_mut().zip(&column) {
+                *number = (u64::rotate_left(*number, 26) ^ value).wrapping_mul(SPREAD);
+            }
+        }
+        numbers.iter_mut().for_each(|n| *n = (*n).max(1));
+        Ok(numbers)
+    }
+}
+
 /// Rows in a form that compares by the rule.
 pub(super) struct Content {
     sequences: Option<Rows>,
     deleted: BooleanArray,
-    rows: Rows,
+    /// `None`: they say the same.
+    rows: Option<Rows>,
     origins: Rows,
 }
 
@@ -41,9 +78,15 @@ impl Content {
         Ok(Self {
             sequences: encoder.whole_sequences(rows)?,
             deleted,
-            rows: convert(&own)?,
+            rows: Some(convert(&own)?),
             origins: convert(&origin)?,
         })
+    }
+
+    /// Of rows of which each says the same as those that it is compared with. They need the columns of [`origin`] only.
+    pub(super) fn of_equals(rows: &RecordBatch) -> Result<Self, LakeError> {
+        let origin: Vec<ArrayRef> = ORIGIN.iter().filter_map(|n| rows.column_by_name(n)).cloned().collect();
+        Ok(Self { sequences: None, deleted: is_deleted(rows), rows: None, origins: convert(&origin)? })
     }
 
     /// Whether row `a` of `self` stands against row `b` of `other`.
@@ -56,7 +99,10 @@ impl Content {
             .then_with(|| self.deleted.value(a).cmp(&other.deleted.value(b)))
             .then_with(|| {
                 // Two deletions of one key say the same, whatever their other columns hold.
-                if self.deleted.value(a) { std::cmp::Ordering::Equal } else { self.rows.row(a).cmp(&other.rows.row(b)) }
+                match (&self.rows, &other.rows) {
+                    (Some(x), Some(y)) if !self.deleted.value(a) => x.row(a).cmp(&y.row(b)),
+                    _ => std::cmp::Ordering::Equal,
+                }
             })
             .then_with(|| other.origins.row(b).cmp(&self.origins.row(a)))
             .is_gt()
@@ -81,5 +127,29 @@ fn unpacked(column: &ArrayRef) -> Result<ArrayRef, LakeError> {
     match column.data_type() {
         arrow::datatypes::DataType::Dictionary(_, value) => Ok(arrow::compute::cast(column, value)?),
         _ => Ok(Arc::clone(column)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Int64Array, StringArray};
+
+    #[test]
+    fn rows_have_one_number_only_if_they_say_the_same() {
+        let columns: [(&str, ArrayRef); 5] = [
+            ("a", Arc::new(Int64Array::from(vec![Some(1), Some(1), None, None, Some(1), Some(2)]))),
+            ("b", Arc::new(StringArray::from(vec![None, None, Some("1"), None, None, None]))),
+            ("c", Arc::new(StringArray::from(vec![None, None, None, Some("1"), Some("1"), None]))),
+            ("_event_id", Arc::new(StringArray::from(vec!["e1", "e2", "e1", "e1", "e1", "e1"]))),
+            ("_position", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5, 6]))),
+        ];
+        let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let numbers = Fingerprint::new(7).of(&rows).expect("numbers");
+        assert_eq!(numbers[0], numbers[1], "where they came from does not matter");
+        let distinct: std::collections::BTreeSet<u64> = numbers.iter().copied().collect();
+        assert_eq!(distinct.len(), 5, "{numbers:?}");
+        assert!(!distinct.contains(&0));
+        assert_ne!(numbers, Fingerprint::new(8).of(&rows).expect("numbers"), "nobody outside can aim at a number");
     }
 }

@@ -200,7 +200,7 @@ fn rows_of(
         for batch in unit.read_rows(&columns, meter, None)? {
             let batch = batch?;
             for (key, sequence) in encoder.keys(&batch)?.into_iter().zip(encoder.sequences(&batch)?) {
-                all.push(Candidate { key, sequence, spot: Spot::new(false, 0, row) })?;
+                all.push(Candidate { key, sequence, spot: Spot::new(false, 0, row), content: 0 })?;
                 row += 1;
             }
         }

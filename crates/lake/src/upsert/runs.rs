@@ -4,7 +4,10 @@
 //! Called by the lanes that stage rows, then by those that settle them. A part is what one lane has in memory at once, whatever
 //! the number of candidates. Scratch files have no name, so that nothing of them outlives the process.
 
-use super::candidates::{Candidate, Spot};
+use super::{
+    candidates::{Candidate, Spot},
+    content::Fingerprint,
+};
 use crate::{error::LakeError, lanes};
 use std::{
     cmp::Ordering,
@@ -18,7 +21,7 @@ use std::{
 };
 
 /// A candidate in memory and on disk.
-const BYTES: usize = 40;
+const BYTES: usize = 48;
 /// Runs and parts of this many candidates keep a processor's cache warm.
 const MOST_ROWS: usize = 128 * 1024;
 /// Shorter runs cost more reads than they save memory.
@@ -36,12 +39,19 @@ pub(crate) struct Room {
     free_bytes: AtomicU64,
     run_rows: usize,
     scratch: PathBuf,
+    seed: u64,
 }
 
 impl Room {
-    pub(crate) fn new(bytes: u64, scratch: PathBuf) -> Self {
+    /// `seed`: of the fingerprints, so that no input can aim at two of one kind.
+    pub(crate) fn new(bytes: u64, scratch: PathBuf, seed: u64) -> Self {
         let rows = usize::try_from(bytes).unwrap_or(usize::MAX) / BYTES / lanes::count() / IN_HAND;
-        Self { free_bytes: AtomicU64::new(bytes), run_rows: rows.clamp(LEAST_ROWS, MOST_ROWS), scratch }
+        Self { free_bytes: AtomicU64::new(bytes), run_rows: rows.clamp(LEAST_ROWS, MOST_ROWS), scratch, seed }
+    }
+
+    /// Rows are compared with each other only if they share a room.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(self.seed)
     }
 
     /// Candidates of one part, about.
@@ -145,16 +155,19 @@ impl Candidate {
         to.extend_from_slice(&{ self.key }.to_le_bytes());
         to.extend_from_slice(&{ self.sequence }.to_le_bytes());
         to.extend_from_slice(&self.spot.number().to_le_bytes());
+        to.extend_from_slice(&{ self.content }.to_le_bytes());
     }
 
     fn get(bytes: &[u8; BYTES]) -> Self {
-        let (key, rest) = bytes.split_first_chunk().expect("16 of 40 bytes");
-        let (sequence, rest) = rest.split_first_chunk().expect("16 of 24 bytes");
-        let spot = rest.first_chunk().expect("the last 8 bytes");
+        let (key, rest) = bytes.split_first_chunk().expect("16 of 48 bytes");
+        let (sequence, rest) = rest.split_first_chunk().expect("16 of 32 bytes");
+        let (spot, rest) = rest.split_first_chunk().expect("8 of 16 bytes");
+        let content = rest.first_chunk().expect("the last 8 bytes");
         Self {
             key: u128::from_le_bytes(*key),
             sequence: u128::from_le_bytes(*sequence),
             spot: Spot::from_number(u64::from_le_bytes(*spot)),
+            content: u64::from_le_bytes(*content),
         }
     }
 }
@@ -230,7 +243,7 @@ pub(super) fn order(a: &Candidate, b: &Candidate) -> Ordering {
 }
 
 /// Sorts by [`order`]: first by the 64 bits of the keys in which they begin to differ, with places in place of candidates, which
-/// moves 16 bytes where a candidate has 40.
+/// moves 16 bytes where a candidate has 48.
 fn sort(all: &mut Vec<Candidate>) {
     let Ok(rows) = u32::try_from(all.len()) else { return all.sort_unstable_by(order) };
     let (least, most) = all.iter().fold((u128::MAX, 0), |(l, m), c| (l.min(c.key), m.max(c.key)));
@@ -256,7 +269,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn candidate(key: u128, sequence: u128, row: u32) -> Candidate {
-        Candidate { key, sequence, spot: Spot::new(false, 0, row) }
+        Candidate { key, sequence, spot: Spot::new(false, 0, row), content: 0 }
     }
 
     fn same(a: &[Candidate], b: &[Candidate]) -> bool {
@@ -266,7 +279,7 @@ mod tests {
     /// All candidates as they come out of the parts, and how many bytes were left of the room.
     fn through(all: &[Candidate], lanes: usize, bytes: u64) -> (Vec<Vec<Candidate>>, u64) {
         let folder = tempfile::tempdir().expect("a folder");
-        let room = Arc::new(Room::new(bytes, folder.path().to_owned()));
+        let room = Arc::new(Room::new(bytes, folder.path().to_owned(), 0));
         let mut runs = Vec::new();
         for lane in 0..lanes {
             let mut lane_runs = Runs::new(room.clone());

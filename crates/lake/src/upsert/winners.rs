@@ -2,7 +2,7 @@
 
 use super::{
     candidates::{Candidate, Candidates, Spot},
-    content::Content,
+    content::{self, Content},
     keys::Keys,
 };
 use crate::{error::LakeError, meter::Meter};
@@ -34,6 +34,8 @@ struct Tie {
     len: usize,
     /// Whether the run holds the key's highest sequence.
     top: bool,
+    /// Whether all of them say the same.
+    equal: bool,
 }
 
 /// What content told.
@@ -74,7 +76,8 @@ pub(super) fn decide(all: &[Candidate]) -> Decided {
 
 impl Ties {
     fn push(&mut self, run: &[Candidate], top: bool) {
-        self.runs.push(Tie { start: self.all.len(), len: run.len(), top });
+        let equal = run.iter().all(|c| { c.content } != 0 && c.content == run[0].content);
+        self.runs.push(Tie { start: self.all.len(), len: run.len(), top, equal });
         self.all.extend_from_slice(run);
     }
 
@@ -95,7 +98,10 @@ impl Ties {
 
     /// Decides all of them, reading their rows.
     pub(super) fn settle(mut self, keys: &Keys, from: &Candidates, meter: &Meter) -> Result<Settled, LakeError> {
-        let duplicates = settle(keys, from, &mut self.all, &self.runs, meter)?;
+        // What says the same needs fewer columns.
+        let (equal, unequal): (Vec<Tie>, Vec<Tie>) = self.runs.iter().partition(|t| t.equal);
+        let mut duplicates = settle(keys, from, &mut self.all, &unequal, meter)?;
+        duplicates += settle(keys, from, &mut self.all, &equal, meter)?;
         let mut settled = Settled { duplicates, ..Settled::default() };
         for tie in self.runs.iter().filter(|t| t.top) {
             settled.winners.push(self.all[tie.start]);
@@ -129,6 +135,14 @@ fn settle(
     Ok(duplicates)
 }
 
+/// The candidates at `spots`, which ascend; they are of `ties`, all of which are of equals or none.
+fn contents(keys: &Keys, from: &Candidates, spots: &[Spot], ties: &[Tie], meter: &Meter) -> Result<Content, LakeError> {
+    if ties.iter().all(|t| t.equal) {
+        return Content::of_equals(&from.fetch_columns(&content::origin(from.rows.schema())?, spots, meter)?);
+    }
+    Content::of(keys, &from.fetch(spots, meter)?)
+}
+
 fn settle_some(
     keys: &Keys,
     from: &Candidates,
@@ -143,7 +157,7 @@ fn settle_some(
     if spots.len() > TIE_ROWS {
         return settle_long(keys, from, all, ties, &spots, meter);
     }
-    let content = Content::of(keys, &from.fetch(&spots, meter)?)?;
+    let content = contents(keys, from, &spots, ties, meter)?;
     let at = |c: &Candidate| spots.binary_search(&{ c.spot }).expect("every tied candidate was fetched");
     for tie in ties {
         let run = &mut all[tie.start..tie.start + tie.len];
@@ -173,7 +187,7 @@ fn settle_long(
     let mut best: Option<(Spot, Content)> = None;
     let mut duplicates = 0;
     for piece in spots.chunks(TIE_ROWS) {
-        let content = Content::of(keys, &from.fetch(piece, meter)?)?;
+        let content = contents(keys, from, piece, ties, meter)?;
         let mut top = 0;
         for i in 1..piece.len() {
             duplicates += u64::from(content.same_sequence(i - 1, &content, i));
@@ -190,7 +204,7 @@ fn settle_long(
         };
         if wins {
             let spot = piece[top];
-            best = Some((spot, Content::of(keys, &from.fetch(&[spot], meter)?)?));
+            best = Some((spot, contents(keys, from, &[spot], ties, meter)?));
         }
     }
     if let (Some(tie), Some((spot, _))) = (ties.first().filter(|t| t.top), best)
