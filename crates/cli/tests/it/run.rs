@@ -44,6 +44,27 @@ fn malformed_records_are_a_broken_rule() {
     assert_eq!(p.rows(kept), [expected]);
 }
 
+#[test]
+fn silver_takes_what_was_refined_while_it_was_loaded_and_reads_bronze_where_nothing_was() {
+    let read = |p: &Project| p.cell("SELECT sum(bytes_read) FROM state.ledger WHERE dataset = 'silver.customers'");
+    let p = Project::shop();
+    p.done(&["run"]);
+    assert_eq!(read(&p), 0);
+
+    let killed = Project::shop();
+    let mut command = killed.command(&["run"]);
+    let ended = command.env("ALLUVIUM_CRASH_AT", "step.after_done:1").output().expect("the binary runs");
+    assert_eq!(ended.status.code(), None, "killed");
+    assert_eq!(killed.cell("SELECT count(*) FROM bronze.customers"), p.cell("SELECT count(*) FROM bronze.customers"));
+    killed.done(&["run"]);
+    assert!(read(&killed).as_i64() > Some(0), "{}", read(&killed));
+    assert_eq!(killed.tables(), p.tables());
+
+    // What another dataset's rows decide is not decided early.
+    let orders = p.cell("SELECT sum(bytes_read) FROM state.ledger WHERE dataset = 'silver.orders'");
+    assert!(orders.as_i64() > Some(0), "{orders}");
+}
+
 /// Rows written and windows recomputed of a gold dataset, as the summary has them and as its table shows them.
 #[track_caller]
 fn gold(p: &Project, name: &str, columns: [&str; 2]) -> (u64, u64) {
