@@ -8,8 +8,8 @@ use super::{
     codec::{Cells, micros, micros_after},
     retries, steps,
 };
-use crate::{Claim, NotYet, Owner, StepState, StoreError, Watch};
-use alluvium_model::{DatasetName, RunId, Span, StepKey};
+use crate::{Claim, NotYet, Owner, StepKind, StepState, StoreError, Watch};
+use alluvium_model::{RunId, Span, StepKey};
 use jiff::Timestamp;
 use std::collections::HashSet;
 
@@ -19,10 +19,23 @@ struct Lease {
     until: Timestamp,
 }
 
+/// What the step's lease is of: of its dataset, or of the step alone, if it stands beside the live work.
+fn lane(head: &steps::Head, key: &StepKey) -> String {
+    match head.kind {
+        StepKind::Backfill => key.to_string(),
+        StepKind::Ingest
+        | StepKind::Refine
+        | StepKind::Curate
+        | StepKind::ReplayQuarantine
+        | StepKind::Rebuild
+        | StepKind::Swap => head.dataset.to_string(),
+    }
+}
+
 /// Whoever renews it meanwhile waits.
-async fn lease_of(tx: &mut Session<'_>, dataset: &DatasetName) -> Result<Option<Lease>, StoreError> {
+async fn lease_of(tx: &mut Session<'_>, lane: &str) -> Result<Option<Lease>, StoreError> {
     let sql = "SELECT step, host, process, started_ticks, until FROM leases WHERE dataset = $1 FOR UPDATE";
-    let row = tx.row(sql, &[dataset.to_string().into()]).await?;
+    let row = tx.row(sql, &[lane.into()]).await?;
     row.as_ref().map(record_of).transpose()
 }
 
@@ -45,6 +58,14 @@ pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Hash
     Ok(leases.into_iter().filter(|l| !watch.holds(&l.by, l.until)).map(|l| l.step).collect())
 }
 
+/// Whether somebody executes a live step, and lives.
+pub(super) async fn is_busy(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT l.step, l.host, l.process, l.started_ticks, l.until FROM leases AS l
+               JOIN steps AS s ON s.key = l.step WHERE s.kind <> 'backfill'";
+    let leases: Vec<Lease> = tx.rows(sql, &[]).await?.iter().map(record_of).collect::<Result<_, _>>()?;
+    Ok(leases.iter().any(|l| watch.holds(&l.by, l.until)))
+}
+
 /// A process that holds the dataset already is held off as any other: two of its tasks may ask at once.
 pub(super) async fn claim(
     tx: &mut Session<'_>,
@@ -60,7 +81,8 @@ pub(super) async fn claim(
         StepState::Done | StepState::Superseded | StepState::Dead => return Ok(Claim::Closed),
         StepState::Planned | StepState::Running | StepState::Failed => {}
     }
-    if let Some(lease) = lease_of(tx, &head.dataset).await? {
+    let lane = lane(&head, key);
+    if let Some(lease) = lease_of(tx, &lane).await? {
         if watch.holds(&lease.by, lease.until) {
             return Ok(Claim::Held { by: lease.by, until: lease.until });
         }
@@ -88,7 +110,7 @@ pub(super) async fn claim(
          ON CONFLICT (dataset) DO UPDATE SET step = excluded.step, host = excluded.host, process = excluded.process,
              started_ticks = excluded.started_ticks, until = excluded.until",
         &[
-            head.dataset.to_string().into(),
+            lane.into(),
             key.as_str().into(),
             owner.host.as_str().into(),
             i64::from(owner.process).into(),

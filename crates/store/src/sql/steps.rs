@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, Word, micros},
     leases, runs,
 };
-use crate::{AfterFailure, Claimed, Failure, RunStep, StepRecord, StepState, StoreError, Watch};
+use crate::{AfterFailure, Claimed, Failure, RunStep, StepKind, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ macro_rules! select_steps {
 /// What a change of one step has to know of it.
 pub(super) struct Head {
     pub(super) seq: i64,
+    pub(super) kind: StepKind,
     pub(super) dataset: DatasetName,
     pub(super) state: StepState,
     pub(super) failures: u32,
@@ -42,11 +43,12 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
     let unknown = || StoreError::unknown("step", key);
     let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let sql = "SELECT seq, dataset, state, failures, retry_at FROM steps WHERE key = $1";
+    let sql = "SELECT seq, kind, dataset, state, failures, retry_at FROM steps WHERE key = $1";
     let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     let cells = Cells(&row);
     Ok(Head {
         seq: cells.integer("seq")?,
+        kind: cells.word("kind")?,
         dataset: cells.dataset("dataset")?,
         state: cells.word("state")?,
         failures: cells.small("failures")?,
