@@ -518,7 +518,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    async fn active_version(&self, name: &DatasetName) -> Result<Option<DefinitionVersion>, FlowError> {
+    pub(crate) async fn active_version(&self, name: &DatasetName) -> Result<Option<DefinitionVersion>, FlowError> {
         let versions = self.store.versions().await?;
         Ok(versions.into_iter().find(|v| v.active && v.dataset == *name).map(|v| v.version))
     }
@@ -554,7 +554,7 @@ impl Flow<'_> {
     /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
     async fn work_open_steps(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<bool, FlowError> {
         let open: Vec<StepRecord> =
-            self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
+            self.store.open_steps().await?.into_iter().filter(|s| is_live(s) && s.dataset == dataset.name).collect();
         for step in open {
             if step.version != dataset.version && self.replaced(run, dataset, &step, summary).await? {
                 continue;
@@ -566,6 +566,12 @@ impl Flow<'_> {
             };
             match (worked, kind) {
                 (Worked::Done, _) => continue,
+                // Windows of a backfill are none of the live work.
+                (Worked::Waits | Worked::Dead, StepKind::Swap | StepKind::Backfill) => {
+                    self.give_up_swap(run, dataset, &key, summary).await?;
+                    summary.waiting.remove(&dataset.name);
+                    continue;
+                }
                 // It took no input: what waits, waits on, and new input need not wait for it.
                 (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
                     self.store.supersede(&key).await?;
@@ -604,7 +610,7 @@ impl Flow<'_> {
         {
             return self.work(run, dataset, step, summary).await;
         }
-        let replace = step.kind == StepKind::Curate && self.has_moved(&step).await?;
+        let replace = step.kind == StepKind::Swap || step.kind == StepKind::Curate && self.has_moved(&step).await?;
         if replace && self.replaced(run, dataset, &step, summary).await? {
             return Ok(Worked::Done);
         }
@@ -629,8 +635,9 @@ impl Flow<'_> {
 
     /// A rebuild reads all input anew: steps that failed, or were given up, need not work before it.
     async fn give_up_failed(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
-        let failed =
-            |s: &StepRecord| s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead);
+        let failed = |s: &StepRecord| {
+            is_live(s) && s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead)
+        };
         for step in self.store.open_steps().await?.into_iter().filter(failed) {
             self.replaced(run, dataset, &step, summary).await?;
         }
@@ -638,7 +645,7 @@ impl Flow<'_> {
     }
 
     /// A step planned under an older definition, or given up: if it never committed, its input is planned anew.
-    async fn replaced(
+    pub(crate) async fn replaced(
         &self,
         run: &RunId,
         dataset: &Dataset,
@@ -661,6 +668,11 @@ impl Flow<'_> {
 
 pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> FlowError {
     FlowError::Look { dataset: dataset.clone(), source }
+}
+
+/// Windows of a backfill are done by nobody else.
+fn is_live(step: &StepRecord) -> bool {
+    step.kind != StepKind::Backfill
 }
 
 pub(crate) fn is_open(state: StepState) -> bool {

@@ -3,6 +3,7 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod backfill;
 mod breaker;
 mod dead_letters;
 mod drain;
@@ -18,6 +19,7 @@ mod retry;
 mod step;
 
 pub use agenda::{Agenda, Arrived};
+pub use backfill::{Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed};
 pub use breaker::{Breakers, Dependency};
 pub use dead_letters::{Letters, Replayed, Version};
 pub use drain::{Flow, Options, Summary, Turn};
