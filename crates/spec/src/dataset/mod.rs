@@ -23,4 +23,4 @@ pub(crate) use gold::read as read_gold;
 pub(crate) use silver::read as read_silver;
 
 /// In the design, not in this version.
-const NOT_YET: [&str; 6] = ["concurrency", "throttle", "canary", "backfill", "functions", "policies"];
+const NOT_YET: [&str; 5] = ["concurrency", "throttle", "canary", "functions", "policies"];
