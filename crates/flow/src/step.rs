@@ -13,7 +13,7 @@ use crate::{
 use alluvium_model::{Blame, EventId, Fault, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
 use alluvium_store::{
-    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepRecord, StepState, Terms,
+    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState, Terms,
 };
 use jiff::Timestamp;
 use std::{pin::pin, time::Duration};
@@ -200,7 +200,11 @@ impl Flow<'_> {
         step: &StepRecord,
         uses: &[Dependency],
     ) -> Result<Claim, FlowError> {
-        let terms = terms(dataset);
+        // What a backfill does at once is bounded by itself: it takes no slot from the live work.
+        let terms = match step.kind {
+            StepKind::Backfill => Terms { retries_per_day: dataset.effort.retries_per_day, ..Terms::default() },
+            _ => terms(dataset),
+        };
         let claim = self.store.claim(&step.key, run, &self.owner, self.lease(), &terms, &self.watch()).await?;
         if claim == Claim::Taken {
             crash_point("step.after_claim");

@@ -1,6 +1,7 @@
 //! The embedded engine: what flow asks of it, and what its parts share.
 
 use crate::{
+    beside,
     commit::{self, Attempt},
     curate,
     error::LakeError,
@@ -102,6 +103,8 @@ impl LakeEngine {
                 silver::execute(self, job, &attempt, report).await?
             }
             StepKind::Curate => curate::execute(self, job, &attempt, report).await?,
+            StepKind::Backfill => beside::window(self, job, &attempt, report).await?,
+            StepKind::Swap => beside::swap(self, job, &attempt, report).await?,
         };
         let rows = (outcome.usage.rows_in, outcome.usage.rows_out);
         outcome.usage = self.tables.meter.since(&started, self.clock.as_ref());
@@ -160,7 +163,7 @@ impl Engine for LakeEngine {
     }
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
-        commit::recover(self, dataset, &step.key).await.map_err(StepError::new)
+        commit::recover(self, dataset, step).await.map_err(StepError::new)
     }
 
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {

@@ -6,6 +6,7 @@
 mod aside;
 #[doc(hidden)]
 pub mod bench;
+mod beside;
 mod check;
 mod commit;
 mod curate;

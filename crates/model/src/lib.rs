@@ -12,6 +12,7 @@ mod fault;
 mod ids;
 mod name;
 mod state;
+mod stride;
 mod window;
 
 pub use balance::{Balance, Unbalanced};
@@ -24,4 +25,5 @@ pub use fault::{Blame, Fault, RetryClass};
 pub use ids::{ContentHash, DefinitionVersion, EventId, RunId, StepKey, StepKeyBuilder};
 pub use name::{DatasetName, InvalidName, Layer};
 pub use state::{InvalidPostgresUrl, PostgresUrl, StatePlace, Tls};
+pub use stride::{InvalidStride, Stride};
 pub use window::Window;
