@@ -1,12 +1,14 @@
 //! The command line.
 
 use crate::error::CliError;
-use alluvium_model::{DatasetName, Span};
+use alluvium_model::{DatasetName, Span, Stride};
 use alluvium_spec::Environment;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 const ENDS: &str =
@@ -107,6 +109,8 @@ pub enum Command {
         #[command(subcommand)]
         what: Replay,
     },
+    /// Make history of a gold dataset anew beside its table, compare, and swap it in or drop it
+    Backfill(Backfill),
     /// Work with a contract
     Contract {
         #[command(subcommand)]
@@ -153,6 +157,79 @@ pub enum Replay {
 pub enum UnderVersion {
     Original,
     Current,
+}
+
+/// With neither --swap nor --drop the table stays as it is, and what was made waits beside it.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["from", "resume", "swap", "drop"]).required(true).multiple(true)))]
+pub struct Backfill {
+    /// A gold dataset with a window
+    pub dataset: DatasetName,
+    pub dir: Option<PathBuf>,
+    /// Begin a new one there: a day or a time, UTC
+    #[arg(long, value_name = "TIME", requires_all = ["to", "window"], conflicts_with_all = ["resume", "drop"])]
+    pub from: Option<Instant>,
+    /// Up to there, exclusive
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub to: Option<Instant>,
+    /// Length of the windows that are made one by one, as in 1d or 1mo
+    #[arg(long, value_name = "LENGTH", requires = "from")]
+    pub window: Option<Stride>,
+    /// Windows made at once [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64), conflicts_with = "drop")]
+    pub max_active_runs: Option<u32>,
+    /// Go on while no more of the windows fail [default: 0]
+    #[arg(long, value_name = "P", conflicts_with = "drop")]
+    pub tolerated_failure_percentage: Option<Percentage>,
+    /// Show the windows and what they would read, and change nothing
+    #[arg(long, requires = "from", conflicts_with = "swap")]
+    pub dry_run: bool,
+    /// Go on with the one that is under way; what failed is tried again
+    #[arg(long, conflicts_with = "drop")]
+    pub resume: bool,
+    /// When it is built, put it in place of the table's windows
+    #[arg(long, conflicts_with = "drop")]
+    pub swap: bool,
+    /// Throw away the one that is under way
+    #[arg(long)]
+    pub drop: bool,
+}
+
+/// A day or a time, as microseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instant(pub i64);
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no day and no time; write 2024-01-01 or 2024-01-01T06:00:00Z")]
+pub struct InvalidInstant(String);
+
+impl FromStr for Instant {
+    type Err = InvalidInstant;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInstant> {
+        let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp());
+        // A day first: a time without a zone is neither.
+        let is_day = text.len() == "2024-01-01".len();
+        let found = if is_day { day() } else { text.parse::<Timestamp>().ok() };
+        found.map(|t| Self(t.as_microsecond())).ok_or_else(|| InvalidInstant(text.to_owned()))
+    }
+}
+
+/// In hundredths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Percentage(pub u32);
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no percentage; write a number from 0 to 100")]
+pub struct InvalidPercentage(String);
+
+impl FromStr for Percentage {
+    type Err = InvalidPercentage;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPercentage> {
+        let number = text.trim_end_matches('%').parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p));
+        number.map(|p| Self((p * 100.0).round() as u32)).ok_or_else(|| InvalidPercentage(text.to_owned()))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -237,6 +314,8 @@ pub enum Show {
     DeadLetters { dir: Option<PathBuf> },
     /// Steps that failed and are tried again, and the retries that each dataset has used today
     Retries { dir: Option<PathBuf> },
+    /// What is or was made beside live tables
+    Backfills { dir: Option<PathBuf> },
     /// What each dataset's work has used
     Ledger { dir: Option<PathBuf> },
     /// What waits for each sink of the project
@@ -270,6 +349,34 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_backfill_is_asked_for_in_one_way() {
+        let parse = |args: &str| {
+            let args = ["alluvium", "backfill", "gold.t"].into_iter().chain(args.split_whitespace());
+            Cli::try_parse_from(args).map(|cli| cli.command)
+        };
+        let Ok(Command::Backfill(new)) = parse("--from 2024-01-01 --to 2024-01-02T06:00:00Z --window 1mo") else {
+            panic!("it is complete");
+        };
+        assert_eq!(new.to.zip(new.from).map(|(to, from)| to.0 - from.0), Some(30 * 3_600_000_000));
+        for good in ["--resume", "--swap", "--drop", "--resume --swap --tolerated-failure-percentage 0.5"] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "--from 2024-01-01",
+            "--from 2024-01-01 --to 2024-02-01",
+            "--resume --drop",
+            "--dry-run",
+            "--from 2024-01-01 --to 2024-02-01 --window 1d --resume",
+            "--from 2024-01-01T00:00 --to 2024-02-01 --window 1d",
+            "--resume --tolerated-failure-percentage 101",
+            "--resume --max-active-runs 0",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -97,6 +97,14 @@ impl CliError {
                 | FlowError::NoQuarantine(_)
                 | FlowError::NotSilver(_)
                 | FlowError::UnknownLetter(_)
+                | FlowError::NoWindow(_)
+                | FlowError::Range { .. }
+                | FlowError::NoInput(_)
+                | FlowError::BackfillUnderWay { .. }
+                | FlowError::NoBackfill(_)
+                | FlowError::BackfillRedefined(_)
+                | FlowError::NotBuilt(_)
+                | FlowError::PartOfDefinition(_)
                 | FlowError::AmbiguousLetter(_),
             ) => Exit::BadInput,
             Self::File { .. }

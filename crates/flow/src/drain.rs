@@ -440,7 +440,7 @@ impl Flow<'_> {
     /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
     async fn work_open_steps(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<bool, FlowError> {
         let mut open: Vec<StepRecord> =
-            self.store.open_steps().await?.into_iter().filter(|s| s.dataset == dataset.name).collect();
+            self.store.open_steps().await?.into_iter().filter(|s| is_live(s) && s.dataset == dataset.name).collect();
         // The newest first: while an older one may still be executed elsewhere, what was planned after it goes.
         for at in (0..open.len()).rev() {
             if open[at].version != dataset.version && self.replaced(run, dataset, &open[at], summary).await? {
@@ -472,6 +472,12 @@ impl Flow<'_> {
         let (kind, key) = step;
         match (worked, kind) {
             (Worked::Done, _) => return Ok(true),
+            // A window is none of the live work, and a swap is asked for by a person.
+            (Worked::Waits | Worked::Dead, StepKind::Swap | StepKind::Backfill) => {
+                self.give_up_swap(run, dataset, key, summary).await?;
+                summary.waiting.remove(&dataset.name);
+                return Ok(true);
+            }
             // It took no input: what waits, waits on, and new input need not wait for it.
             (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
                 if let Some(step) = self.store.step(key).await? {
@@ -501,6 +507,11 @@ pub(crate) fn needs(project: &Project, dataset: &Dataset) -> impl Iterator<Item 
 
 pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> FlowError {
     FlowError::Look { dataset: dataset.clone(), source }
+}
+
+/// Windows of a backfill are done by nobody else.
+pub(crate) fn is_live(step: &StepRecord) -> bool {
+    step.kind != StepKind::Backfill
 }
 
 pub(crate) fn is_open(state: StepState) -> bool {

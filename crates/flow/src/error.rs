@@ -1,6 +1,6 @@
 //! What stops a step, and what stops a run.
 
-use alluvium_model::{Blame, DatasetName, Fault, RetryClass};
+use alluvium_model::{Blame, DatasetName, Fault, InvalidStride, RetryClass, RunId};
 use alluvium_spec::{Timeout, TimeoutSource};
 use alluvium_store::StoreError;
 
@@ -107,6 +107,24 @@ pub enum FlowError {
     UnknownLetter(String),
     #[error("several dead letters begin with `{0}`")]
     AmbiguousLetter(String),
+    #[error("{0} has no windows to make one by one: only a gold dataset with `window` has")]
+    NoWindow(DatasetName),
+    #[error("the range is not one for {dataset}: {reason}")]
+    Range { dataset: DatasetName, reason: String },
+    #[error("the state holds a backfill whose windows are not understood")]
+    Stride(#[source] InvalidStride),
+    #[error("{0} has no table yet, and nothing can be made from it")]
+    NoInput(DatasetName),
+    #[error("{dataset} has a backfill already, {id}, that is neither swapped nor dropped")]
+    BackfillUnderWay { dataset: DatasetName, id: RunId },
+    #[error("{0} has no backfill under way")]
+    NoBackfill(DatasetName),
+    #[error("the definition of {0} changed after its backfill was begun")]
+    BackfillRedefined(DatasetName),
+    #[error("the backfill of {0} is not built yet")]
+    NotBuilt(DatasetName),
+    #[error("the definition of {0} changed, and the backfill does not hold all of its rows")]
+    PartOfDefinition(DatasetName),
 }
 
 impl Fault for FlowError {
@@ -120,6 +138,15 @@ impl Fault for FlowError {
             Self::NotSilver(_) => "F0104",
             Self::UnknownLetter(_) => "F0105",
             Self::AmbiguousLetter(_) => "F0106",
+            Self::NoWindow(_) => "F0107",
+            Self::Range { .. } => "F0108",
+            Self::NoInput(_) => "F0109",
+            Self::BackfillUnderWay { .. } => "F0110",
+            Self::NoBackfill(_) => "F0111",
+            Self::BackfillRedefined(_) => "F0112",
+            Self::NotBuilt(_) => "F0113",
+            Self::PartOfDefinition(_) => "F0114",
+            Self::Stride(_) => "F0115",
         }
     }
 
@@ -131,7 +158,16 @@ impl Fault for FlowError {
             | Self::NoQuarantine(_)
             | Self::NotSilver(_)
             | Self::UnknownLetter(_)
-            | Self::AmbiguousLetter(_) => RetryClass::Schema,
+            | Self::AmbiguousLetter(_)
+            | Self::NoWindow(_)
+            | Self::Range { .. }
+            | Self::NoInput(_)
+            | Self::BackfillUnderWay { .. }
+            | Self::NoBackfill(_)
+            | Self::BackfillRedefined(_)
+            | Self::NotBuilt(_)
+            | Self::PartOfDefinition(_) => RetryClass::Schema,
+            Self::Stride(_) => RetryClass::Internal,
             Self::Contended(_) => RetryClass::Transient,
         }
     }
@@ -145,6 +181,21 @@ impl Fault for FlowError {
             Self::Contended(_) => "run again when the other process has finished",
             Self::UnknownLetter(_) => "name one that `alluvium show dead-letters` lists",
             Self::AmbiguousLetter(_) => "write more of its id",
+            Self::NoWindow(_) => {
+                "name a gold dataset with a window; a silver one is made anew with `alluvium run --rebuild <dataset>`"
+            }
+            Self::Range { .. } => {
+                "choose --from, --to and --window so that each window holds whole windows of the table"
+            }
+            Self::NoInput(_) => "`alluvium run` makes it, once there is something to load",
+            Self::BackfillUnderWay { .. } => "go on with it by --resume or --swap, or throw it away with --drop",
+            Self::NoBackfill(_) => "begin one with --from, --to and --window; `alluvium show backfills` lists them",
+            Self::BackfillRedefined(_) => "throw it away with --drop and begin another, or undo the change",
+            Self::NotBuilt(_) => "make what is missing with --resume",
+            Self::PartOfDefinition(_) => {
+                "backfill a range that holds all rows, or let `alluvium run` make the table anew; --drop throws this one away"
+            }
+            Self::Stride(_) => "this state was written by another version of alluvium: use that one, or --drop",
         }
     }
 }

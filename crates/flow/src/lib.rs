@@ -5,6 +5,7 @@
 mod agenda;
 mod arrivals;
 mod assist;
+mod backfill;
 mod breaker;
 mod dead_letters;
 mod drain;
@@ -23,6 +24,7 @@ mod summary;
 
 pub use agenda::{Agenda, Arrived};
 pub use assist::Refused as RefusedSteps;
+pub use backfill::{Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed};
 pub use breaker::{Breakers, Dependency};
 pub use dead_letters::{Letters, Replayed, Version};
 pub use drain::{Flow, Left, Options, Turn};

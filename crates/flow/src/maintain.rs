@@ -5,6 +5,7 @@
 
 use crate::{Flow, FlowError, Signal, Summary};
 use alluvium_model::DatasetName;
+use alluvium_store::StepKind;
 
 impl Flow<'_> {
     pub(crate) async fn maintain(&self, summary: &Summary) -> Result<(), FlowError> {
@@ -36,7 +37,7 @@ impl Flow<'_> {
             }
         }
         for step in self.store.open_steps().await? {
-            if step.dataset == *name {
+            if step.dataset == *name && step.kind != StepKind::Backfill {
                 return Ok(None);
             }
             if let Some(range) = step.inputs.get(name) {

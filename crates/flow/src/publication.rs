@@ -5,7 +5,7 @@
 use crate::Outcome;
 use alluvium_model::RunId;
 use alluvium_spec::{Dataset, Project};
-use alluvium_store::{NewPublication, StepRecord};
+use alluvium_store::{NewPublication, StepKind, StepRecord};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -20,7 +20,9 @@ pub(crate) fn of(
     recovered: bool,
     at: Timestamp,
 ) -> Vec<NewPublication> {
-    let Some(committed) = outcome.committed.filter(|_| !dataset.publish.is_empty()) else { return Vec::new() };
+    // A window of a backfill is told with the swap.
+    let is_told = !dataset.publish.is_empty() && step.kind != StepKind::Backfill;
+    let Some(committed) = outcome.committed.filter(|_| is_told) else { return Vec::new() };
     // A commit that an earlier process made does not tell how many rows it wrote.
     let rows = (!recovered).then_some(outcome.usage.rows_out);
     let b = outcome.balance;

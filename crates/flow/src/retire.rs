@@ -4,7 +4,7 @@
 
 use crate::{
     Flow, FlowError, Signal, StepError, Summary,
-    drain::look_error,
+    drain::{is_live, look_error},
     step::{FIRST_LOOK, LAST_LOOK, Worked},
 };
 use alluvium_model::RunId;
@@ -41,7 +41,7 @@ impl Flow<'_> {
         {
             return self.work(run, dataset, step, None, summary).await;
         }
-        let replace = step.kind == StepKind::Curate && self.has_moved(&step).await?;
+        let replace = step.kind == StepKind::Swap || step.kind == StepKind::Curate && self.has_moved(&step).await?;
         if replace && self.replaced(run, dataset, &step, summary).await? {
             return Ok(Worked::Done);
         }
@@ -71,8 +71,9 @@ impl Flow<'_> {
         dataset: &Dataset,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
-        let failed =
-            |s: &StepRecord| s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead);
+        let failed = |s: &StepRecord| {
+            is_live(s) && s.dataset == dataset.name && matches!(s.state, StepState::Failed | StepState::Dead)
+        };
         for step in self.store.open_steps().await?.into_iter().filter(failed).rev() {
             self.replaced(run, dataset, &step, summary).await?;
         }

@@ -201,7 +201,11 @@ impl Flow<'_> {
         step: &StepRecord,
         uses: &[Dependency],
     ) -> Result<Claim, FlowError> {
-        let terms = terms(dataset);
+        // What a backfill does at once is bounded by itself: it takes no slot from the live work.
+        let terms = match step.kind {
+            StepKind::Backfill => Terms { retries_per_day: dataset.effort.retries_per_day, ..Terms::default() },
+            _ => terms(dataset),
+        };
         let claim = self.store.claim(&step.key, run, &self.owner, self.lease(), &terms, &self.watch()).await?;
         if claim == Claim::Taken {
             crash_point("step.after_claim");
@@ -258,7 +262,7 @@ impl Flow<'_> {
             let events = self.store.events(&step.events).await.map_err(StepError::new)?;
             let readers = match step.kind {
                 StepKind::Ingest => self.readers(dataset).await.map_err(StepError::new)?,
-                StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Rebuild | StepKind::Curate => Vec::new(),
+                _ => Vec::new(),
             };
             let job = Job { project: self.project, dataset, step, events: &events, readers: &readers };
             Ok((self.engine.execute(&job, self.report).await?, false))

@@ -17,9 +17,9 @@ use crate::{
     vector,
 };
 use alluvium_flow::{Job, Outcome};
-use alluvium_model::{Balance, EventId, StepKey, crash_point};
+use alluvium_model::{Balance, EventId, crash_point};
 use alluvium_spec::Dataset;
-use alluvium_store::{QualityResult, Reached, StepRecord};
+use alluvium_store::{QualityResult, Reached, StepKind, StepRecord};
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::{
     kernel::{Action, DeletionVectorDescriptor, Remove},
@@ -224,7 +224,7 @@ impl Attempt<'_> {
         Ok(actions)
     }
 
-    fn memory(&self, staged: &Staged) -> StepInfo {
+    pub(crate) fn memory(&self, staged: &Staged) -> StepInfo {
         let aside = FileChange { add: staged.quarantine.clone(), remove: staged.quarantine_remove.clone() };
         let graves = FileChange { add: staged.tombstones.clone(), remove: staged.tombstones_remove.clone() };
         let changed = |c: FileChange| (c != FileChange::default()).then_some(c);
@@ -298,9 +298,13 @@ async fn follow_in(
 pub(crate) async fn recover(
     engine: &LakeEngine,
     dataset: &Dataset,
-    step: &StepKey,
+    step: &StepRecord,
 ) -> Result<Option<Outcome>, LakeError> {
-    let place = Place::Dataset(dataset.name.clone());
+    let place = match step.kind {
+        StepKind::Backfill => Place::Beside(dataset.name.clone(), step.run.clone()),
+        _ => Place::Dataset(dataset.name.clone()),
+    };
+    let step = &step.key;
     let Some(table) = engine.tables.open(&place).await? else { return Ok(None) };
     if !table.committed(step).await? {
         return Ok(None);
@@ -310,7 +314,7 @@ pub(crate) async fn recover(
     Ok(Some(outcome_of(&info, version)))
 }
 
-fn outcome_of(info: &StepInfo, version: i64) -> Outcome {
+pub(crate) fn outcome_of(info: &StepInfo, version: i64) -> Outcome {
     Outcome {
         committed: Some(version),
         balance: info.balance,

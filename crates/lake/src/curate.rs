@@ -51,7 +51,9 @@ pub(crate) async fn execute(
         }
         None => {
             let touched = match (&gold.window, &table) {
-                (Some(window), Some(_)) => windows::touched(engine, &session, job, gold, window).await?,
+                (Some(window), Some(_)) => {
+                    windows::touched(engine, &session, name, &job.step.inputs, gold, window).await?
+                }
                 _ => Touched::All,
             };
             (windows::within(query, gold, &touched)?, touched, None)
@@ -123,7 +125,7 @@ pub(crate) fn storable_schema(result: &Schema) -> SchemaRef {
 }
 
 /// A gold table takes the shape of its query.
-fn replaced_schema(table: Option<&Table>, schema: &SchemaRef) -> Result<Option<SchemaRef>, LakeError> {
+pub(crate) fn replaced_schema(table: Option<&Table>, schema: &SchemaRef) -> Result<Option<SchemaRef>, LakeError> {
     let Some(table) = table else { return Ok(None) };
     let stored = crate::ingest::plain_schema(table.schema()?.as_ref());
     let same = stored.fields().len() == schema.fields().len()
@@ -157,7 +159,7 @@ pub(crate) async fn stage(
 }
 
 /// Takes the touched windows' rows out of the stored files.
-fn replace(
+pub(crate) fn replace(
     engine: &LakeEngine,
     table: &Table,
     gold: &Gold,

@@ -32,6 +32,7 @@ const INTEGER_DIGITS: u8 = 18;
 /// again and again, so time counts, and every reader knows Snappy. `docs/decisions/0012` has the figures.
 pub(crate) fn compression(place: &Place) -> Compression {
     match place {
+        Place::Beside(..) => Compression::SNAPPY,
         Place::Dataset(name) if name.layer() != Layer::Bronze => Compression::SNAPPY,
         Place::Dataset(_) | Place::Quarantine(_) | Place::Tombstones(_) | Place::Fences(_) => {
             Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a level of zstd"))

@@ -2,6 +2,7 @@
 
 use crate::{
     ahead::Aheads,
+    beside,
     commit::{self, Attempt},
     curate,
     error::LakeError,
@@ -118,6 +119,8 @@ impl LakeEngine {
                 silver::execute(self, job, &attempt, report).await?
             }
             StepKind::Curate => curate::execute(self, job, &attempt, report).await?,
+            StepKind::Backfill => beside::window(self, job, &attempt, report).await?,
+            StepKind::Swap => beside::swap(self, job, &attempt, report).await?,
         };
         let rows = (outcome.usage.rows_in, outcome.usage.rows_out);
         outcome.usage = self.tables.meter.since(&started, self.clock.as_ref());
@@ -176,7 +179,7 @@ impl Engine for LakeEngine {
     }
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
-        commit::recover(self, dataset, &step.key).await.map_err(StepError::new)
+        commit::recover(self, dataset, step).await.map_err(StepError::new)
     }
 
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {

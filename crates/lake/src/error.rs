@@ -42,6 +42,8 @@ pub enum LakeError {
     StoredAs { dataset: DatasetName, history: bool },
     #[error("the window column `{column}` of {dataset} {reason}")]
     Window { dataset: DatasetName, column: String, reason: String },
+    #[error("{dataset} was committed to after the backfill was compared with it")]
+    Moved { dataset: DatasetName },
     #[error("{dataset} has no contract, and its rows cannot be typed without one")]
     NoContract { dataset: DatasetName },
     #[error("column `{column}` is {kind}, which a table cannot hold")]
@@ -162,6 +164,7 @@ impl Fault for LakeError {
             (Self::NoContract { .. }, _) => "L0404",
             (Self::Unstorable { .. }, _) => "L0406",
             (Self::StoredAs { .. }, _) => "L0407",
+            (Self::Moved { .. }, _) => "L0305",
             (Self::Worker(_), _) => "L0901",
         }
     }
@@ -179,7 +182,7 @@ impl Fault for LakeError {
             Self::Conflict { .. } => RetryClass::Transient,
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
-            Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } => RetryClass::Data,
+            Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } | Self::Moved { .. } => RetryClass::Data,
             Self::TypeChanged { .. }
             | Self::StoredAs { .. }
             | Self::Window { .. }
@@ -225,6 +228,7 @@ impl Fault for LakeError {
             | Self::Window { .. }
             | Self::NoContract { .. }
             | Self::Unstorable { .. }
+            | Self::Moved { .. }
             | Self::Worker(_)
             | Self::Memory { .. } => Blame::Nothing,
         }
@@ -269,6 +273,7 @@ impl Fault for LakeError {
                 "rebuild the dataset with `alluvium run --rebuild <dataset>`, or undo the change of `stored_as`"
             }
             Self::Window { .. } => "let the window column be an expression over columns of one input",
+            Self::Moved { .. } => "swap again: the windows that the commit touched are made anew first",
             Self::Unstorable { .. } => "cast it to text, a number, a date or a timestamp",
             Self::NoContract { .. } => "name the dataset's contract with `contract:`",
             Self::Arrow(_) | Self::Parquet(_) | Self::Unbalanced(_) | Self::Worker(_) => {

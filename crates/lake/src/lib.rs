@@ -7,6 +7,7 @@ mod ahead;
 mod aside;
 #[doc(hidden)]
 pub mod bench;
+mod beside;
 mod check;
 mod commit;
 mod curate;

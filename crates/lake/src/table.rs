@@ -55,6 +55,8 @@ pub(crate) enum Place {
     Quarantine(DatasetName),
     /// Keys that an upsert deleted, so that an older row that comes later does not bring them back.
     Tombstones(DatasetName),
+    /// What a backfill makes, until it takes its place in the dataset's table or is dropped.
+    Beside(DatasetName, RunId),
     /// Steps that were fenced off before the dataset had a table.
     Fences(DatasetName),
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Place {
             Self::Dataset(n) => write!(f, "{n}"),
             Self::Quarantine(n) => write!(f, "quarantine of {n}"),
             Self::Tombstones(n) => write!(f, "deleted keys of {n}"),
+            Self::Beside(n, id) => write!(f, "backfill {id} of {n}"),
             Self::Fences(n) => write!(f, "fences of {n}"),
         }
     }
@@ -229,8 +232,14 @@ impl Tables {
             Place::Dataset(n) => self.root.join(n.layer().as_str()).join(n.name()),
             Place::Quarantine(n) => self.root.join("quarantine").join(n.to_string()),
             Place::Tombstones(n) => self.root.join("tombstones").join(n.to_string()),
+            Place::Beside(n, id) => self.besides(n).join(id.as_str()),
             Place::Fences(n) => self.root.join("fences").join(n.to_string()),
         }
+    }
+
+    /// Where all backfills of the dataset are.
+    pub(crate) fn besides(&self, dataset: &DatasetName) -> PathBuf {
+        self.root.join("backfill").join(dataset.to_string())
     }
 
     fn builder(&self, dir: &Path) -> Result<DeltaTableBuilder, LakeError> {
@@ -471,14 +480,20 @@ impl Table {
 
     /// Memory of the newest commit that a step made.
     pub(crate) async fn newest(&self) -> Result<Option<StepInfo>, LakeError> {
-        for version in (0..=self.version()).rev() {
+        Ok(self.newest_after(-1).await?.map(|(_, info)| info))
+    }
+
+    /// As [`Table::newest`], with its version, if that came after `after`.
+    pub(crate) async fn newest_after(&self, after: i64) -> Result<Option<(i64, StepInfo)>, LakeError> {
+        for version in (after + 1..=self.version()).rev() {
             let Some(entry) = self.entry(version).await? else { return Ok(None) };
             for action in entry {
                 if let Action::CommitInfo(info) = action
                     && let Some(value) = info.info.get(INFO)
                 {
-                    let found = serde_json::from_value(value.clone());
-                    return found.map(Some).map_err(|source| LakeError::Log { path: self.shown(), source });
+                    let found: StepInfo = serde_json::from_value(value.clone())
+                        .map_err(|source| LakeError::Log { path: self.shown(), source })?;
+                    return Ok(Some((version, found)));
                 }
             }
         }

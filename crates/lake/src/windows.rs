@@ -9,9 +9,9 @@ use crate::{
     files::Files,
     table::{Change, Part, Place},
 };
-use alluvium_flow::Job;
 use alluvium_model::{DatasetName, Span, Window};
 use alluvium_spec::{Gold, WindowSpec};
+use alluvium_store::Claimed;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
     compute::cast,
@@ -25,7 +25,10 @@ use datafusion::{
     logical_expr::{Distinct, Expr, LogicalPlan, cast as cast_in_sql, ident, lit, try_cast},
     prelude::{DataFrame, SessionContext},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Above this many separate ranges of windows the whole table is recomputed: it costs less than the conditions.
 const MOST_RANGES: usize = 500;
@@ -59,14 +62,15 @@ impl Touched {
 pub(crate) async fn touched(
     engine: &LakeEngine,
     session: &SessionContext,
-    job: &Job<'_>,
+    dataset: &DatasetName,
+    inputs: &BTreeMap<DatasetName, Claimed>,
     gold: &Gold,
     window: &WindowSpec,
 ) -> Result<Touched, LakeError> {
     let plan = session.sql_with_options(&gold.sql, crate::query::read_only()).await?.logical_plan().clone();
-    let (driver, expression) = source(&plan, &job.dataset.name, &window.column)?;
+    let (driver, expression) = source(&plan, dataset, &window.column)?;
     let mut found = Vec::new();
-    for (input, range) in &job.step.inputs {
+    for (input, range) in inputs {
         if range.after < 0 {
             return Ok(Touched::All);
         }
@@ -140,7 +144,7 @@ fn adjacent(windows: BTreeSet<Window>, size: Span) -> Vec<(Window, u64)> {
 }
 
 /// Dates and timestamps as microseconds since 1970.
-fn micros(values: &ArrayRef) -> Result<ArrayRef, LakeError> {
+pub(crate) fn micros(values: &ArrayRef) -> Result<ArrayRef, LakeError> {
     let t = DataType::Timestamp(TimeUnit::Microsecond, None);
     Ok(match values.data_type() {
         DataType::Date32 => cast(values, &t)?,
@@ -182,7 +186,7 @@ pub(crate) fn within(result: DataFrame, gold: &Gold, touched: &Touched) -> Resul
 
 /// Whether a row of a query's result is in a touched window. Days are compared as days: as instants, those of far-off years
 /// would not fit.
-fn filter(column: &str, kind: &DataType, ranges: &[(Window, u64)], null: bool) -> Expr {
+pub(crate) fn filter(column: &str, kind: &DataType, ranges: &[(Window, u64)], null: bool) -> Expr {
     let at = |m: i64| {
         let value = match kind {
             DataType::Date32 => ScalarValue::Date32(Some(first_day(m))),

@@ -13,6 +13,7 @@ mod ids;
 mod lake_url;
 mod name;
 mod state;
+mod stride;
 mod window;
 
 pub use balance::{Balance, Unbalanced};
@@ -26,4 +27,5 @@ pub use ids::{ContentHash, DefinitionVersion, EventId, RunId, StepKey, StepKeyBu
 pub use lake_url::{Cloud, InvalidLakeUrl, LakeUrl};
 pub use name::{DatasetName, InvalidName, Layer};
 pub use state::{InvalidPostgresUrl, PostgresUrl, StatePlace, Tls};
+pub use stride::{InvalidStride, Stride};
 pub use window::Window;

@@ -196,6 +196,7 @@ impl SimEngine {
                     quarantine.extend(bad);
                 }
             }
+            StepKind::Backfill | StepKind::Swap => unreachable!("no process of the simulation asks for a backfill"),
             StepKind::Curate => {
                 for (name, range) in &job.step.inputs {
                     let from = input(name).at(range.upto);

@@ -9,10 +9,10 @@ use crate::{
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
-    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
-    RunStep, SqliteStore, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch,
-    WatermarkRecord,
+    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
+    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord, Store, StoreError, TableDump, Terms,
+    VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -93,6 +93,7 @@ over_the_way! {
     ready_steps(limit: usize, watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
     claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
+    is_busy(watch: &Watch<'_>) -> bool;
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
     fail(failure: &Failure) -> AfterFailure;
     hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
@@ -118,6 +119,10 @@ over_the_way! {
     delivered(publication: &Publication, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
     end_lane(lane: (&DatasetName, &str), owner: &Owner, end: &LaneEnd) -> ();
     reopen_sink(sink: &str) -> u64;
+    start_backfill(backfill: &BackfillRecord) -> Option<RunId>;
+    backfills() -> Vec<BackfillRecord>;
+    change_backfill(backfill: &BackfillRecord) -> ();
+    forget_backfill(id: &RunId) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
     measures(watch: &Watch<'_>) -> Measures;
     versions() -> Vec<VersionRecord>;

@@ -3,6 +3,7 @@
 //! Called by flow and cli. Tables hold no row data and no secret.
 
 mod audit;
+mod backfills;
 mod error;
 mod lanes;
 mod measures;
@@ -14,6 +15,7 @@ mod sqlite;
 mod store;
 
 pub use audit::{Refusal, RefusalKind};
+pub use backfills::{BackfillRecord, BackfillState};
 pub use error::StoreError;
 pub use lanes::{Lane, LaneEnd, NewPublication, Publication};
 pub use measures::{DatasetMeasures, Measures};

@@ -106,6 +106,11 @@ pub enum StepKind {
     ReplayQuarantine,
     /// A silver table made anew from all of its input.
     Rebuild,
+    /// One window of a gold table into the table of a backfill. It stands beside the live work: it takes no input, and its
+    /// lease is its own.
+    Backfill,
+    /// What a backfill made takes the place of the live table's windows, or of the whole table.
+    Swap,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -467,7 +472,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `retries`, `publications`, `lanes`, `audit`.
+/// `versions`, `watermarks`, `retries`, `backfills`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

@@ -2,9 +2,10 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
-    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
-    RunStep, StepDone, StepRecord, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
+    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError, TableDump, Terms, VersionRecord, Watch,
+    WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -75,7 +76,8 @@ pub trait Store: Send + Sync {
 
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
 
-    /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time) and counts the attempt as
+    /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time, beside windows of a backfill, each
+    /// of which has a lease of its own) and counts the attempt as
     /// one of `run`. A lease that does not hold any more is free, and the attempt under it has failed. A step that failed
     /// is taken from its time on. With the lease it takes what `terms` ask for, or nothing at all. Of steps that were refused a
     /// key, the one planned first gets what comes free, as long as it asks again within five seconds.
@@ -88,6 +90,9 @@ pub trait Store: Send + Sync {
         terms: &Terms,
         watch: &Watch<'_>,
     ) -> Result<Claim, StoreError>;
+
+    /// Whether a live process executes a step, windows of backfills not counted.
+    async fn is_busy(&self, watch: &Watch<'_>) -> Result<bool, StoreError>;
 
     /// `false`: the lease was lost to another process; the holder must stop. A lease past its end that nobody took is renewed,
     /// and its slots count again: a step that can still commit is not stopped for a slot that was given away meanwhile.
@@ -174,6 +179,20 @@ pub trait Store: Send + Sync {
 
     /// What waits for the sink is due at once, also if the sink is off. How many lanes it has.
     async fn reopen_sink(&self, sink: &str) -> Result<u64, StoreError>;
+
+    /// The backfill begins, unless its dataset has another one that is not swapped: then nothing was changed, and that one is
+    /// told. Idempotent.
+    async fn start_backfill(&self, backfill: &BackfillRecord) -> Result<Option<RunId>, StoreError>;
+
+    /// Oldest first.
+    async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError>;
+
+    /// Writes down its state, summary, inputs and limits; what it was begun with stays.
+    async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<(), StoreError>;
+
+    /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. `false`: it is not
+    /// there.
+    async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError>;
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;

@@ -1,6 +1,6 @@
 //! From the command line to the command.
 
-use super::{check, contract, init, query, replay, resume, run, serve, show, worker};
+use super::{backfill, check, contract, init, query, replay, resume, run, serve, show, worker};
 use crate::{
     args::{Cli, Command, OfContract, Replay},
     error::CliError,
@@ -26,6 +26,7 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Replay { what: Replay::DeadLetters { dir, dataset, id, version } } => {
             replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await
         }
+        Command::Backfill(args) => backfill::backfill(global, args).await,
         Command::Contract { what: OfContract::Test { contract, files, to } } => {
             contract::test(global, contract, files, to.as_ref()).await
         }

@@ -1,5 +1,6 @@
 //! One command a file. Each reads its arguments, calls the crates that do the work, and says how it ended.
 
+mod backfill;
 mod check;
 mod contract;
 mod dispatch;

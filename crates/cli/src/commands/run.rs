@@ -50,15 +50,29 @@ impl<'a> Work<'a> {
         Self { reporter: Arc::new(reporter), format: global.format, wired, started: wired.clock.now() }
     }
 
+    /// Tells the sinks what was committed, and ends the bars. For work that is summed up elsewhere.
+    pub async fn tell<T>(&self, done: Result<T, FlowError>) -> Result<T, CliError> {
+        if done.is_ok() {
+            self.publish().await?;
+        }
+        self.reporter.finish();
+        Ok(done?)
+    }
+
+    async fn publish(&self) -> Result<(), CliError> {
+        // What is not told by then waits in the state.
+        let outbox = self.wired.outbox(self.reporter.clone());
+        tokio::select! {
+            told = outbox.once(LONGEST_TELLING) => told?,
+            () = stop()? => {}
+        }
+        Ok(())
+    }
+
     /// Tells the sinks what was committed, and then a person what was done.
     pub async fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
         if summary.as_ref().is_ok_and(|s| !s.stopped) {
-            // What is not told by then waits in the state.
-            let outbox = self.wired.outbox(self.reporter.clone());
-            tokio::select! {
-                told = outbox.once(LONGEST_TELLING) => told?,
-                () = stop()? => {}
-            }
+            self.publish().await?;
         }
         let heard = self.reporter.finish();
         let summary = summary?;

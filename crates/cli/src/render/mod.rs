@@ -1,5 +1,6 @@
 //! How values become text for people, and JSON for programs. Nothing here decides anything.
 
+pub mod backfill;
 pub mod diagnostic;
 mod heard;
 pub mod progress;

@@ -157,9 +157,12 @@ impl Open {
 fn bar_style(kind: StepKind) -> ProgressStyle {
     let counts = match kind {
         StepKind::Ingest => "{bytes}/{total_bytes}  {bytes_per_sec}  {elapsed}",
-        StepKind::Refine | StepKind::Curate | StepKind::ReplayQuarantine | StepKind::Rebuild => {
-            "{human_pos} rows  {per_sec}  {elapsed}"
-        }
+        StepKind::Refine
+        | StepKind::Curate
+        | StepKind::ReplayQuarantine
+        | StepKind::Rebuild
+        | StepKind::Backfill
+        | StepKind::Swap => "{human_pos} rows  {per_sec}  {elapsed}",
     };
     let template = format!("{{spinner}} {{prefix:<28}} {{msg:<12}} {{bar:24.cyan/dim}} {counts}");
     ProgressStyle::with_template(&template).expect("a template of known fields")
@@ -182,7 +185,8 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::StepDone { dataset, kind, outcome, recovered, .. } => {
             let b = &outcome.balance;
             let mut text = format!("{} {dataset} {}:", style.green("done"), word(*kind));
-            let rows = if *kind == StepKind::Curate { outcome.usage.rows_out } else { b.loaded };
+            let of_gold = matches!(kind, StepKind::Curate | StepKind::Backfill | StepKind::Swap);
+            let rows = if of_gold { outcome.usage.rows_out } else { b.loaded };
             let mut parts = vec![format!(" {} rows", grouped(rows))];
             for (n, what) in
                 [(b.quarantined, "quarantined"), (b.dropped, "dropped"), (b.duplicates, "duplicates"), (b.dead, "dead")]
@@ -293,6 +297,8 @@ pub fn word(kind: StepKind) -> &'static str {
         StepKind::Curate => "curate",
         StepKind::ReplayQuarantine => "replay",
         StepKind::Rebuild => "rebuild",
+        StepKind::Backfill => "backfill",
+        StepKind::Swap => "swap",
     }
 }
 

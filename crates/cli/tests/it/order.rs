@@ -3,7 +3,7 @@
 use crate::{
     examples::readers_agree,
     harness::Project,
-    market::{MARKET, ORDERS_HEAD, balances, two_at_a_time},
+    market::{MARKET, MORE, ORDERS_HEAD, balances, put_all, rows, two_at_a_time},
 };
 use std::collections::BTreeMap;
 
@@ -177,6 +177,30 @@ fn a_rebuild_gives_what_the_increments_gave() {
     p.put("landing/orders/late.csv", format!("{ORDERS_HEAD}{deleted},c1,2024-01-01,1,U,0\n").as_bytes());
     p.done(&["run"]);
     assert_eq!(lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders"), expected.0);
+}
+
+#[test]
+fn a_rebuild_under_another_definition_gives_a_table_made_from_scratch() {
+    let redefine = |p: &Project| {
+        p.edit("contracts/orders.odcs.yaml", "minimum: 0", "minimum: 8");
+        p.edit("datasets/silver/orders.yaml", "delete_when: \"op = 'D'\"", "delete_when: \"op = 'X'\"");
+    };
+    let p = Project::new(MARKET);
+    p.done(&["run"]);
+    put_all(&p, MORE);
+    p.done(&["run"]);
+    let before = rows(&p);
+    redefine(&p);
+    p.done(&["run", "--rebuild", "silver.orders"]);
+    let anew = Project::new(MARKET);
+    redefine(&anew);
+    put_all(&anew, MORE);
+    anew.done(&["run"]);
+    let (replayed, expected) = (rows(&p), rows(&anew));
+    for table in ["silver.orders", "quarantine.silver_orders", "gold.daily", "gold.best"] {
+        assert_eq!(replayed.get(table), expected.get(table), "{table}");
+        assert_ne!(replayed.get(table), before.get(table), "{table} follows the definition");
+    }
 }
 
 #[test]

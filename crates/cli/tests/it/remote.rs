@@ -86,6 +86,28 @@ fn the_tables_in_a_bucket_are_those_on_a_disk_and_another_machine_goes_on_with_t
 }
 
 #[test]
+fn a_backfill_is_built_swapped_and_dropped_in_the_bucket() {
+    const BACKFILL: [&str; 8] =
+        ["backfill", "gold.daily", "--from", "2024-01-01", "--to", "2024-01-11", "--window", "2d"];
+    let p = over_s3(&Project::new(MARKET), &s3::lake());
+    p.done(&["run"]);
+    let before = p.tables();
+    p.edit("datasets/gold/daily.sql", "sum(amount) AS amount", "sum(amount) * 2 AS amount");
+    p.done(&BACKFILL);
+    p.done(&["backfill", "gold.daily", "--drop"]);
+    assert_eq!(p.tables(), before, "what was dropped changed nothing");
+    p.done(&BACKFILL);
+    // As on another machine.
+    fs::remove_dir_all(p.path(".alluvium/copies")).expect("copies");
+    p.done(&["backfill", "gold.daily", "--swap"]);
+    let expected = calm(&[MARKET]);
+    expected.edit("datasets/gold/daily.sql", "sum(amount) AS amount", "sum(amount) * 2 AS amount");
+    expected.done(&["run"]);
+    assert_eq!(p.tables()["gold.daily"], expected.tables()["gold.daily"]);
+    p.done(&["run"]).said("nothing");
+}
+
+#[test]
 fn faults_on_the_way_change_no_table() {
     let calm = calm(&[MARKET]);
     let expected = seen(&calm);

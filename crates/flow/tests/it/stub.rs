@@ -48,6 +48,11 @@ struct Tables {
     unreadable: BTreeSet<String>,
     maintained: Vec<(DatasetName, i64, i64)>,
     untidy: BTreeSet<DatasetName>,
+    /// Beginnings of windows of backfills that fail, those that were executed, and how many at once.
+    broken: BTreeSet<i64>,
+    windows: Vec<i64>,
+    at_once: usize,
+    most_at_once: usize,
 }
 
 #[derive(Default)]
@@ -173,6 +178,44 @@ impl StubEngine {
         self.tables().waiting.insert(dataset.clone(), rows);
     }
 
+    /// Whether a window of a backfill that begins there fails.
+    pub fn break_window(&self, from: i64, broken: bool) {
+        let mut tables = self.tables();
+        if broken {
+            tables.broken.insert(from)
+        } else {
+            tables.broken.remove(&from)
+        };
+    }
+
+    /// Beginnings of the windows that were executed since the last time, and how many of them at once.
+    pub fn windows(&self) -> (Vec<i64>, usize) {
+        let mut tables = self.tables();
+        (std::mem::take(&mut tables.windows), std::mem::take(&mut tables.most_at_once))
+    }
+
+    async fn window(&self, job: &Job<'_>) -> Result<Outcome, StepError> {
+        let from = job.step.windows.as_ref().expect("a window")[0].from;
+        {
+            let mut tables = self.tables();
+            tables.windows.push(from);
+            tables.at_once += 1;
+            tables.most_at_once = tables.most_at_once.max(tables.at_once);
+        }
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
+        let mut tables = self.tables();
+        tables.at_once -= 1;
+        if tables.broken.contains(&from) {
+            return Err(StepError::new(Told));
+        }
+        let outcome = Outcome { committed: Some(1), windows: 1, ..Outcome::default() };
+        let before = tables.committed.insert(job.step.key.clone(), outcome.clone());
+        assert!(before.is_none(), "a step committed twice");
+        Ok(outcome)
+    }
+
     /// The next commit happens and its answer is lost.
     pub fn lose_next(&self, dataset: &DatasetName) {
         self.tables().losing.insert(dataset.clone());
@@ -204,6 +247,9 @@ impl Engine for StubEngine {
     }
 
     async fn execute(&self, job: &Job<'_>, _: &dyn Report) -> Result<Outcome, StepError> {
+        if job.step.kind == StepKind::Backfill {
+            return self.window(job).await;
+        }
         let name = job.dataset.name.clone();
         let hangs = self.tables().hanging.remove(&name);
         if hangs {
@@ -392,15 +438,20 @@ pub struct World {
 impl World {
     /// `bronze.t` and `silver.t`, which reads it.
     pub async fn new() -> Self {
-        Self::of(&["t"]).await
+        Self::with(&[]).await
+    }
+
+    /// And these files.
+    pub async fn with(more: &[(&str, &str)]) -> Self {
+        Self::of(&["t"], more).await
     }
 
     /// And `bronze.u` and `silver.u`, which have nothing to do with the others.
     pub async fn wide() -> Self {
-        Self::of(&["t", "u"]).await
+        Self::of(&["t", "u"], &[]).await
     }
 
-    async fn of(names: &[&str]) -> Self {
+    async fn of(names: &[&str], more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let put = |path: &str, text: &str| {
             let at = folder.path().join(path);
@@ -425,6 +476,7 @@ impl World {
                 ),
             );
         }
+        more.iter().for_each(|(path, text)| put(path, text));
         let project = load(folder.path(), &Environment::default()).expect("a project without mistakes");
         let store = SqliteStore::open(&folder.path().join("state.db")).await.expect("a store");
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_700_000_000).expect("an instant")));

@@ -106,7 +106,9 @@ fn chosen(files: Vec<DataFile>, clustered: bool) -> Vec<DataFile> {
 fn plain_schema(place: &Place, table: &Table) -> Result<SchemaRef, LakeError> {
     Ok(match place {
         Place::Quarantine(_) => refine::quarantine_schema(),
-        Place::Dataset(_) | Place::Tombstones(_) | Place::Fences(_) => ingest::plain_schema(table.schema()?.as_ref()),
+        Place::Dataset(_) | Place::Tombstones(_) | Place::Beside(..) | Place::Fences(_) => {
+            ingest::plain_schema(table.schema()?.as_ref())
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 //! Called by the other files of this folder. It never turns a value that it cannot read into a default.
 
 use super::Row;
-use crate::{EventState, Owner, RunState, StepKind, StepState, StoreError, Value};
+use crate::{BackfillState, EventState, Owner, RunState, StepKind, StepState, StoreError, Value};
 use alluvium_model::{Balance, DatasetName, RetryClass, Span};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -43,7 +43,14 @@ impl Word for StepKind {
         (Self::Curate, "curate"),
         (Self::ReplayQuarantine, "replay_quarantine"),
         (Self::Rebuild, "rebuild"),
+        (Self::Backfill, "backfill"),
+        (Self::Swap, "swap"),
     ];
+}
+
+impl Word for BackfillState {
+    const WORDS: &'static [(Self, &'static str)] =
+        &[(Self::Building, "building"), (Self::Failed, "failed"), (Self::Built, "built"), (Self::Swapped, "swapped")];
 }
 
 impl Word for StepState {
@@ -241,6 +248,7 @@ mod tests {
         check::<EventState>();
         check::<StepKind>();
         check::<StepState>();
+        check::<BackfillState>();
         check::<RunState>();
         check::<RetryClass>();
     }

@@ -20,8 +20,21 @@ const INTEGER: &str = "integer";
 const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
-const SHAPES: &[Shape] =
-    &[RUNS, STEPS, EVENTS, DEAD_LETTERS, QUALITY, LEDGER, VERSIONS, WATERMARKS, RETRIES, PUBLICATIONS, LANES, AUDIT];
+const SHAPES: &[Shape] = &[
+    RUNS,
+    STEPS,
+    EVENTS,
+    DEAD_LETTERS,
+    QUALITY,
+    LEDGER,
+    VERSIONS,
+    WATERMARKS,
+    RETRIES,
+    BACKFILLS,
+    PUBLICATIONS,
+    LANES,
+    AUDIT,
+];
 
 const RUNS: Shape = Shape {
     name: "runs",
@@ -176,6 +189,29 @@ const RETRIES: Shape = Shape {
     name: "retries",
     columns: &[("dataset", TEXT), ("day", TIME), ("used", INTEGER)],
     select: "SELECT dataset, day * 86400000000 AS day, used FROM retries ORDER BY dataset, day",
+};
+
+const BACKFILLS: Shape = Shape {
+    name: "backfills",
+    columns: &[
+        ("id", TEXT),
+        ("dataset", TEXT),
+        ("version", TEXT),
+        ("from", TIME),
+        ("to", TIME),
+        ("stride", TEXT),
+        ("inputs", TEXT),
+        ("max_active", INTEGER),
+        ("tolerated", INTEGER),
+        ("state", TEXT),
+        ("summary", TEXT),
+        ("started_at", TIME),
+        ("changed_at", TIME),
+    ],
+    select:
+        "SELECT id, dataset, version, from_micros, to_micros, stride, inputs, max_active, tolerated, state, summary,
+                    started_at, changed_at
+             FROM backfills ORDER BY started_at, id",
 };
 
 const WATERMARKS: Shape = Shape {

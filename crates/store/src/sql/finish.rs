@@ -10,7 +10,7 @@ use super::{
     versions::{self, Activation},
     watermarks,
 };
-use crate::{LedgerEntry, QualityResult, StepDone, StepState, StoreError};
+use crate::{LedgerEntry, QualityResult, StepDone, StepKind, StepState, StoreError};
 use alluvium_model::Balance;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +24,7 @@ pub(super) async fn finish(tx: &mut Session<'_>, done: &[StepDone]) -> Result<()
 
 struct Open {
     seq: i64,
+    kind: StepKind,
     activation: Activation,
 }
 
@@ -54,7 +55,9 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     for (done, open) in &ending {
         lanes::publish(tx, done, &open.activation.dataset).await?;
     }
-    let order: Vec<Activation> = ending.into_iter().map(|(_, open)| open.activation).collect();
+    // What stands beside the live table made none of its rows.
+    let live = ending.into_iter().filter(|(_, open)| open.kind != StepKind::Backfill);
+    let order: Vec<Activation> = live.map(|(_, open)| open.activation).collect();
     versions::activate(tx, &order).await
 }
 
@@ -67,7 +70,7 @@ async fn heads(
     let datasets = tx.rows(sql, &keys).await?;
     let datasets: Vec<String> = datasets.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
     tx.take_datasets(datasets).await?;
-    let sql = "SELECT s.seq, s.key, s.dataset, s.version, s.planned_at, s.state
+    let sql = "SELECT s.seq, s.key, s.kind, s.dataset, s.version, s.planned_at, s.state
                FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
     let rows = tx.rows(sql, &keys).await?;
     let head = |row: &Row| {
@@ -77,7 +80,7 @@ async fn heads(
             version: cells.text("version")?,
             seen: cells.integer("planned_at")?,
         };
-        let open = Open { seq: cells.integer("seq")?, activation };
+        let open = Open { seq: cells.integer("seq")?, kind: cells.word("kind")?, activation };
         Ok((cells.text("key")?, (cells.word("state")?, Some(open))))
     };
     rows.iter().map(head).collect()

@@ -8,7 +8,7 @@ use super::{
     codec::{Cells, micros, micros_after},
     retries, steps, terms,
 };
-use crate::{Claim, NotYet, Owner, StepState, StoreError, Terms, Watch};
+use crate::{Claim, NotYet, Owner, StepKind, StepState, StoreError, Terms, Watch};
 use alluvium_model::{DatasetName, RunId, Span, StepKey};
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -19,10 +19,23 @@ struct Lease {
     until: Timestamp,
 }
 
+/// What the step's lease is of: of its dataset, or of the step alone, if it stands beside the live work.
+fn lane(head: &steps::Head, key: &StepKey) -> String {
+    match head.kind {
+        StepKind::Backfill => key.to_string(),
+        StepKind::Ingest
+        | StepKind::Refine
+        | StepKind::Curate
+        | StepKind::ReplayQuarantine
+        | StepKind::Rebuild
+        | StepKind::Swap => head.dataset.to_string(),
+    }
+}
+
 /// Whoever renews it meanwhile waits.
-async fn lease_of(tx: &mut Session<'_>, dataset: &DatasetName) -> Result<Option<Lease>, StoreError> {
+async fn lease_of(tx: &mut Session<'_>, lane: &str) -> Result<Option<Lease>, StoreError> {
     let sql = "SELECT step, host, process, started_ticks, until FROM leases WHERE dataset = $1 FOR UPDATE";
-    let row = tx.row(sql, &[dataset.to_string().into()]).await?;
+    let row = tx.row(sql, &[lane.into()]).await?;
     row.as_ref().map(record_of).transpose()
 }
 
@@ -40,30 +53,39 @@ pub(super) async fn holder(tx: &mut Session<'_>, key: &StepKey) -> Result<Option
 
 /// Steps whose lease nobody holds any more and nobody has taken.
 pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<String>, StoreError> {
-    let leases = all(tx).await?;
-    Ok(leases.into_iter().filter(|(_, l)| !watch.holds(&l.by, l.until)).map(|(_, l)| l.step).collect())
+    let rows = tx.rows("SELECT step, host, process, started_ticks, until FROM leases", &[]).await?;
+    let leases: Vec<Lease> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
+    Ok(leases.into_iter().filter(|l| !watch.holds(&l.by, l.until)).map(|l| l.step).collect())
 }
 
-/// Datasets of which somebody executes a step.
+/// Datasets of which somebody executes a live step.
 pub(super) async fn held(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<DatasetName>, StoreError> {
-    let leases = all(tx).await?;
+    let leases = live(tx).await?;
     Ok(leases.into_iter().filter(|(_, l)| watch.holds(&l.by, l.until)).map(|(dataset, _)| dataset).collect())
 }
 
-async fn all(tx: &mut Session<'_>) -> Result<Vec<(DatasetName, Lease)>, StoreError> {
-    let rows = tx.rows("SELECT dataset, step, host, process, started_ticks, until FROM leases", &[]).await?;
+/// With their datasets, and without windows of backfills.
+async fn live(tx: &mut Session<'_>) -> Result<Vec<(DatasetName, Lease)>, StoreError> {
+    let sql = "SELECT s.dataset, l.step, l.host, l.process, l.started_ticks, l.until
+               FROM leases AS l JOIN steps AS s ON s.key = l.step WHERE s.kind <> 'backfill'";
+    let rows = tx.rows(sql, &[]).await?;
     rows.iter().map(|row| Ok((Cells(row).dataset("dataset")?, record_of(row)?))).collect()
 }
 
 /// Who executes the step, and lives.
 pub(super) async fn holder_of(
     tx: &mut Session<'_>,
-    dataset: &DatasetName,
+    head: &steps::Head,
     key: &StepKey,
     watch: &Watch<'_>,
 ) -> Result<Option<Owner>, StoreError> {
-    let lease = lease_of(tx, dataset).await?.filter(|l| l.step == key.as_str() && watch.holds(&l.by, l.until));
+    let lease = lease_of(tx, &lane(head, key)).await?.filter(|l| l.step == key.as_str() && watch.holds(&l.by, l.until));
     Ok(lease.map(|l| l.by))
+}
+
+/// Whether somebody executes a live step, and lives.
+pub(super) async fn is_busy(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<bool, StoreError> {
+    Ok(!held(tx, watch).await?.is_empty())
 }
 
 /// A process that holds the dataset already is held off as any other: two of its tasks may ask at once.
@@ -81,7 +103,8 @@ pub(super) async fn claim(
         StepState::Done | StepState::Superseded | StepState::Dead => return Ok(Claim::Closed),
         StepState::Planned | StepState::Running | StepState::Failed => {}
     }
-    if let Some(lease) = lease_of(tx, &head.dataset).await? {
+    let lane = lane(&head, key);
+    if let Some(lease) = lease_of(tx, &lane).await? {
         if watch.holds(&lease.by, lease.until) {
             return Ok(Claim::Held { by: lease.by, until: lease.until });
         }
@@ -112,7 +135,7 @@ pub(super) async fn claim(
     tx.execute(
         "INSERT INTO leases (dataset, step, host, process, started_ticks, until) VALUES ($1, $2, $3, $4, $5, $6)",
         &[
-            head.dataset.to_string().into(),
+            lane.into(),
             key.as_str().into(),
             owner.host.as_str().into(),
             i64::from(owner.process).into(),

@@ -4,6 +4,7 @@
 //! the two databases do not have in common is in [`session`], and in the folder of each.
 
 mod audit;
+mod backfills;
 mod codec;
 mod dead_letters;
 mod dump;

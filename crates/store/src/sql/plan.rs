@@ -99,8 +99,8 @@ impl<'a> Picture<'a> {
         }
         let makes_anew = match step.kind {
             StepKind::Rebuild => true,
-            StepKind::Curate => step.windows.is_none(),
-            StepKind::Ingest | StepKind::Refine | StepKind::ReplayQuarantine => false,
+            StepKind::Curate | StepKind::Swap => step.windows.is_none(),
+            StepKind::Ingest | StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Backfill => false,
         };
         for (input, claimed) in &step.inputs {
             let position = self.positions.get(&(&step.dataset, input)).copied().unwrap_or(NEVER_READ);

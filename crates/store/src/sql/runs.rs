@@ -83,7 +83,7 @@ pub(super) async fn finish(
     if tx.execute(sql, &[state.word().into(), micros(at).into(), run.as_str().into()]).await? == 0 {
         return Err(StoreError::unknown("run", run));
     }
-    let held = "SELECT l.dataset FROM leases AS l JOIN steps AS s ON s.key = l.step
+    let held = "SELECT DISTINCT s.dataset FROM leases AS l JOIN steps AS s ON s.key = l.step
                 JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts WHERE a.run = $1";
     let held = tx.rows(held, &[run.as_str().into()]).await?;
     let held: Vec<String> = held.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;

@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, Word, micros},
     leases, runs,
 };
-use crate::{AfterFailure, Claimed, Failure, HeldOff, RunStep, StepRecord, StepState, StoreError, Watch};
+use crate::{AfterFailure, Claimed, Failure, HeldOff, RunStep, StepKind, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -31,6 +31,7 @@ macro_rules! select_steps {
 /// What a change of one step has to know of it.
 pub(super) struct Head {
     pub(super) seq: i64,
+    pub(super) kind: StepKind,
     pub(super) dataset: DatasetName,
     pub(super) state: StepState,
     pub(super) attempts: u32,
@@ -43,11 +44,12 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
     let unknown = || StoreError::unknown("step", key);
     let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let sql = "SELECT seq, dataset, state, attempts, failures, retry_at FROM steps WHERE key = $1";
+    let sql = "SELECT seq, kind, dataset, state, attempts, failures, retry_at FROM steps WHERE key = $1";
     let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
     let cells = Cells(&row);
     Ok(Head {
         seq: cells.integer("seq")?,
+        kind: cells.word("kind")?,
         dataset: cells.dataset("dataset")?,
         state: cells.word("state")?,
         attempts: cells.small("attempts")?,
@@ -68,7 +70,7 @@ pub(super) async fn ready(
 ) -> Result<Vec<StepRecord>, StoreError> {
     let sql = select_steps!(
         "WHERE seq IN (SELECT min(seq) FROM steps
-                       WHERE state NOT IN ('done', 'superseded') AND NOT (state = 'dead' AND kind = 'ingest')
+                       WHERE state NOT IN ('done', 'superseded') AND NOT (state = 'dead' AND kind = 'ingest') AND kind <> 'backfill'
                        GROUP BY dataset)
              AND state <> 'dead' AND (retry_at IS NULL OR retry_at <= $1) ORDER BY seq"
     );
@@ -195,7 +197,7 @@ pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<Afte
 /// The number that is counted belongs to no attempt: all that there were are older, and the next one is newer.
 pub(super) async fn hold_off(tx: &mut Session<'_>, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError> {
     let head = head(tx, key).await?;
-    if let Some(by) = leases::holder_of(tx, &head.dataset, key, watch).await? {
+    if let Some(by) = leases::holder_of(tx, &head, key, watch).await? {
         return Ok(HeldOff::Not { by });
     }
     let has_ended = matches!(head.state, StepState::Done | StepState::Superseded);

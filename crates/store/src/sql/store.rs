@@ -4,15 +4,15 @@
 //! was already on its way.
 
 use super::{
-    audit, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, retries, runs, steps,
+    audit, backfills, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, retries, runs, steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    AfterFailure, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures,
-    NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState,
-    RunStep, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
-    postgres::PostgresStore, sqlite::SqliteStore,
+    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
+    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch,
+    WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -144,6 +144,10 @@ macro_rules! store_over {
                 within!(Write, self, |tx| leases::claim(tx, key, run, owner, ttl, terms, watch))
             }
 
+            async fn is_busy(&self, watch: &Watch<'_>) -> Result<bool, StoreError> {
+                within!(Read, self, |tx| leases::is_busy(tx, watch))
+            }
+
             async fn renew(&self, key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| leases::renew(tx, key, owner, now, ttl))
             }
@@ -249,6 +253,22 @@ macro_rules! store_over {
 
             async fn reopen_sink(&self, sink: &str) -> Result<u64, StoreError> {
                 within!(Write, self, |tx| lanes::reopen(tx, sink))
+            }
+
+            async fn start_backfill(&self, backfill: &BackfillRecord) -> Result<Option<RunId>, StoreError> {
+                within!(Write, self, |tx| backfills::start(tx, backfill))
+            }
+
+            async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError> {
+                within!(Read, self, |tx| backfills::all(tx))
+            }
+
+            async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<(), StoreError> {
+                within!(Write, self, |tx| backfills::change(tx, backfill))
+            }
+
+            async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| backfills::forget(tx, id))
             }
 
             async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError> {

@@ -546,6 +546,7 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "versions",
             "watermarks",
             "retries",
+            "backfills",
             "publications",
             "lanes",
             "audit"

@@ -1,6 +1,7 @@
-//! What every store promises (`conformance`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `backfills`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
+mod backfills;
 mod build;
 mod conformance;
 mod file;
@@ -101,6 +102,10 @@ conform!(
     a_dead_event_comes_back_once,
     a_dead_event_whose_content_came_again_is_only_closed,
     retries_of_a_day_are_bounded;
+    backfills:
+    one_backfill_of_a_dataset_is_under_way,
+    windows_stand_beside_the_live_step,
+    a_backfill_that_is_dropped_is_forgotten;
     told:
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,

@@ -97,7 +97,12 @@ impl Line {
             self.inputs.iter().map(|(input, c)| format!("{input} ({}, {}]", c.after, c.upto)).collect();
         match self.what {
             StepKind::Ingest => format!("step: {} of {} files", self.kind, self.objects),
-            StepKind::Refine | StepKind::Curate | StepKind::ReplayQuarantine | StepKind::Rebuild => {
+            StepKind::Refine
+            | StepKind::Curate
+            | StepKind::ReplayQuarantine
+            | StepKind::Rebuild
+            | StepKind::Backfill
+            | StepKind::Swap => {
                 format!("step: {} of {}", self.kind, inputs.join(", "))
             }
         }

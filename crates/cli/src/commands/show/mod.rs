@@ -1,5 +1,6 @@
 //! `alluvium show`: one view a file. Views only read.
 
+mod backfills;
 mod datasets;
 mod dead_letters;
 mod event;

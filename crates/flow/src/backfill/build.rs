@@ -1,0 +1,179 @@
+//! Fan-out over the windows, and fan-in: what was expected against what was made, and the comparison with the live table.
+//!
+//! Called by `request.rs`. What is made is in the state, so that any process goes on where another one ended.
+
+use super::{
+    Beside, Comparison, Part, Windowed,
+    plan::{too_many, window_step},
+};
+use crate::{
+    Flow, FlowError, Summary,
+    drain::{is_open, look_error},
+    step::Worked,
+};
+use alluvium_model::{DatasetName, RunId, Window};
+use alluvium_store::{BackfillRecord, BackfillState, NewStep, StepKind, StepRecord, StepState};
+use futures::{StreamExt, stream::FuturesUnordered};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// Windows planned ahead of those that are made: everybody who looks for work reads what is open.
+const AHEAD: usize = 128;
+/// A window waits so long, all in all, for its retries.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Between two looks whether live work goes on.
+const LOOK: Duration = Duration::from_millis(20);
+/// A window begins after so many looks, whatever else goes on: a backfill comes to its end.
+const MOST_LOOKS: u32 = 500;
+
+impl Flow<'_> {
+    /// Makes the windows that are not made yet, and compares.
+    pub(super) async fn build(
+        &self,
+        run: &RunId,
+        of: Windowed<'_>,
+        beside: &dyn Beside,
+        record: &mut BackfillRecord,
+        windows: &[Window],
+    ) -> Result<(), FlowError> {
+        if record.state != BackfillState::Building {
+            record.state = BackfillState::Building;
+            self.change(record).await?;
+        }
+        let made = self.made(record).await?;
+        for dead in made.values().filter(|s| s.state == StepState::Dead) {
+            self.store.revive_step(&dead.key).await?;
+        }
+        let missing = windows.iter().filter(|w| made.get(w).is_none_or(|s| s.state != StepState::Done));
+        let missing: Vec<Window> = missing.copied().collect();
+        let inputs = record.inputs.clone();
+        self.make(run, of, record, (&missing, windows.len()), &made, &inputs).await?;
+        self.settle(of, beside, record, windows).await
+    }
+
+    /// Makes these windows, at most so many at once as the backfill may, and ends early when too many of all failed.
+    pub(super) async fn make(
+        &self,
+        run: &RunId,
+        of: Windowed<'_>,
+        record: &BackfillRecord,
+        (missing, all): (&[Window], usize),
+        open: &BTreeMap<Window, StepRecord>,
+        inputs: &BTreeMap<DatasetName, i64>,
+    ) -> Result<(), FlowError> {
+        let mut failed = 0;
+        for chunk in missing.chunks(AHEAD) {
+            let mut steps: VecDeque<StepRecord> = self.planned(record, chunk, open, inputs).await?;
+            let mut working = FuturesUnordered::new();
+            loop {
+                while working.len() < record.max_active.max(1) as usize
+                    && !too_many(failed, all, record.tolerated)
+                    && let Some(step) = steps.pop_front()
+                {
+                    working.push(self.make_one(run, of, step));
+                }
+                let Some(worked) = working.next().await else { break };
+                failed += usize::from(worked? != Worked::Done);
+            }
+            if too_many(failed, all, record.tolerated) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The steps of these windows, planned if they were not yet.
+    async fn planned(
+        &self,
+        record: &BackfillRecord,
+        windows: &[Window],
+        open: &BTreeMap<Window, StepRecord>,
+        inputs: &BTreeMap<DatasetName, i64>,
+    ) -> Result<VecDeque<StepRecord>, FlowError> {
+        let now = self.clock.now();
+        let is_open = |w: &Window| open.get(w).is_some_and(|s| s.state != StepState::Done);
+        let new = windows.iter().filter(|w| !is_open(w)).map(|w| window_step(record, *w, inputs, now));
+        let new: Vec<NewStep> = new.collect();
+        alluvium_model::crash_point("plan.before_record");
+        self.store.plan_many(&new).await?;
+        alluvium_model::crash_point("plan.after_record");
+        let keys = windows.iter().filter(|w| is_open(w)).map(|w| open[w].key.clone());
+        let keys: Vec<_> = keys.chain(new.into_iter().map(|s| s.key)).collect();
+        let mut steps = Vec::with_capacity(keys.len());
+        for key in keys {
+            // Another process may have ended it meanwhile.
+            steps.extend(self.store.step(&key).await?.filter(|s| self::is_open(s.state)));
+        }
+        steps.sort_by(|a, b| a.windows.cmp(&b.windows));
+        Ok(steps.into())
+    }
+
+    async fn make_one(&self, run: &RunId, of: Windowed<'_>, step: StepRecord) -> Result<Worked, FlowError> {
+        for _ in 0..MOST_LOOKS {
+            if !self.store.is_busy(&self.watch()).await? {
+                break;
+            }
+            self.timer.wait(LOOK).await;
+        }
+        let mut own = Summary { patience: PATIENCE, ..Summary::default() };
+        self.work(run, of.dataset, step, None, &mut own).await
+    }
+
+    /// Fan-in: all windows are made, but for those that are tolerated, and what they hold is compared with the live table.
+    pub(super) async fn settle(
+        &self,
+        of: Windowed<'_>,
+        beside: &dyn Beside,
+        record: &mut BackfillRecord,
+        windows: &[Window],
+    ) -> Result<(), FlowError> {
+        let made = self.done_of(record, windows).await?;
+        if too_many(windows.len() - made.len(), windows.len(), record.tolerated) || made.is_empty() {
+            record.state = BackfillState::Failed;
+            return self.change(record).await;
+        }
+        let compared = beside.compare(of, &record.id, &made).await;
+        let compared = compared.map_err(|e| look_error(&record.dataset, e))?;
+        record.summary = Some(Comparison::of(&made, compared).text());
+        record.state = BackfillState::Built;
+        self.change(record).await
+    }
+
+    /// Windows that are made, in their order.
+    pub(super) async fn done_of(&self, record: &BackfillRecord, windows: &[Window]) -> Result<Vec<Window>, FlowError> {
+        let made = self.made(record).await?;
+        let done = |w: &&Window| made.get(w).is_some_and(|s| s.state == StepState::Done);
+        Ok(windows.iter().filter(done).copied().collect())
+    }
+
+    pub(super) async fn parts(&self, record: &BackfillRecord, windows: &[Window]) -> Result<Vec<Part>, FlowError> {
+        let made = self.made(record).await?;
+        let part = |window: &Window| match made.get(window) {
+            Some(step) => Part { window: *window, state: step.state, error: step.error.clone() },
+            None => Part { window: *window, state: StepState::Planned, error: None },
+        };
+        Ok(windows.iter().map(part).collect())
+    }
+
+    /// The newest step of each window.
+    pub(super) async fn made(&self, record: &BackfillRecord) -> Result<BTreeMap<Window, StepRecord>, FlowError> {
+        let mut made = BTreeMap::new();
+        for step in self.steps_of(record).await? {
+            if step.kind == StepKind::Backfill
+                && let Some([window]) = step.windows.as_deref()
+            {
+                made.insert(*window, step);
+            }
+        }
+        Ok(made)
+    }
+
+    /// In planning order, without those that will never run.
+    pub(super) async fn steps_of(&self, record: &BackfillRecord) -> Result<Vec<StepRecord>, FlowError> {
+        let all = self.store.run_steps(&record.id, &self.watch()).await?;
+        let own = all.into_iter().map(|s| s.step);
+        Ok(own.filter(|s| s.run == record.id && s.state != StepState::Superseded).collect())
+    }
+}

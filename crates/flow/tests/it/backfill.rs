@@ -1,0 +1,169 @@
+//! Fan-out and fan-in of a backfill, over an engine made of memory.
+
+use crate::stub::World;
+use alluvium_flow::{Backfill, Backfilled, Beside, Compared, Extent, Flow, FlowError, Options, StepError, Windowed};
+use alluvium_model::{DatasetName, DefinitionVersion, Layer, RunId, Span, StepKey, Window};
+use alluvium_store::{BackfillState, Claimed, NewStep, Owner, StepKind, StepState, Store, Terms};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use tokio::sync::Semaphore;
+
+const DAY: i64 = 86_400_000_000;
+const GOLD: &str = "/* window: { column: day, size: 1 day } */
+SELECT CAST(id AS DATE) AS day, count(*) AS n FROM silver.t GROUP BY 1
+";
+
+/// Nothing changes and nothing differs.
+struct Calm;
+
+#[async_trait]
+impl Beside for Calm {
+    async fn survey(
+        &self,
+        _: Windowed<'_>,
+        _: &BTreeMap<DatasetName, i64>,
+        windows: &[Window],
+    ) -> Result<Vec<Extent>, StepError> {
+        Ok(vec![Extent::default(); windows.len()])
+    }
+
+    async fn touched(
+        &self,
+        _: Windowed<'_>,
+        _: &BTreeMap<DatasetName, Claimed>,
+        windows: &[Window],
+    ) -> Result<Vec<bool>, StepError> {
+        Ok(vec![false; windows.len()])
+    }
+
+    async fn covers(&self, _: Windowed<'_>, _: &BTreeMap<DatasetName, i64>, _: Window) -> Result<bool, StepError> {
+        Ok(true)
+    }
+
+    async fn compare(&self, _: Windowed<'_>, _: &RunId, windows: &[Window]) -> Result<Vec<Compared>, StepError> {
+        Ok(vec![Compared { live_rows: 2, new_rows: 2, measures: Vec::new() }; windows.len()])
+    }
+
+    async fn remove(&self, _: &DatasetName) -> Result<bool, StepError> {
+        Ok(false)
+    }
+}
+
+fn gold() -> DatasetName {
+    DatasetName::new(Layer::Gold, "d").expect("a name")
+}
+
+/// With a table to read.
+async fn world() -> World {
+    let world = World::with(&[("datasets/gold/d.sql", GOLD)]).await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    world
+}
+
+fn days(days: i64, max_active: u32, tolerated: u32) -> Backfill {
+    Backfill {
+        dataset: gold(),
+        range: Some((Window { from: 0, to: days * DAY }, "1d".parse().expect("a stride"))),
+        max_active: Some(max_active),
+        tolerated: Some(tolerated),
+        resume: false,
+        swap: false,
+    }
+}
+
+fn resume() -> Backfill {
+    Backfill { range: None, max_active: None, tolerated: None, resume: true, ..days(1, 1, 0) }
+}
+
+async fn ask(world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
+    let hands = Semaphore::new(64);
+    let flow = Flow { hands: &hands, ..world.flow() };
+    let done = flow.backfill(&Calm, asked, "backfill", std::future::pending()).await?;
+    Ok(done.expect("nobody stopped it"))
+}
+
+fn made(done: &Backfilled) -> usize {
+    done.parts.iter().filter(|p| p.is_made()).count()
+}
+
+#[tokio::test]
+async fn at_most_so_many_windows_are_made_at_once() {
+    let world = world().await;
+    let done = ask(&world, &days(300, 3, 0)).await.expect("it works");
+    assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 300));
+    let (windows, at_once) = world.engine.windows();
+    assert_eq!(at_once, 3);
+    assert!(windows.is_sorted(), "in the order of their time");
+    let found = done.comparison().expect("it was compared");
+    assert_eq!((found.same, found.different, found.new_rows), (300, 0, 600));
+    assert!(world.store.dead_letters().await.expect("letters").is_empty());
+    // A run has nothing to do with it.
+    assert!(world.run(&Options::default()).await.did_nothing());
+}
+
+#[tokio::test]
+async fn a_backfill_goes_on_with_what_is_not_made() {
+    let world = world().await;
+    world.engine.break_window(4 * DAY, true);
+    let stopped = ask(&world, &days(40, 1, 0)).await.expect("a failing window is no error");
+    assert_eq!((stopped.record.state, made(&stopped)), (BackfillState::Failed, 4));
+    let failed: Vec<_> = stopped.parts.iter().filter(|p| p.state == StepState::Dead).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((failed[0].window.from, failed[0].error.as_deref()), (4 * DAY, Some("T0001: told to fail")));
+    assert_eq!(world.engine.windows().0, [0, DAY, 2 * DAY, 3 * DAY, 4 * DAY], "it stopped there");
+    assert!(matches!(ask(&world, &days(40, 1, 0)).await, Err(FlowError::BackfillUnderWay { .. })));
+
+    world.engine.break_window(4 * DAY, false);
+    let done = ask(&world, &resume()).await.expect("it works");
+    assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 40));
+    let expected: Vec<i64> = (4..40).map(|d| d * DAY).collect();
+    assert_eq!(world.engine.windows().0, expected, "what was made is not made again");
+}
+
+#[tokio::test]
+async fn so_many_failures_are_tolerated() {
+    let world = world().await;
+    world.engine.break_window(4 * DAY, true);
+    world.engine.break_window(6 * DAY, true);
+    let done = ask(&world, &days(40, 2, 500)).await.expect("it works");
+    assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 38));
+    assert_eq!(done.comparison().map(|c| c.same), Some(38), "what is not there is not compared");
+}
+
+#[tokio::test]
+async fn a_window_lets_live_work_go_first_but_not_without_end() {
+    let world = world().await;
+    let calm = world.clock().now();
+    ask(&world, &days(1, 1, 0)).await.expect("it works");
+    let quick = world.clock().now().duration_since(calm).as_secs();
+    assert!(quick < 5, "nothing was waited for: {quick} s");
+    world.flow().drop_backfill(&Calm, &gold()).await.expect("dropped");
+
+    let run = world.store.runs(1, &world.watch()).await.expect("runs").remove(0).run;
+    let step = NewStep {
+        key: StepKey::from_stored("live"),
+        run: run.clone(),
+        kind: StepKind::Curate,
+        dataset: DatasetName::new(Layer::Gold, "other").expect("a name"),
+        version: DefinitionVersion::from_stored("v"),
+        events: Vec::new(),
+        inputs: BTreeMap::new(),
+        lookups: BTreeMap::new(),
+        windows: None,
+        watermark: None,
+        planned_at: world.clock().now(),
+    };
+    world.store.plan(&step).await.expect("planned");
+    let other = Owner { host: "there".into(), process: 2, started_ticks: 2 };
+    world
+        .store
+        .claim(&step.key, &run, &other, Span::from_secs(3_600), &Terms::default(), &world.watch())
+        .await
+        .expect("claimed");
+    let before = world.clock().now();
+    let done = ask(&world, &days(1, 1, 0)).await.expect("it works");
+    let waited = world.clock().now().duration_since(before).as_secs();
+    assert!((10..15).contains(&waited), "{waited} s");
+    assert_eq!(made(&done), 1);
+}

@@ -1,0 +1,104 @@
+//! What [`Store`] promises of backfills, over a fresh store of whatever kind.
+
+use crate::build::*;
+use alluvium_model::{DefinitionVersion, Window};
+use alluvium_store::{
+    AfterFailure, BackfillRecord, BackfillState, Claim, NewStep, Planned, StepKind, StepState, Store, StoreError,
+};
+use std::collections::BTreeMap;
+
+fn record() -> BackfillRecord {
+    BackfillRecord {
+        id: run(),
+        dataset: name("silver.flights"),
+        version: DefinitionVersion::from_stored("v2"),
+        range: Window { from: -5, to: 7 },
+        stride: "1mo".into(),
+        inputs: BTreeMap::from([(name("bronze.flights"), 4)]),
+        max_active: 3,
+        tolerated: 250,
+        state: BackfillState::Building,
+        summary: None,
+        started_at: at(1),
+        changed_at: at(1),
+    }
+}
+
+/// A window of the backfill of `silver.flights`.
+fn window(step: &str, from: i64) -> NewStep {
+    NewStep {
+        kind: StepKind::Backfill,
+        version: DefinitionVersion::from_stored("v2"),
+        inputs: BTreeMap::new(),
+        lookups: BTreeMap::from([(name("bronze.flights"), 4)]),
+        windows: Some(vec![Window { from, to: from + 1 }]),
+        ..refine(step, -1, 4)
+    }
+}
+
+pub async fn one_backfill_of_a_dataset_is_under_way(store: &dyn Store) {
+    assert!(matches!(store.start_backfill(&record()).await, Err(StoreError::Unknown { .. })), "its run is not there");
+    started(store).await;
+    let second = alluvium_model::RunId::from_stored("20260101T000000-00000002");
+    start(store, &second, 1, 0).await;
+    assert_eq!(store.start_backfill(&record()).await.unwrap(), None);
+    assert_eq!(store.start_backfill(&record()).await.unwrap(), None, "told twice, begun once");
+    let other = BackfillRecord { id: second.clone(), started_at: at(2), ..record() };
+    assert_eq!(store.start_backfill(&other).await.unwrap(), Some(run()));
+    assert_eq!(store.backfills().await.unwrap(), [record()]);
+
+    let summary = Some("{\"same\":1}".to_owned());
+    let inputs = BTreeMap::from([(name("bronze.flights"), 9)]);
+    let now = BackfillRecord { state: BackfillState::Swapped, summary, inputs, changed_at: at(5), ..record() };
+    store.change_backfill(&now).await.unwrap();
+    assert_eq!(store.start_backfill(&other).await.unwrap(), None, "the first one has come to its end");
+    assert_eq!(store.backfills().await.unwrap(), [now, other]);
+    let unknown = BackfillRecord { id: alluvium_model::RunId::from_stored("never"), ..record() };
+    assert!(matches!(store.change_backfill(&unknown).await, Err(StoreError::Unknown { .. })));
+}
+
+pub async fn windows_stand_beside_the_live_step(store: &dyn Store) {
+    started(store).await;
+    let steps = [refine("live", -1, 1), window("a", 0), window("b", 1)];
+    assert_eq!(store.plan_many(&steps).await.unwrap(), [Planned::New, Planned::New, Planned::New]);
+    assert!(!store.is_busy(&watch(2)).await.unwrap());
+    for step in ["a", "b", "live"] {
+        assert_eq!(claim(store, step, 1, 2).await, Claim::Taken, "{step}");
+        assert!(matches!(claim(store, step, 2, 2).await, Claim::Held { .. }), "{step} is taken once");
+        assert_eq!(store.is_busy(&watch(2)).await.unwrap(), step == "live", "{step}");
+    }
+    assert!(store.renew(&key("a"), &owner(1), at(3), MINUTE).await.unwrap());
+    // What it reads it does not consume.
+    let positions = store.positions(&name("silver.flights")).await.unwrap();
+    assert_eq!(positions, BTreeMap::from([(name("bronze.flights"), 1)]));
+    store.finish_many(&[done("live"), done("a")]).await.unwrap();
+    let active: Vec<_> = store.versions().await.unwrap().into_iter().filter(|v| v.active).collect();
+    assert_eq!(active.len(), 1);
+    assert_eq!(active[0].version, DefinitionVersion::from_stored("v1"), "no live row was made by a window");
+
+    // One that is given up is no dead letter, and comes back when the backfill goes on.
+    assert_eq!(store.fail(&failure("b", 5, 1, 1)).await.unwrap(), AfterFailure::Dead);
+    assert!(store.dead_letters().await.unwrap().is_empty());
+    assert!(store.revive_step(&key("b")).await.unwrap());
+    // A lease whose holder is gone is free.
+    assert_eq!(claim(store, "b", 13, 6).await, Claim::Taken);
+    assert_eq!(claim(store, "b", 2, 7).await, Claim::Taken);
+}
+
+pub async fn a_backfill_that_is_dropped_is_forgotten(store: &dyn Store) {
+    started(store).await;
+    store.start_backfill(&record()).await.unwrap();
+    store.plan_many(&[refine("live", -1, 1), window("a", 0), window("b", 1)]).await.unwrap();
+    claim(store, "a", 1, 2).await;
+    store.finish(&done("a")).await.unwrap();
+    claim(store, "b", 1, 2).await;
+    assert!(store.forget_backfill(&run()).await.unwrap());
+    assert!(!store.forget_backfill(&run()).await.unwrap());
+    assert!(store.backfills().await.unwrap().is_empty());
+    let mut states = Vec::new();
+    for step in ["live", "a", "b"] {
+        states.push(store.step(&key(step)).await.unwrap().map(|s| s.state));
+    }
+    assert_eq!(states, [Some(StepState::Planned), Some(StepState::Done), Some(StepState::Superseded)]);
+    assert!(!store.renew(&key("b"), &owner(1), at(3), MINUTE).await.unwrap(), "whoever works on it stops");
+}
