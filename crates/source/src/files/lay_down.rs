@@ -35,9 +35,19 @@ fn write(folder: &Path, place: &Path, bytes: &[u8]) -> io::Result<Stat> {
     let mut file = File::create(&part)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&part, place)?;
+    name(&part, place)?;
     File::open(folder)?.sync_all()?;
     Ok(Stat::of(&fs::symlink_metadata(place)?))
+}
+
+/// Gives the written object its name. One that another process laid down meanwhile stays: its event has been recorded with its time.
+fn name(part: &Path, place: &Path) -> io::Result<()> {
+    let named = fs::hard_link(part, place);
+    fs::remove_file(part)?;
+    match named {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +64,20 @@ mod tests {
         assert_eq!(lay_down(&folder, &records).expect("it is there"), first);
         assert_ne!(lay_down(&folder, &records[..1]).expect("written").path, first.path);
         assert_eq!(fs::read_dir(&folder).expect("a folder").count(), 2, "and nothing beside them");
+    }
+
+    #[test]
+    fn an_object_that_another_process_laid_down_meanwhile_stays_as_it_is() {
+        let t = tempfile::tempdir().expect("a folder");
+        let (part, place) = (t.path().join("a.part"), t.path().join("a.ndjson"));
+        fs::write(&place, "theirs").expect("a file");
+        fs::write(&part, "ours").expect("a file");
+        name(&part, &place).expect("it has its name");
+        assert_eq!(fs::read_to_string(&place).expect("a file"), "theirs");
+        assert!(!part.exists());
+        fs::write(&part, "ours").expect("a file");
+        name(&part, &t.path().join("b.ndjson")).expect("it has its name");
+        assert_eq!(fs::read_to_string(t.path().join("b.ndjson")).expect("a file"), "ours");
     }
 
     #[test]
