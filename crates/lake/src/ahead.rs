@@ -11,12 +11,11 @@ use crate::{
     refine::{self, Binding, Refinery},
     refining::{Outlet, Refined, Refining},
     silver,
-    table::{Change, Place},
-    upsert::Shape,
+    table::Place,
 };
 use alluvium_flow::{Job, Reader};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId};
-use alluvium_spec::{Project, Silver};
+use alluvium_spec::{Contract, Project, Silver};
 use alluvium_store::StepKind;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,21 +36,9 @@ struct Waiting {
     parts: BTreeMap<i64, Vec<Refined>>,
 }
 
-/// The rows of one ingest step on their way to a silver dataset.
-pub(crate) struct Ahead {
-    pub(crate) refining: Refining,
-    definition: DefinitionVersion,
-}
-
 impl Aheads {
     fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiting {
-    fn is_of(&self, dataset: &DatasetName, definition: &DefinitionVersion) -> bool {
-        self.dataset == *dataset && self.definition == *definition
     }
 }
 
@@ -62,63 +49,70 @@ impl Drop for Waiting {
     }
 }
 
-/// How the rows of an ingest step can be refined at once; `None` where the step that reads them has to see more than these rows, or
-/// where another dataset's wait.
-pub(crate) fn begin(engine: &LakeEngine, job: &Job<'_>, attempt: &Attempt<'_>) -> Result<Option<Ahead>, LakeError> {
-    for Reader { dataset: name, position } in job.readers {
-        let Some((silver, contract)) = suited(job.project, name) else { continue };
-        let Ok(compiled) = Refinery::compile(silver, contract) else { continue };
-        let failed = |source| LakeError::Refine { dataset: name.clone(), source };
-        let definition = &job.project.datasets[name].version;
-        // Rows of a quarantine are found by the step that set them aside: here that is the ingest step.
-        let stamp = refine::Stamp { definition_version: definition.clone(), ..attempt.stamp() };
-        let binding = Binding { lookups: BTreeMap::new(), stamp, watermark: None };
-        let refinery = Refinery::bind(Arc::new(compiled), binding, engine.entropy.as_ref()).map_err(failed)?;
-        let refinery = Arc::new(refinery);
-        let schema = refinery.output_schema();
-        if Shape::of(&silver.write, contract, &schema)?.is_some() {
-            continue;
-        }
-        let mut waiting = engine.aheads.lock();
-        if let Some(w) = waiting.as_mut().filter(|w| w.is_of(name, definition)) {
+/// How the rows of an ingest step can be refined at once; `None` where the step that reads them has to see more than these rows, where
+/// its definition is wrong, which is that step's to tell, or where another dataset's rows wait.
+pub(crate) fn begin(engine: &LakeEngine, job: &Job<'_>, attempt: &Attempt<'_>) -> Option<Refining> {
+    let begun = |reader| into(engine, job, attempt, reader).inspect_err(given_up).ok().flatten();
+    job.readers.iter().find_map(begun)
+}
+
+/// The rows are in bronze all the same, and the step that reads them meets the error again and tells it.
+pub(crate) fn given_up(error: &LakeError) {
+    tracing::debug!(%error, "rows are not refined while they are loaded");
+}
+
+fn into(
+    engine: &LakeEngine,
+    job: &Job<'_>,
+    attempt: &Attempt<'_>,
+    reader: &Reader,
+) -> Result<Option<Refining>, LakeError> {
+    let Reader { dataset: name, position } = reader;
+    let Some((silver, contract)) = suited(job.project, name) else { return Ok(None) };
+    let failed = |source| LakeError::Refine { dataset: name.clone(), source };
+    let Ok(compiled) = Refinery::compile(silver, contract) else { return Ok(None) };
+    let definition = &job.project.datasets[name].version;
+    // Rows of a quarantine are found by the step that set them aside: here that is the ingest step.
+    let stamp = refine::Stamp { definition_version: definition.clone(), ..attempt.stamp() };
+    let binding = Binding { lookups: BTreeMap::new(), stamp, watermark: None };
+    let refinery = Refinery::bind(Arc::new(compiled), binding, engine.entropy.as_ref()).map_err(failed)?;
+    let refinery = Arc::new(refinery);
+    let mut waiting = engine.aheads.lock();
+    let outlet = match waiting.as_mut() {
+        Some(w) if w.dataset == *name && w.definition == *definition => {
             let stale = w.parts.extract_if(..=*position, |_, _| true).flat_map(|(_, parts)| parts);
             stale.for_each(|part| w.outlet.discard(&part));
-        } else if waiting.as_ref().is_some_and(|w| w.dataset != *name && w.run == job.step.run) {
-            continue;
-        } else {
-            let outlet = Outlet::new(engine, attempt, name, &schema, silver::buries(silver).as_ref())?;
-            let (dataset, run) = (name.clone(), job.step.run.clone());
-            let parts = BTreeMap::new();
-            *waiting = Some(Waiting { dataset, definition: definition.clone(), run, outlet: Arc::new(outlet), parts });
+            w.outlet.clone()
         }
-        let Some(outlet) = waiting.as_ref().map(|w| w.outlet.clone()) else { continue };
-        let (dataset, keys) = (name.clone(), silver::keys_of(silver));
-        let refining = Refining { dataset, refinery, outlet, keys, history: None };
-        return Ok(Some(Ahead { refining, definition: definition.clone() }));
-    }
-    Ok(None)
+        Some(w) if w.dataset != *name && w.run == job.step.run => return Ok(None),
+        _ => {
+            let schema = refinery.output_schema();
+            let outlet = Arc::new(Outlet::new(engine, attempt, name, &schema, silver::buries(silver).as_ref())?);
+            let (dataset, run) = (name.clone(), job.step.run.clone());
+            let (definition, parts) = (definition.clone(), BTreeMap::new());
+            *waiting = Some(Waiting { dataset, definition, run, outlet: outlet.clone(), parts });
+            outlet
+        }
+    };
+    let (dataset, keys) = (name.clone(), silver::keys_of(silver));
+    Ok(Some(Refining { dataset, refinery, outlet, keys, history: None }))
 }
 
 /// Only the rows themselves decide what becomes of them.
-fn suited<'a>(project: &'a Project, name: &DatasetName) -> Option<(&'a Silver, &'a alluvium_spec::Contract)> {
+fn suited<'a>(project: &'a Project, name: &DatasetName) -> Option<(&'a Silver, &'a Contract)> {
     let dataset = project.datasets.get(name)?;
     let (silver, contract) = (dataset.silver()?, project.contract_of(dataset)?);
     let alone = project.lookups_of(dataset).is_empty() && silver.watermark.is_none();
-    (alone && !silver::order_matters(silver, contract)).then_some((silver, contract))
+    let plain = silver.write.history().is_none() && !silver::order_matters(silver, contract);
+    (alone && plain).then_some((silver, contract))
 }
 
-impl Ahead {
-    /// The rows are in the bronze table with this version.
-    pub(crate) fn keep(&self, engine: &LakeEngine, version: i64, parts: Vec<Refined>) {
-        let mut waiting = engine.aheads.lock();
-        match waiting.as_mut().filter(|w| Arc::ptr_eq(&w.outlet, &self.refining.outlet)) {
-            Some(w) if w.is_of(&self.refining.dataset, &self.definition) => drop(w.parts.insert(version, parts)),
-            _ => self.discard(&parts),
-        }
-    }
-
-    pub(crate) fn discard(&self, parts: &[Refined]) {
-        parts.iter().for_each(|part| self.refining.outlet.discard(part));
+/// The rows are in the bronze table with this version.
+pub(crate) fn keep(engine: &LakeEngine, refining: &Refining, version: i64, parts: Vec<Refined>) {
+    let mut waiting = engine.aheads.lock();
+    match waiting.as_mut().filter(|w| Arc::ptr_eq(&w.outlet, &refining.outlet)) {
+        Some(w) => drop(w.parts.insert(version, parts)),
+        None => parts.iter().for_each(|part| refining.outlet.discard(part)),
     }
 }
 
@@ -142,7 +136,7 @@ pub(crate) async fn take(
     let whole = range.after >= 0 || engine.tables.rewritten(&place, range.upto).await? < 0;
     let versions: BTreeSet<i64> = if suits && job.step.watermark.is_none() && whole {
         let changes = engine.tables.changes(&place, range.after, range.upto).await?;
-        changes.iter().filter(|c: &&Change| !c.added.is_empty()).map(|c| c.version).collect()
+        changes.iter().filter(|c| !c.added.is_empty()).map(|c| c.version).collect()
     } else {
         BTreeSet::new()
     };

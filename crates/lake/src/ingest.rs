@@ -3,7 +3,7 @@
 //! An object that cannot be read to its end loads nothing: it becomes a dead letter, and the others go on without it.
 
 use crate::{
-    ahead::{self, Ahead},
+    ahead,
     commit::{Attempt, Staged},
     decode::{self, DecodeError, Decoded, Drift, Options, Piece, PieceDecoder, Pieces},
     engine::LakeEngine,
@@ -11,7 +11,7 @@ use crate::{
     lanes::{self, Shared},
     quarantine::{self, Origin},
     refine::Stamp,
-    refining::{RefineLane, Refined},
+    refining::{RefineLane, Refined, Refining},
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
 };
@@ -69,7 +69,7 @@ struct Work {
     /// For each event, what its lanes read from; `None` for an object that one lane decodes alone.
     split: Vec<Option<Mutex<Reading>>>,
     /// Where the rows go at once, beside bronze.
-    ahead: Option<Arc<Ahead>>,
+    ahead: Option<Arc<Refining>>,
 }
 
 /// How far an object of several lanes has been read.
@@ -115,7 +115,7 @@ pub(crate) async fn execute(
             Err(unreadable) => dead.extend(unreadable),
         }
     };
-    let ahead = ahead::begin(engine, job, attempt)?.map(Arc::new);
+    let ahead = ahead::begin(engine, job, attempt).map(Arc::new);
     let (done, lanes) = loop {
         let skip = dead.keys().copied().collect();
         let work = Work { ahead: ahead.clone(), ..work(engine, job, attempt, bronze, &schema, skip)? };
@@ -130,7 +130,7 @@ pub(crate) async fn execute(
         // Rows of an unreadable object may be in any staged file: stage again without it.
         stage::discard(&tables.dir(&place), &all.files);
         stage::discard(&tables.dir(&Place::Quarantine(job.dataset.name.clone())), &all.quarantined);
-        ahead.iter().for_each(|a| a.discard(&all.refined));
+        ahead.iter().for_each(|a| all.refined.iter().for_each(|part| a.outlet.discard(part)));
         dead.extend(all.dead);
     };
     let evolved = match &existing {
@@ -162,9 +162,9 @@ pub(crate) async fn execute(
     if let Some(ahead) = ahead {
         match &committed {
             Ok(Outcome { committed: Some(version), .. }) if done.refined.len() == lanes.max(1) => {
-                ahead.keep(engine, *version, done.refined);
+                ahead::keep(engine, &ahead, *version, done.refined);
             }
-            Ok(_) | Err(_) => ahead.discard(&done.refined),
+            Ok(_) | Err(_) => done.refined.iter().for_each(|part| ahead.outlet.discard(part)),
         }
     }
     committed
@@ -283,7 +283,7 @@ fn lane_count(work: &Work) -> usize {
 
 /// One lane: object after object, then what is left of those that other lanes have begun.
 fn ingest(work: &Work, shared: &Shared) -> Result<Done, LakeError> {
-    let ahead = work.ahead.as_ref().map(|a| RefineLane::new(&a.refining, None)).transpose()?;
+    let ahead = work.ahead.as_ref().and_then(|a| RefineLane::new(a, None).inspect_err(ahead::given_up).ok());
     let (rows, aside) = (work.stager.lane(), work.quarantine.lane());
     let mut lane = Ingest { work, shared, rows, aside, ahead, done: Done::default() };
     while let Some(i) = shared.take(work.events.len()) {
@@ -295,7 +295,7 @@ fn ingest(work: &Work, shared: &Shared) -> Result<Done, LakeError> {
     let Ingest { rows, aside, ahead, mut done, .. } = lane;
     done.files = rows.finish()?;
     done.quarantined = aside.finish()?;
-    done.refined.extend(ahead.and_then(|a| a.finish().inspect_err(given_up).ok()));
+    done.refined.extend(ahead.and_then(|a| a.finish().inspect_err(ahead::given_up).ok()));
     Ok(done)
 }
 
@@ -372,7 +372,7 @@ impl Ingest<'_> {
             self.rows.write(&batch)?;
             if let Some(ahead) = &mut self.ahead {
                 ahead.add(batch, None).unwrap_or_else(|e| {
-                    given_up(&e);
+                    ahead::given_up(&e);
                     self.ahead = None;
                 });
             }
@@ -473,11 +473,6 @@ fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError>
 fn reason(event: &EventRecord, e: &DecodeError) -> String {
     let cause = e.cause().map_or_else(String::new, |c| format!(" ({c})"));
     format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
-}
-
-/// The rows are in bronze all the same, and the step that reads them meets the error again and tells it.
-fn given_up(error: &LakeError) {
-    tracing::debug!(%error, "rows are not refined while they are loaded");
 }
 
 /// The decoder's columns in the table's order, with where they came from.
