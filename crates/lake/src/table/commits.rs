@@ -1,0 +1,225 @@
+//! The one place that commits: each version is made against exactly one snapshot, or not at all.
+
+use super::{INFO, LOG, StepInfo, Table, TableKind, VECTORS, entry_name, to_i64};
+use crate::{
+    error::LakeError,
+    remote::{Disk, Identity},
+    snapshots::Entry,
+};
+use alluvium_model::StepKey;
+use arrow::datatypes::Schema;
+use deltalake::{
+    DeltaTableError,
+    kernel::{
+        Action, MetadataExt, StructType, Transaction,
+        engine::arrow_conversion::TryIntoKernel,
+        transaction::{CommitBuilder, CommitProperties, TransactionError},
+    },
+    protocol::{DeltaOperation, SaveMode},
+};
+use std::{fs::File, path::Path};
+
+pub(crate) const CHECKPOINT_EVERY: i64 = 20;
+/// The transaction's number in a step's commit. A fence has the negative number of the last attempt that it stops.
+pub(super) const COMMITTED: i64 = 1;
+
+impl Table {
+    /// Makes one version out of `actions`, fenced by the step key: against exactly this snapshot, or not at all.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when another commit came in between; then nothing was committed.
+    pub(crate) async fn commit(
+        &self,
+        step: &StepKey,
+        actions: Vec<Action>,
+        info: Option<&StepInfo>,
+        mode: SaveMode,
+    ) -> Result<i64, LakeError> {
+        let memory = info.map(|i| (INFO.to_owned(), serde_json::to_value(i).expect("a step's memory is plain data")));
+        // No retry against a newer snapshot: it could hold this very step, and the same transaction would pass again.
+        let properties = CommitProperties::default()
+            .with_metadata(memory)
+            .with_application_transaction(Transaction::new(step.as_str(), COMMITTED));
+        let operation = DeltaOperation::Write { mode, partition_by: None, predicate: None };
+        let own = Identity::of(&actions).with(step, COMMITTED, info);
+        self.publish(properties, actions, operation, own).await
+    }
+
+    /// Makes one version that changes nothing but that attempts of the step up to this one find their fence: against exactly this
+    /// snapshot, or not at all.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub(crate) async fn fence(&self, step: &StepKey, attempt: u32) -> Result<i64, LakeError> {
+        let version = -i64::from(attempt);
+        let fence = Transaction::new(step.as_str(), version);
+        let properties = CommitProperties::default().with_application_transaction(fence);
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        let own = Identity::of(&[]).with(step, version, None);
+        self.publish(properties, Vec::new(), operation, own).await
+    }
+
+    /// Makes one version in which the same rows lie in other files: against exactly this snapshot, or not at all.
+    ///
+    /// # Errors
+    /// As [`Table::commit`].
+    pub(crate) async fn rearrange(&self, actions: Vec<Action>, target_bytes: u64) -> Result<i64, LakeError> {
+        let target_size = i64::try_from(target_bytes).unwrap_or(i64::MAX);
+        let operation = DeltaOperation::Optimize { predicate: None, target_size };
+        let own = Identity::of(&actions);
+        self.publish(CommitProperties::default(), actions, operation, own).await
+    }
+
+    async fn publish(
+        &self,
+        properties: CommitProperties,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        own: Identity,
+    ) -> Result<i64, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        let properties =
+            properties.with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
+        self.syncs.wait().await?;
+        let done =
+            CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
+        let version = match done {
+            Ok(done) => {
+                let version = to_i64(done.version());
+                sync_log(&self.disk, &self.dir, version)?;
+                let mut delta = self.delta.clone();
+                delta.state = Some(done.snapshot());
+                if let Some(entry) = self.which(version).await {
+                    self.snapshots.keep(&self.dir, version, entry, &delta, self.checkpoint.clone());
+                }
+                version
+            }
+            Err(e) => self.commit_all_the_same(&own).await.ok_or_else(|| lost(&self.shown())(e))?,
+        };
+        self.checkpoint(version).await;
+        Ok(version)
+    }
+
+    /// The version of a commit of which the object store told an error. Its answer may have been lost after the commit
+    /// stood; the client may even have tried again, and then it finds its own commit in the way. What the log holds
+    /// decides. `None`: it is not there, as far as can be told.
+    async fn commit_all_the_same(&self, own: &Identity) -> Option<i64> {
+        self.disk.remote()?;
+        let version = self.version() + 1;
+        match self.entry(version).await {
+            Ok(stands) => (Identity::of(&stands?) == *own).then_some(version),
+            Err(e) => {
+                tracing::warn!(table = %self.shown().display(), version, error = %e, "whether a commit stands is not known");
+                None
+            }
+        }
+    }
+
+    /// Which file or object this version's entry is, where that can be told.
+    async fn which(&self, version: i64) -> Option<Entry> {
+        match self.disk.remote() {
+            None => Entry::of(&self.dir, version),
+            // The commit stands all the same; the next opening reads the log.
+            Some(remote) => remote.which(&self.dir.join(LOG).join(entry_name(version))).await.ok().flatten(),
+        }
+    }
+
+    /// Spares readers the log's beginning. The commit stands whether or not this works: the next one tries again.
+    async fn checkpoint(&self, version: i64) {
+        if (version + 1) % CHECKPOINT_EVERY != 0 {
+            return;
+        }
+        let made = async {
+            let mut table = self.delta.clone();
+            table.update_state().await?;
+            deltalake::checkpoints::create_checkpoint(&table, None).await
+        };
+        if let Err(e) = made.await {
+            tracing::warn!(table = %self.dir.display(), version, error = %e, "no checkpoint could be written");
+        }
+    }
+
+    /// The action that gives the table these columns.
+    pub(crate) fn with_schema(&self, schema: &Schema) -> Result<Action, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        let metadata = snapshot.metadata().clone().with_schema(&kernel_schema(schema)?);
+        Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(self.shown())(e.into()))?))
+    }
+
+    /// The action that gives the table the columns of `schema` which it lacks, or, `only` them; `None` when it has them.
+    pub(crate) fn with_columns(&self, schema: &Schema, only: bool) -> Result<Option<Action>, LakeError> {
+        let stored = crate::ingest::plain_schema(self.schema()?.as_ref());
+        if only && stored.fields().iter().any(|f| schema.field_with_name(f.name()).is_err()) {
+            return self.with_schema(schema).map(Some);
+        }
+        let lacks: Vec<_> = schema.fields().iter().filter(|f| stored.field_with_name(f.name()).is_err()).collect();
+        if lacks.is_empty() {
+            return Ok(None);
+        }
+        self.with_schema(&Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>())).map(Some)
+    }
+
+    /// What gives the table the features of `kind` that it has not yet.
+    pub(super) fn with_features(&self, kind: TableKind) -> Result<Vec<Action>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        let log_error = |source| LakeError::Log { path: self.shown(), source };
+        let protocol = serde_json::to_value(snapshot.protocol()).map_err(log_error)?;
+        let named = |key: &str| -> Vec<String> {
+            let list = protocol.get(key).and_then(|v| v.as_array()).into_iter().flatten();
+            list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        };
+        let (mut readers, mut writers) = (named("readerFeatures"), named("writerFeatures"));
+        let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(log_error)?;
+        let set = |m: &serde_json::Value, p: &str| m["configuration"][p] == "true";
+        if kind.wants().iter().all(|(property, _)| set(&metadata, property)) {
+            return Ok(Vec::new());
+        }
+        for (property, _) in kind.wants() {
+            metadata["configuration"][*property] = "true".into();
+        }
+        // What a table without named features may do by its version has to be named from now on.
+        for feature in ["appendOnly", "invariants", "changeDataFeed", VECTORS] {
+            if writers.iter().all(|f| f != feature) {
+                writers.push(feature.into());
+            }
+        }
+        if readers.iter().all(|f| f != VECTORS) {
+            readers.push(VECTORS.into());
+        }
+        let protocol = serde_json::json!({ "protocol": {
+            "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": readers, "writerFeatures": writers } });
+        let metadata = serde_json::json!({ "metaData": metadata });
+        [protocol, metadata].into_iter().map(|a| serde_json::from_value(a).map_err(log_error)).collect()
+    }
+}
+
+/// Tells a commit that came too late from one that failed.
+pub(super) fn lost(dir: &Path) -> impl FnOnce(DeltaTableError) -> LakeError {
+    let path = dir.to_owned();
+    move |e| match e {
+        DeltaTableError::Transaction {
+            source:
+                TransactionError::MaxCommitAttempts(_)
+                | TransactionError::CommitConflict(_)
+                | TransactionError::VersionAlreadyExists(_),
+        } => LakeError::Conflict { path },
+        e => LakeError::delta(path)(e),
+    }
+}
+
+pub(super) fn kernel_schema(schema: &Schema) -> Result<StructType, LakeError> {
+    let kernel: StructType = schema.try_into_kernel()?;
+    Ok(kernel)
+}
+
+/// The commit survives a loss of power only once its log entry and the folder's entry for it are on the disk.
+pub(super) fn sync_log(disk: &Disk, dir: &Path, version: i64) -> Result<(), LakeError> {
+    if disk.remote().is_some() {
+        return Ok(());
+    }
+    let log = dir.join(LOG);
+    for path in [log.join(entry_name(version)), log] {
+        File::open(&path).and_then(|f| f.sync_all()).map_err(LakeError::io(&path))?;
+    }
+    Ok(())
+}
