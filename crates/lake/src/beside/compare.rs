@@ -2,7 +2,7 @@
 //!
 //! Memory is a few numbers for each window and column.
 
-use super::ranges::index_of;
+use super::ranges::window_of;
 use crate::{
     engine::LakeEngine,
     error::LakeError,
@@ -49,7 +49,7 @@ pub(super) async fn compare(
     windows: &[Window],
 ) -> Result<Vec<Compared>, LakeError> {
     let name = &of.dataset.name;
-    let column = &of.gold.window.as_ref().ok_or(LakeError::Worker("a backfill is of a table with windows"))?.column;
+    let column = &window_of(of.gold)?.column;
     let new = engine.tables.open(&Place::Beside(name.clone(), id.clone())).await?;
     let new = new.ok_or(LakeError::Worker("what a backfill made is there until it is swapped"))?;
     let live = engine.tables.open(&Place::Dataset(name.clone())).await?;
@@ -105,7 +105,7 @@ async fn totals(
             let batch = batch?;
             let micros = windows::micros(batch.column(0))?;
             let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
-            let places: Vec<Option<usize>> = micros.map(|m| m.and_then(|m| index_of(windows, m))).collect();
+            let places: Vec<Option<usize>> = micros.map(|m| m.and_then(|m| windows::index_of(windows, m))).collect();
             places.iter().flatten().for_each(|w| totals.rows[*w] += 1);
             for (c, sums) in totals.sums.iter_mut().enumerate() {
                 add(sums, batch.column(c + 1), &places)?;

@@ -3,7 +3,7 @@
 //! Called by the engine. Fenced twice: by the version of the live table that the backfill was checked against, and by the
 //! snapshot that the commit is made on.
 
-use super::ranges::{gold_of, touching};
+use super::ranges::{gold_of, touching, window_of};
 use crate::{
     commit::{Attempt, Staged},
     curate,
@@ -24,7 +24,7 @@ pub(crate) async fn swap(
     report: &dyn Report,
 ) -> Result<Outcome, LakeError> {
     let (gold, name) = (gold_of(job)?, &job.dataset.name);
-    let window = gold.window.as_ref().ok_or(LakeError::Worker("a backfill is of a table with windows"))?;
+    let window = window_of(gold)?;
     let place = Place::Dataset(name.clone());
     let side = engine.tables.open(&Place::Beside(name.clone(), job.step.run.clone())).await?;
     let side = side.ok_or(LakeError::Worker("what a backfill made is there until it is swapped"))?;
