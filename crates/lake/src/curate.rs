@@ -34,11 +34,8 @@ pub(crate) async fn execute(
     let name = &job.dataset.name;
     let place = Place::Dataset(name.clone());
     let session = session::bare(engine)?;
-    for (input, range) in &job.step.inputs {
-        if !session::register_dataset(engine, &session, input, Some(range.upto)).await? {
-            return Err(LakeError::Worker("the input of a planned step has a table"));
-        }
-    }
+    let upto = job.step.inputs.iter().map(|(input, range)| (input.clone(), range.upto)).collect();
+    session::register_inputs(engine, &session, &upto).await?;
     let table = engine.tables.open(&place).await?;
     let query = session.sql_with_options(&gold.sql, crate::query::read_only()).await?;
     let shape = Shape::of(query.logical_plan());

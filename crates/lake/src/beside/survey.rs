@@ -22,11 +22,7 @@ use std::{collections::BTreeMap, io};
 /// Reads only: makes no folder in the lake.
 async fn over(engine: &LakeEngine, inputs: &BTreeMap<DatasetName, i64>) -> Result<SessionContext, LakeError> {
     let session = session::reading(engine)?;
-    for (input, version) in inputs {
-        if !session::register_dataset(engine, &session, input, Some(*version)).await? {
-            return Err(LakeError::Worker("the input of a planned step has a table"));
-        }
-    }
+    session::register_inputs(engine, &session, inputs).await?;
     Ok(session)
 }
 

@@ -34,11 +34,7 @@ pub(crate) async fn window(
         return Err(LakeError::Worker("a window of a backfill is one"));
     };
     let session = session::bare(engine)?;
-    for (input, version) in &job.step.lookups {
-        if !session::register_dataset(engine, &session, input, Some(*version)).await? {
-            return Err(LakeError::Worker("the input of a planned step has a table"));
-        }
-    }
+    session::register_inputs(engine, &session, &job.step.lookups).await?;
     let query = session.sql_with_options(&gold.sql, crate::query::read_only()).await?;
     let result = windows::within(query, gold, &touching(&[*window]))?;
     let schema = match job.project.contract_of(job.dataset) {
