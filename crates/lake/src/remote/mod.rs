@@ -8,6 +8,8 @@ mod client;
 mod counted;
 mod disk;
 mod fault;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod heads;
 mod identity;
 mod log_store;

@@ -19,8 +19,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Files on their way at once, up or down.
+/// Files on their way at once, up and as many down, whoever asks for them.
 const FILES_AT_ONCE: usize = 4;
 /// A file is sent and fetched in parts of this size.
 const PART_BYTES: usize = 8 << 20;
@@ -41,6 +42,9 @@ pub(crate) struct Remote {
     in_use: Mutex<HashMap<PathBuf, Weak<()>>>,
     /// Fetches that are going on.
     fetching: Mutex<HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
+    /// Files that may be on their way. Who waits for one holds no other.
+    down: Semaphore,
+    up: Semaphore,
 }
 
 /// An object below a folder of the lake.
@@ -68,7 +72,8 @@ impl Remote {
         let prefix = Key::from_iter(url.prefix().iter().map(String::as_str));
         let room = Room::new(folder.clone(), bound);
         let (in_use, fetching) = Default::default();
-        Self { store, url, prefix, folder, room, clock, in_use, fetching }
+        let [down, up] = [(); 2].map(|()| Semaphore::new(FILES_AT_ONCE));
+        Self { store, url, prefix, folder, room, clock, in_use, fetching, down, up }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
@@ -139,6 +144,7 @@ impl Remote {
         if path.exists() {
             return Ok(true);
         }
+        let _place = place(&self.down).await;
         let mut left = MOST_FETCHES;
         loop {
             left -= 1;
@@ -205,6 +211,7 @@ impl Remote {
     }
 
     async fn upload_one(&self, path: &Path) -> Result<(), LakeError> {
+        let _place = place(&self.up).await;
         let mut file = File::open(path).map_err(LakeError::io(path))?;
         let about = file.metadata().map_err(LakeError::io(path))?;
         if about.permissions().readonly() {
@@ -284,6 +291,10 @@ impl Remote {
     }
 }
 
+async fn place(among: &Semaphore) -> SemaphorePermit<'_> {
+    among.acquire().await.expect("nobody closes it")
+}
+
 /// Whether it is the bucket that is not there.
 fn is_bucket(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     super::fault_of(source) == Some(super::StoreFault::NoBucket)
@@ -301,6 +312,7 @@ mod tests {
     use super::*;
     use crate::{
         maintain::fixture::{World, ids},
+        remote::faulty::without_copies,
         scan,
     };
     use object_store::memory::InMemory;
@@ -333,6 +345,24 @@ mod tests {
         drop(sources);
         world.append(&World::silver(), "last", &ids(&[9])).await;
         assert!(copies(&world).await < 9);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn all_who_transfer_share_what_may_be_on_its_way() {
+        let (store, world) = without_copies(12).await;
+        let table = world.table(&World::silver()).await;
+        let sources = table.sources().expect("sources");
+        let disk = &world.engine.tables.disk;
+        let fetched = sources.chunks(3).map(|some| disk.have_all(some.iter().map(|s| &s.path)));
+        futures::future::try_join_all(fetched).await.expect("fetched");
+        assert_eq!(store.down.most(), FILES_AT_ONCE);
+
+        let staged: Vec<PathBuf> = (0..12).map(|n| table.dir.join(format!("staged-{n:04}.parquet"))).collect();
+        staged.iter().for_each(|path| fs::write(path, b"PAR1").expect("a file"));
+        store.up.most();
+        let uploaded = staged.chunks(3).map(|some| disk.upload(some.to_vec()));
+        futures::future::try_join_all(uploaded).await.expect("uploaded");
+        assert_eq!(store.up.most(), FILES_AT_ONCE);
     }
 
     #[tokio::test(flavor = "multi_thread")]
