@@ -34,7 +34,7 @@ use std::{
 const MOST_RANGES: usize = 500;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Touched {
     All,
     /// Ranges of adjacent windows, ascending; how many windows these are; and whether rows without a window are touched.
