@@ -26,4 +26,5 @@ pub(crate) use heads::Heads;
 pub(crate) use identity::Identity;
 pub(crate) use log_store::register;
 pub(crate) use opening::Opening;
+pub(crate) use room::age_of;
 pub(crate) use store::Remote;
