@@ -72,7 +72,7 @@ async fn commit(
             stage::discard(&table.dir, &staged.add);
             return Err(LakeError::Conflict { path: table.dir });
         }
-        let before = table.files()?.into_iter().filter(|f| f.path.starts_with(folder));
+        let before = table.files_below(folder)?.into_iter();
         let gone = before.map(|f| Action::Remove(Remove { deletion_timestamp: Some(at), ..f.remove }));
         let actions = gone.chain(staged.add.iter().map(|f| f.add(at))).collect();
         crash_point("commit.before_main");
