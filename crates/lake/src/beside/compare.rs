@@ -34,7 +34,7 @@ enum Sum {
         scale: i8,
     },
     Float(f64),
-    /// More than can be held, or no number.
+    /// More than can be held: how much is not known.
     Beyond,
 }
 
@@ -204,7 +204,8 @@ impl Sum {
             (Self::Float(_), Self::Exact { .. }) | (Self::Exact { .. }, Self::Float(_)) => {
                 Self::Float(self.float()).is_close(Self::Float(other.float()))
             }
-            (a, b) => a == b,
+            (Self::Exact { sum: a, .. }, Self::Exact { sum: b, .. }) => a == b,
+            (Self::Beyond, _) | (_, Self::Beyond) => false,
         }
     }
 
@@ -272,5 +273,6 @@ mod tests {
         let mut full = exact(i128::MAX);
         full.add_exact(1);
         assert_eq!(full, Sum::Beyond);
+        assert!(!full.is_close(full) && !full.is_close(exact(1)), "two sums that are not known");
     }
 }
