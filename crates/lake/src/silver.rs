@@ -212,7 +212,7 @@ pub(crate) async fn lookup(
     };
     let most = engine.lookup_rows();
     // Of a history what holds now is looked up.
-    let history = project.datasets.get(name).and_then(|d| d.silver()).is_some_and(|s| s.write.history().is_some());
+    let history = project.is_history(name);
     let stored = table.rows()?;
     if stored > most && !history {
         return Err(LakeError::LookupTooLarge { lookup: name.clone(), rows: stored });

@@ -526,6 +526,12 @@ impl Project {
         self.contracts.get(dataset.contract.as_deref()?)
     }
 
+    /// Whether the dataset keeps a row for each version of a key.
+    pub fn is_history(&self, dataset: &DatasetName) -> bool {
+        let silver = self.datasets.get(dataset).and_then(Dataset::silver);
+        silver.is_some_and(|s| s.write.history().is_some())
+    }
+
     /// The datasets that this one looks into without consuming them: lookups of `enrich`, references and queries of
     /// the contract. They have to be up to date before it is computed. Each once, by name.
     pub fn lookups_of(&self, dataset: &Dataset) -> Vec<DatasetName> {

@@ -3,7 +3,7 @@
 use crate::{
     examples::readers_agree,
     harness::Project,
-    market::{MARKET, ORDERS_HEAD, balances, killed_at, two_at_a_time},
+    market::{MARKET, ORDERS_HEAD, balances, copied, killed_at, two_at_a_time},
     order::{Change, Random, csv, expected, history, lines},
 };
 use alluvium_model::CRASH_POINTS;
@@ -375,10 +375,10 @@ fn a_history_gains_a_column_and_what_lies_beside_it_too() {
     readers_agree(&p);
 }
 
-/// Customers with a history: those that are there now are looked up.
-#[test]
-fn lookups_and_references_see_the_open_versions() {
-    let p = Project::new(MARKET);
+const GONE: &[u8] = b"customer,name,at\nc9,gone,2024-03-01\n";
+
+/// Customers with a history: two names of c1, and c9, who is there until [`GONE`] comes.
+fn keeps_customers(p: &Project) {
     p.put(
         "datasets/silver/customers.yaml",
         b"from: bronze.customers\ncontract: customers\nsteps: [validate]\nwrite: { keys: [customer], sequence_by: at, delete_when: \"name = 'gone'\", stored_as: scd2 }\n",
@@ -388,6 +388,15 @@ fn lookups_and_references_see_the_open_versions() {
         "      - { name: name, logicalType: string }\n",
         "      - { name: name, logicalType: string }\n      - { name: at, logicalType: timestamp }\n",
     );
+    let customers = "customer,name,at\nc1,Ada,2024-01-01\nc1,Zoe,2024-02-01\nc2,Ben,2024-01-01\nc9,Cy,2024-01-01\n";
+    p.put("landing/customers/customers.csv", customers.as_bytes());
+}
+
+/// Customers with a history: those that are there now are looked up.
+#[test]
+fn lookups_and_references_see_the_open_versions() {
+    let p = Project::new(MARKET);
+    keeps_customers(&p);
     p.edit(
         "contracts/orders.odcs.yaml",
         "      - { name: op,",
@@ -398,8 +407,7 @@ fn lookups_and_references_see_the_open_versions() {
         "  - validate\n",
         "  - validate\n  - enrich: { lookup: silver.customers, on: customer, take: { who: name } }\n",
     );
-    let customers = "customer,name,at\nc1,Ada,2024-01-01\nc1,Zoe,2024-02-01\nc2,Ben,2024-01-01\nc9,Cy,2024-01-01\nc9,gone,2024-03-01\n";
-    p.put("landing/customers/customers.csv", customers.as_bytes());
+    p.put("landing/customers/gone.csv", GONE);
     p.done(&["run"]);
     let who = || lines(&p, &["id", "who"], "silver.orders");
     assert_eq!(who(), ["1|Ben", "5|Ben", "6|Ben"]);
@@ -412,6 +420,63 @@ fn lookups_and_references_see_the_open_versions() {
     p.done(&["replay", "quarantine", "silver.orders"]);
     assert_eq!(who(), ["1|Ben", "4|Cyd", "5|Ben", "6|Ben"]);
     readers_agree(&p);
+}
+
+const REGULARS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: regulars
+name: regulars
+version: 1.0.0
+status: active
+schema:
+  - name: regulars
+    properties:
+      - name: customer
+        logicalType: string
+        relationships: [{ to: customers.customer, customProperties: [{ property: action, value: warn }] }]
+      - { name: orders, logicalType: integer }
+";
+
+/// Gold that refers to a history is held against the versions that are open, as they were when its step was planned.
+#[test]
+fn references_of_gold_see_the_open_versions() {
+    let p = Project::new(MARKET);
+    keeps_customers(&p);
+    p.put("contracts/regulars.odcs.yaml", REGULARS.as_bytes());
+    p.put(
+        "datasets/gold/regulars.sql",
+        b"/* contract: regulars */ SELECT customer, count(*) AS orders FROM silver.orders GROUP BY customer\n",
+    );
+    let dangling = |p: &Project| -> Vec<Value> {
+        let judged = p.rows("SELECT violations FROM state.quality q JOIN state.steps s ON q.step = s.step WHERE q.dataset = 'gold.regulars' AND q.rule = 'reference:customer' ORDER BY s.planned_at");
+        judged.into_iter().map(|r| r["violations"].clone()).collect()
+    };
+    p.done(&["run"]);
+    assert_eq!(lines(&p, &["customer", "orders"], "gold.regulars"), ["c2|3", "c9|1"]);
+    assert_eq!(dangling(&p), [0]);
+
+    // Killed once the step is planned; what it is held against changes before it goes on.
+    let order = format!("{ORDERS_HEAD}7,c2,2024-01-05,2,I,1\n");
+    let planned = |nth: usize| {
+        let p = copied(&p);
+        p.put("landing/orders/7.csv", order.as_bytes());
+        assert!(killed_at(&p, &["run"], "step.after_claim", nth), "gold.regulars is never claimed");
+        let open = p.cell("SELECT count(*) FROM state.steps WHERE dataset = 'gold.regulars' AND state <> 'done'");
+        (open == 1).then_some(p)
+    };
+    let early = (1..).find_map(planned).expect("a step of gold that waits");
+    early.put("landing/customers/gone.csv", GONE);
+    early.done(&["run"]);
+    assert_eq!(dangling(&early), [0, 0]);
+
+    p.put("landing/customers/gone.csv", GONE);
+    p.put("landing/orders/7.csv", order.as_bytes());
+    p.done(&["run"]);
+    assert_eq!(dangling(&p), [0, 1], "c9 is gone");
+    p.put("landing/customers/back.csv", b"customer,name,at\nc9,Cyd,2024-04-01\n");
+    p.put("landing/orders/8.csv", format!("{ORDERS_HEAD}8,c2,2024-01-05,2,I,1\n").as_bytes());
+    p.done(&["run"]);
+    assert_eq!(dangling(&p), [0, 1, 0]);
 }
 
 #[test]
