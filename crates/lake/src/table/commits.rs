@@ -1,6 +1,6 @@
 //! The one place that commits: each version is made against exactly one snapshot, or not at all.
 
-use super::{INFO, LOG, StepInfo, Table, TableKind, VECTORS, entry_name, to_i64};
+use super::{INFO, LOG, StepInfo, Table, TableKind, entry_name, handle::to_i64, place::VECTORS};
 use crate::{
     error::LakeError,
     remote::{Disk, Identity},

@@ -1,6 +1,6 @@
 //! What a table's log says: of steps, and of rows that came and went.
 
-use super::{Change, INFO, Mark, Part, StepInfo, Table, cardinality, commits::COMMITTED, record_count};
+use super::{Change, INFO, Mark, Part, StepInfo, Table, cardinality, commits::COMMITTED, data_file::record_count};
 use crate::error::LakeError;
 use alluvium_model::StepKey;
 use deltalake::{
@@ -8,6 +8,9 @@ use deltalake::{
     logstore::LogStoreRef,
 };
 use std::path::Path;
+
+/// Folder of a table's log.
+pub(crate) const LOG: &str = "_delta_log";
 
 impl Table {
     /// Whether this step's commit is in this snapshot.

@@ -3,8 +3,9 @@
 use super::{
     Change, LOG, Place, Table, TableKind,
     commits::{kernel_schema, lost, sync_log},
+    handle::to_i64,
     log::{changes, entry},
-    to_i64, version_of,
+    version_of,
 };
 use crate::{
     encoding,
