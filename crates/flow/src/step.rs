@@ -279,7 +279,8 @@ impl Flow<'_> {
     async fn readers(&self, dataset: &Dataset) -> Result<Vec<Reader>, FlowError> {
         let mut readers = Vec::new();
         let all = self.project.datasets.values();
-        for reader in all.filter(|d| d.silver().is_some_and(|s| s.from == dataset.name)) {
+        // Whether one with a condition takes it is not known yet.
+        for reader in all.filter(|d| d.when.is_none() && d.silver().is_some_and(|s| s.from == dataset.name)) {
             if versions_mix(self.active_version(&reader.name).await?.as_ref(), &reader.version) {
                 let position = self.store.positions(&reader.name).await?.get(&dataset.name).copied().unwrap_or(-1);
                 readers.push(Reader { dataset: reader.name.clone(), position });

@@ -63,6 +63,7 @@ async fn started(store: &StateStore, number: u32) -> Result<RunId, Failed> {
         objects_new: 0,
         objects_duplicate: 0,
         objects_dead: 0,
+        tells: false,
     };
     store.start_run(&record, &owner(number), LEASE, &watch(SystemClock.now())).await?;
     Ok(run)

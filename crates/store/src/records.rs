@@ -421,6 +421,8 @@ pub struct RunRecord {
     pub objects_new: u64,
     pub objects_duplicate: u64,
     pub objects_dead: u64,
+    /// That it has ended, with all of its steps, is still to be told.
+    pub tells: bool,
 }
 
 /// A definition version that a dataset has had.
@@ -472,7 +474,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `retries`, `backfills`, `publications`, `lanes`, `audit`.
+/// `versions`, `watermarks`, `retries`, `backfills`, `decisions`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

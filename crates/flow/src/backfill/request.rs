@@ -113,9 +113,9 @@ impl Flow<'_> {
         self.windowed(dataset)?;
         let under_way = self.under_way(dataset).await?;
         if let Some(record) = &under_way {
-            if self.end_swaps(&record.id, record, &mut Summary::default()).await?.is_some() {
-                let swapped = &mut BackfillRecord { state: BackfillState::Swapped, ..record.clone() };
-                self.change(swapped).await?;
+            if let Some(version) = self.end_swaps(&record.id, record, &mut Summary::default()).await? {
+                let windows = plan::cut(record)?;
+                self.complete(&mut record.clone(), &windows, version).await?;
                 self.remove_beside(beside, dataset).await?;
                 return Err(FlowError::NoBackfill(dataset.clone()));
             }
@@ -191,9 +191,10 @@ impl Flow<'_> {
     pub(super) async fn change(&self, record: &mut BackfillRecord) -> Result<(), FlowError> {
         record.changed_at = self.clock.now();
         crash_point("backfill.before_record");
-        self.store.change_backfill(record).await?;
+        let changed = self.store.change_backfill(record).await?;
         crash_point("backfill.after_record");
-        Ok(())
+        // Another process brought it to its end.
+        if changed { Ok(()) } else { Err(FlowError::NoBackfill(record.dataset.clone())) }
     }
 
     pub(super) async fn remove_beside(&self, beside: &dyn Beside, dataset: &DatasetName) -> Result<bool, FlowError> {

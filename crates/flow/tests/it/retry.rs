@@ -239,6 +239,7 @@ async fn steps_whose_process_is_gone_each_time_end_as_dead_letters() {
         objects_new: 0,
         objects_duplicate: 0,
         objects_dead: 0,
+        tells: false,
     };
     let dead = alluvium_store::Watch { now: world.clock().now(), alive: &|_| false };
     world.store.start_run(&record, &flow.owner, Span::from_secs(60), &dead).await.expect("a run");

@@ -3,7 +3,7 @@
 //! Called by the other files of this folder. It never turns a value that it cannot read into a default.
 
 use super::Row;
-use crate::{BackfillState, EventState, Owner, RunState, StepKind, StepState, StoreError, Value};
+use crate::{BackfillState, EventState, Owner, RunState, StepKind, StepState, StoreError, Topic, Value};
 use alluvium_model::{Balance, DatasetName, RetryClass, Span};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -173,6 +173,10 @@ impl Cells<'_> {
     }
 
     pub(super) fn dataset(&self, column: &'static str) -> Result<DatasetName, StoreError> {
+        self.str(column)?.parse().map_err(|e: alluvium_model::InvalidName| unreadable(column, e))
+    }
+
+    pub(super) fn topic(&self, column: &'static str) -> Result<Topic, StoreError> {
         self.str(column)?.parse().map_err(|e: alluvium_model::InvalidName| unreadable(column, e))
     }
 

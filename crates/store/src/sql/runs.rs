@@ -26,8 +26,8 @@ pub(super) async fn start(
     .await?;
     tx.execute(
         "INSERT INTO runs (run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead,
-                           host, process, started_ticks, until)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (run) DO NOTHING",
+                           host, process, started_ticks, until, tells)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (run) DO NOTHING",
         &[
             run.run.as_str().into(),
             run.command.as_str().into(),
@@ -41,6 +41,7 @@ pub(super) async fn start(
             i64::from(owner.process).into(),
             owner.started_ticks.cast_signed().into(),
             micros_after(watch.now, ttl).into(),
+            i64::from(run.tells).into(),
         ],
     )
     .await?;
@@ -105,7 +106,7 @@ pub(super) async fn finish(
 
 pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
     let lost = lost(tx, watch).await?;
-    let sql = "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead
+    let sql = "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead, tells
                FROM runs ORDER BY started_at DESC, seq DESC LIMIT $1";
     let rows = tx.rows(sql, &[i64::from(limit).into()]).await?;
     let mut records: Vec<RunRecord> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
@@ -115,7 +116,7 @@ pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) 
     Ok(records)
 }
 
-fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
+pub(super) fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
     let cells = Cells(row);
     Ok(RunRecord {
         run: RunId::from_stored(cells.text("run")?),
@@ -126,6 +127,7 @@ fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
         objects_new: cells.count("objects_new")?,
         objects_duplicate: cells.count("objects_duplicate")?,
         objects_dead: cells.count("objects_dead")?,
+        tells: cells.integer("tells")? != 0,
     })
 }
 
