@@ -69,7 +69,8 @@ pub trait Store: Send + Sync {
     /// What the run decided, in the order of time.
     async fn decisions(&self, run: &RunId) -> Result<Vec<Decision>, StoreError>;
 
-    /// Creates the step, takes its events and moves the positions; `Conflict` when an event is taken or a position
+    /// Creates the step, takes its events and moves the positions. A run that was told as ended plans nothing more, but for a
+    /// backfill's steps; `Conflict` when an event is taken or a position
     /// is not at `after` any more (for `Rebuild` and whole-table `Curate` steps `after` may lie before it).
     async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError>;
 
@@ -142,7 +143,7 @@ pub trait Store: Send + Sync {
     /// letter has ended.
     async fn ended_runs(&self, watch: &Watch<'_>) -> Result<Vec<EndedRun>, StoreError>;
 
-    /// Tells once that the run has ended. `false`: it was told before, or a step of it is open again; nothing was changed.
+    /// Tells once that the run has ended; from then on it plans nothing. `false`: it was told before, or a step of it is open again; nothing was changed.
     async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError>;
 
     /// Newest first. One whose lease does not hold any more reads as interrupted.

@@ -54,14 +54,16 @@ fn add(ended: &mut EndedRun, row: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whoever comes second changes nothing. A step that is open again keeps the word back.
+/// Whoever comes second changes nothing. A step that is open again keeps the word back, and from then on the run plans nothing.
 pub(super) async fn tell_run(
     tx: &mut Session<'_>,
     run: &RunId,
     ending: &Ending,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let sql = "UPDATE runs SET tells = 0 WHERE run = $1 AND tells = 1 AND NOT EXISTS
+    // First, so that the next statement sees what was planned until then.
+    tx.row("SELECT run FROM runs WHERE run = $1 FOR UPDATE", &[run.as_str().into()]).await?;
+    let sql = "UPDATE runs SET tells = 2 WHERE run = $1 AND tells = 1 AND NOT EXISTS
                    (SELECT 1 FROM steps AS s WHERE s.run = runs.run AND s.state IN ('planned', 'running', 'failed'))";
     if tx.execute(sql, &[run.as_str().into()]).await? == 0 {
         return Ok(false);

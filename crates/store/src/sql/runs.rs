@@ -11,6 +11,9 @@ use alluvium_model::{RunId, Span};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+/// In `tells`: that the run has ended was told.
+const TOLD: i64 = 2;
+
 pub(super) async fn start(
     tx: &mut Session<'_>,
     run: &RunRecord,
@@ -127,7 +130,7 @@ pub(super) fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
         objects_new: cells.count("objects_new")?,
         objects_duplicate: cells.count("objects_duplicate")?,
         objects_dead: cells.count("objects_dead")?,
-        tells: cells.integer("tells")? != 0,
+        tells: cells.integer("tells")? == 1,
     })
 }
 
@@ -143,6 +146,23 @@ pub(super) async fn require<'a>(
         None => Ok(()),
         Some(row) => Err(StoreError::unknown("run", Cells(&row).text("run")?)),
     }
+}
+
+/// What a run still plans, it plans before it is told that it has ended: who tells waits, and sees it.
+pub(super) async fn not_told<'a>(
+    tx: &mut Session<'_>,
+    runs: impl IntoIterator<Item = &'a str>,
+) -> Result<(), StoreError> {
+    let asked: BTreeSet<&str> = runs.into_iter().collect();
+    let sql = "SELECT run, tells FROM runs
+               WHERE tells <> 0 AND run IN (SELECT value ->> 0 FROM json_each($1)) ORDER BY run FOR UPDATE";
+    for row in tx.rows(sql, &[Arg::column(asked)]).await? {
+        let cells = Cells(&row);
+        if cells.integer("tells")? == TOLD {
+            return Err(StoreError::RunTold { run: cells.text("run")? });
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn count_objects(

@@ -4,7 +4,7 @@ use crate::build::*;
 use alluvium_model::{Balance, RunId};
 use alluvium_store::{
     BackfillRecord, BackfillState, Claimed, Commits, Decision, EndedRun, Ending, NewPublication, NewStep, Owner,
-    Publication, RunRecord, RunState, StepDone, StepKind, StepState, Store, Topic,
+    Planned, Publication, RunRecord, RunState, StepDone, StepKind, StepState, Store, StoreError, Topic,
 };
 use std::collections::BTreeMap;
 
@@ -146,6 +146,19 @@ pub async fn a_run_without_its_process_has_ended(store: &dyn Store) {
     // Nothing to tell of it is a word as well.
     assert!(store.tell_run(&all[0].run.run, &ending("run-empty", &[]), at(101)).await.unwrap());
     assert_eq!(ended(store, 102).await, ["dead"]);
+    // Its machine only slept: what it plans now nobody would tell.
+    let late = |step: &str| NewStep { run: all[0].run.run.clone(), ..refine(step, -1, 0) };
+    let refused = store.plan(&late("late")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::RunTold { .. }), "{refused:?}");
+    assert!(store.step(&key("late")).await.unwrap().is_none());
+    let window = NewStep { kind: StepKind::Backfill, inputs: BTreeMap::new(), ..late("window") };
+    assert_eq!(store.plan(&window).await.unwrap(), Planned::New);
+    let own = NewStep { run: all[1].run.run.clone(), ..refine("own", -1, 0) };
+    assert_eq!(store.plan(&own).await.unwrap(), Planned::New, "the other one was not told");
+    assert!(
+        !store.tell_run(&all[1].run.run, &ending("run-dead", &[]), at(103)).await.unwrap(),
+        "it has an open step now"
+    );
     assert!(store.lanes().await.unwrap().is_empty());
 }
 

@@ -112,7 +112,11 @@ pub async fn a_sink_that_wants_no_more_is_off_until_it_is_another(store: &dyn St
     store.end_lane((&lane, "hook"), &owner(1), &off).await.unwrap();
     assert!(taken(store, "hook", 1, 11).await.is_empty());
     let of_other = async |target: &str| {
-        store.take_lane((&Topic::Dataset(other.clone()), "hook"), target, &owner(1), MINUTE, &watch(12), 9).await.unwrap().len()
+        store
+            .take_lane((&Topic::Dataset(other.clone()), "hook"), target, &owner(1), MINUTE, &watch(12), 9)
+            .await
+            .unwrap()
+            .len()
     };
     assert_eq!(of_other(TARGET).await, 0, "every lane of the sink is off");
     assert_eq!(of_other("there").await, 1, "another target is another receiver");

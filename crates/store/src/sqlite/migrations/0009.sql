@@ -12,7 +12,7 @@ CREATE TABLE decisions (
     PRIMARY KEY (run, dataset)
 ) STRICT, WITHOUT ROWID;
 
--- 1: that it has ended is to be told, and was not.
+-- 1: that it has ended is to be told, and was not; 2: it was told, and plans nothing any more.
 ALTER TABLE runs ADD COLUMN tells INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX runs_untold ON runs (seq) WHERE tells = 1;
 
