@@ -26,7 +26,10 @@ mod summary;
 
 pub use agenda::{Agenda, Arrived};
 pub use assist::Refused as RefusedSteps;
-pub use backfill::{Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed};
+pub use backfill::{
+    Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed,
+    parts as backfill_parts,
+};
 pub use branch::{numbers, what_waits};
 pub use breaker::{Breakers, Dependency};
 pub use dead_letters::{Letters, Replayed, Version};

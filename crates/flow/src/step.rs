@@ -45,8 +45,8 @@ pub(crate) enum Taken<'h> {
         until: Timestamp,
         why: StepWait,
     },
-    /// Another process ended the step.
-    Ended(Worked),
+    /// Another process ended the step, in this way.
+    Ended(StepState),
 }
 
 /// How an attempt ended, if not with an outcome.
@@ -79,11 +79,12 @@ impl Flow<'_> {
                 None => self.take(run, dataset, &step, &uses).await?,
             };
             let hand = match taken {
-                Taken::Ended(worked) => {
-                    if worked == Worked::Done {
+                Taken::Ended(state) => {
+                    // One that was superseded was done by nobody: its input is another step's.
+                    if state == StepState::Done {
                         self.report.signal(Signal::StepDoneElsewhere { dataset: dataset.name.clone() });
                     }
-                    return Ok(worked);
+                    return Ok(if state == StepState::Dead { Worked::Dead } else { Worked::Done });
                 }
                 Taken::Later { until, why } => {
                     if self.waits_for(until, summary).await {
@@ -150,14 +151,17 @@ impl Flow<'_> {
                     hand = &mut hand => break hand.expect("nobody closes it"),
                     () = self.timer.wait(wait) => {}
                 }
-                if !self.is_open(step).await? {
-                    return self.ended(step).await.map(Taken::Ended);
+                if let Some(state) = self.ended(step).await? {
+                    return Ok(Taken::Ended(state));
                 }
                 wait = (wait * 2).min(LAST_LOOK);
             };
             match self.claim(run, dataset, step, uses).await? {
                 Claim::Taken => return Ok(Taken::Now(hand)),
-                Claim::Closed => return self.ended(step).await.map(Taken::Ended),
+                Claim::Closed => {
+                    let state = self.store.step_state(&step.key).await?;
+                    return Ok(Taken::Ended(state.unwrap_or(StepState::Superseded)));
+                }
                 refused => {
                     if let Some((until, why)) = not_before(&refused) {
                         return Ok(Taken::Later { until, why });
@@ -170,8 +174,8 @@ impl Flow<'_> {
             drop(hand);
             self.timer.wait(wait).await;
             wait = (wait * 2).min(LAST_LOOK);
-            if !self.is_open(step).await? {
-                return self.ended(step).await.map(Taken::Ended);
+            if let Some(state) = self.ended(step).await? {
+                return Ok(Taken::Ended(state));
             }
         }
     }
@@ -223,19 +227,16 @@ impl Flow<'_> {
         }
     }
 
-    async fn is_open(&self, step: &StepRecord) -> Result<bool, FlowError> {
-        Ok(self.store.step(&step.key).await?.is_some_and(|s| is_open(s.state)))
-    }
-
     /// After this time without a renewal another process may take over.
     pub(crate) fn lease(&self) -> Span {
         self.project.limits.lease
     }
 
-    /// What another process made of it.
-    async fn ended(&self, step: &StepRecord) -> Result<Worked, FlowError> {
-        let now = self.store.step(&step.key).await?;
-        Ok(if now.is_some_and(|s| s.state == StepState::Dead) { Worked::Dead } else { Worked::Done })
+    /// How another process ended it; `None`: it is open.
+    async fn ended(&self, step: &StepRecord) -> Result<Option<StepState>, FlowError> {
+        // One that is not there any more was superseded, and forgotten when it was planned again.
+        let state = self.store.step_state(&step.key).await?.unwrap_or(StepState::Superseded);
+        Ok(Some(state).filter(|s| !is_open(*s)))
     }
 
     /// Waits, if the run has so much time left for that.

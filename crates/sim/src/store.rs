@@ -11,8 +11,8 @@ use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepK
 use alluvium_store::{
     AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
     Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
-    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord, Store,
-    StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord, StepState,
+    Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -95,6 +95,7 @@ over_the_way! {
     open_steps() -> Vec<StepRecord>;
     ready_steps(limit: usize, watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
+    step_state(key: &StepKey) -> Option<StepState>;
     claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
     is_busy(watch: &Watch<'_>) -> bool;
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;

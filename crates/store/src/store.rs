@@ -4,8 +4,8 @@
 use crate::{
     AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
     Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
-    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError, TableDump,
-    Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StepState, StoreError,
+    TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -86,6 +86,9 @@ pub trait Store: Send + Sync {
     async fn ready_steps(&self, limit: usize, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError>;
 
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
+
+    /// Of [`Store::step`] its state alone, for who looks often.
+    async fn step_state(&self, key: &StepKey) -> Result<Option<StepState>, StoreError>;
 
     /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time, beside windows of a backfill, each
     /// of which has a lease of its own) and counts the attempt as

@@ -33,9 +33,8 @@ pub(super) fn windows(of: Windowed<'_>, range: Window, stride: Stride) -> Result
 }
 
 /// The windows that it was begun with, whatever the definition says by now.
-pub(super) fn cut(record: &BackfillRecord) -> Result<Vec<Window>, FlowError> {
-    let stride: Stride = record.stride.parse().map_err(FlowError::Stride)?;
-    Ok(stride.split(record.range, MOST_WINDOWS).unwrap_or_default())
+pub(super) fn cut(record: &BackfillRecord) -> Vec<Window> {
+    record.stride.split(record.range, MOST_WINDOWS).unwrap_or_default()
 }
 
 /// One window over these versions of the inputs.

@@ -1,6 +1,6 @@
 //! What is asked of a backfill, and from its beginning to its end what follows from that.
 
-use super::{Backfilled, Beside, Extent, Windowed, plan};
+use super::{Backfilled, Beside, Extent, Windowed, build::parts, plan};
 use crate::{Flow, FlowError, Summary, drain::look_error};
 use alluvium_model::{DatasetName, RunId, Stride, Window, crash_point};
 use alluvium_spec::Kind;
@@ -66,8 +66,7 @@ impl Flow<'_> {
             };
             record.max_active = asked.max_active.unwrap_or(record.max_active);
             record.tolerated = asked.tolerated.unwrap_or(record.tolerated);
-            let stride = record.stride.parse().map_err(FlowError::Stride)?;
-            let windows = plan::windows(of, record.range, stride)?;
+            let windows = plan::windows(of, record.range, record.stride)?;
             if asked.range.is_some() || asked.resume {
                 self.build(run, of, beside, &mut record, &windows).await?;
             }
@@ -76,7 +75,7 @@ impl Flow<'_> {
                 committed = self.put_in_place(run, of, beside, &mut record, &windows, summary).await?;
                 summary.failed_steps += u64::from(committed.is_none());
             }
-            let parts = self.parts(&record, &windows).await?;
+            let parts = parts(self.store, &record, &self.watch()).await?;
             if record.state == BackfillState::Failed {
                 summary.failed_steps += parts.iter().filter(|p| !p.is_made()).count() as u64;
             }
@@ -114,7 +113,7 @@ impl Flow<'_> {
         let under_way = self.under_way(dataset).await?;
         if let Some(record) = &under_way {
             if let Some(version) = self.end_swaps(&record.id, record, &mut Summary::default()).await? {
-                let windows = plan::cut(record)?;
+                let windows = plan::cut(record);
                 self.complete(&mut record.clone(), &windows, version).await?;
                 self.remove_beside(beside, dataset).await?;
                 return Err(FlowError::NoBackfill(dataset.clone()));
@@ -168,7 +167,7 @@ impl Flow<'_> {
             dataset: of.dataset.name.clone(),
             version: of.dataset.version.clone(),
             range,
-            stride: stride.to_string(),
+            stride,
             inputs: self.heads(of).await?,
             max_active: asked.max_active.unwrap_or(MAX_ACTIVE),
             tolerated: asked.tolerated.unwrap_or(0),

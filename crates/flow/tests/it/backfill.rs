@@ -123,6 +123,22 @@ async fn a_backfill_goes_on_with_what_is_not_made() {
 }
 
 #[tokio::test]
+async fn what_a_backfill_shows_is_kept_until_it_is_in_place_or_dropped() {
+    let world = world().await;
+    ask(&world, &days(2, 1, 0)).await.expect("it works");
+    let silver = DatasetName::new(Layer::Silver, "t").expect("a name");
+    let needed = async |file: &str| {
+        world.engine.maintained();
+        world.arrive(file, 10);
+        world.run(&Options::default()).await;
+        world.engine.maintained().into_iter().find(|(name, ..)| *name == silver).map(|(.., needed)| needed)
+    };
+    assert_eq!(needed("b.csv").await, Some(1), "it was begun with version 1");
+    world.flow().drop_backfill(&Calm, &gold()).await.expect("dropped");
+    assert_eq!(needed("c.csv").await, Some(3), "gold has read it all");
+}
+
+#[tokio::test]
 async fn so_many_failures_are_tolerated() {
     let world = world().await;
     world.engine.break_window(4 * DAY, true);

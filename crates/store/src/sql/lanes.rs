@@ -78,7 +78,7 @@ pub(super) async fn all(tx: &mut Session<'_>) -> Result<Vec<Lane>, StoreError> {
 fn lane_of(row: &Row) -> Result<Lane, StoreError> {
     let cells = Cells(row);
     Ok(Lane {
-        topic: cells.topic("dataset")?,
+        topic: cells.parsed("dataset")?,
         sink: cells.text("sink")?,
         waiting: cells.count("waiting")?,
         oldest: cells.optional_time("oldest")?,

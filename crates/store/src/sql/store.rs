@@ -12,8 +12,9 @@ use super::{
 use crate::{
     AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
     Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
-    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError,
-    TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StepState, Store,
+    StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
+    sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -143,6 +144,10 @@ macro_rules! store_over {
 
             async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
                 within!(Read, self, |tx| steps::by_key(tx, key))
+            }
+
+            async fn step_state(&self, key: &StepKey) -> Result<Option<StepState>, StoreError> {
+                within!(Read, self, |tx| steps::state(tx, key))
             }
 
             async fn claim(

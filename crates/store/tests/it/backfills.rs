@@ -13,7 +13,7 @@ fn record() -> BackfillRecord {
         dataset: name("silver.flights"),
         version: DefinitionVersion::from_stored("v2"),
         range: Window { from: -5, to: 7 },
-        stride: "1mo".into(),
+        stride: "1mo".parse().expect("a stride"),
         inputs: BTreeMap::from([(name("bronze.flights"), 4)]),
         max_active: 3,
         tolerated: 250,

@@ -25,7 +25,9 @@ async fn planned(store: &dyn Store, step: &NewStep) -> Planned {
 }
 
 async fn found(store: &dyn Store, step: &str) -> StepRecord {
-    store.step(&key(step)).await.expect("read").expect("the step is there")
+    let found = store.step(&key(step)).await.expect("read").expect("the step is there");
+    assert_eq!(store.step_state(&key(step)).await.expect("read"), Some(found.state));
+    found
 }
 
 async fn position(store: &dyn Store) -> Option<i64> {

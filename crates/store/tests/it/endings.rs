@@ -169,7 +169,7 @@ pub async fn a_backfill_ends_once_and_is_told_with_that(store: &dyn Store) {
         dataset: name("silver.flights"),
         version: alluvium_model::DefinitionVersion::from_stored("v2"),
         range: alluvium_model::Window { from: -5, to: 7 },
-        stride: "1mo".into(),
+        stride: "1mo".parse().expect("a stride"),
         inputs: BTreeMap::new(),
         max_active: 3,
         tolerated: 0,
