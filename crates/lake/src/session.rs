@@ -7,12 +7,11 @@ use crate::{
     remote::Opening,
     table::{Place, Table},
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{ByteSize, DatasetName};
 use datafusion::{
     catalog::{MemorySchemaProvider, TableProvider},
     execution::{
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::FairSpillPool,
         object_store::ObjectStoreUrl,
         runtime_env::RuntimeEnvBuilder,
     },
@@ -26,6 +25,11 @@ const QUERY_SHARE: f64 = 0.5;
 const SORT_SHARE: usize = 32;
 const CATALOG: &str = "alluvium";
 
+/// What all queries of a process may hold together.
+pub(crate) fn query_bytes(memory: ByteSize) -> usize {
+    (memory.0 as f64 * QUERY_SHARE) as usize
+}
+
 /// A session without tables, for work that writes to the lake.
 pub(crate) fn bare(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
     spilling(engine, DiskManagerMode::Directories(vec![engine.scratch()?]))
@@ -38,11 +42,11 @@ pub(crate) fn reading(engine: &LakeEngine) -> Result<SessionContext, LakeError> 
 }
 
 fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext, LakeError> {
-    let bytes = (engine.memory.0 as f64 * QUERY_SHARE) as usize;
-    let pool = FairSpillPool::new(bytes);
     let disk = DiskManagerBuilder::default().with_mode(mode);
-    let runtime =
-        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(engine.queries.clone())
+        .with_disk_manager_builder(disk)
+        .build_arc()?;
     if engine.tables.disk.remote().is_some() {
         let copies = Arc::new(Opening::new(engine.tables.disk.clone()));
         runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), copies);
@@ -53,7 +57,7 @@ fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext
         .with_target_partitions(crate::lanes::count());
     // The default would be all of a small pool.
     let sorts = &mut config.options_mut().execution.sort_spill_reservation_bytes;
-    *sorts = (*sorts).min(bytes / SORT_SHARE);
+    *sorts = (*sorts).min(query_bytes(engine.memory) / SORT_SHARE);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

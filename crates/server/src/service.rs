@@ -94,7 +94,8 @@ impl Service<'_> {
         let mut scan_at = self.next_scan();
         let mut going = Going::default();
         self.health.set(true);
-        while !stop.is_said() {
+        let mut failed = Ok(());
+        while !stop.is_said() && failed.is_ok() {
             let (now, busy) = (flow.clock.now(), going.busy());
             let may_begin = going.turns.len() < TURNS;
             if now >= scan_at {
@@ -123,7 +124,7 @@ impl Service<'_> {
                         if let Ended::Scan(_) = ended {
                             scan_at = self.next_scan();
                         }
-                        self.ended(&mut agenda, &mut going, ended)?;
+                        failed = self.ended(&mut agenda, &mut going, ended);
                     }
                     () = going.less.notified() => {}
                     () = flow.timer.wait(wait) => {}
@@ -131,12 +132,12 @@ impl Service<'_> {
                 }
             }
         }
-        // They heard the word, too.
+        // They heard the word, too, or end by themselves.
         while let Some(ended) = going.work.next().await {
-            self.ended(&mut agenda, &mut going, ended)?;
+            failed = failed.and(self.ended(&mut agenda, &mut going, ended));
         }
         self.health.set(false);
-        Ok(())
+        failed
     }
 
     async fn turn(&self, left: Arc<Left>, turn: Turn, stop: &Stop) -> Ended {

@@ -93,7 +93,7 @@ over_the_way! {
     plan(step: &NewStep) -> Planned;
     plan_many(steps: &[NewStep]) -> Vec<Planned>;
     open_steps() -> Vec<StepRecord>;
-    ready_steps(limit: usize, watch: &Watch<'_>) -> Vec<StepRecord>;
+    ready_steps(watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
     step_state(key: &StepKey) -> Option<StepState>;
     claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
