@@ -25,7 +25,12 @@ pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(20);
 pub(crate) const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// One of the process's hands, with the lease that it holds.
-pub(crate) type Hand<'h> = SemaphorePermit<'h>;
+pub(crate) struct Hand<'h> {
+    _free: SemaphorePermit<'h>,
+    /// As the state counts them, whoever else tried the step since it was read. The fence rests on that.
+    attempt: u32,
+    failures: u32,
+}
 
 /// How it went with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +102,7 @@ impl Flow<'_> {
                 }
                 Taken::Now(hand) => hand,
             };
-            // At most what the state has counted, should others have tried it since it was read: the fence rests on that.
-            step.attempts = step.attempts.saturating_add(1);
+            (step.attempts, step.failures) = (hand.attempt, hand.failures);
             self.report.signal(Signal::StepStarted {
                 step: step.key.clone(),
                 dataset: dataset.name.clone(),
@@ -158,7 +162,9 @@ impl Flow<'_> {
                 return Ok(later);
             }
             match self.claim(run, dataset, step, uses).await? {
-                Claim::Taken => return Ok(Taken::Now(hand)),
+                Claim::Taken { attempt, failures } => {
+                    return Ok(Taken::Now(Hand { _free: hand, attempt, failures }));
+                }
                 Claim::Closed => {
                     let state = self.store.step_state(&step.key).await?;
                     return Ok(Taken::Ended(state.unwrap_or(StepState::Superseded)));
@@ -194,7 +200,7 @@ impl Flow<'_> {
         }
         let Ok(hand) = self.hands.try_acquire() else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
-            Claim::Taken => Some(Taken::Now(hand)),
+            Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _free: hand, attempt, failures })),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
     }
@@ -218,7 +224,7 @@ impl Flow<'_> {
             _ => terms(dataset),
         };
         let claim = self.store.claim(&step.key, run, &self.owner, self.lease(), &terms, &self.watch()).await?;
-        if claim == Claim::Taken {
+        if claim.is_taken() {
             crash_point("step.after_claim");
             self.breakers.begins(uses, self.clock.now());
         }
@@ -230,7 +236,7 @@ impl Flow<'_> {
         match refused {
             Claim::Held { by, .. } => self.report.signal(Signal::StepHeldBy { dataset, process: by.process }),
             Claim::Full { key } => self.report.signal(Signal::StepWaitsForSlot { dataset, key }),
-            Claim::Taken | Claim::Closed | Claim::NotYet { .. } | Claim::Throttled { .. } => {}
+            Claim::Taken { .. } | Claim::Closed | Claim::NotYet { .. } | Claim::Throttled { .. } => {}
         }
     }
 
@@ -476,7 +482,7 @@ fn not_before(refused: &Claim) -> Option<(Timestamp, StepWait)> {
             Some((*until, why))
         }
         Claim::Throttled { key, until } => Some((*until, StepWait::Throttle { key: key.clone() })),
-        Claim::Taken | Claim::Held { .. } | Claim::Full { .. } | Claim::Closed => None,
+        Claim::Taken { .. } | Claim::Held { .. } | Claim::Full { .. } | Claim::Closed => None,
     }
 }
 

@@ -230,28 +230,24 @@ impl Watch<'_> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    Taken,
+    /// As the attempt of this number, and after so many failures.
+    Taken { attempt: u32, failures: u32 },
     /// Another live process holds it until then.
-    Held {
-        by: Owner,
-        until: Timestamp,
-    },
+    Held { by: Owner, until: Timestamp },
     /// Nothing was changed but that the step has its place among those that wait for this key.
-    Full {
-        key: String,
-    },
+    Full { key: String },
     /// As [`Claim::Full`]; not before then.
-    Throttled {
-        key: String,
-        until: Timestamp,
-    },
+    Throttled { key: String, until: Timestamp },
     /// Another attempt may begin then.
-    NotYet {
-        until: Timestamp,
-        why: NotYet,
-    },
+    NotYet { until: Timestamp, why: NotYet },
     /// It is no longer open (done or superseded), or it is a dead letter.
     Closed,
+}
+
+impl Claim {
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
 }
 
 /// Whether the attempts that a step had are over.
