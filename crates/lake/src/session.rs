@@ -17,7 +17,7 @@ use datafusion::{
     },
     prelude::{SessionConfig, SessionContext},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Share of the process's memory that queries may hold; the rest is for decoding, encoding and the keys of upserts.
 const QUERY_SHARE: f64 = 0.5;
@@ -89,6 +89,20 @@ pub(crate) async fn register_dataset(
     let Some(table) = engine.tables.open_at(&Place::Dataset(name.clone()), version).await? else { return Ok(false) };
     register(session, name.layer().as_str(), name.name(), Arc::new(provider(&table)?))?;
     Ok(true)
+}
+
+/// The inputs of a planned step, each as it was at its version.
+pub(crate) async fn register_inputs(
+    engine: &LakeEngine,
+    session: &SessionContext,
+    inputs: &BTreeMap<DatasetName, i64>,
+) -> Result<(), LakeError> {
+    for (input, version) in inputs {
+        if !register_dataset(engine, session, input, Some(*version)).await? {
+            return Err(LakeError::Worker("the input of a planned step has a table"));
+        }
+    }
+    Ok(())
 }
 
 /// The table as SQL reads it: its files without the rows that are gone.
