@@ -172,7 +172,7 @@ impl<'a> Agenda<'a> {
         datasets
     }
 
-    /// What the turn left for later: files that settle, and errors that may pass, each time after a longer wait. An error
+    /// What the turn left for later: files that settle, conditions that time may turn, and errors that may pass, each time after a longer wait. An error
     /// that stays is tried again when something new arrives.
     pub fn did(&mut self, turn: &Turn, summary: &Summary, now: Timestamp, entropy: &dyn Entropy) {
         self.failed_turns = 0;
@@ -193,6 +193,11 @@ impl<'a> Agenda<'a> {
                     self.bursts.entry(name.clone()).or_insert(Burst { first, size, due });
                 }
                 None => self.at(name, old_enough),
+            }
+        }
+        for (name, left) in &summary.not_taken {
+            if let Some(then) = left.again {
+                self.at(name, then);
             }
         }
         for name in &turn.datasets {

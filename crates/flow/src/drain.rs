@@ -6,7 +6,7 @@ use crate::{
     step::{Worked, chain},
 };
 use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, Fault, RunId, StepKey, crash_point};
-use alluvium_spec::{Dataset, Kind, Project};
+use alluvium_spec::{Dataset, Gold, Kind, Project};
 use alluvium_store::{Claimed, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
@@ -319,7 +319,7 @@ impl Flow<'_> {
                     let own = self.engine.head(name).await.map_err(|e| look_error(name, e))?.unwrap_or(-1);
                     return Ok(vec![round.rebuild(&silver.from, head, own)]);
                 }
-                let increments =
+                let mut increments =
                     self.engine.increments(&silver.from, position).await.map_err(|e| look_error(name, e))?;
                 if options.adopt.contains(name) {
                     self.adopt(dataset).await?;
@@ -328,39 +328,61 @@ impl Flow<'_> {
                     self.hold(dataset, active, waiting, summary).await?;
                     return Ok(Vec::new());
                 }
+                let newest = increments.last().map(|i| Claimed { after: position, upto: i.version });
+                let waiting = newest.into_iter().map(|range| (silver.from.clone(), range)).collect();
+                let Some(taken) = self.taken(run, dataset, &waiting, summary).await? else { return Ok(Vec::new()) };
+                increments.retain(|i| taken.get(&silver.from).is_some_and(|upto| i.version <= *upto));
                 Ok(round.refine(&silver.from, position, &increments, self.engine.rows_per_step(silver)))
             }
-            Kind::Gold(gold) => {
-                let positions = self.store.positions(name).await?;
-                let active = self.active_version(name).await?;
-                let anew = active.as_ref().is_some_and(|a| *a != dataset.version);
-                let mut inputs = BTreeMap::new();
-                let mut changed = anew;
-                for input in &gold.inputs {
-                    let Some(upto) = self.engine.head(input).await.map_err(|e| look_error(input, e))? else {
-                        // An input that has no table yet: there is nothing to compute from.
-                        return Ok(Vec::new());
-                    };
-                    let position = positions.get(input).copied().unwrap_or(-1);
-                    if position < upto {
-                        let increments =
-                            self.engine.increments(input, position).await.map_err(|e| look_error(input, e))?;
-                        changed |= !increments.is_empty();
-                    }
-                    let after = if anew { -1 } else { position };
-                    inputs.insert(input.clone(), Claimed { after, upto });
-                }
-                if !changed {
-                    return Ok(Vec::new());
-                }
-                let mut replaced = None;
-                if anew {
-                    self.announce_version(dataset, true).await?;
-                    replaced = self.engine.head(name).await.map_err(|e| look_error(name, e))?;
-                }
-                Ok(vec![round.curate(&inputs, replaced)])
-            }
+            Kind::Gold(gold) => self.gold_steps(run, dataset, gold, &round, summary).await,
         }
+    }
+
+    async fn gold_steps(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        gold: &Gold,
+        round: &Round<'_>,
+        summary: &mut Summary,
+    ) -> Result<Vec<NewStep>, FlowError> {
+        let name = &dataset.name;
+        let positions = self.store.positions(name).await?;
+        let anew = self.active_version(name).await?.as_ref().is_some_and(|a| *a != dataset.version);
+        let (mut inputs, mut waiting) = (BTreeMap::new(), BTreeMap::new());
+        for input in &gold.inputs {
+            let Some(upto) = self.engine.head(input).await.map_err(|e| look_error(input, e))? else {
+                // An input that has no table yet: there is nothing to compute from.
+                return Ok(Vec::new());
+            };
+            let range = Claimed { after: positions.get(input).copied().unwrap_or(-1), upto };
+            if range.after < upto {
+                let increments = self.engine.increments(input, range.after).await.map_err(|e| look_error(input, e))?;
+                if !increments.is_empty() {
+                    waiting.insert(input.clone(), range);
+                }
+            }
+            inputs.insert(input.clone(), range);
+        }
+        if waiting.is_empty() && !anew {
+            return Ok(Vec::new());
+        }
+        // A table that is made anew asks as well, if it would take something new.
+        let Some(taken) = self.taken(run, dataset, &waiting, summary).await? else { return Ok(Vec::new()) };
+        for (input, range) in &waiting {
+            let upto = taken.get(input).copied().unwrap_or(range.after);
+            if upto < 0 {
+                return Ok(Vec::new());
+            }
+            inputs.insert(input.clone(), Claimed { upto, ..*range });
+        }
+        let mut replaced = None;
+        if anew {
+            inputs.values_mut().for_each(|range| range.after = -1);
+            self.announce_version(dataset, true).await?;
+            replaced = self.engine.head(name).await.map_err(|e| look_error(name, e))?;
+        }
+        Ok(vec![round.curate(&inputs, replaced)])
     }
 
     /// Says, once a run, that the dataset's definition changed and what therefore waits.

@@ -1,6 +1,6 @@
 //! What stops a step, and what stops a run.
 
-use alluvium_model::{Blame, DatasetName, Fault, InvalidStride, RetryClass, RunId};
+use alluvium_model::{Blame, DatasetName, Fault, RetryClass, RunId};
 use alluvium_spec::{Timeout, TimeoutSource};
 use alluvium_store::StoreError;
 
@@ -111,8 +111,6 @@ pub enum FlowError {
     NoWindow(DatasetName),
     #[error("the range is not one for {dataset}: {reason}")]
     Range { dataset: DatasetName, reason: String },
-    #[error("the state holds a backfill whose windows are not understood")]
-    Stride(#[source] InvalidStride),
     #[error("{0} has no table yet, and nothing can be made from it")]
     NoInput(DatasetName),
     #[error("{dataset} has a backfill already, {id}, that is neither swapped nor dropped")]
@@ -146,7 +144,6 @@ impl Fault for FlowError {
             Self::BackfillRedefined(_) => "F0112",
             Self::NotBuilt(_) => "F0113",
             Self::PartOfDefinition(_) => "F0114",
-            Self::Stride(_) => "F0115",
         }
     }
 
@@ -167,7 +164,6 @@ impl Fault for FlowError {
             | Self::BackfillRedefined(_)
             | Self::NotBuilt(_)
             | Self::PartOfDefinition(_) => RetryClass::Schema,
-            Self::Stride(_) => RetryClass::Internal,
             Self::Contended(_) => RetryClass::Transient,
         }
     }
@@ -195,7 +191,6 @@ impl Fault for FlowError {
             Self::PartOfDefinition(_) => {
                 "backfill a range that holds all rows, or let `alluvium run` make the table anew; --drop throws this one away"
             }
-            Self::Stride(_) => "this state was written by another version of alluvium: use that one, or --drop",
         }
     }
 }

@@ -6,9 +6,11 @@ mod agenda;
 mod arrivals;
 mod assist;
 mod backfill;
+mod branch;
 mod breaker;
 mod dead_letters;
 mod drain;
+mod endings;
 mod error;
 mod inbox;
 mod life;
@@ -24,11 +26,15 @@ mod summary;
 
 pub use agenda::{Agenda, Arrived};
 pub use assist::Refused as RefusedSteps;
-pub use backfill::{Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed};
+pub use backfill::{
+    Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed,
+    parts as backfill_parts,
+};
+pub use branch::{numbers, what_waits};
 pub use breaker::{Breakers, Dependency};
 pub use dead_letters::{Letters, Replayed, Version};
 pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
-pub use report::{DatasetSummary, Report, Signal, StepWait, Waiting};
+pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};
 pub use summary::Summary;

@@ -41,6 +41,7 @@ impl Flow<'_> {
         // What stopped the work says more than what may follow from it.
         done.transpose()?;
         finished?;
+        self.tell_ended_runs().await?;
         self.report.signal(Signal::RunFinished { run });
         Ok(summary)
     }
@@ -56,6 +57,7 @@ impl Flow<'_> {
             objects_new: 0,
             objects_duplicate: 0,
             objects_dead: 0,
+            tells: !self.project.publish.is_empty(),
         };
         self.store.start_run(&record, &self.owner, self.lease(), &self.watch()).await?;
         self.report.signal(Signal::RunStarted { run: run.clone() });

@@ -5,7 +5,7 @@
 
 use crate::{Flow, FlowError, Signal, Summary};
 use alluvium_model::DatasetName;
-use alluvium_store::StepKind;
+use alluvium_store::{BackfillState, StepKind};
 
 impl Flow<'_> {
     pub(crate) async fn maintain(&self, summary: &Summary) -> Result<(), FlowError> {
@@ -26,7 +26,7 @@ impl Flow<'_> {
         Ok(())
     }
 
-    /// Up to this version everybody who reads the dataset has processed it, as far as the state knows. `None`: a step of
+    /// Up to this version everybody who reads the dataset has processed it, as far as the state knows, backfills among them. `None`: a step of
     /// the dataset itself is open, and the table is left alone.
     async fn needed(&self, name: &DatasetName) -> Result<Option<i64>, FlowError> {
         let mut needed = i64::MAX;
@@ -45,6 +45,12 @@ impl Flow<'_> {
             }
             if let Some(version) = step.lookups.get(name).filter(|v| **v >= 0) {
                 needed = needed.min(*version);
+            }
+        }
+        // A backfill that is not in place yet may still make windows over what it was begun with.
+        for backfill in self.store.backfills().await?.iter().filter(|b| b.state != BackfillState::Swapped) {
+            if let Some(shown) = backfill.inputs.get(name) {
+                needed = needed.min(*shown);
             }
         }
         Ok(Some(needed))

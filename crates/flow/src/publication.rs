@@ -1,13 +1,13 @@
 //! What is told of a commit: one CloudEvent, which every sink of the dataset gets byte for byte.
 //!
-//! Called by `step.rs` when a step ends; pure. It goes into the state with the end of the step, and so never before the commit.
+//! Called by `step.rs` when a step ends, and its envelope by `endings.rs`; pure. It goes into the state with the end of the step, and so never before the commit.
 
-use crate::Outcome;
+use crate::{Outcome, endings::balance};
 use alluvium_model::RunId;
 use alluvium_spec::{Dataset, Project};
 use alluvium_store::{NewPublication, StepKind, StepRecord};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const TYPE: &str = "io.alluvium.dataset.published";
 
@@ -25,37 +25,45 @@ pub(crate) fn of(
     let Some(committed) = outcome.committed.filter(|_| is_told) else { return Vec::new() };
     // A commit that an earlier process made does not tell how many rows it wrote.
     let rows = (!recovered).then_some(outcome.usage.rows_out);
-    let b = outcome.balance;
-    let event = json!({
-        "specversion": "1.0",
-        "id": step.key,
-        "source": format!("/{}/{}", escaped(&project.name), project.environment),
-        "type": TYPE,
-        "subject": dataset.name,
-        "time": at.to_string(),
-        "datacontenttype": "application/json",
-        "data": {
-            "dataset": dataset.name,
-            "table_version": committed,
-            "step": step.key,
-            "kind": step.kind,
-            "run": run,
-            "definition": step.version,
-            "windows": outcome.windows,
-            "rows": rows,
-            "balance": {
-                "received": b.received,
-                "loaded": b.loaded,
-                "quarantined": b.quarantined,
-                "dropped": b.dropped,
-                "dead": b.dead,
-                "duplicates": b.duplicates,
-                "late": b.late,
-            },
-        },
+    let data = json!({
+        "dataset": dataset.name,
+        "table_version": committed,
+        "step": step.key,
+        "kind": step.kind,
+        "run": run,
+        "definition": step.version,
+        "windows": outcome.windows,
+        "rows": rows,
+        "balance": balance(&outcome.balance),
     });
-    let event = event.to_string();
+    let (id, subject) = (step.key.as_str(), dataset.name.to_string());
+    let event = Envelope { project, id, kind: TYPE, subject: &subject, at }.event(&data);
     dataset.publish.iter().map(|sink| NewPublication { sink: sink.clone(), event: event.clone() }).collect()
+}
+
+/// All of an event but its data.
+pub(crate) struct Envelope<'a> {
+    pub(crate) project: &'a Project,
+    pub(crate) id: &'a str,
+    pub(crate) kind: &'static str,
+    pub(crate) subject: &'a str,
+    pub(crate) at: Timestamp,
+}
+
+impl Envelope<'_> {
+    pub(crate) fn event(&self, data: &Value) -> String {
+        let event = json!({
+            "specversion": "1.0",
+            "id": self.id,
+            "source": format!("/{}/{}", escaped(&self.project.name), self.project.environment),
+            "type": self.kind,
+            "subject": self.subject,
+            "time": self.at.to_string(),
+            "datacontenttype": "application/json",
+            "data": data,
+        });
+        event.to_string()
+    }
 }
 
 /// A project's name is any text; the source of an event is a part of a URL.

@@ -2,8 +2,9 @@
 
 use crate::{Dependency, Maintained, Outcome, Replayed};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
-use alluvium_store::StepKind;
+use alluvium_store::{StepKind, Topic};
 use jiff::Timestamp;
+use serde_json::Number;
 use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Clone)]
@@ -47,6 +48,11 @@ pub enum Signal {
         now: DefinitionVersion,
         rows: u64,
         waiting: Waiting,
+    },
+    /// By its condition the dataset takes nothing of what waits for it now.
+    NotTaken {
+        dataset: DatasetName,
+        left: NotTaken,
     },
     /// Rows from now on are made under another version than the table's older rows.
     Adopted {
@@ -153,15 +159,15 @@ pub enum Signal {
         code: &'static str,
         message: String,
     },
-    /// Publications of the dataset left for the sink, in order.
+    /// Publications of the topic left for the sink, in order.
     Published {
-        dataset: DatasetName,
+        topic: Topic,
         sink: String,
         events: u64,
     },
-    /// The sink did not take the dataset's next one. It waits, and what follows it.
+    /// The sink did not take the topic's next one. It waits, and what follows it.
     NotPublished {
-        dataset: DatasetName,
+        topic: Topic,
         sink: String,
         code: &'static str,
         message: String,
@@ -170,6 +176,10 @@ pub enum Signal {
         again_in: Option<Duration>,
     },
     RunFinished {
+        run: RunId,
+    },
+    /// The run has ended with all of its steps, and the sinks are to be told.
+    RunTold {
         run: RunId,
     },
 }
@@ -185,6 +195,17 @@ pub enum StepWait {
     Breaker(Dependency),
     /// Its turn in a throttle has not come.
     Throttle { key: String },
+}
+
+/// What waits for a dataset whose condition does not hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotTaken {
+    /// As it is written.
+    pub condition: String,
+    /// What it names, and what that was.
+    pub seen: BTreeMap<String, Number>,
+    /// When time alone may make it another; `None`: only what comes can.
+    pub again: Option<Timestamp>,
 }
 
 /// What a changed definition holds up.

@@ -25,7 +25,12 @@ pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(20);
 pub(crate) const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// One of the process's hands, with the lease that it holds.
-pub(crate) type Hand<'h> = SemaphorePermit<'h>;
+pub(crate) struct Hand<'h> {
+    _free: SemaphorePermit<'h>,
+    /// As the state counts them, whoever else tried the step since it was read. The fence rests on that.
+    attempt: u32,
+    failures: u32,
+}
 
 /// How it went with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +50,8 @@ pub(crate) enum Taken<'h> {
         until: Timestamp,
         why: StepWait,
     },
-    /// Another process ended the step.
-    Ended(Worked),
+    /// Another process ended the step, in this way.
+    Ended(StepState),
 }
 
 /// How an attempt ended, if not with an outcome.
@@ -79,11 +84,12 @@ impl Flow<'_> {
                 None => self.take(run, dataset, &step, &uses).await?,
             };
             let hand = match taken {
-                Taken::Ended(worked) => {
-                    if worked == Worked::Done {
+                Taken::Ended(state) => {
+                    // One that was superseded was done by nobody: its input is another step's.
+                    if state == StepState::Done {
                         self.report.signal(Signal::StepDoneElsewhere { dataset: dataset.name.clone() });
                     }
-                    return Ok(worked);
+                    return Ok(if state == StepState::Dead { Worked::Dead } else { Worked::Done });
                 }
                 Taken::Later { until, why } => {
                     if self.waits_for(until, summary).await {
@@ -96,8 +102,7 @@ impl Flow<'_> {
                 }
                 Taken::Now(hand) => hand,
             };
-            // At most what the state has counted, should others have tried it since it was read: the fence rests on that.
-            step.attempts = step.attempts.saturating_add(1);
+            (step.attempts, step.failures) = (hand.attempt, hand.failures);
             self.report.signal(Signal::StepStarted {
                 step: step.key.clone(),
                 dataset: dataset.name.clone(),
@@ -147,8 +152,8 @@ impl Flow<'_> {
                     hand = &mut hand => break hand.expect("nobody closes it"),
                     () = self.timer.wait(wait) => {}
                 }
-                if !self.is_open(step).await? {
-                    return self.ended(step).await.map(Taken::Ended);
+                if let Some(state) = self.ended(step).await? {
+                    return Ok(Taken::Ended(state));
                 }
                 wait = (wait * 2).min(LAST_LOOK);
             };
@@ -157,8 +162,13 @@ impl Flow<'_> {
                 return Ok(later);
             }
             match self.claim(run, dataset, step, uses).await? {
-                Claim::Taken => return Ok(Taken::Now(hand)),
-                Claim::Closed => return self.ended(step).await.map(Taken::Ended),
+                Claim::Taken { attempt, failures } => {
+                    return Ok(Taken::Now(Hand { _free: hand, attempt, failures }));
+                }
+                Claim::Closed => {
+                    let state = self.store.step_state(&step.key).await?;
+                    return Ok(Taken::Ended(state.unwrap_or(StepState::Superseded)));
+                }
                 refused => {
                     if let Some((until, why)) = not_before(&refused) {
                         return Ok(Taken::Later { until, why });
@@ -171,8 +181,8 @@ impl Flow<'_> {
             drop(hand);
             self.timer.wait(wait).await;
             wait = (wait * 2).min(LAST_LOOK);
-            if !self.is_open(step).await? {
-                return self.ended(step).await.map(Taken::Ended);
+            if let Some(state) = self.ended(step).await? {
+                return Ok(Taken::Ended(state));
             }
         }
     }
@@ -190,7 +200,7 @@ impl Flow<'_> {
         }
         let Ok(hand) = self.hands.try_acquire() else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
-            Claim::Taken => Some(Taken::Now(hand)),
+            Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _free: hand, attempt, failures })),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
     }
@@ -214,7 +224,7 @@ impl Flow<'_> {
             _ => terms(dataset),
         };
         let claim = self.store.claim(&step.key, run, &self.owner, self.lease(), &terms, &self.watch()).await?;
-        if claim == Claim::Taken {
+        if claim.is_taken() {
             crash_point("step.after_claim");
             self.breakers.begins(uses, self.clock.now());
         }
@@ -226,12 +236,8 @@ impl Flow<'_> {
         match refused {
             Claim::Held { by, .. } => self.report.signal(Signal::StepHeldBy { dataset, process: by.process }),
             Claim::Full { key } => self.report.signal(Signal::StepWaitsForSlot { dataset, key }),
-            Claim::Taken | Claim::Closed | Claim::NotYet { .. } | Claim::Throttled { .. } => {}
+            Claim::Taken { .. } | Claim::Closed | Claim::NotYet { .. } | Claim::Throttled { .. } => {}
         }
-    }
-
-    async fn is_open(&self, step: &StepRecord) -> Result<bool, FlowError> {
-        Ok(self.store.step(&step.key).await?.is_some_and(|s| is_open(s.state)))
     }
 
     /// After this time without a renewal another process may take over.
@@ -239,10 +245,11 @@ impl Flow<'_> {
         self.project.limits.lease
     }
 
-    /// What another process made of it.
-    async fn ended(&self, step: &StepRecord) -> Result<Worked, FlowError> {
-        let now = self.store.step(&step.key).await?;
-        Ok(if now.is_some_and(|s| s.state == StepState::Dead) { Worked::Dead } else { Worked::Done })
+    /// How another process ended it; `None`: it is open.
+    async fn ended(&self, step: &StepRecord) -> Result<Option<StepState>, FlowError> {
+        // One that is not there any more was superseded, and forgotten when it was planned again.
+        let state = self.store.step_state(&step.key).await?.unwrap_or(StepState::Superseded);
+        Ok(Some(state).filter(|s| !is_open(*s)))
     }
 
     /// Waits, if the run has so much time left for that.
@@ -286,7 +293,8 @@ impl Flow<'_> {
     async fn readers(&self, dataset: &Dataset) -> Result<Vec<Reader>, FlowError> {
         let mut readers = Vec::new();
         let all = self.project.datasets.values();
-        for reader in all.filter(|d| d.silver().is_some_and(|s| s.from == dataset.name)) {
+        // Whether one with a condition takes it is not known yet.
+        for reader in all.filter(|d| d.when.is_none() && d.silver().is_some_and(|s| s.from == dataset.name)) {
             if versions_mix(self.active_version(&reader.name).await?.as_ref(), &reader.version) {
                 let position = self.store.positions(&reader.name).await?.get(&dataset.name).copied().unwrap_or(-1);
                 readers.push(Reader { dataset: reader.name.clone(), position });
@@ -474,7 +482,7 @@ fn not_before(refused: &Claim) -> Option<(Timestamp, StepWait)> {
             Some((*until, why))
         }
         Claim::Throttled { key, until } => Some((*until, StepWait::Throttle { key: key.clone() })),
-        Claim::Taken | Claim::Held { .. } | Claim::Full { .. } | Claim::Closed => None,
+        Claim::Taken { .. } | Claim::Held { .. } | Claim::Full { .. } | Claim::Closed => None,
     }
 }
 

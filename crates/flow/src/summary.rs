@@ -2,7 +2,7 @@
 //!
 //! Written by `drain.rs`, `step.rs` and `inbox.rs` while they work.
 
-use crate::DatasetSummary;
+use crate::{DatasetSummary, NotTaken};
 use alluvium_model::{DatasetName, RunId, StepKey};
 use jiff::Timestamp;
 use std::{
@@ -41,6 +41,8 @@ pub struct Summary {
     pub held: BTreeSet<DatasetName>,
     /// Their definition changed, and nothing waits.
     pub changed: BTreeSet<DatasetName>,
+    /// Something waits for them, and by their condition they do not take it now.
+    pub not_taken: BTreeMap<DatasetName, NotTaken>,
     /// It was asked to stop before it was done.
     pub stopped: bool,
     pub datasets: BTreeMap<DatasetName, DatasetSummary>,
@@ -82,6 +84,7 @@ impl Summary {
         let own = |names: &BTreeSet<DatasetName>| names.get(name).cloned().into_iter().collect();
         Self {
             run: self.run.clone(),
+            not_taken: self.not_taken.remove_entry(name).into_iter().collect(),
             refused: self.refused.iter().filter(|(dataset, _)| dataset == name).cloned().collect(),
             failed: self.failed.clone(),
             dead: self.dead.clone(),
@@ -112,6 +115,7 @@ impl Summary {
             patience,
             held,
             changed,
+            not_taken,
             stopped,
             datasets,
         } = part;
@@ -130,6 +134,7 @@ impl Summary {
         self.patience = self.patience.min(patience);
         self.held.extend(held);
         self.changed.extend(changed);
+        self.not_taken.extend(not_taken);
         self.stopped |= stopped;
         self.datasets.extend(datasets);
     }

@@ -52,6 +52,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("maintain.after_removal"),
     CrashPoint("run.before_finish"),
     CrashPoint("run.after_finish"),
+    CrashPoint("run.before_told"),
+    CrashPoint("run.after_told"),
 ];
 
 /// A point that the environment names, and how often it was reached.

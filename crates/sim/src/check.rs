@@ -1,8 +1,9 @@
 //! What has to hold after every run, however it went.
 
 use crate::engine::{Table, Tables};
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, RunId};
 use alluvium_store::{StepRecord, StepState};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that has to be the same as when nobody disturbed the work: rows and quarantine of each table, sorted.
@@ -18,6 +19,36 @@ pub(crate) fn held(tables: &Tables) -> Held {
         (sorted(t.at(t.head())), sorted(aside))
     };
     tables.all().iter().map(|(name, table)| (name.clone(), of(table))).collect()
+}
+
+/// What is wrong with what was told of runs: each that planned something is told once, with all that it planned, when that had
+/// ended. A step that was superseded may be another run's by now, and a dead letter may have come back.
+pub(crate) fn untold(events: &[String], steps: &[StepRecord]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut told: BTreeMap<String, Value> = BTreeMap::new();
+    for event in events {
+        let event: Value = serde_json::from_str(event).unwrap_or_default();
+        let run = event["data"]["run"].as_str().unwrap_or_default().to_owned();
+        if told.insert(run.clone(), event["data"]["steps"].clone()).is_some() {
+            wrong.push(format!("run {run} is told twice"));
+        }
+    }
+    let runs: BTreeSet<&RunId> = steps.iter().map(|s| &s.run).collect();
+    for run in runs {
+        let Some(word) = told.get(run.as_str()) else {
+            wrong.push(format!("run {run} is not told"));
+            continue;
+        };
+        let said = |of: &str| word[of].as_u64().unwrap_or_default();
+        let of_run = || steps.iter().filter(|s| s.run == *run);
+        let done = of_run().filter(|s| s.state == StepState::Done).count() as u64;
+        let fits =
+            said("done") <= done && done <= said("done") + said("dead") && of_run().count() as u64 <= said("expected");
+        if !fits {
+            wrong.push(format!("run {run} is told with {word}, and {done} of its {} steps are done", of_run().count()));
+        }
+    }
+    wrong
 }
 
 /// What is wrong with the tables and the steps; nothing, if all is well.

@@ -9,10 +9,10 @@ use crate::{
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
-    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
-    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord, Store, StoreError, TableDump, Terms,
-    VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
+    Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
+    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord, StepState,
+    Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -87,11 +87,15 @@ over_the_way! {
     events(ids: &[EventId]) -> Vec<EventRecord>;
     dead_letters() -> Vec<DeadLetter>;
     positions(dataset: &DatasetName) -> BTreeMap<DatasetName, i64>;
+    commits(dataset: &DatasetName, range: Claimed) -> Commits;
+    decide(decision: &Decision) -> ();
+    decisions(run: &RunId) -> Vec<Decision>;
     plan(step: &NewStep) -> Planned;
     plan_many(steps: &[NewStep]) -> Vec<Planned>;
     open_steps() -> Vec<StepRecord>;
     ready_steps(watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
+    step_state(key: &StepKey) -> Option<StepState>;
     claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
     is_busy(watch: &Watch<'_>) -> bool;
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
@@ -104,12 +108,14 @@ over_the_way! {
     start_run(run: &RunRecord, owner: &Owner, ttl: Span, watch: &Watch<'_>) -> ();
     renew_run(run: &RunId, now: Timestamp, ttl: Span) -> ();
     finish_run(run: &RunId, state: RunState, at: Timestamp) -> ();
+    ended_runs(watch: &Watch<'_>) -> Vec<EndedRun>;
+    tell_run(run: &RunId, ending: &Ending, at: Timestamp) -> bool;
     runs(limit: u32, watch: &Watch<'_>) -> Vec<RunRecord>;
     run_steps(run: &RunId, watch: &Watch<'_>) -> Vec<RunStep>;
     watermarks() -> Vec<WatermarkRecord>;
     lanes() -> Vec<Lane>;
     take_lane(
-        lane: (&DatasetName, &str),
+        lane: (&Topic, &str),
         target: &str,
         owner: &Owner,
         ttl: Span,
@@ -117,11 +123,12 @@ over_the_way! {
         most: u32
     ) -> Vec<Publication>;
     delivered(publication: &Publication, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
-    end_lane(lane: (&DatasetName, &str), owner: &Owner, end: &LaneEnd) -> ();
+    end_lane(lane: (&Topic, &str), owner: &Owner, end: &LaneEnd) -> ();
     reopen_sink(sink: &str) -> u64;
     start_backfill(backfill: &BackfillRecord) -> Option<RunId>;
     backfills() -> Vec<BackfillRecord>;
-    change_backfill(backfill: &BackfillRecord) -> ();
+    change_backfill(backfill: &BackfillRecord) -> bool;
+    end_backfill(backfill: &BackfillRecord, ending: &Ending) -> bool;
     forget_backfill(id: &RunId) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
     measures(watch: &Watch<'_>) -> Measures;

@@ -1,16 +1,16 @@
 //! One simulated project from its first file to its last step, and many of them.
 
 use crate::{
-    check::{Held, held, wrong},
+    check::{Held, held, untold, wrong},
     engine::{Fence, Tables},
     executor::{Executor, Sim},
     landing::Folders,
     process::{Common, Process, Role},
 };
 use alluvium_flow::Breakers;
-use alluvium_model::{Clock, DatasetName, DefinitionVersion, StepKey};
+use alluvium_model::{Clock, DatasetName, DefinitionVersion, Span, StepKey};
 use alluvium_spec::{Environment, Project, load};
-use alluvium_store::{SqliteStore, StepRecord, Store, Value, Watch};
+use alluvium_store::{Owner, SqliteStore, StepRecord, Store, Topic, Value, Watch};
 use std::{
     fs,
     path::Path,
@@ -21,7 +21,10 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Two sources, cleaned each for itself, and a table of both; three datasets share two slots.
 const FILES: [(&str, &str); 8] = [
-    ("alluvium.yaml", "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\n"),
+    (
+        "alluvium.yaml",
+        "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\nsinks: { out: { files: out/ } }\npublish: out\n",
+    ),
     ("datasets/bronze/a.yaml", "source: { files: landing/a/ }\nconcurrency: [ { key: disk, limit: 2 } ]\n"),
     ("datasets/bronze/b.yaml", "source: { files: landing/b/ }\nconcurrency: [ { key: disk, limit: 2 } ]\n"),
     (
@@ -30,7 +33,7 @@ const FILES: [(&str, &str); 8] = [
     ),
     (
         "datasets/silver/b.yaml",
-        "from: bronze.b\ncontract: b\nthrottle: { limit: 30, period: 1m, burst: 3 }\nwrite: append\n",
+        "from: bronze.b\ncontract: b\nwhen: steps >= 1 AND received > 0\nthrottle: { limit: 30, period: 1m, burst: 3 }\nwrite: append\n",
     ),
     ("datasets/gold/both.sql", "SELECT a.id, b.id AS other FROM silver.a a JOIN silver.b b ON a.id = b.id\n"),
     ("contracts/a.odcs.yaml", CONTRACT),
@@ -102,6 +105,7 @@ pub fn simulate(seed: u64, fence: Fence) -> Result<Vec<String>, Box<Found>> {
     world.trouble(&mut executor, &files);
     let mut wrong_things = world.settle(&mut executor);
     wrong_things.extend(wrong(&world.common.tables, &world.steps(), &calm));
+    wrong_things.extend(untold(&world.told(), &world.steps()));
     let trace = world.common.sim.trace();
     if wrong_things.is_empty() { Ok(trace) } else { Err(Box::new(Found { seed, wrong: wrong_things, trace })) }
 }
@@ -266,6 +270,17 @@ impl World {
             }
         }
         vec!["there is always something that waits".to_owned()]
+    }
+
+    /// What the sinks are told of runs.
+    fn told(&self) -> Vec<String> {
+        let Common { state, runtime, sim, .. } = &self.common;
+        let watch = Watch { now: Clock::now(sim), alive: &|_| true };
+        let owner = Owner { host: "there".to_owned(), process: 0, started_ticks: 0 };
+        let lane = (&Topic::Runs, "out");
+        let part = state.take_lane(lane, "out", &owner, Span::from_secs(1), &watch, u32::MAX);
+        let part = runtime.block_on(part).expect("the state can be read");
+        part.into_iter().map(|p| p.event).collect()
     }
 
     /// All that were ever planned.

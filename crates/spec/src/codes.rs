@@ -122,6 +122,9 @@ codes! {
     SQL_SIZE "E0206" Error "SQL too long"
         "A statement has up to 5,000 words and signs."
         "Put long lists into a dataset and join it.";
+    CONDITION "E0207" Error "not a condition over what waits"
+        "`when` compares numbers and measures of what waits (received, loaded, quarantined, dropped, dead, duplicates, late, steps, age_seconds), with AND, OR, NOT and + - * /."
+        "Write it as `received >= 1000 AND quarantined * 100 < received`.";
     ODCS_VERSION "E0301" Error "not a contract that is read"
         "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.1.0`."
         "Correct these keys, or convert the contract.";

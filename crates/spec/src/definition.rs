@@ -1,6 +1,7 @@
 //! What a checked project says, ready to plan and execute. Built by [`crate::load`], read by flow, lake and cli.
 
 use crate::{
+    condition::Condition,
     contract::{Check, Contract},
     diagnostic::Diagnostics,
     schedule::Schedule,
@@ -30,6 +31,8 @@ pub struct Project {
     pub limits: Limits,
     /// Where publications go, by name.
     pub sinks: BTreeMap<String, Sink>,
+    /// Names of the sinks that are told of each run, when all of it has ended.
+    pub publish: Vec<String>,
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.
     pub contracts: BTreeMap<String, Contract>,
@@ -70,6 +73,8 @@ pub struct Dataset {
     pub effort: Effort,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
+    /// Under which it takes what waits; `None`: whatever waits. Decides when its steps are planned, and nothing about rows.
+    pub when: Option<Condition>,
     pub kind: Kind,
 }
 

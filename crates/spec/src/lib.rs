@@ -3,6 +3,7 @@
 //! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
 
 mod codes;
+mod condition;
 pub mod contract;
 mod dataset;
 mod definition;
@@ -22,6 +23,7 @@ mod sql;
 mod yaml;
 
 pub use codes::{CODES, CodeDoc};
+pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,

@@ -6,7 +6,6 @@ use crate::{
     definition::{Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
-    nearest,
     odcs::{self, ContractDraft},
     paths::Fence,
     project_file::{self, ProjectFile},
@@ -103,6 +102,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         state: settings.state,
         limits: settings.limits,
         sinks: settings.sinks.usable,
+        publish: settings.publish,
         datasets,
         contracts,
         order,
@@ -175,12 +175,8 @@ fn read_dataset(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink: &
 fn check_edges(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, sink: &mut Sink) {
     let mut paths: BTreeMap<&str, &DatasetName> = BTreeMap::new();
     for d in drafts.values() {
-        for name in d.publish.iter().filter(|p| !settings.sinks.names.contains(&p.value)) {
-            let known = settings.sinks.names.iter().map(String::as_str);
-            let help = nearest::help(&name.value, known)
-                .unwrap_or_else(|| "name it under `sinks` in alluvium.yaml".to_owned());
-            let message = format!("there is no sink {}", quoted(&name.value));
-            sink.report(codes::UNKNOWN_SINK, &d.file, name.place, message, help);
+        for name in &d.publish {
+            settings.sinks.check(name, &d.file, sink);
         }
         let dataset::Body::Bronze(dataset::BronzeDraft { webhook: Some(hook), .. }) = &d.body else { continue };
         if let Some(other) = paths.insert(&hook.value.path, &d.name) {

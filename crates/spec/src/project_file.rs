@@ -48,6 +48,8 @@ pub(crate) struct ProjectFile {
     pub(crate) limits: Limits,
     pub(crate) defaults: EffortDraft,
     pub(crate) sinks: Sinks,
+    /// Names of sinks, for what ends as a whole.
+    pub(crate) publish: Vec<String>,
     pub(crate) fence: Fence,
 }
 
@@ -70,6 +72,7 @@ impl ProjectFile {
             limits: DEFAULT_LIMITS,
             defaults: EffortDraft::default(),
             sinks: Sinks::none(),
+            publish: Vec::new(),
             fence: Fence::new(root),
         }
     }
@@ -121,6 +124,10 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         allow_paths(n, &mut fence, &mut r);
     }
     let sinks = f.take("sinks").map_or_else(Sinks::none, |n| sinks::read(n, &fence, &mut r));
+    let publish = dataset::read_publish(&mut f, &mut r);
+    for name in &publish {
+        sinks.check(name, r.file, r.sink);
+    }
     let own = environments(&mut f, environment, &mut r);
     let defaults = f.take("defaults").map_or_else(EffortDraft::default, |n| dataset::read_defaults(n, &mut r));
     f.not_yet(&["budgets", "policies", "secrets", "notifications", "concurrency"], &mut r);
@@ -142,6 +149,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         limits,
         defaults,
         sinks,
+        publish: publish.into_iter().map(|name| name.value).collect(),
         fence,
     })
 }

@@ -4,11 +4,12 @@
 
 use crate::{
     codes,
-    diagnostic::quoted,
+    diagnostic::{self, quoted},
+    nearest,
     paths::Fence,
     project_file::inside,
     secret::{self, Secret},
-    source_file::Spanned,
+    source_file::{SourceFile, Spanned},
     yaml::{Node, Reader, Value},
 };
 use serde::Serialize;
@@ -139,6 +140,17 @@ pub(crate) struct Sinks {
 impl Sinks {
     pub(crate) fn none() -> Self {
         Self { usable: BTreeMap::new(), names: Vec::new() }
+    }
+
+    /// Reports a name that is no sink's.
+    pub(crate) fn check(&self, name: &Spanned<String>, file: &SourceFile, sink: &mut diagnostic::Sink) {
+        if self.names.contains(&name.value) {
+            return;
+        }
+        let help = nearest::help(&name.value, self.names.iter().map(String::as_str))
+            .unwrap_or_else(|| "name it under `sinks` in alluvium.yaml".to_owned());
+        let message = format!("there is no sink {}", quoted(&name.value));
+        sink.report(codes::UNKNOWN_SINK, file, name.place, message, help);
     }
 }
 

@@ -86,6 +86,7 @@ fn started(run: &RunId, now: Timestamp) -> RunRecord {
         objects_new: 0,
         objects_duplicate: 0,
         objects_dead: 0,
+        tells: false,
     }
 }
 

@@ -5,9 +5,7 @@
 //! it wrote; or into a schema of the PostgreSQL database that URL names, one that is empty or not there, which stays.
 
 use alluvium_model::{Balance, Clock, DefinitionVersion, PostgresUrl, RunId, Span, StatePlace, StepKey, SystemClock};
-use alluvium_store::{
-    Claim, LedgerEntry, NewStep, Owner, RunRecord, RunState, StateStore, StepDone, StepKind, Terms, Watch,
-};
+use alluvium_store::{LedgerEntry, NewStep, Owner, RunRecord, RunState, StateStore, StepDone, StepKind, Terms, Watch};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, error::Error};
 
@@ -63,6 +61,7 @@ async fn started(store: &StateStore, number: u32) -> Result<RunId, Failed> {
         objects_new: 0,
         objects_duplicate: 0,
         objects_dead: 0,
+        tells: false,
     };
     store.start_run(&record, &owner(number), LEASE, &watch(SystemClock.now())).await?;
     Ok(run)
@@ -107,7 +106,7 @@ async fn work(store: StateStore, number: u32) -> Result<Vec<i64>, Failed> {
         for step in ready {
             let asked = SystemClock.now();
             let claim = store.claim(&step.key, &run, &owner(number), LEASE, &Terms::default(), &watch(asked)).await?;
-            if claim == Claim::Taken {
+            if claim.is_taken() {
                 store.finish(&done(&run, &step.key)).await?;
                 took.push(SystemClock.now().as_microsecond() - asked.as_microsecond());
             }

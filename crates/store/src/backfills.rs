@@ -1,6 +1,6 @@
 //! Backfills, as values: what is made beside a live table, of which range, and how far it has come.
 
-use alluvium_model::{DatasetName, DefinitionVersion, RunId, Window};
+use alluvium_model::{DatasetName, DefinitionVersion, RunId, Stride, Window};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct BackfillRecord {
     pub version: DefinitionVersion,
     pub range: Window,
     /// How the range is cut.
-    pub stride: String,
+    pub stride: Stride,
     /// The version of each input that it shows.
     pub inputs: BTreeMap<DatasetName, i64>,
     /// Windows made at once.

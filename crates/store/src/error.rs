@@ -54,6 +54,9 @@ pub enum StoreError {
     TooOld { found: i64 },
     #[error("schema `{schema}` of the state's database holds tables of another program")]
     ForeignSchema { schema: String },
+    /// Its lease was lost, its steps have ended, and that was told.
+    #[error("run `{run}` was taken for ended, and plans no more")]
+    RunTold { run: String },
 }
 
 impl Fault for StoreError {
@@ -78,14 +81,18 @@ impl Fault for StoreError {
             Self::NoPassword { .. } => "S0017",
             Self::TooOld { .. } => "S0018",
             Self::ForeignSchema { .. } => "S0019",
+            Self::RunTold { .. } => "S0020",
         }
     }
 
     fn class(&self) -> RetryClass {
         match self {
-            Self::Busy { .. } | Self::Full { .. } | Self::Disk { .. } | Self::Superseded { .. } | Self::Lost { .. } => {
-                RetryClass::Transient
-            }
+            Self::Busy { .. }
+            | Self::Full { .. }
+            | Self::Disk { .. }
+            | Self::Superseded { .. }
+            | Self::Lost { .. }
+            | Self::RunTold { .. } => RetryClass::Transient,
             Self::Folder { source, .. } => RetryClass::of_io(source.kind()),
             Self::ReadOnly { .. } | Self::Refused { .. } | Self::NoPassword { .. } => RetryClass::Auth,
             Self::CannotOpen { .. }
@@ -122,6 +129,7 @@ impl Fault for StoreError {
             Self::NoPassword { .. } => "set the variable, or name another one in `state`",
             Self::TooOld { .. } => "move the state to a server of PostgreSQL 15 or later",
             Self::ForeignSchema { .. } => "name another schema, as in `postgres://…/db?schema=alluvium_state`",
+            Self::RunTold { .. } => "run again; what this run did is done, and a new run goes on",
             Self::Superseded { .. } => "run again; a step under a newer definition has taken this step's input",
         }
     }
@@ -238,6 +246,7 @@ mod tests {
             StoreError::NoPassword { variable: "V".into() },
             StoreError::TooOld { found: 140_012 },
             StoreError::ForeignSchema { schema: "public".into() },
+            StoreError::RunTold { run: "r".into() },
         ];
         for (n, error) in all.iter().enumerate() {
             assert_eq!(error.code(), format!("S{:04}", n + 1));

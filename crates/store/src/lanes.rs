@@ -1,9 +1,38 @@
-//! What is told of commits, as values: publications, and the lanes that they leave by.
+//! What is told of commits, runs and backfills, as values: publications, and the lanes that they leave by.
 
-use alluvium_model::{DatasetName, StepKey};
+use alluvium_model::{DatasetName, InvalidName};
 use jiff::Timestamp;
+use std::{fmt, str::FromStr};
 
-/// What one sink is told of a step's commit.
+/// What a publication tells of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    Dataset(DatasetName),
+    /// Runs as a whole.
+    Runs,
+}
+
+/// No dataset's name: that has a layer.
+const RUNS: &str = "runs";
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dataset(name) => name.fmt(f),
+            Self::Runs => f.write_str(RUNS),
+        }
+    }
+}
+
+impl FromStr for Topic {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text == RUNS { Ok(Self::Runs) } else { text.parse().map(Self::Dataset) }
+    }
+}
+
+/// What one sink is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPublication {
     pub sink: String,
@@ -15,19 +44,20 @@ pub struct NewPublication {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     pub(crate) seq: i64,
-    /// Also the event's id.
-    pub step: StepKey,
-    pub dataset: DatasetName,
+    /// The event's; of a commit the key of its step.
+    pub id: String,
+    pub topic: Topic,
     pub sink: String,
-    /// Version of the table that the step's commit made.
-    pub committed: i64,
+    /// Version of the dataset's table in which it can be seen.
+    pub committed: Option<i64>,
     pub event: String,
 }
 
-/// A dataset and a sink. Publications leave it in the order in which the dataset's steps ended, one after the other.
+/// A topic and a sink. Publications leave it in the order in which they were made, which is that in which a dataset's steps
+/// ended, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
-    pub dataset: DatasetName,
+    pub topic: Topic,
     pub sink: String,
     pub waiting: u64,
     /// When the oldest waiting one was made.

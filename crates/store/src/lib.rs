@@ -4,6 +4,8 @@
 
 mod audit;
 mod backfills;
+mod decisions;
+mod endings;
 mod error;
 mod lanes;
 mod measures;
@@ -16,8 +18,10 @@ mod store;
 
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState};
+pub use decisions::{Commits, Decision};
+pub use endings::{EndedRun, EndedSteps, Ending};
 pub use error::StoreError;
-pub use lanes::{Lane, LaneEnd, NewPublication, Publication};
+pub use lanes::{Lane, LaneEnd, NewPublication, Publication, Topic};
 pub use measures::{DatasetMeasures, Measures};
 pub use place::StateStore;
 pub use postgres::PostgresStore;

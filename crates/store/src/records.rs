@@ -230,28 +230,24 @@ impl Watch<'_> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    Taken,
+    /// As the attempt of this number, and after so many failures.
+    Taken { attempt: u32, failures: u32 },
     /// Another live process holds it until then.
-    Held {
-        by: Owner,
-        until: Timestamp,
-    },
+    Held { by: Owner, until: Timestamp },
     /// Nothing was changed but that the step has its place among those that wait for this key.
-    Full {
-        key: String,
-    },
+    Full { key: String },
     /// As [`Claim::Full`]; not before then.
-    Throttled {
-        key: String,
-        until: Timestamp,
-    },
+    Throttled { key: String, until: Timestamp },
     /// Another attempt may begin then.
-    NotYet {
-        until: Timestamp,
-        why: NotYet,
-    },
+    NotYet { until: Timestamp, why: NotYet },
     /// It is no longer open (done or superseded), or it is a dead letter.
     Closed,
+}
+
+impl Claim {
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken { .. })
+    }
 }
 
 /// Whether the attempts that a step had are over.
@@ -421,6 +417,8 @@ pub struct RunRecord {
     pub objects_new: u64,
     pub objects_duplicate: u64,
     pub objects_dead: u64,
+    /// That it has ended, with all of its steps, is still to be told.
+    pub tells: bool,
 }
 
 /// A definition version that a dataset has had.
@@ -472,7 +470,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `retries`, `backfills`, `publications`, `lanes`, `audit`.
+/// `versions`, `watermarks`, `retries`, `backfills`, `decisions`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

@@ -2,10 +2,10 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
-    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError, TableDump, Terms, VersionRecord, Watch,
-    WatermarkRecord,
+    AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
+    Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
+    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StepState, StoreError,
+    TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -59,7 +59,18 @@ pub trait Store: Send + Sync {
     /// superseded); an input without an entry was never read.
     async fn positions(&self, dataset: &DatasetName) -> Result<BTreeMap<DatasetName, i64>, StoreError>;
 
-    /// Creates the step, takes its events and moves the positions; `Conflict` when an event is taken or a position
+    /// What the dataset's steps that are done did in this range of its table's versions. Windows of backfills are not among
+    /// them: those commit to another table.
+    async fn commits(&self, dataset: &DatasetName, range: Claimed) -> Result<Commits, StoreError>;
+
+    /// Writes down what a run decided. The last word of the run on a dataset counts.
+    async fn decide(&self, decision: &Decision) -> Result<(), StoreError>;
+
+    /// What the run decided, in the order of time.
+    async fn decisions(&self, run: &RunId) -> Result<Vec<Decision>, StoreError>;
+
+    /// Creates the step, takes its events and moves the positions. A run that was told as ended plans nothing more, but for a
+    /// backfill's steps; `Conflict` when an event is taken or a position
     /// is not at `after` any more (for `Rebuild` and whole-table `Curate` steps `after` may lie before it).
     async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError>;
 
@@ -74,6 +85,9 @@ pub trait Store: Send + Sync {
     async fn ready_steps(&self, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError>;
 
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
+
+    /// Of [`Store::step`] its state alone, for who looks often.
+    async fn step_state(&self, key: &StepKey) -> Result<Option<StepState>, StoreError>;
 
     /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time, beside windows of a backfill, each
     /// of which has a lease of its own) and counts the attempt as
@@ -127,6 +141,13 @@ pub trait Store: Send + Sync {
     /// The leases of steps that the run still holds end, and those steps are open again.
     async fn finish_run(&self, run: &RunId, state: RunState, at: Timestamp) -> Result<(), StoreError>;
 
+    /// Runs that are to be told, that do nothing any more, and of whose steps none is open; oldest first, some of them. A dead
+    /// letter has ended.
+    async fn ended_runs(&self, watch: &Watch<'_>) -> Result<Vec<EndedRun>, StoreError>;
+
+    /// Tells once that the run has ended; from then on it plans nothing. `false`: it was told before, or a step of it is open again; nothing was changed.
+    async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError>;
+
     /// Newest first. One whose lease does not hold any more reads as interrupted.
     async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError>;
 
@@ -147,7 +168,7 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Every dataset and sink for which something was ever published, and what waits there.
+    /// Every topic and sink for which something was ever published, and what waits there.
     async fn lanes(&self) -> Result<Vec<Lane>, StoreError>;
 
     /// Takes the lease of a lane and gives its oldest waiting publications, up to `most`. None, and no lease: nothing
@@ -155,7 +176,7 @@ pub trait Store: Send + Sync {
     /// lease may take it again; when it finds nothing, its lease has ended.
     async fn take_lane(
         &self,
-        lane: (&DatasetName, &str),
+        lane: (&Topic, &str),
         target: &str,
         owner: &Owner,
         ttl: Span,
@@ -174,7 +195,7 @@ pub trait Store: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// The lease ends. Changes nothing when it was lost.
-    async fn end_lane(&self, lane: (&DatasetName, &str), owner: &Owner, end: &LaneEnd) -> Result<(), StoreError>;
+    async fn end_lane(&self, lane: (&Topic, &str), owner: &Owner, end: &LaneEnd) -> Result<(), StoreError>;
 
     /// What waits for the sink is due at once, also if the sink is off. How many lanes it has.
     async fn reopen_sink(&self, sink: &str) -> Result<u64, StoreError>;
@@ -186,8 +207,11 @@ pub trait Store: Send + Sync {
     /// Oldest first.
     async fn backfills(&self) -> Result<Vec<BackfillRecord>, StoreError>;
 
-    /// Writes down its state, summary, inputs and limits; what it was begun with stays.
-    async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<(), StoreError>;
+    /// Writes down its state, summary, inputs and limits; what it was begun with stays. `false`: it is swapped, and stays so.
+    async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<bool, StoreError>;
+
+    /// It took its place in the live table, and that is told, both once. `false`: it was swapped before, and nothing was changed.
+    async fn end_backfill(&self, backfill: &BackfillRecord, ending: &Ending) -> Result<bool, StoreError>;
 
     /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. `false`: it is not
     /// there.

@@ -62,7 +62,7 @@ pub struct Told<'a> {
     state: BackfillState,
     from: String,
     to: String,
-    window: &'a str,
+    window: String,
     windows: u64,
     made: u64,
     /// Windows that are not made, with the last error.
@@ -125,7 +125,7 @@ impl<'a> Told<'a> {
             state: record.state,
             from,
             to,
-            window: &record.stride,
+            window: record.stride.to_string(),
             windows: done.parts.len() as u64,
             made: (done.parts.len() - missing.len()) as u64,
             missing,

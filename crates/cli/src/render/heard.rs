@@ -1,10 +1,11 @@
 //! What the signals of a run told, kept for its closing summary. Lists are kept up to a bound and counted beyond it.
 
-use super::{grouped, json_time, json_time_if_any};
-use alluvium_flow::{Replayed, Signal, StepWait, Waiting};
+use super::{grouped, json_time, json_time_if_any, printable};
+use alluvium_flow::{NotTaken, Replayed, Signal, StepWait, Waiting};
 use alluvium_model::DatasetName;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Number;
 use std::collections::BTreeMap;
 
 /// More of one kind are counted, not listed.
@@ -126,9 +127,25 @@ pub struct NotMaintained {
     pub message: String,
 }
 
-/// A sink that was not told of a dataset's commit. It is told later.
+/// What a dataset left where it was, by its condition.
+#[derive(Debug, Serialize)]
+pub struct Left {
+    pub dataset: String,
+    pub when: String,
+    /// What the condition names, and what that was.
+    pub saw: BTreeMap<String, Number>,
+    /// When time alone may turn it.
+    #[serde(serialize_with = "json_time_if_any")]
+    pub again_at: Option<Timestamp>,
+    /// For people.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// A sink that was not told of a dataset's commit, or of a run. It is told later.
 #[derive(Debug, Serialize)]
 pub struct NotPublished {
+    /// Or `runs`.
     pub dataset: String,
     pub sink: String,
     pub code: &'static str,
@@ -145,6 +162,8 @@ pub struct Heard {
     /// Nothing waits yet.
     pub changed: Vec<NewVersion>,
     pub adopted: Vec<NewVersion>,
+    /// By the last word of the run on each dataset.
+    pub not_taken: Vec<Left>,
     pub failed: Kept<FailedStep>,
     pub waiting: Kept<WaitingStep>,
     pub dead_steps: Kept<DeadStep>,
@@ -202,7 +221,14 @@ impl Heard {
                     self.adopted.push(NewVersion { dataset, active, now, rows: 0, recomputed, waiting: None });
                 }
             }
+            Signal::NotTaken { dataset, left } => {
+                let dataset = dataset.to_string();
+                self.not_taken.retain(|l| l.dataset != dataset);
+                let (when, again_at, text) = (left.condition.clone(), left.again, not_taken(left));
+                self.not_taken.push(Left { dataset, when, saw: left.seen.clone(), again_at, text });
+            }
             Signal::StepDone { dataset, outcome, recovered, .. } => {
+                self.not_taken.retain(|l| l.dataset != dataset.to_string());
                 self.recovered_steps += u64::from(*recovered);
                 *self.written.entry(dataset.clone()).or_default() += outcome.usage.rows_out;
                 for (event, reason) in &outcome.dead {
@@ -248,8 +274,8 @@ impl Heard {
                 self.not_maintained.push(NotMaintained { dataset, code, message });
             }
             Signal::Published { events, .. } => self.published += events,
-            Signal::NotPublished { dataset, sink, code, message, .. } => self.not_published.add(NotPublished {
-                dataset: dataset.to_string(),
+            Signal::NotPublished { topic, sink, code, message, .. } => self.not_published.add(NotPublished {
+                dataset: topic.to_string(),
                 sink: sink.clone(),
                 code,
                 message: message.clone(),
@@ -268,9 +294,22 @@ impl Heard {
             | Signal::StepDoneElsewhere { .. }
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
+            | Signal::RunTold { .. }
             | Signal::RunFinished { .. } => {}
         }
     }
+}
+
+/// `received >= 1000` does not hold (received 20).
+pub fn not_taken(left: &NotTaken) -> String {
+    decided(&left.condition, &left.seen, false)
+}
+
+/// A condition, and what it saw.
+pub fn decided(condition: &str, saw: &BTreeMap<String, Number>, holds: bool) -> String {
+    let saw: Vec<String> = saw.iter().map(|(measure, value)| format!("{measure} {value}")).collect();
+    let word = if holds { "holds" } else { "does not hold" };
+    format!("`{}` {word} ({})", printable(condition), saw.join(", "))
 }
 
 /// Why a step is not tried now, in words.

@@ -12,6 +12,7 @@ mod summary_text;
 mod table;
 mod text;
 
+pub use heard::decided;
 pub use style::Style;
 pub use table::{Align, Table};
 pub use text::{brief_time, grouped, json_time, json_time_if_any, printable, rate, seconds, size};

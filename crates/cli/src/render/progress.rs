@@ -2,7 +2,7 @@
 
 use super::{
     Style, brief_time, grouped,
-    heard::{Heard, replayed, why_it_waits},
+    heard::{Heard, not_taken, replayed, why_it_waits},
     printable, seconds, size,
 };
 use crate::output::say;
@@ -107,6 +107,7 @@ impl Bars {
             | Signal::Settling { .. }
             | Signal::Held { .. }
             | Signal::Adopted { .. }
+            | Signal::NotTaken { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
             | Signal::StepHeldBy { .. }
@@ -121,6 +122,7 @@ impl Bars {
             | Signal::NotMaintained { .. }
             | Signal::Published { .. }
             | Signal::NotPublished { .. }
+            | Signal::RunTold { .. }
             | Signal::RunFinished { .. } => {}
         }
         drop(open);
@@ -215,6 +217,10 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             let (head, until) = (style.yellow("waits"), brief_time(*until));
             format!("{head} {dataset}: not before {until}: {}", printable(&why_it_waits(why)))
         }
+        Signal::NotTaken { dataset, left } => {
+            let again = left.again.map_or_else(String::new, |at| format!("; at the latest at {}", brief_time(at)));
+            format!("{} {dataset}: {}{again}", style.yellow("not taken"), not_taken(left))
+        }
         Signal::StepDead { dataset, error, blocks, .. } => {
             let behind = if *blocks { ", and later input waits behind it" } else { "" };
             format!("{} {dataset}: a step was given up{behind}: {}", style.red("dead letter"), printable(error))
@@ -263,17 +269,17 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             let head = style.yellow(&format!("warning[{code}]"));
             format!("{head} {dataset}: its files could not be put in order: {}", printable(message))
         }
-        Signal::Published { dataset, sink, events } => {
+        Signal::Published { topic, sink, events } => {
             let what = if *events == 1 { "publication" } else { "publications" };
-            format!("{dataset}: {} {what} delivered to {sink}", grouped(*events))
+            format!("{topic}: {} {what} delivered to {sink}", grouped(*events))
         }
-        Signal::NotPublished { dataset, sink, code, message, again_in, .. } => {
+        Signal::NotPublished { topic, sink, code, message, again_in, .. } => {
             let head = style.yellow(&format!("warning[{code}]"));
             let then = match again_in {
                 Some(wait) => format!("it is tried again in {} s", seconds(micros(*wait))),
                 None => format!("it is off until its `url` changes or `alluvium resume {sink}`"),
             };
-            format!("{head} {dataset}: {sink} was not told: {}; {then}", printable(message))
+            format!("{head} {topic}: {sink} was not told: {}; {then}", printable(message))
         }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
         Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),
@@ -286,6 +292,7 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
         | Signal::Adopted { .. }
         | Signal::StepStarted { .. }
         | Signal::Progress { .. }
+        | Signal::RunTold { .. }
         | Signal::RunFinished { .. } => return None,
     })
 }

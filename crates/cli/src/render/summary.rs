@@ -69,7 +69,10 @@ impl RunSummary {
         Self {
             run: summary.run.as_ref().map(ToString::to_string),
             complete: summary.complete(),
-            nothing_to_do: summary.did_nothing() && summary.complete() && summary.objects_duplicate == 0,
+            nothing_to_do: summary.did_nothing()
+                && summary.not_taken.is_empty()
+                && summary.complete()
+                && summary.objects_duplicate == 0,
             objects: Objects {
                 new: summary.objects_new,
                 duplicate: summary.objects_duplicate,

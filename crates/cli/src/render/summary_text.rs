@@ -26,6 +26,7 @@ impl RunSummary {
         self.rules(&mut out, style);
         self.files(&mut out, style);
         self.versions(&mut out, style);
+        self.left(&mut out);
         self.failures(&mut out, style);
         let memory = self.peak_memory_bytes.map_or_else(String::new, |b| format!(", peak memory {}", size(b)));
         let run = self.run.as_ref().map_or_else(String::new, |r| format!("run {r}: "));
@@ -93,6 +94,16 @@ impl RunSummary {
             }
             more(out, d.notes.len() as u64, MOST_LINES);
         }
+    }
+
+    fn left(&self, out: &mut String) {
+        if !self.heard.not_taken.is_empty() {
+            out.push_str("\nnot taken now; it stays where it is\n");
+        }
+        for left in self.heard.not_taken.iter().take(MOST_LINES) {
+            let _ = writeln!(out, "  {}: {}", left.dataset, left.text);
+        }
+        more(out, self.heard.not_taken.len() as u64, MOST_LINES);
     }
 
     fn files(&self, out: &mut String, style: Style) {

@@ -37,17 +37,24 @@ fn backfills(p: &Project) -> Vec<Value> {
     p.json(&["show", "backfills"]).as_array().expect("backfills").clone()
 }
 
-/// Kinds of the commits of gold that its sink was told of, in their order.
+/// Kinds of the commits of gold that its sink was told of, in their order, and then the backfills.
 fn told(p: &Project) -> Vec<String> {
     let mut files: Vec<_> =
         fs::read_dir(p.path("out/gold.daily")).expect("a folder").map(|e| e.expect("an entry")).collect();
     files.retain(|f| !f.file_name().to_string_lossy().starts_with('.'));
     files.sort_by_key(fs::DirEntry::file_name);
-    let kind = |f: &fs::DirEntry| {
-        let event: Value = serde_json::from_slice(&fs::read(f.path()).expect("a file")).expect("an event");
-        event["data"]["kind"].as_str().expect("a kind").to_owned()
+    let read =
+        |f: &fs::DirEntry| -> Value { serde_json::from_slice(&fs::read(f.path()).expect("a file")).expect("an event") };
+    let (ended, commits): (Vec<_>, Vec<_>) =
+        files.iter().map(read).partition(|e| e["type"] == "io.alluvium.backfill.completed");
+    let kinds = commits.iter().map(|e| e["data"]["kind"].as_str().expect("a kind").to_owned());
+    let swapped = |e: &Value| e["data"]["kind"] == "swap";
+    let in_place = commits.iter().find(|e| swapped(e)).map(|e| &e["data"]["table_version"]);
+    let windows = |e: &Value| {
+        assert_eq!(Some(&e["data"]["table_version"]), in_place, "after the commit that shows it");
+        e["data"]["windows"].to_string()
     };
-    files.iter().map(kind).collect()
+    kinds.chain(ended.iter().map(windows)).collect()
 }
 
 #[test]
@@ -90,7 +97,8 @@ fn a_changed_definition_is_built_beside_compared_and_swapped_in() {
     anew.done(&["run"]);
     assert_eq!(daily(&p), daily(&anew));
     assert_eq!(p.versions()["gold.daily"], version.map(|v| v + 1), "in one commit");
-    assert_eq!(told(&p), ["curate", "swap"], "one event for all windows");
+    let ended = "{\"expected\":5,\"made\":5,\"failed\":0}";
+    assert_eq!(told(&p), ["curate", "swap", ended], "one event for all windows, and one when it is in place");
     assert!(!p.path("lake/dev/backfill/gold.daily").exists());
     assert_eq!(backfills(&p)[0]["state"], "swapped");
     p.done(&["run"]).said("nothing to do");

@@ -110,6 +110,31 @@ fn a_run_tells_its_sinks_of_every_commit() {
 }
 
 #[test]
+fn a_run_is_told_when_all_of_it_has_ended() {
+    let p = telling_shop(1);
+    p.edit("alluvium.yaml", "sinks:", "publish: folder\nsinks:");
+    let ran = run(&p);
+    ran.said("runs: 1 publication delivered to folder");
+    run(&p);
+    let runs = files(&p).remove("runs").expect("runs");
+    assert_eq!(runs.len(), 1, "the second one had nothing to do: {runs:?}");
+    let (event, data) = (&runs[0], &runs[0]["data"]);
+    let steps = p.rows("SELECT * FROM state.steps");
+    assert_eq!(event["id"], format!("run-{}", steps[0]["run"].as_str().expect("a run")));
+    assert_eq!((&event["type"], &event["subject"]), (&json!("io.alluvium.run.completed"), &steps[0]["run"]));
+    let all = steps.len();
+    assert_eq!(data["steps"], json!({ "expected": all, "done": all, "dead": 0, "superseded": 0 }));
+    assert_eq!(data["objects"], json!({ "new": 2, "duplicate": 0, "dead": 0 }));
+    assert_eq!(data["balance"]["received"], p.cell("SELECT sum(received) FROM state.steps"));
+    let orders = &data["datasets"]["silver.orders"];
+    let of_orders = "SELECT quarantined FROM state.steps WHERE dataset = 'silver.orders'";
+    assert_eq!((&orders["table_version"], &orders["balance"]["quarantined"]), (&json!(1), &p.cell(of_orders)));
+    let shown = p.json(&["show", "publications"]);
+    let lane = shown.as_array().expect("lanes").iter().find(|l| l["dataset"] == "runs").expect("a lane");
+    assert_eq!((&lane["sink"], &lane["waiting"]), (&json!("folder"), &json!(0)));
+}
+
+#[test]
 fn a_kill_around_a_delivery_tells_it_again_and_loses_nothing() {
     for (point, again) in [("publish.before_delivery", 0), ("publish.after_delivery", 1), ("step.after_done", 0)] {
         let receiver = Receiver::start();

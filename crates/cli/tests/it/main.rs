@@ -2,6 +2,7 @@
 
 mod backfill;
 mod bad_input;
+mod branch;
 mod check;
 mod concurrent;
 mod contract;

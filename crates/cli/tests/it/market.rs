@@ -18,7 +18,7 @@ use std::{
 
 /// Two CSV drops and NDJSON, a reference, an upsert that deletes and quarantines, gold with and without a window.
 pub const MARKET: &[(&str, &str)] = &[
-    ("alluvium.yaml", "name: market\nsinks: { folder: { files: out/ } }\n"),
+    ("alluvium.yaml", "name: market\nsinks: { folder: { files: out/ } }\npublish: folder\n"),
     ("datasets/bronze/customers.yaml", BRONZE_CUSTOMERS),
     ("datasets/bronze/orders.yaml", BRONZE_ORDERS),
     ("datasets/bronze/clicks.yaml", "source: { files: landing/clicks/, glob: \"*.ndjson\", settle: 0s }\n"),
@@ -189,7 +189,7 @@ pub fn held(p: &Project) -> Held {
     Held { rows: rows(p), commits: commits(p), balances: balances(p) }
 }
 
-/// Every commit of a dataset that publishes is told once, and nothing else is.
+/// Every commit of a dataset that publishes is told once, and so is every run that planned something; nothing else is.
 #[track_caller]
 fn told(p: &Project) {
     let sql = "SELECT dataset, step, committed FROM state.steps
@@ -198,7 +198,16 @@ fn told(p: &Project) {
         let text = |name: &str| row[name].as_str().expect("a text").to_owned();
         format!("{}/{:020}-{}.json", text("dataset"), row["committed"].as_i64().expect("a version"), text("step"))
     };
-    let expected: BTreeSet<String> = p.rows(sql).iter().map(file).collect();
+    let mut expected: BTreeSet<String> = p.rows(sql).iter().map(file).collect();
+    let runs = p.rows("SELECT run, count(*) AS steps, sum(received) AS received FROM state.steps GROUP BY run");
+    for run in &runs {
+        let file = format!("runs/run-{}.json", run["run"].as_str().expect("a run"));
+        let event: Value =
+            serde_json::from_slice(&fs::read(p.path("out").join(&file)).expect(&file)).expect("an event");
+        assert_eq!(event["data"]["steps"]["expected"], run["steps"], "{event}");
+        assert_eq!(event["data"]["balance"]["received"], run["received"], "{event}");
+        expected.insert(file);
+    }
     let mut found = BTreeSet::new();
     for dataset in fs::read_dir(p.path("out")).expect("a folder").map(|e| e.expect("an entry")) {
         for event in fs::read_dir(dataset.path()).expect("a folder").map(|e| e.expect("an entry")) {

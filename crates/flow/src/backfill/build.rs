@@ -4,7 +4,7 @@
 
 use super::{
     Beside, Comparison, Part, Windowed,
-    plan::{too_many, window_step},
+    plan::{cut, too_many, window_step},
 };
 use crate::{
     Flow, FlowError, Summary,
@@ -12,7 +12,9 @@ use crate::{
     step::{FIRST_LOOK, LAST_LOOK, Worked},
 };
 use alluvium_model::{DatasetName, RunId, Window};
-use alluvium_store::{BackfillRecord, BackfillState, NewStep, StepKind, StepRecord, StepState};
+use alluvium_store::{
+    BackfillRecord, BackfillState, NewStep, StepKind, StepRecord, StepState, Store, StoreError, Watch,
+};
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -146,32 +148,45 @@ impl Flow<'_> {
         Ok(windows.iter().filter(done).copied().collect())
     }
 
-    pub(super) async fn parts(&self, record: &BackfillRecord, windows: &[Window]) -> Result<Vec<Part>, FlowError> {
-        let made = self.made(record).await?;
-        let part = |window: &Window| match made.get(window) {
-            Some(step) => Part { window: *window, state: step.state, error: step.error.clone() },
-            None => Part { window: *window, state: StepState::Planned, error: None },
-        };
-        Ok(windows.iter().map(part).collect())
-    }
-
-    /// The newest step of each window.
     pub(super) async fn made(&self, record: &BackfillRecord) -> Result<BTreeMap<Window, StepRecord>, FlowError> {
-        let mut made = BTreeMap::new();
-        for step in self.steps_of(record).await? {
-            if step.kind == StepKind::Backfill
-                && let Some([window]) = step.windows.as_deref()
-            {
-                made.insert(*window, step);
-            }
-        }
-        Ok(made)
+        Ok(made(self.steps_of(record).await?))
     }
 
-    /// In planning order, without those that will never run.
     pub(super) async fn steps_of(&self, record: &BackfillRecord) -> Result<Vec<StepRecord>, FlowError> {
-        let all = self.store.run_steps(&record.id, &self.watch()).await?;
-        let own = all.into_iter().map(|s| s.step);
-        Ok(own.filter(|s| s.run == record.id && s.state != StepState::Superseded).collect())
+        Ok(steps_of(self.store, record, &self.watch()).await?)
     }
+}
+
+/// The windows of a backfill, each with what became of it so far.
+///
+/// # Errors
+/// When the state store fails.
+pub async fn parts(store: &dyn Store, record: &BackfillRecord, watch: &Watch<'_>) -> Result<Vec<Part>, StoreError> {
+    let made = made(steps_of(store, record, watch).await?);
+    let part = |window: Window| match made.get(&window) {
+        Some(step) => Part { window, state: step.state, error: step.error.clone() },
+        None => Part { window, state: StepState::Planned, error: None },
+    };
+    Ok(cut(record).into_iter().map(part).collect())
+}
+
+/// In planning order, without those that will never run.
+async fn steps_of(
+    store: &dyn Store,
+    record: &BackfillRecord,
+    watch: &Watch<'_>,
+) -> Result<Vec<StepRecord>, StoreError> {
+    let own = store.run_steps(&record.id, watch).await?.into_iter().map(|s| s.step);
+    Ok(own.filter(|s| s.run == record.id && s.state != StepState::Superseded).collect())
+}
+
+/// The newest step of each window.
+fn made(steps: Vec<StepRecord>) -> BTreeMap<Window, StepRecord> {
+    let mut made = BTreeMap::new();
+    for step in steps.into_iter().filter(|s| s.kind == StepKind::Backfill) {
+        if let Some([window]) = step.windows.as_deref() {
+            made.insert(*window, step);
+        }
+    }
+    made
 }

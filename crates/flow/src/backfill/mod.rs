@@ -10,6 +10,7 @@ mod ports;
 mod request;
 mod swap;
 
+pub use build::parts;
 pub use outcome::{Backfilled, Comparison, Difference, Part};
 pub use ports::{Beside, Compared, Extent, Measure, Windowed};
 pub use request::Backfill;

@@ -32,6 +32,11 @@ pub(super) fn windows(of: Windowed<'_>, range: Window, stride: Stride) -> Result
     }
 }
 
+/// The windows that it was begun with, whatever the definition says by now.
+pub(super) fn cut(record: &BackfillRecord) -> Vec<Window> {
+    record.stride.split(record.range, MOST_WINDOWS).unwrap_or_default()
+}
+
 /// One window over these versions of the inputs.
 pub(super) fn window_step(
     record: &BackfillRecord,

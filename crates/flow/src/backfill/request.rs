@@ -1,6 +1,6 @@
 //! What is asked of a backfill, and from its beginning to its end what follows from that.
 
-use super::{Backfilled, Beside, Extent, Windowed, plan};
+use super::{Backfilled, Beside, Extent, Windowed, build::parts, plan};
 use crate::{Flow, FlowError, Summary, drain::look_error};
 use alluvium_model::{DatasetName, RunId, Stride, Window, crash_point};
 use alluvium_spec::Kind;
@@ -66,8 +66,7 @@ impl Flow<'_> {
             };
             record.max_active = asked.max_active.unwrap_or(record.max_active);
             record.tolerated = asked.tolerated.unwrap_or(record.tolerated);
-            let stride = record.stride.parse().map_err(FlowError::Stride)?;
-            let windows = plan::windows(of, record.range, stride)?;
+            let windows = plan::windows(of, record.range, record.stride)?;
             if asked.range.is_some() || asked.resume {
                 self.build(run, of, beside, &mut record, &windows).await?;
             }
@@ -76,7 +75,7 @@ impl Flow<'_> {
                 committed = self.put_in_place(run, of, beside, &mut record, &windows, summary).await?;
                 summary.failed_steps += u64::from(committed.is_none());
             }
-            let parts = self.parts(&record, &windows).await?;
+            let parts = parts(self.store, &record, &self.watch()).await?;
             if record.state == BackfillState::Failed {
                 summary.failed_steps += parts.iter().filter(|p| !p.is_made()).count() as u64;
             }
@@ -113,9 +112,9 @@ impl Flow<'_> {
         self.windowed(dataset)?;
         let under_way = self.under_way(dataset).await?;
         if let Some(record) = &under_way {
-            if self.end_swaps(&record.id, record, &mut Summary::default()).await?.is_some() {
-                let swapped = &mut BackfillRecord { state: BackfillState::Swapped, ..record.clone() };
-                self.change(swapped).await?;
+            if let Some(version) = self.end_swaps(&record.id, record, &mut Summary::default()).await? {
+                let windows = plan::cut(record);
+                self.complete(&mut record.clone(), &windows, version).await?;
                 self.remove_beside(beside, dataset).await?;
                 return Err(FlowError::NoBackfill(dataset.clone()));
             }
@@ -168,7 +167,7 @@ impl Flow<'_> {
             dataset: of.dataset.name.clone(),
             version: of.dataset.version.clone(),
             range,
-            stride: stride.to_string(),
+            stride,
             inputs: self.heads(of).await?,
             max_active: asked.max_active.unwrap_or(MAX_ACTIVE),
             tolerated: asked.tolerated.unwrap_or(0),
@@ -191,9 +190,10 @@ impl Flow<'_> {
     pub(super) async fn change(&self, record: &mut BackfillRecord) -> Result<(), FlowError> {
         record.changed_at = self.clock.now();
         crash_point("backfill.before_record");
-        self.store.change_backfill(record).await?;
+        let changed = self.store.change_backfill(record).await?;
         crash_point("backfill.after_record");
-        Ok(())
+        // Another process brought it to its end.
+        if changed { Ok(()) } else { Err(FlowError::NoBackfill(record.dataset.clone())) }
     }
 
     pub(super) async fn remove_beside(&self, beside: &dyn Beside, dataset: &DatasetName) -> Result<bool, FlowError> {

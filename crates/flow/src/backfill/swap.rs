@@ -32,8 +32,7 @@ impl Flow<'_> {
         for _ in 0..ATTEMPTS {
             // One that a killed process had planned is first brought to its end.
             if let Some(version) = self.end_swaps(run, record, summary).await? {
-                record.state = BackfillState::Swapped;
-                self.change(record).await?;
+                self.complete(record, windows, version).await?;
                 self.remove_beside(beside, name).await?;
                 return Ok(Some(version));
             }
@@ -61,6 +60,23 @@ impl Flow<'_> {
             }
         }
         Err(FlowError::Contended(name.clone()))
+    }
+
+    /// It is in the live table: that is written down and told, at once and once. Fan-in: what was expected, and what was made.
+    pub(super) async fn complete(
+        &self,
+        record: &mut BackfillRecord,
+        windows: &[Window],
+        version: i64,
+    ) -> Result<(), FlowError> {
+        let made = self.done_of(record, windows).await?.len();
+        record.state = BackfillState::Swapped;
+        record.changed_at = self.clock.now();
+        let ending = self.of_backfill(record, windows, made, version, record.changed_at);
+        crash_point("backfill.before_record");
+        self.store.end_backfill(record, &ending).await?;
+        crash_point("backfill.after_record");
+        Ok(())
     }
 
     async fn live_version(&self, name: &DatasetName) -> Result<i64, FlowError> {

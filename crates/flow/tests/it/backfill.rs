@@ -3,8 +3,9 @@
 use crate::stub::World;
 use alluvium_flow::{Backfill, Backfilled, Beside, Compared, Extent, Flow, FlowError, Options, StepError, Windowed};
 use alluvium_model::{DatasetName, DefinitionVersion, Layer, RunId, Span, StepKey, Window};
-use alluvium_store::{BackfillState, Claimed, NewStep, Owner, StepKind, StepState, Store, Terms};
+use alluvium_store::{BackfillState, Claimed, NewStep, Owner, StepKind, StepState, Store, Terms, Topic};
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tokio::sync::Semaphore;
 
@@ -122,6 +123,22 @@ async fn a_backfill_goes_on_with_what_is_not_made() {
 }
 
 #[tokio::test]
+async fn what_a_backfill_shows_is_kept_until_it_is_in_place_or_dropped() {
+    let world = world().await;
+    ask(&world, &days(2, 1, 0)).await.expect("it works");
+    let silver = DatasetName::new(Layer::Silver, "t").expect("a name");
+    let needed = async |file: &str| {
+        world.engine.maintained();
+        world.arrive(file, 10);
+        world.run(&Options::default()).await;
+        world.engine.maintained().into_iter().find(|(name, ..)| *name == silver).map(|(.., needed)| needed)
+    };
+    assert_eq!(needed("b.csv").await, Some(1), "it was begun with version 1");
+    world.flow().drop_backfill(&Calm, &gold()).await.expect("dropped");
+    assert_eq!(needed("c.csv").await, Some(3), "gold has read it all");
+}
+
+#[tokio::test]
 async fn so_many_failures_are_tolerated() {
     let world = world().await;
     world.engine.break_window(4 * DAY, true);
@@ -166,4 +183,68 @@ async fn a_window_lets_live_work_go_first_but_not_without_end() {
     let waited = world.clock().now().duration_since(before).as_secs();
     assert!((10..15).contains(&waited), "{waited} s");
     assert_eq!(made(&done), 1);
+}
+
+/// What the sinks of `gold.d` were told of backfills.
+async fn told(world: &World) -> Vec<Value> {
+    let owner = Owner { host: "here".into(), process: 77, started_ticks: 1 };
+    let topic = Topic::Dataset(gold());
+    let part = world.store.take_lane((&topic, "out"), "out", &owner, Span::from_secs(60), &world.watch(), 99).await;
+    let events = part.expect("a lane").into_iter().map(|p| serde_json::from_str::<Value>(&p.event).expect("an event"));
+    events.filter(|e| e["type"] == "io.alluvium.backfill.completed").collect()
+}
+
+#[tokio::test]
+async fn a_backfill_that_is_in_place_is_told_once_with_what_was_expected_and_made() {
+    let world = World::with(&[
+        ("alluvium.yaml", "name: stub\nsinks: { out: { files: out/ } }\n"),
+        ("datasets/gold/d.sql", &GOLD.replace("/* window", "/*\npublish: out\nwindow")),
+    ])
+    .await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    world.engine.break_window(4 * DAY, true);
+    let built = ask(&world, &days(40, 2, 500)).await.expect("it works");
+    assert!(told(&world).await.is_empty(), "nobody can see it yet");
+    let swap = Backfill { resume: false, swap: true, tolerated: None, ..resume() };
+    let done = ask(&world, &swap).await.expect("it works");
+    assert_eq!(done.record.state, BackfillState::Swapped);
+    let events = told(&world).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    let (id, data) = (&built.record.id, &events[0]["data"]);
+    assert_eq!(events[0]["id"], format!("backfill-{id}"));
+    assert_eq!(data["windows"], json!({ "expected": 40, "made": 39, "failed": 1 }));
+    assert_eq!(data["table_version"].as_i64(), done.committed);
+    assert_eq!(data["compared"], json!({ "same": 39, "different": 0, "live_rows": 78, "new_rows": 78 }));
+    assert_eq!(
+        (data["from"].as_str(), data["to"].as_str()),
+        (Some("1970-01-01T00:00:00Z"), Some("1970-02-10T00:00:00Z"))
+    );
+    assert!(matches!(ask(&world, &swap).await, Err(FlowError::NoBackfill(_))));
+    assert_eq!(told(&world).await, events);
+}
+
+#[tokio::test]
+async fn a_swap_whose_process_died_is_told_by_the_next_one() {
+    let world = World::with(&[
+        ("alluvium.yaml", "name: stub\nsinks: { out: { files: out/ } }\n"),
+        ("datasets/gold/d.sql", &GOLD.replace("/* window", "/*\npublish: out\nwindow")),
+    ])
+    .await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    ask(&world, &days(3, 2, 0)).await.expect("it works");
+    // It commits, and nobody hears of it.
+    world.engine.lose_next(&gold());
+    let swap = Backfill { resume: false, swap: true, ..resume() };
+    let lost = ask(&world, &swap).await.expect("a failing swap is no error");
+    let again = match lost.record.state {
+        BackfillState::Swapped => lost,
+        _ => ask(&world, &swap).await.expect("it works"),
+    };
+    assert_eq!(again.record.state, BackfillState::Swapped);
+    let events = told(&world).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["data"]["windows"], json!({ "expected": 3, "made": 3, "failed": 0 }));
+    assert_eq!(events[0]["data"]["table_version"].as_i64(), again.committed);
 }

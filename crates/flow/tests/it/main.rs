@@ -2,7 +2,9 @@
 
 mod agenda;
 mod backfill;
+mod branch;
 mod dead_letters;
+mod endings;
 mod retry;
 mod stub;
 mod workers;

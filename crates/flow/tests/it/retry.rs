@@ -188,12 +188,12 @@ async fn a_broken_lake_is_left_alone_by_every_dataset() {
 #[tokio::test]
 async fn who_waited_for_a_hand_heeds_the_breaker() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
-    let retry = world(99, 40).await.effort(&silver()).retry.clone();
+    let retry = world(99, 40).await.effort(&silver()).retry;
     let mut world = World::of(&names, &[]).await;
     world.arrive("a.csv", 10);
     let all = names.map(|n| format!("bronze.{n}").parse::<DatasetName>().expect("a name"));
     for name in &all {
-        world.effort(name).retry = retry.clone();
+        world.effort(name).retry = retry;
         world.engine.reject(name, TRANSIENT, Blame::Lake, 9);
     }
     let turn = Turn { datasets: all.iter().cloned().collect(), failing: BTreeSet::new() };
@@ -256,12 +256,13 @@ async fn steps_whose_process_is_gone_each_time_end_as_dead_letters() {
         objects_new: 0,
         objects_duplicate: 0,
         objects_dead: 0,
+        tells: false,
     };
     let dead = alluvium_store::Watch { now: world.clock().now(), alive: &|_| false };
     world.store.start_run(&record, &flow.owner, Span::from_secs(60), &dead).await.expect("a run");
     for _ in 0..4 {
         let taken = world.store.claim(&key, &run, &flow.owner, Span::from_secs(60), &Terms::default(), &dead).await;
-        assert_eq!(taken.expect("a claim"), alluvium_store::Claim::Taken);
+        assert!(taken.expect("a claim").is_taken());
     }
     world.pass(Duration::from_secs(61));
     world.run(&Options::default()).await;

@@ -279,6 +279,7 @@ impl Engine for StubEngine {
             StepKind::Ingest => {
                 job.events.iter().filter(|e| !tables.unreadable.contains(&e.path)).map(|e| e.bytes).sum()
             }
+            StepKind::Swap => 0,
             StepKind::ReplayQuarantine => tables.waiting.remove(&name).unwrap_or(0),
             _ => {
                 let (input, range) = job.step.inputs.iter().next().expect("an input");

@@ -110,7 +110,7 @@ fn told(out: &mut Text, lanes: &[Lane]) {
     for (name, help, value) in each {
         out.head(name, "gauge", help);
         for lane in lanes {
-            out.line(name, &[("dataset", lane.dataset.to_string()), ("sink", lane.sink.clone())], value(lane));
+            out.line(name, &[("dataset", lane.topic.to_string()), ("sink", lane.sink.clone())], value(lane));
         }
     }
 }
@@ -142,7 +142,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alluvium_store::{EventState, RefusalKind, RunState, StepState};
+    use alluvium_store::{EventState, RefusalKind, RunState, StepState, Topic};
 
     #[test]
     fn the_text_is_that_of_prometheus() {
@@ -163,7 +163,7 @@ mod tests {
             refused: [(RefusalKind::TooLarge, 2)].into(),
         };
         let lane = Lane {
-            dataset: name,
+            topic: Topic::Dataset(name),
             sink: "a\"b\\c".to_owned(),
             waiting: 4,
             oldest: None,

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::Stop;
 use alluvium_flow::{Report, Signal, Timer};
-use alluvium_model::{Clock, DatasetName, Entropy, Fault, Span, crash_point};
+use alluvium_model::{Clock, Entropy, Fault, Span, crash_point};
 use alluvium_spec::Sink;
-use alluvium_store::{Lane, LaneEnd, Owner, Publication, Store, StoreError, Watch};
+use alluvium_store::{Lane, LaneEnd, Owner, Publication, Store, StoreError, Topic, Watch};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,7 +48,7 @@ pub struct Outbox {
     pub patience: Duration,
 }
 
-type Key = (DatasetName, String);
+type Key = (Topic, String);
 
 /// What became of a lane's turn.
 enum Turn {
@@ -58,7 +58,7 @@ enum Turn {
     Held,
 }
 
-/// Passes signals on, and wakes the outbox when a step has ended.
+/// Passes signals on, and wakes the outbox when a step or a whole run has ended.
 pub struct Waking<'a> {
     pub report: &'a dyn Report,
     pub wake: Arc<Notify>,
@@ -66,7 +66,8 @@ pub struct Waking<'a> {
 
 impl Report for Waking<'_> {
     fn signal(&self, signal: Signal) {
-        let ended = matches!(signal, Signal::StepDone { .. } | Signal::StepDoneElsewhere { .. });
+        let ended =
+            matches!(signal, Signal::StepDone { .. } | Signal::StepDoneElsewhere { .. } | Signal::RunTold { .. });
         self.report.signal(signal);
         if ended {
             self.wake.notify_one();
@@ -90,7 +91,7 @@ impl Outbox {
             match self.store.lanes().await {
                 Ok(all) => {
                     for lane in all.into_iter().filter(|l| l.waiting > 0 && self.sinks.contains_key(&l.sink)) {
-                        let key = (lane.dataset.clone(), lane.sink.clone());
+                        let key = (lane.topic.clone(), lane.sink.clone());
                         let due = held.get(&key).map_or(lane.next_at, |until| lane.next_at.max(*until));
                         if busy.contains(&key) {
                             continue;
@@ -164,7 +165,7 @@ impl Outbox {
     }
 
     async fn lane(&self, lane: &Lane, stopped: impl Fn() -> bool) -> Result<Turn, StoreError> {
-        let key = (&lane.dataset, lane.sink.as_str());
+        let key = (&lane.topic, lane.sink.as_str());
         let receiver = Receiver::of(&self.sinks[&lane.sink], &*self.variables);
         let target = receiver.as_ref().map_or_else(|_| String::new(), Receiver::fingerprint);
         let mut sent = 0;
@@ -196,8 +197,8 @@ impl Outbox {
 
     fn published(&self, lane: &Lane, events: u64) {
         if events > 0 {
-            let (dataset, sink) = (lane.dataset.clone(), lane.sink.clone());
-            self.report.signal(Signal::Published { dataset, sink, events });
+            let (topic, sink) = (lane.topic.clone(), lane.sink.clone());
+            self.report.signal(Signal::Published { topic, sink, events });
         }
     }
 
@@ -237,7 +238,7 @@ impl Outbox {
         let asked = Duration::from_secs(error.after_seconds().unwrap_or(0)).min(LAST_RETRY);
         let wait = wait.max(asked);
         self.report.signal(Signal::NotPublished {
-            dataset: lane.dataset.clone(),
+            topic: lane.topic.clone(),
             sink: lane.sink.clone(),
             code: error.code(),
             message: text.clone(),

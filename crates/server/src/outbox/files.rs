@@ -1,4 +1,5 @@
-//! A publication as a file: `<folder>/<dataset>/<table version>-<step>.json`, there as a whole or not at all.
+//! A publication as a file: `<folder>/<dataset>/<table version>-<id>.json`, or `<folder>/runs/<id>.json`; there as a whole or
+//! not at all.
 //!
 //! Called by `deliver.rs`. Delivered again it is the same file with the same content. Names that start with a dot are no
 //! publications.
@@ -12,8 +13,9 @@ use std::{
 };
 
 pub(super) async fn write(folder: PathBuf, publication: &Publication) -> Result<(), SinkError> {
-    let folder = folder.join(publication.dataset.to_string());
-    let name = format!("{:020}-{}.json", publication.committed, publication.step);
+    let folder = folder.join(publication.topic.to_string());
+    let id = &publication.id;
+    let name = publication.committed.map_or_else(|| format!("{id}.json"), |version| format!("{version:020}-{id}.json"));
     let path = folder.join(&name);
     // Of this process: another that still writes the same one does not write into ours.
     let draft = folder.join(format!(".{name}.{}", std::process::id()));

@@ -100,7 +100,7 @@ fn request(
     publication: &Publication,
     now: Timestamp,
 ) -> Result<Request<Body>, axum::http::Error> {
-    let (id, timestamp) = (publication.step.as_str(), now.as_second().to_string());
+    let (id, timestamp) = (publication.id.as_str(), now.as_second().to_string());
     let signed = signature::sign(&target.keys, id, &timestamp, publication.event.as_bytes());
     Request::post(&target.url.path)
         .header(header::HOST, host)

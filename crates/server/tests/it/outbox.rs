@@ -25,9 +25,9 @@ struct Heard(Mutex<Vec<String>>);
 impl Report for Heard {
     fn signal(&self, signal: Signal) {
         let line = match signal {
-            Signal::Published { dataset, sink, events } => format!("{dataset} {sink} {events}"),
-            Signal::NotPublished { dataset, sink, code, again_in, .. } => {
-                format!("{dataset} {sink} {code}{}", if again_in.is_none() { " off" } else { "" })
+            Signal::Published { topic, sink, events } => format!("{topic} {sink} {events}"),
+            Signal::NotPublished { topic, sink, code, again_in, .. } => {
+                format!("{topic} {sink} {code}{}", if again_in.is_none() { " off" } else { "" })
             }
             _ => return,
         };
@@ -78,6 +78,7 @@ impl Bench {
             objects_new: 0,
             objects_duplicate: 0,
             objects_dead: 0,
+            tells: false,
         };
         let watch = Watch { now: start(), alive: &|_| true };
         store.start_run(&record, &owner(1), Span::from_secs(60), &watch).await.expect("a run");

@@ -36,6 +36,8 @@ fn a_lake_that_lets_superseded_steps_commit_is_found_out() {
 
 #[test]
 fn a_lake_without_its_fence_is_found_out() {
-    let found = explore(SEEDS, Fence::Down).expect_err("a step commits twice");
-    assert!(found.wrong.iter().any(|w| w.contains("committed twice")), "{found}");
+    // What was planned anew commits as well under some seeds, and under others a step itself does twice.
+    let twice =
+        |seed| simulate(seed, Fence::Down).is_err_and(|f| f.wrong.iter().any(|w| w.contains("committed twice")));
+    assert!(SEEDS.into_iter().any(twice));
 }

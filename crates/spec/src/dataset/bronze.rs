@@ -40,7 +40,18 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["contract"], &mut r);
     f.finish_with(&mut r, super::belongs);
-    Some(Draft { name, description, contract: None, accept, turns, effort, publish, body: Body::Bronze(source?), file })
+    Some(Draft {
+        name,
+        description,
+        contract: None,
+        accept,
+        turns,
+        effort,
+        publish,
+        when: None,
+        body: Body::Bronze(source?),
+        file,
+    })
 }
 
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {

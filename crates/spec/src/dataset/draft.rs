@@ -3,6 +3,7 @@
 
 use super::{EffortDraft, TurnsDraft};
 use crate::{
+    condition::Condition,
     definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
@@ -22,6 +23,7 @@ pub(crate) struct Draft {
     pub(crate) effort: EffortDraft,
     /// Names of sinks.
     pub(crate) publish: Vec<Spanned<String>>,
+    pub(crate) when: Option<Condition>,
     pub(crate) body: Body,
 }
 

@@ -6,9 +6,11 @@ use super::{
     effort::{self, EffortDraft},
     publish,
     turns::{self, TurnsDraft},
+    when,
 };
 use crate::{
     codes,
+    condition::Condition,
     definition::{Accept, WindowSpec},
     diagnostic::Sink,
     source_file::{Place, SourceFile, Spanned},
@@ -26,6 +28,7 @@ struct FrontMatter {
     turns: TurnsDraft,
     effort: EffortDraft,
     publish: Vec<Spanned<String>>,
+    when: Option<Condition>,
 }
 
 impl Default for FrontMatter {
@@ -38,6 +41,7 @@ impl Default for FrontMatter {
             turns: TurnsDraft::default(),
             effort: EffortDraft::default(),
             publish: Vec::new(),
+            when: None,
         }
     }
 }
@@ -49,7 +53,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         None => Some(FrontMatter::default()),
     };
     let gold = query(&file, statement, sink);
-    let FrontMatter { description, contract, accept, turns, effort, publish, window } = matter?;
+    let FrontMatter { description, contract, accept, turns, effort, publish, when, window } = matter?;
     let body = match (gold, window) {
         (Some((sql, sql_line, query)), Ok(window)) => {
             let sql::Query { canonical, tables, outputs } = query;
@@ -57,7 +61,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract, accept, turns, effort, publish, body, file })
+    Some(Draft { name, description, contract, accept, turns, effort, publish, when, body, file })
 }
 
 /// The front matter, padded so that its places are the file's, and the byte at which the statement starts.
@@ -106,12 +110,13 @@ fn front_matter(name: &DatasetName, text: &str, file: &SourceFile, sink: &mut Si
     let turns = turns::read(name, &mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
     let publish = publish::read(&mut f, &mut r);
+    let when = when::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.finish_with(&mut r, |key| {
         let inputs = matches!(key, "from" | "inputs");
         inputs.then(|| "inputs are read from the SQL; remove it".to_owned()).or_else(|| super::belongs(key))
     });
-    Some(FrontMatter { description, contract, window, accept, turns, effort, publish })
+    Some(FrontMatter { description, contract, window, accept, turns, effort, publish, when })
 }
 
 fn window(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Result<Option<WindowDraft>, Unusable> {

@@ -12,6 +12,7 @@ mod silver;
 mod turns;
 mod watermark;
 mod webhook;
+mod when;
 mod write;
 
 use belongs::{Unusable, belongs};
@@ -21,6 +22,7 @@ pub(crate) use draft::{
 };
 pub(crate) use effort::{EffortDraft, defaults as read_defaults};
 pub(crate) use gold::read as read_gold;
+pub(crate) use publish::read as read_publish;
 pub(crate) use silver::read as read_silver;
 pub(crate) use turns::TurnsDraft;
 

@@ -1,6 +1,6 @@
-//! `publish` of a dataset: which sinks are told of its commits.
+//! `publish`: which sinks are told, of a dataset's commits or of runs.
 //!
-//! Called by the readers of all three layers. It decides no rows and is no part of the definition version.
+//! Called by the readers of all three layers and of the project file. It decides no rows and is no part of the definition version.
 
 use crate::{
     codes,
@@ -9,7 +9,7 @@ use crate::{
     yaml::{Fields, Reader},
 };
 
-pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
+pub(crate) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
     let names = f.take("publish").and_then(|n| r.names(n)).unwrap_or_default();
     for (n, name) in names.iter().enumerate() {
         if names[..n].iter().any(|before| before.value == name.value) {

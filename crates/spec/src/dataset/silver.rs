@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, Draft, EnrichDraft, SilverDraft, StepDraft},
-    effort, normalize, publish, turns, watermark, write,
+    effort, normalize, publish, turns, watermark, when, write,
 };
 use crate::{
     codes,
@@ -33,6 +33,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
     let turns = turns::read(&name, &mut f, &mut r);
     let effort = effort::read(&mut f, &mut r);
     let publish = publish::read(&mut f, &mut r);
+    let when = when::read(&mut f, &mut r);
     f.not_yet(&NOT_YET, &mut r);
     f.not_yet(&["window"], &mut r);
     f.finish_with(&mut r, super::belongs);
@@ -42,7 +43,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) ->
         }
         _ => Body::Unusable,
     };
-    Some(Draft { name, description, contract: Some(contract?), accept, turns, effort, publish, body, file })
+    Some(Draft { name, description, contract: Some(contract?), accept, turns, effort, publish, when, body, file })
 }
 
 /// `None` if a step could not be read, so that what depends on the steps is not reported as well.

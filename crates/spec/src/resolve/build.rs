@@ -158,6 +158,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         throttle: draft.turns.throttle.as_ref().map(|(t, _)| t.clone()),
         effort: draft.effort.over(&names.sources.defaults, agreed),
         publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
+        when: draft.when.clone(),
         kind,
     })
 }

@@ -5,9 +5,9 @@
 use super::{
     Row, Session,
     codec::{Cells, Word, json, micros},
-    runs,
+    lanes, runs,
 };
-use crate::{BackfillRecord, BackfillState, StoreError};
+use crate::{BackfillRecord, BackfillState, Ending, StoreError, Topic};
 use alluvium_model::{DefinitionVersion, RunId, Window};
 
 pub(super) async fn start(tx: &mut Session<'_>, new: &BackfillRecord) -> Result<Option<RunId>, StoreError> {
@@ -31,7 +31,7 @@ pub(super) async fn start(tx: &mut Session<'_>, new: &BackfillRecord) -> Result<
             new.version.as_str().into(),
             new.range.from.into(),
             new.range.to.into(),
-            new.stride.as_str().into(),
+            new.stride.to_string().into(),
             json(&new.inputs).into(),
             i64::from(new.max_active).into(),
             i64::from(new.tolerated).into(),
@@ -60,7 +60,7 @@ fn record_of(row: &Row) -> Result<BackfillRecord, StoreError> {
         dataset: cells.dataset("dataset")?,
         version: DefinitionVersion::from_stored(cells.text("version")?),
         range: Window { from: cells.integer("from_micros")?, to: cells.integer("to_micros")? },
-        stride: cells.text("stride")?,
+        stride: cells.parsed("stride")?,
         inputs: cells.json("inputs")?,
         max_active: cells.small("max_active")?,
         tolerated: cells.small("tolerated")?,
@@ -71,11 +71,11 @@ fn record_of(row: &Row) -> Result<BackfillRecord, StoreError> {
     })
 }
 
-/// All of the record but what it was begun with.
-pub(super) async fn change(tx: &mut Session<'_>, now: &BackfillRecord) -> Result<(), StoreError> {
+/// All of the record but what it was begun with. One that is swapped has come to its end.
+pub(super) async fn change(tx: &mut Session<'_>, now: &BackfillRecord) -> Result<bool, StoreError> {
     let sql =
         "UPDATE backfills SET state = $1, summary = $2, inputs = $3, max_active = $4, tolerated = $5, changed_at = $6
-               WHERE id = $7";
+               WHERE id = $7 AND state <> $8";
     let args = [
         now.state.word().into(),
         now.summary.clone().unwrap_or_default().into(),
@@ -84,11 +84,25 @@ pub(super) async fn change(tx: &mut Session<'_>, now: &BackfillRecord) -> Result
         i64::from(now.tolerated).into(),
         micros(now.changed_at).into(),
         now.id.as_str().into(),
+        BackfillState::Swapped.word().into(),
     ];
-    match tx.execute(sql, &args).await? {
-        0 => Err(StoreError::unknown("backfill", &now.id)),
-        _ => Ok(()),
+    if tx.execute(sql, &args).await? == 1 {
+        return Ok(true);
     }
+    match tx.row("SELECT id FROM backfills WHERE id = $1", &[now.id.as_str().into()]).await? {
+        Some(_) => Ok(false),
+        None => Err(StoreError::unknown("backfill", &now.id)),
+    }
+}
+
+pub(super) async fn end(tx: &mut Session<'_>, now: &BackfillRecord, ending: &Ending) -> Result<bool, StoreError> {
+    // Before what else is told of the dataset later, and after what was.
+    tx.take_datasets([now.dataset.to_string()]).await?;
+    let ended = change(tx, &BackfillRecord { state: BackfillState::Swapped, ..now.clone() }).await?;
+    if ended {
+        lanes::tell(tx, &Topic::Dataset(now.dataset.clone()), ending, now.changed_at).await?;
+    }
+    Ok(ended)
 }
 
 /// Its open windows never run. Those that are done stay, with what they used.

@@ -7,7 +7,7 @@ use crate::{BackfillState, EventState, Owner, RunState, StepKind, StepState, Sto
 use alluvium_model::{Balance, DatasetName, RetryClass, Span};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
-use std::error::Error;
+use std::{error::Error, str::FromStr};
 
 /// A count or a place in a list, as the database holds it.
 pub(crate) fn number(count: usize) -> i64 {
@@ -173,7 +173,15 @@ impl Cells<'_> {
     }
 
     pub(super) fn dataset(&self, column: &'static str) -> Result<DatasetName, StoreError> {
-        self.str(column)?.parse().map_err(|e: alluvium_model::InvalidName| unreadable(column, e))
+        self.parsed(column)
+    }
+
+    /// A text that `T` reads.
+    pub(super) fn parsed<T>(&self, column: &'static str) -> Result<T, StoreError>
+    where
+        T: FromStr<Err: Error + Send + Sync + 'static>,
+    {
+        self.str(column)?.parse().map_err(|e| unreadable(column, e))
     }
 
     pub(super) fn word<T: Word>(&self, column: &'static str) -> Result<T, StoreError> {

@@ -31,6 +31,7 @@ const SHAPES: &[Shape] = &[
     WATERMARKS,
     RETRIES,
     BACKFILLS,
+    DECISIONS,
     PUBLICATIONS,
     LANES,
     AUDIT,
@@ -214,6 +215,19 @@ const BACKFILLS: Shape = Shape {
              FROM backfills ORDER BY started_at, id",
 };
 
+const DECISIONS: Shape = Shape {
+    name: "decisions",
+    columns: &[
+        ("run", TEXT),
+        ("dataset", TEXT),
+        ("decided_at", TIME),
+        ("condition", TEXT),
+        ("measures", TEXT),
+        ("taken", INTEGER),
+    ],
+    select: "SELECT run, dataset, decided_at, condition, measures, taken FROM decisions ORDER BY decided_at, run, dataset",
+};
+
 const WATERMARKS: Shape = Shape {
     name: "watermarks",
     columns: &[("dataset", TEXT), ("event_time", TEXT), ("watermark", TIME), ("moved_at", TIME), ("step", TEXT)],
@@ -223,6 +237,7 @@ const WATERMARKS: Shape = Shape {
 const PUBLICATIONS: Shape = Shape {
     name: "publications",
     columns: &[
+        ("id", TEXT),
         ("dataset", TEXT),
         ("sink", TEXT),
         ("step", TEXT),
@@ -231,7 +246,7 @@ const PUBLICATIONS: Shape = Shape {
         ("delivered_at", TIME),
         ("event", TEXT),
     ],
-    select: "SELECT dataset, sink, step, committed, made_at, delivered_at, event FROM publications ORDER BY seq",
+    select: "SELECT id, dataset, sink, step, committed, made_at, delivered_at, event FROM publications ORDER BY seq",
 };
 
 const LANES: Shape = Shape {

@@ -7,8 +7,8 @@ use super::{
     Arg, Row, Session,
     codec::{Cells, micros, micros_after},
 };
-use crate::{Lane, LaneEnd, Owner, Publication, StepDone, StoreError, Watch};
-use alluvium_model::{DatasetName, Span, StepKey};
+use crate::{Ending, Lane, LaneEnd, NewPublication, Owner, Publication, StepDone, StoreError, Topic, Watch};
+use alluvium_model::Span;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -16,19 +16,49 @@ use serde::Serialize;
 struct New<'a>(&'a str, &'a str);
 
 pub(super) async fn publish(tx: &mut Session<'_>, done: &StepDone, dataset: &str) -> Result<(), StoreError> {
-    let Some(committed) = done.committed.filter(|_| !done.publish.is_empty()) else { return Ok(()) };
-    let new: Vec<New<'_>> = done.publish.iter().map(|p| New(&p.sink, &p.event)).collect();
+    let Some(committed) = done.committed else { return Ok(()) };
+    let step = done.key.as_str();
+    write(tx, (step, Some(step), dataset, Some(committed)), &done.publish, done.finished_at).await
+}
+
+/// As [`publish`], where it is no step's commit that is told.
+pub(super) async fn tell(
+    tx: &mut Session<'_>,
+    topic: &Topic,
+    ending: &Ending,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    write(tx, (&ending.id, None, &topic.to_string(), ending.committed), &ending.publish, at).await
+}
+
+async fn write(
+    tx: &mut Session<'_>,
+    (id, step, topic, committed): (&str, Option<&str>, &str, Option<i64>),
+    publish: &[NewPublication],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    if publish.is_empty() {
+        return Ok(());
+    }
+    let new: Vec<New<'_>> = publish.iter().map(|p| New(&p.sink, &p.event)).collect();
     tx.execute(
-        "INSERT INTO publications (step, dataset, sink, committed, event, made_at)
-         SELECT $1, $2, value ->> 0, $3, value ->> 1, $4 FROM json_each($5) ORDER BY key",
-        &[done.key.as_str().into(), dataset.into(), committed.into(), micros(done.finished_at).into(), Arg::list(&new)],
+        "INSERT INTO publications (id, step, dataset, sink, committed, event, made_at)
+         SELECT $1, nullif($2, ''), $3, value ->> 0, $4, value ->> 1, $5 FROM json_each($6) ORDER BY key",
+        &[
+            id.into(),
+            step.unwrap_or_default().into(),
+            topic.into(),
+            committed.into(),
+            micros(at).into(),
+            Arg::list(&new),
+        ],
     )
     .await?;
     // A condition, so that SQLite does not take what follows for that of a join.
     tx.execute(
         "INSERT INTO lanes (dataset, sink) SELECT $1, value ->> 0 FROM json_each($2) WHERE true
          ON CONFLICT DO NOTHING",
-        &[dataset.into(), Arg::list(&new)],
+        &[topic.into(), Arg::list(&new)],
     )
     .await?;
     Ok(())
@@ -48,7 +78,7 @@ pub(super) async fn all(tx: &mut Session<'_>) -> Result<Vec<Lane>, StoreError> {
 fn lane_of(row: &Row) -> Result<Lane, StoreError> {
     let cells = Cells(row);
     Ok(Lane {
-        dataset: cells.dataset("dataset")?,
+        topic: cells.parsed("dataset")?,
         sink: cells.text("sink")?,
         waiting: cells.count("waiting")?,
         oldest: cells.optional_time("oldest")?,
@@ -61,14 +91,14 @@ fn lane_of(row: &Row) -> Result<Lane, StoreError> {
 
 pub(super) async fn take(
     tx: &mut Session<'_>,
-    (dataset, sink): (&DatasetName, &str),
+    (topic, sink): (&Topic, &str),
     target: &str,
     owner: &Owner,
     ttl: Span,
     watch: &Watch<'_>,
     most: u32,
 ) -> Result<Vec<Publication>, StoreError> {
-    let name = dataset.to_string();
+    let name = topic.to_string();
     let sql = "SELECT next_at, off, host, process, started_ticks, until FROM lanes
                WHERE dataset = $1 AND sink = $2 FOR UPDATE";
     let Some(row) = tx.row(sql, &[name.as_str().into(), sink.into()]).await? else { return Ok(Vec::new()) };
@@ -83,7 +113,7 @@ pub(super) async fn take(
     if held || cells.time("next_at")? > watch.now || cells.optional_text("off")?.is_some_and(|t| t == target) {
         return Ok(Vec::new());
     }
-    let sql = "SELECT seq, step, committed, event FROM publications
+    let sql = "SELECT seq, id, committed, event FROM publications
                WHERE dataset = $1 AND sink = $2 AND delivered_at IS NULL ORDER BY seq LIMIT $3";
     let rows = tx.rows(sql, &[name.as_str().into(), sink.into(), i64::from(most).into()]).await?;
     if rows.is_empty() {
@@ -110,10 +140,10 @@ pub(super) async fn take(
         let cells = Cells(row);
         Ok(Publication {
             seq: cells.integer("seq")?,
-            step: StepKey::from_stored(cells.text("step")?),
-            dataset: dataset.clone(),
+            id: cells.text("id")?,
+            topic: topic.clone(),
             sink: sink.to_owned(),
-            committed: cells.integer("committed")?,
+            committed: cells.optional_integer("committed")?,
             event: cells.text("event")?,
         })
     };
@@ -132,7 +162,7 @@ pub(super) async fn delivered(
     let sql = "UPDATE lanes SET failures = 0, next_at = 0, error = NULL, until = $3
                WHERE dataset = $1 AND sink = $2 AND host = $4 AND process = $5 AND started_ticks = $6";
     let args = [
-        publication.dataset.to_string().into(),
+        publication.topic.to_string().into(),
         publication.sink.as_str().into(),
         micros_after(now, ttl).into(),
         owner.host.as_str().into(),
@@ -144,7 +174,7 @@ pub(super) async fn delivered(
 
 pub(super) async fn end(
     tx: &mut Session<'_>,
-    (dataset, sink): (&DatasetName, &str),
+    (topic, sink): (&Topic, &str),
     owner: &Owner,
     end: &LaneEnd,
 ) -> Result<(), StoreError> {
@@ -159,7 +189,7 @@ pub(super) async fn end(
                     error = CASE WHEN $5 = '' THEN error ELSE $5 END, host = NULL, process = NULL, started_ticks = NULL, until = NULL
              WHERE dataset = $1 AND sink = $2 AND host = $6 AND process = $7 AND started_ticks = $8",
             &[
-                dataset.to_string().into(),
+                topic.to_string().into(),
                 sink.into(),
                 i64::from(failed).into(),
                 next_at.into(),

@@ -144,7 +144,7 @@ pub(super) async fn claim(
         ],
     )
     .await?;
-    Ok(Claim::Taken)
+    Ok(Claim::Taken { attempt: head.attempts.saturating_add(1), failures: head.failures })
 }
 
 /// Nobody ended the attempt that has the lease, if there is one. What it did to its process, it may do to the next one.

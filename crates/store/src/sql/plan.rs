@@ -49,6 +49,9 @@ struct Picture<'a> {
 impl<'a> Picture<'a> {
     async fn read(tx: &mut Session<'_>, steps: &'a [NewStep]) -> Result<Self, StoreError> {
         runs::require(tx, steps.iter().map(|s| s.run.as_str())).await?;
+        // What a backfill plans is told by its own word.
+        let live = steps.iter().filter(|s| !matches!(s.kind, StepKind::Backfill | StepKind::Swap));
+        runs::not_told(tx, live.map(|s| s.run.as_str())).await?;
         tx.take_datasets(steps.iter().map(|s| s.dataset.to_string())).await?;
         let mut picture = Self::default();
         let keys: Vec<&str> = steps.iter().map(|s| s.key.as_str()).collect();

@@ -11,6 +11,9 @@ use alluvium_model::{RunId, Span};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
+/// In `tells`: that the run has ended was told.
+const TOLD: i64 = 2;
+
 pub(super) async fn start(
     tx: &mut Session<'_>,
     run: &RunRecord,
@@ -26,8 +29,8 @@ pub(super) async fn start(
     .await?;
     tx.execute(
         "INSERT INTO runs (run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead,
-                           host, process, started_ticks, until)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (run) DO NOTHING",
+                           host, process, started_ticks, until, tells)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (run) DO NOTHING",
         &[
             run.run.as_str().into(),
             run.command.as_str().into(),
@@ -41,6 +44,7 @@ pub(super) async fn start(
             i64::from(owner.process).into(),
             owner.started_ticks.cast_signed().into(),
             micros_after(watch.now, ttl).into(),
+            i64::from(run.tells).into(),
         ],
     )
     .await?;
@@ -105,7 +109,7 @@ pub(super) async fn finish(
 
 pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
     let lost = lost(tx, watch).await?;
-    let sql = "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead
+    let sql = "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead, tells
                FROM runs ORDER BY started_at DESC, seq DESC LIMIT $1";
     let rows = tx.rows(sql, &[i64::from(limit).into()]).await?;
     let mut records: Vec<RunRecord> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
@@ -115,7 +119,7 @@ pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) 
     Ok(records)
 }
 
-fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
+pub(super) fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
     let cells = Cells(row);
     Ok(RunRecord {
         run: RunId::from_stored(cells.text("run")?),
@@ -126,6 +130,7 @@ fn record_of(row: &Row) -> Result<RunRecord, StoreError> {
         objects_new: cells.count("objects_new")?,
         objects_duplicate: cells.count("objects_duplicate")?,
         objects_dead: cells.count("objects_dead")?,
+        tells: cells.integer("tells")? == 1,
     })
 }
 
@@ -141,6 +146,23 @@ pub(super) async fn require<'a>(
         None => Ok(()),
         Some(row) => Err(StoreError::unknown("run", Cells(&row).text("run")?)),
     }
+}
+
+/// What a run still plans, it plans before it is told that it has ended: who tells waits, and sees it.
+pub(super) async fn not_told<'a>(
+    tx: &mut Session<'_>,
+    runs: impl IntoIterator<Item = &'a str>,
+) -> Result<(), StoreError> {
+    let asked: BTreeSet<&str> = runs.into_iter().collect();
+    let sql = "SELECT run, tells FROM runs
+               WHERE tells <> 0 AND run IN (SELECT value ->> 0 FROM json_each($1)) ORDER BY run FOR UPDATE";
+    for row in tx.rows(sql, &[Arg::column(asked)]).await? {
+        let cells = Cells(&row);
+        if cells.integer("tells")? == TOLD {
+            return Err(StoreError::RunTold { run: cells.text("run")? });
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn count_objects(

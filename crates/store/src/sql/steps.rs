@@ -81,6 +81,11 @@ pub(super) async fn by_key(tx: &mut Session<'_>, key: &StepKey) -> Result<Option
     row.as_ref().map(record_of).transpose()
 }
 
+pub(super) async fn state(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<StepState>, StoreError> {
+    let row = tx.row("SELECT state FROM steps WHERE key = $1", &[key.as_str().into()]).await?;
+    row.map(|row| Cells(&row).word("state")).transpose()
+}
+
 pub(super) async fn of_run(tx: &mut Session<'_>, run: &RunId, watch: &Watch<'_>) -> Result<Vec<RunStep>, StoreError> {
     let sql = select_steps!(
         ", (SELECT count(*) FROM attempts AS a WHERE a.step = key AND a.run = $1) AS tried, \

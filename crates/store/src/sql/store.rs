@@ -4,15 +4,17 @@
 //! was already on its way.
 
 use super::{
-    audit, backfills, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, retries, runs, steps,
+    audit, backfills, dead_letters, decisions, dump, endings, events, finish, inbox, lanes, leases, measures, plan,
+    retries, runs, steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
-    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch,
-    WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
+    Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
+    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StepState, Store,
+    StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
+    sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -111,6 +113,18 @@ macro_rules! store_over {
                 within!(Read, self, |tx| steps::positions(tx, dataset))
             }
 
+            async fn commits(&self, dataset: &DatasetName, range: Claimed) -> Result<Commits, StoreError> {
+                within!(Read, self, |tx| decisions::commits(tx, dataset, range))
+            }
+
+            async fn decide(&self, decision: &Decision) -> Result<(), StoreError> {
+                within!(Write, self, |tx| decisions::decide(tx, decision))
+            }
+
+            async fn decisions(&self, run: &RunId) -> Result<Vec<Decision>, StoreError> {
+                within!(Read, self, |tx| decisions::of_run(tx, run))
+            }
+
             async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError> {
                 let mut answers = self.plan_many(std::slice::from_ref(step)).await?;
                 Ok(answers.pop().expect("one answer a step"))
@@ -130,6 +144,10 @@ macro_rules! store_over {
 
             async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {
                 within!(Read, self, |tx| steps::by_key(tx, key))
+            }
+
+            async fn step_state(&self, key: &StepKey) -> Result<Option<StepState>, StoreError> {
+                within!(Read, self, |tx| steps::state(tx, key))
             }
 
             async fn claim(
@@ -190,6 +208,14 @@ macro_rules! store_over {
                 within!(Write, self, |tx| runs::finish(tx, run, state, at))
             }
 
+            async fn ended_runs(&self, watch: &Watch<'_>) -> Result<Vec<EndedRun>, StoreError> {
+                within!(Read, self, |tx| endings::runs(tx, watch))
+            }
+
+            async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| endings::tell_run(tx, run, ending, at))
+            }
+
             async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
                 within!(Read, self, |tx| runs::newest(tx, limit, watch))
             }
@@ -222,7 +248,7 @@ macro_rules! store_over {
 
             async fn take_lane(
                 &self,
-                lane: (&DatasetName, &str),
+                lane: (&Topic, &str),
                 target: &str,
                 owner: &Owner,
                 ttl: Span,
@@ -242,12 +268,7 @@ macro_rules! store_over {
                 within!(Write, self, |tx| lanes::delivered(tx, publication, owner, now, ttl))
             }
 
-            async fn end_lane(
-                &self,
-                lane: (&DatasetName, &str),
-                owner: &Owner,
-                end: &LaneEnd,
-            ) -> Result<(), StoreError> {
+            async fn end_lane(&self, lane: (&Topic, &str), owner: &Owner, end: &LaneEnd) -> Result<(), StoreError> {
                 within!(Write, self, |tx| lanes::end(tx, lane, owner, end))
             }
 
@@ -263,8 +284,12 @@ macro_rules! store_over {
                 within!(Read, self, |tx| backfills::all(tx))
             }
 
-            async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<(), StoreError> {
+            async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| backfills::change(tx, backfill))
+            }
+
+            async fn end_backfill(&self, backfill: &BackfillRecord, ending: &Ending) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| backfills::end(tx, backfill, ending))
             }
 
             async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError> {

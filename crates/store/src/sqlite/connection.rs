@@ -212,6 +212,7 @@ mod tests {
             objects_new: 0,
             objects_duplicate: 0,
             objects_dead: 0,
+            tells: false,
         }
     }
 

@@ -13,7 +13,7 @@ fn record() -> BackfillRecord {
         dataset: name("silver.flights"),
         version: DefinitionVersion::from_stored("v2"),
         range: Window { from: -5, to: 7 },
-        stride: "1mo".into(),
+        stride: "1mo".parse().expect("a stride"),
         inputs: BTreeMap::from([(name("bronze.flights"), 4)]),
         max_active: 3,
         tolerated: 250,
@@ -63,7 +63,7 @@ pub async fn windows_stand_beside_the_live_step(store: &dyn Store) {
     assert_eq!(store.plan_many(&steps).await.unwrap(), [Planned::New, Planned::New, Planned::New]);
     assert!(!store.is_busy(&watch(2)).await.unwrap());
     for step in ["a", "b", "live"] {
-        assert_eq!(claim(store, step, 1, 2).await, Claim::Taken, "{step}");
+        assert!(claim(store, step, 1, 2).await.is_taken(), "{step}");
         assert!(matches!(claim(store, step, 2, 2).await, Claim::Held { .. }), "{step} is taken once");
         assert_eq!(store.is_busy(&watch(2)).await.unwrap(), step == "live", "{step}");
     }
@@ -81,8 +81,8 @@ pub async fn windows_stand_beside_the_live_step(store: &dyn Store) {
     assert!(store.dead_letters().await.unwrap().is_empty());
     assert!(store.revive_step(&key("b")).await.unwrap());
     // A lease whose holder is gone is free.
-    assert_eq!(claim(store, "b", 13, 6).await, Claim::Taken);
-    assert_eq!(claim(store, "b", 2, 7).await, Claim::Taken);
+    assert!(claim(store, "b", 13, 6).await.is_taken());
+    assert!(claim(store, "b", 2, 7).await.is_taken());
 }
 
 pub async fn a_backfill_that_is_dropped_is_forgotten(store: &dyn Store) {

@@ -40,6 +40,7 @@ pub fn run_record(run: &RunId, started: i64) -> RunRecord {
         objects_new: 0,
         objects_duplicate: 0,
         objects_dead: 0,
+        tells: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{build::*, sqlite};
 use alluvium_model::{Fault, RetryClass};
-use alluvium_store::{Claim, Planned, RunState, SqliteStore, Store, StoreError};
+use alluvium_store::{Planned, RunState, SqliteStore, Store, StoreError};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::path::Path;
 
@@ -182,7 +182,7 @@ async fn a_newer_file_is_refused_and_left_alone() {
     let mut conn = raw(&path).await;
     sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut conn).await.unwrap();
     let error = SqliteStore::open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 8 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 9 }), "{error:?}");
     assert_eq!(error.class(), RetryClass::Schema);
     assert!(error.remedy().starts_with("use a newer alluvium"));
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut conn).await.unwrap();
@@ -213,6 +213,14 @@ async fn frequent_reads_use_their_index() {
         (
             "SELECT * FROM events AS e WHERE e.state = 'pending' AND e.dataset = 'x' ORDER BY e.received_at, e.path",
             "events_pending",
+        ),
+        (
+            "SELECT count(*) FROM steps WHERE dataset = 'x' AND committed > 1 AND committed <= 9 AND state = 'done' AND kind <> 'backfill'",
+            "steps_by_commit",
+        ),
+        (
+            "SELECT run FROM runs AS r WHERE tells = 1 AND NOT EXISTS (SELECT 1 FROM steps AS s WHERE s.run = r.run) ORDER BY seq",
+            "runs_untold",
         ),
         ("UPDATE events SET state = 'done' WHERE step IN (SELECT value FROM json_each('[]'))", "events_by_step"),
         (
@@ -256,7 +264,7 @@ async fn a_file_of_the_first_version_goes_on() {
     first_version(&path).await;
     let before = std::fs::read(&path).unwrap();
     let error = SqliteStore::read(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Older { found: 1, known: 8 }), "{error:?}");
+    assert!(matches!(error, StoreError::Older { found: 1, known: 9 }), "{error:?}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 
     let store = sqlite(&folder).await;
@@ -266,7 +274,40 @@ async fn a_file_of_the_first_version_goes_on() {
     assert_eq!((steps[1].attempts, steps[1].error.as_deref()), (1, Some("L0001: full")));
     assert_eq!(store.runs(1, &watch(0)).await.unwrap()[0].state, RunState::Interrupted);
     started(&store).await;
-    assert_eq!(claim(&store, "b", 1, 0).await, Claim::Taken);
+    assert!(claim(&store, "b", 1, 0).await.is_taken());
+}
+
+/// Of version 8: what was told and what waits stays so, and is followed by what comes.
+#[tokio::test]
+async fn publications_of_an_older_file_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    first_version(&path).await;
+    let mut old = raw(&path).await;
+    for migration in [
+        include_str!("../../src/sqlite/migrations/0002.sql"),
+        include_str!("../../src/sqlite/migrations/0003.sql"),
+        include_str!("../../src/sqlite/migrations/0004.sql"),
+        include_str!("../../src/sqlite/migrations/0005.sql"),
+        include_str!("../../src/sqlite/migrations/0006.sql"),
+        include_str!("../../src/sqlite/migrations/0007.sql"),
+        include_str!("../../src/sqlite/migrations/0008.sql"),
+        "PRAGMA user_version = 8;
+         INSERT INTO publications (seq, step, dataset, sink, committed, event, made_at, delivered_at)
+         VALUES (3, 'a', 'bronze.flights', 'hook', 1, '1', 5, 6), (8, 'b', 'bronze.flights', 'hook', 2, '2', 7, NULL);
+         INSERT INTO lanes (dataset, sink) VALUES ('bronze.flights', 'hook');",
+    ] {
+        sqlx::raw_sql(migration).execute(&mut old).await.unwrap();
+    }
+    old.close().await.unwrap();
+    let store = sqlite(&folder).await;
+    let topic = alluvium_store::Topic::Dataset(name("bronze.flights"));
+    let part = store.take_lane((&topic, "hook"), "here", &owner(1), MINUTE, &watch(0), 9).await.unwrap();
+    let waits: Vec<_> = part.iter().map(|p| (p.id.as_str(), p.committed, p.event.as_str())).collect();
+    assert_eq!(waits, [("b", Some(2), "2")]);
+    let old = alluvium_model::RunId::from_stored("old");
+    assert!(store.ended_runs(&watch(0)).await.unwrap().is_empty(), "what ended before is not told now");
+    assert!(!store.runs(9, &watch(0)).await.unwrap().iter().any(|r| r.run == old && r.tells));
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
-//! What every store promises (`conformance`, `backfills`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `backfills`, `endings`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod backfills;
 mod build;
 mod conformance;
+mod endings;
 mod file;
 mod many;
 mod model;
@@ -106,6 +107,13 @@ conform!(
     one_backfill_of_a_dataset_is_under_way,
     windows_stand_beside_the_live_step,
     a_backfill_that_is_dropped_is_forgotten;
+    endings:
+    what_waits_is_what_was_committed_in_the_range,
+    what_is_not_known_to_be_committed_is_not_in_the_range,
+    the_last_decision_of_a_run_counts,
+    a_run_has_ended_with_the_last_of_its_steps,
+    a_run_without_its_process_has_ended,
+    a_backfill_ends_once_and_is_told_with_that;
     told:
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,

@@ -181,7 +181,7 @@ impl Model {
         step.state = StepState::Running;
         step.attempts += 1;
         step.lease = Some((by, now + TTL));
-        Some(Claim::Taken)
+        Some(Claim::Taken { attempt: step.attempts, failures: step.failures })
     }
 
     /// `None` for a step that is not there, `Some(false)` for one that was superseded.

@@ -6,7 +6,7 @@ use crate::{
     server::{SHARED, Server},
 };
 use alluvium_model::{Fault, PostgresUrl, RetryClass, RunId, StatePlace};
-use alluvium_store::{Claim, Planned, PostgresStore, RunState, StateStore, StepState, Store, StoreError};
+use alluvium_store::{Planned, PostgresStore, RunState, StateStore, StepState, Store, StoreError};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -42,7 +42,7 @@ async fn a_database_that_restarts_is_waited_for_and_nothing_is_lost_or_done_twic
         for n in 0..STEPS {
             let step = format!("s{n}");
             assert_eq!(worker.plan(&refine(&step, n - 1, n)).await.unwrap(), Planned::New);
-            assert_eq!(claim(&*worker, &step, 1, 0).await, Claim::Taken);
+            assert!(claim(&*worker, &step, 1, 0).await.is_taken());
             worker.finish(&done(&step)).await.unwrap();
             if n % 50 == 25 {
                 told.send(()).await.unwrap();
@@ -128,9 +128,9 @@ async fn each_counts_once(through: u16, schema: &str, nth: usize, after: bool) {
     };
     started(&store).await;
     assert_eq!(store.plan(&refine("a", -1, 1)).await.unwrap(), Planned::New, "{nth} {after}");
-    assert_eq!(claim(&store, "a", 1, 0).await, Claim::Taken, "{nth} {after}");
+    assert!(claim(&store, "a", 1, 0).await.is_taken(), "{nth} {after}");
     store.fail(&failure("a", 1, 0, 9)).await.unwrap();
-    assert_eq!(claim(&store, "a", 1, 2).await, Claim::Taken, "{nth} {after}");
+    assert!(claim(&store, "a", 1, 2).await.is_taken(), "{nth} {after}");
     store.finish(&done("a")).await.unwrap();
     let step = store.step(&key("a")).await.unwrap().unwrap();
     assert_eq!((step.state, step.attempts), (StepState::Done, 2), "{nth} {after}");
@@ -269,7 +269,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     PostgresStore::open(&to).await.unwrap().close().await.unwrap();
     SHARED.sql(&format!("UPDATE {}.state_version SET version = 99", to.schema));
     let error = PostgresStore::open(&to).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 7 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 8 }), "{error:?}");
     assert_eq!(SHARED.sql(&format!("SELECT version FROM {}.state_version", to.schema)), "99");
 }
 

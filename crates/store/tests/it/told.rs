@@ -1,8 +1,9 @@
 //! What is told of commits and of refusals, over a fresh store of whatever kind.
 
 use crate::build::*;
-use alluvium_model::DatasetName;
-use alluvium_store::{LaneEnd, NewPublication, Publication, Refusal, RefusalKind, StepDone, Store, TableDump, Value};
+use alluvium_store::{
+    LaneEnd, NewPublication, Publication, Refusal, RefusalKind, StepDone, Store, TableDump, Topic, Value,
+};
 
 const TARGET: &str = "here";
 
@@ -16,17 +17,17 @@ async fn finished(store: &dyn Store, step: &str, after: i64, sinks: &[&str]) {
     store.finish(&published(step, sinks)).await.unwrap();
 }
 
-fn flights() -> DatasetName {
-    name("silver.flights")
+fn flights() -> Topic {
+    Topic::Dataset(name("silver.flights"))
 }
 
 async fn taken(store: &dyn Store, sink: &str, process: u32, now: i64) -> Vec<Publication> {
-    let (lane, dataset) = (sink, flights());
-    store.take_lane((&dataset, lane), TARGET, &owner(process), MINUTE, &watch(now), 9).await.unwrap()
+    let (lane, topic) = (sink, flights());
+    store.take_lane((&topic, lane), TARGET, &owner(process), MINUTE, &watch(now), 9).await.unwrap()
 }
 
 fn steps(part: &[Publication]) -> Vec<&str> {
-    part.iter().map(|p| p.step.as_str()).collect()
+    part.iter().map(|p| p.id.as_str()).collect()
 }
 
 async fn table(store: &dyn Store, name: &str) -> TableDump {
@@ -47,7 +48,7 @@ pub async fn a_commit_is_told_with_the_end_of_its_step(store: &dyn Store) {
     let seen: Vec<_> = lanes.iter().map(|l| (l.sink.as_str(), l.waiting, l.oldest, l.failures)).collect();
     assert_eq!(seen, [("folder", 1, Some(at(9)), 0), ("hook", 1, Some(at(9)), 0)]);
     let part = taken(store, "hook", 1, 10).await;
-    assert_eq!((steps(&part), part[0].committed, part[0].event.as_str()), (vec!["a"], 3, "{\"of\":\"a\"}"));
+    assert_eq!((steps(&part), part[0].committed.unwrap(), part[0].event.as_str()), (vec!["a"], 3, "{\"of\":\"a\"}"));
     assert_eq!(table(store, "publications").await.rows.len(), 2);
 }
 
@@ -111,7 +112,11 @@ pub async fn a_sink_that_wants_no_more_is_off_until_it_is_another(store: &dyn St
     store.end_lane((&lane, "hook"), &owner(1), &off).await.unwrap();
     assert!(taken(store, "hook", 1, 11).await.is_empty());
     let of_other = async |target: &str| {
-        store.take_lane((&other, "hook"), target, &owner(1), MINUTE, &watch(12), 9).await.unwrap().len()
+        store
+            .take_lane((&Topic::Dataset(other.clone()), "hook"), target, &owner(1), MINUTE, &watch(12), 9)
+            .await
+            .unwrap()
+            .len()
     };
     assert_eq!(of_other(TARGET).await, 0, "every lane of the sink is off");
     assert_eq!(of_other("there").await, 1, "another target is another receiver");
@@ -164,7 +169,7 @@ pub async fn everything_is_counted(store: &dyn Store) {
     assert_eq!(bronze.steps, [(StepState::Done, 1)].into());
     assert_eq!((bronze.balance, bronze.retries, bronze.last_commit), (end.balance, 1, Some(at(9))));
     assert_eq!(bronze.objects, [(EventState::Pending, 1), (EventState::Done, 1), (EventState::Dead, 1)].into());
-    let silver = &measures.datasets[&flights()];
+    let silver = &measures.datasets[&name("silver.flights")];
     assert_eq!(silver.steps.get(&StepState::Planned), Some(&1));
     assert_eq!(silver.steps.get(&StepState::Running).copied().unwrap_or(0), 0);
     assert_eq!(measures.refused, [(RefusalKind::Forged, 5)].into());

@@ -11,15 +11,10 @@ use crate::{
     },
     wire::Wired,
 };
-use alluvium_flow::Comparison;
-use alluvium_model::Stride;
-use alluvium_store::{BackfillRecord, BackfillState, StepKind, StepState};
+use alluvium_flow::{Comparison, backfill_parts};
+use alluvium_store::{BackfillRecord, BackfillState, StepState};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
-
-/// More windows than a backfill may have.
-const ALL: usize = 1_000_000;
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -65,16 +60,9 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
 }
 
 async fn line(wired: &Wired, record: BackfillRecord) -> Result<Line, CliError> {
-    let mut states = BTreeMap::new();
-    for step in wired.store.run_steps(&record.id, &wired.watch()).await?.into_iter().map(|s| s.step) {
-        if step.kind == StepKind::Backfill && step.run == record.id && step.state != StepState::Superseded {
-            // The newest step of each window.
-            states.insert(step.windows.unwrap_or_default(), step.state);
-        }
-    }
-    let count = |is: fn(StepState) -> bool| states.values().filter(|s| is(**s)).count() as u64;
+    let parts = backfill_parts(&*wired.store, &record, &wired.watch()).await?;
+    let count = |is: fn(StepState) -> bool| parts.iter().filter(|p| is(p.state)).count() as u64;
     let comparison = Comparison::read(&record);
-    let windows = record.stride.parse::<Stride>().ok().and_then(|s| s.split(record.range, ALL));
     let (from, to) = ends(&record.range);
     Ok(Line {
         backfill: record.id.to_string(),
@@ -82,8 +70,8 @@ async fn line(wired: &Wired, record: BackfillRecord) -> Result<Line, CliError> {
         state: record.state,
         from,
         to,
-        windows: windows.map_or(0, |w| w.len() as u64),
-        window: record.stride,
+        windows: parts.len() as u64,
+        window: record.stride.to_string(),
         made: count(|s| s == StepState::Done),
         failed: count(|s| matches!(s, StepState::Dead | StepState::Failed)),
         different: comparison.as_ref().map(|c| c.different),

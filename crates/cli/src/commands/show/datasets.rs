@@ -4,10 +4,14 @@ use super::listing::{Column, list, or_dash};
 use crate::{
     args::Global,
     error::CliError,
-    render::{Align, grouped, size},
+    render::{Align, decided, grouped, size},
     wire::Wired,
 };
+use alluvium_flow::{numbers, what_waits};
+use alluvium_spec::Dataset;
 use serde::Serialize;
+use serde_json::Number;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize)]
 pub struct Line {
@@ -24,7 +28,17 @@ pub struct Line {
     active: Option<String>,
     /// How far its event time has come; `None` also where the definition names no such time.
     watermark: Option<String>,
+    /// Under which it takes what waits.
+    when: Option<Condition>,
     file: std::path::PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Condition {
+    condition: String,
+    /// What it names, and what that is of what waits now.
+    sees: BTreeMap<String, Number>,
+    holds: bool,
 }
 
 const COLUMNS: &[Column<Line>] = &[
@@ -35,6 +49,7 @@ const COLUMNS: &[Column<Line>] = &[
     ("size", Align::Right, |l| size(l.bytes)),
     ("version", Align::Right, |l| or_dash(l.table_version)),
     ("watermark", Align::Left, |l| or_dash(l.watermark.clone())),
+    ("takes when", Align::Left, |l| or_dash(l.when.as_ref().map(|w| decided(&w.condition, &w.sees, w.holds)))),
     ("definition", Align::Left, |l| match &l.active {
         Some(active) if *active != l.definition => format!("{} (rows: {active})", l.definition),
         Some(_) | None => l.definition.clone(),
@@ -42,7 +57,15 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
-    list(global, COLUMNS, &lines(wired).await?, "this project has no datasets yet")
+    let lines = lines(wired).await?;
+    let columns = COLUMNS.iter().filter(|(name, ..)| *name != "takes when" || lines.iter().any(|l| l.when.is_some()));
+    list(global, &columns.copied().collect::<Vec<_>>(), &lines, "this project has no datasets yet")
+}
+
+async fn condition(wired: &Wired, dataset: &Dataset) -> Result<Option<Condition>, CliError> {
+    let Some(when) = &dataset.when else { return Ok(None) };
+    let waits = what_waits(&*wired.store, dataset, wired.clock.now()).await?;
+    Ok(Some(Condition { condition: when.text.clone(), sees: numbers(when, &waits), holds: when.holds(&waits) }))
 }
 
 pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
@@ -64,6 +87,7 @@ pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
             definition: dataset.version.brief().to_owned(),
             active: active.map(|v| v.version.brief().to_owned()),
             watermark: watermark.map(|w| w.watermark.to_string()),
+            when: condition(wired, dataset).await?,
             file: dataset.file.clone(),
         });
     }

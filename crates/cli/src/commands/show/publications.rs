@@ -12,6 +12,7 @@ use serde::Serialize;
 
 #[derive(Debug, Serialize)]
 pub struct Line {
+    /// Or `runs`.
     dataset: String,
     sink: String,
     waiting: u64,
@@ -51,7 +52,7 @@ pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
     let lanes = wired.store.lanes().await?.into_iter();
     let line = |l: alluvium_store::Lane| Line {
         defined: wired.project.sinks.contains_key(&l.sink),
-        dataset: l.dataset.to_string(),
+        dataset: l.topic.to_string(),
         next_try: (l.waiting > 0 && l.failures > 0).then_some(l.next_at),
         sink: l.sink,
         waiting: l.waiting,

@@ -8,13 +8,15 @@ use crate::{
     args::{Format, Global},
     error::CliError,
     output::{print, print_json},
-    render::{Align, Style, brief_time, grouped, printable, progress},
+    render::{Align, Style, brief_time, decided, grouped, json_time, printable, progress},
     wire::Wired,
 };
 use alluvium_model::{Balance, RunId};
-use alluvium_store::{RunRecord, RunStep, StepKind, StepState, Value};
+use alluvium_store::{Decision, RunRecord, RunStep, StepKind, StepState, Value};
+use jiff::Timestamp;
 use serde::Serialize;
-use std::fmt::Write;
+use serde_json::Number;
+use std::{collections::BTreeMap, fmt::Write};
 
 /// Of which one is looked for by the start of its id.
 const MOST_RUNS: u32 = 100_000;
@@ -93,13 +95,25 @@ pub struct Whole {
     run: RunLine,
     steps: Vec<StepLine>,
     rules: Vec<RuleLine>,
+    /// What it decided by the conditions of datasets.
+    decisions: Vec<DecisionLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct DecisionLine {
+    dataset: String,
+    when: String,
+    saw: BTreeMap<String, Number>,
+    taken: bool,
+    #[serde(serialize_with = "json_time")]
+    decided_at: Timestamp,
 }
 
 pub async fn show(global: &Global, wired: &Wired, id: &str) -> Result<(), CliError> {
     let whole = whole(wired, id).await?;
     match global.format {
         Format::Json => print_json(&whole),
-        Format::Human => print(&text(&whole.run, &whole.steps, whole.rules)),
+        Format::Human => print(&text(whole)),
     }
 }
 
@@ -108,26 +122,28 @@ pub async fn whole(wired: &Wired, id: &str) -> Result<Whole, CliError> {
     let steps = wired.store.run_steps(&run.run, &wired.watch()).await?;
     let steps: Vec<StepLine> = steps.into_iter().map(|s| StepLine::new(s, &run.run)).collect();
     let rules = rules(wired, run.run.as_str()).await?;
-    Ok(Whole { run: RunLine::new(run), steps, rules })
+    let decisions = wired.store.decisions(&run.run).await?.into_iter().map(DecisionLine::new).collect();
+    Ok(Whole { run: RunLine::new(run), steps, rules, decisions })
 }
 
-fn text(run: &RunLine, steps: &[StepLine], rules: Vec<RuleLine>) -> String {
+fn text(Whole { run, steps, rules, decisions }: Whole) -> String {
     let style = Style::stdout();
     let (state, started, took) = (word(run.state), brief_time(run.started_at), run.took());
     let command = printable(&run.command);
     let mut out = format!("run {}: {state}\nalluvium {command}\nstarted {started}, {took} s\n", run.run);
     if !steps.is_empty() {
         let needless = ["dropped", "duplicates", "dead", "quarantined", "planned by"];
-        let _ = write!(out, "\n{}", table(STEPS, steps).without(&needless, |c| c == "0" || c == "-").text(style));
+        let _ = write!(out, "\n{}", table(STEPS, &steps).without(&needless, |c| c == "0" || c == "-").text(style));
     }
     if steps.is_empty() {
         out.push_str("it had no step to do\n");
     }
-    for step in steps {
+    for step in &steps {
         if let Some(error) = step.error.as_ref().filter(|_| !step.is_finished_here()) {
             let _ = writeln!(out, "{} {}: {}", style.red("failed"), step.dataset, printable(error));
         }
     }
+    decisions.iter().for_each(|d| out.push_str(&d.text()));
     let broken: Vec<RuleLine> = rules.into_iter().filter(|r| r.violations > 0 || !r.passed).collect();
     if !broken.is_empty() {
         let _ = write!(out, "\n{}", table(RULES, &broken).text(style));
@@ -173,6 +189,18 @@ async fn rules(wired: &Wired, run: &str) -> Result<Vec<RuleLine>, CliError> {
             passed: whole(row, "passed") != 0,
         })
         .collect())
+}
+
+impl DecisionLine {
+    fn new(decision: Decision) -> Self {
+        let Decision { run: _, dataset, decided_at, condition, measures, taken } = decision;
+        Self { dataset: dataset.to_string(), when: condition, saw: measures, taken, decided_at }
+    }
+
+    fn text(&self) -> String {
+        let word = if self.taken { "taken" } else { "not taken" };
+        format!("{word} {}: {}\n", self.dataset, decided(&self.when, &self.saw, self.taken))
+    }
 }
 
 impl StepLine {
