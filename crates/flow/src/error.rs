@@ -107,6 +107,8 @@ pub enum FlowError {
     UnknownLetter(String),
     #[error("several dead letters begin with `{0}`")]
     AmbiguousLetter(String),
+    #[error("the replay {id} in the state is not understood")]
+    ReplayNotUnderstood { id: RunId, source: serde_json::Error },
     #[error("{0} has no windows to make one by one: only a gold dataset with `window` has")]
     NoWindow(DatasetName),
     #[error("the range is not one for {dataset}: {reason}")]
@@ -147,6 +149,7 @@ impl Fault for FlowError {
             Self::NotBuilt(_) => "F0113",
             Self::PartOfDefinition(_) => "F0114",
             Self::Stride(_) => "F0115",
+            Self::ReplayNotUnderstood { .. } => "F0116",
         }
     }
 
@@ -167,7 +170,7 @@ impl Fault for FlowError {
             | Self::BackfillRedefined(_)
             | Self::NotBuilt(_)
             | Self::PartOfDefinition(_) => RetryClass::Schema,
-            Self::Stride(_) => RetryClass::Internal,
+            Self::Stride(_) | Self::ReplayNotUnderstood { .. } => RetryClass::Internal,
             Self::Contended(_) => RetryClass::Transient,
         }
     }
@@ -196,6 +199,7 @@ impl Fault for FlowError {
                 "backfill a range that holds all rows, or let `alluvium run` make the table anew; --drop throws this one away"
             }
             Self::Stride(_) => "this state was written by another version of alluvium: use that one, or --drop",
+            Self::ReplayNotUnderstood { .. } => "it was asked for by way of another version of alluvium, which does it",
         }
     }
 }

@@ -109,6 +109,7 @@ impl Bars {
             | Signal::Adopted { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaits { .. }
             | Signal::StepWaitsForSlot { .. }
@@ -279,6 +280,7 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),
         Signal::StepWaitsForSlot { dataset, key } => format!("{dataset}: waiting for a slot of `{key}`"),
         Signal::RunStarted { .. }
+        | Signal::CommitsSeen
         | Signal::Looked { .. }
         | Signal::Duplicate { .. }
         | Signal::Refused { .. }

@@ -3,6 +3,7 @@
 mod backfill;
 mod bad_input;
 mod check;
+mod commits;
 mod concurrent;
 mod contract;
 mod crash;
@@ -27,6 +28,7 @@ mod parquet;
 mod postgres;
 mod query;
 mod remote;
+mod replays;
 mod run;
 mod s3;
 mod serve;

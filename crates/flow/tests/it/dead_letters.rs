@@ -4,7 +4,7 @@ use crate::{
     bronze, silver,
     stub::{Stage, World},
 };
-use alluvium_flow::{Letters, Options, Replayed, Signal, Version};
+use alluvium_flow::{Letters, Options, Replay, Replayed, Signal, Version};
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass};
 use alluvium_store::{DeadLetter, EventState, Store};
 
@@ -179,7 +179,7 @@ async fn what_is_no_dead_letter_is_refused_before_there_is_a_run() {
     let before = runs().await;
     let code = async |which: Letters| {
         let flow = world.flow();
-        flow.replay_dead_letters(&which, "replay", std::future::pending()).await.expect_err("refused").code()
+        flow.replay(&Replay::DeadLetters(which), std::future::pending()).await.expect_err("refused").code()
     };
     assert_eq!(code(Letters { ids: vec!["ffff".into()], ..Letters::default() }).await, "F0105");
     let other = "silver.other".parse().expect("a name");

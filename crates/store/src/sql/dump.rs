@@ -31,6 +31,7 @@ const SHAPES: &[Shape] = &[
     WATERMARKS,
     RETRIES,
     BACKFILLS,
+    REPLAYS,
     PUBLICATIONS,
     LANES,
     AUDIT,
@@ -212,6 +213,20 @@ const BACKFILLS: Shape = Shape {
         "SELECT id, dataset, version, from_micros, to_micros, stride, inputs, max_active, tolerated, state, summary,
                     started_at, changed_at
              FROM backfills ORDER BY started_at, id",
+};
+
+const REPLAYS: Shape = Shape {
+    name: "replays",
+    columns: &[
+        ("id", TEXT),
+        ("key", TEXT),
+        ("request", TEXT),
+        ("command", TEXT),
+        ("asked_at", TIME),
+        ("ended_at", TIME),
+        ("outcome", TEXT),
+    ],
+    select: "SELECT id, key, request, command, asked_at, ended_at, outcome FROM replays ORDER BY asked_at, id",
 };
 
 const WATERMARKS: Shape = Shape {

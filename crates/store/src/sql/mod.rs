@@ -15,6 +15,7 @@ mod lanes;
 mod leases;
 mod measures;
 mod plan;
+mod replays;
 mod retries;
 mod runs;
 mod session;

@@ -4,15 +4,16 @@
 //! was already on its way.
 
 use super::{
-    audit, backfills, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, retries, runs, steps,
+    audit, backfills, dead_letters, dump, events, finish, inbox, lanes, leases, measures, plan, replays, retries, runs,
+    steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    AfterFailure, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart, Lane,
-    LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    RunRecord, RunState, RunStep, StepDone, StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch,
-    WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    AfterFailure, AskedReplay, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart,
+    InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed,
+    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, StepDone, StepRecord, Store,
+    StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -82,6 +83,22 @@ macro_rules! store_over {
                 within!(Read, self, |tx| events::pending(tx, dataset))
             }
 
+            async fn waiting_events(
+                &self,
+                dataset: Option<&DatasetName>,
+                limit: u32,
+            ) -> Result<Vec<EventRecord>, StoreError> {
+                within!(Read, self, |tx| events::waiting(tx, dataset, limit))
+            }
+
+            async fn newest_in_inbox(&self, dataset: &DatasetName, limit: u32) -> Result<Vec<InboxRecord>, StoreError> {
+                within!(Read, self, |tx| inbox::newest(tx, dataset, limit))
+            }
+
+            async fn pushed_at(&self, source: &str, id: &str) -> Result<Option<Timestamp>, StoreError> {
+                within!(Read, self, |tx| inbox::pushed_at(tx, source, id))
+            }
+
             async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
                 within!(Read, self, |tx| events::by_id(tx, ids))
             }
@@ -101,6 +118,46 @@ macro_rules! store_over {
                 again: Option<&NewEvent>,
             ) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| dead_letters::replay_event(tx, run, dead, again))
+            }
+
+            async fn ask_replay(&self, new: &NewReplay, most: u32) -> Result<AskedReplay, StoreError> {
+                within!(Write, self, |tx| replays::ask(tx, new, most))
+            }
+
+            async fn replay(&self, id: &RunId, watch: &Watch<'_>) -> Result<Option<ReplayRecord>, StoreError> {
+                within!(Read, self, |tx| replays::by_id(tx, id, watch))
+            }
+
+            async fn replay_under(&self, key: &str, watch: &Watch<'_>) -> Result<Option<ReplayRecord>, StoreError> {
+                within!(Read, self, |tx| replays::under(tx, key, watch))
+            }
+
+            async fn replays(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<ReplayRecord>, StoreError> {
+                within!(Read, self, |tx| replays::newest(tx, limit, watch))
+            }
+
+            async fn start_replay(
+                &self,
+                id: &RunId,
+                owner: &Owner,
+                ttl: Span,
+                watch: &Watch<'_>,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| replays::start(tx, id, owner, ttl, watch))
+            }
+
+            async fn end_replay(
+                &self,
+                id: &RunId,
+                state: RunState,
+                at: Timestamp,
+                outcome: &str,
+            ) -> Result<(), StoreError> {
+                within!(Write, self, |tx| replays::end(tx, id, state, at, outcome))
+            }
+
+            async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError> {
+                within!(Read, self, |tx| replays::news(tx, datasets, watch))
             }
 
             async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError> {

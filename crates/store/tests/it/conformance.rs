@@ -547,6 +547,7 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "watermarks",
             "retries",
             "backfills",
+            "replays",
             "publications",
             "lanes",
             "audit"

@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `backfills`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `backfills`, `replays`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod backfills;
@@ -8,6 +8,7 @@ mod file;
 mod many;
 mod model;
 mod postgres;
+mod replays;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
 mod told;
@@ -106,6 +107,11 @@ conform!(
     one_backfill_of_a_dataset_is_under_way,
     windows_stand_beside_the_live_step,
     a_backfill_that_is_dropped_is_forgotten;
+    replays:
+    a_replay_is_asked_for_once,
+    a_replay_is_taken_until_somebody_has_done_it,
+    the_newest_commit_of_each_dataset_is_told,
+    what_waits_is_told_newest_first;
     told:
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,
