@@ -1,11 +1,11 @@
 //! What a service learns from the state alone: commits of other processes, and replays that were asked for.
 //!
-//! Called by the loop in `service.rs`, about once a second; then it costs one small question. A commit is known by its dataset's newest
+//! Called by the loop in `service.rs`, about once a second; then it costs one small question, or a look at the state's files. A commit is known by its dataset's newest
 //! version. It is forgotten only when everything that is made from the dataset was looked at after it.
 
 use alluvium_flow::{Agenda, Flow, FlowError, Replay, Signal};
 use alluvium_model::{DatasetName, Fault};
-use alluvium_store::ReplayRecord;
+use alluvium_store::{ReplayRecord, Stamp};
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +22,8 @@ pub(crate) struct Seen {
     committed: BTreeMap<DatasetName, i64>,
     /// Replays that only another version of alluvium can do; told once.
     strange: BTreeSet<String>,
+    /// While the state's files bear it, there is no news.
+    rests: Option<Stamp>,
 }
 
 /// What one look found.
@@ -29,6 +31,9 @@ pub(crate) struct News {
     /// Each dataset that somebody has committed to, its version, and what is made from it and has something to do.
     commits: Vec<(DatasetName, i64, Vec<DatasetName>)>,
     replays: Vec<ReplayRecord>,
+    going: bool,
+    /// Of the files, before they were asked.
+    stamp: Option<Stamp>,
 }
 
 impl Seen {
@@ -36,13 +41,19 @@ impl Seen {
     pub(crate) async fn at_start(flow: &Flow<'_>) -> Self {
         // A state that cannot be reached now is looked at later.
         let news = flow.store.news(&names(flow), &flow.watch()).await.unwrap_or_default();
-        Self { committed: news.committed, strange: BTreeSet::new() }
+        Self { committed: news.committed, ..Self::default() }
+    }
+
+    /// Whether nobody has written since a look that found nothing, as far as that can be told without a question.
+    pub(crate) fn rests(&self, flow: &Flow<'_>) -> bool {
+        self.rests.is_some() && flow.store.stamp() == self.rests
     }
 
     /// A question to the state, and one more for each dataset that was committed to.
     pub(crate) fn look<'f>(&self, flow: &'f Flow<'f>) -> impl Future<Output = Result<News, FlowError>> + use<'f> {
         let known = self.committed.clone();
         async move {
+            let stamp = flow.store.stamp().filter(|s| s.is_distinct(flow.clock.now()));
             let news = flow.store.news(&names(flow), &flow.watch()).await?;
             let mut commits = Vec::new();
             for (name, version) in &news.committed {
@@ -50,7 +61,7 @@ impl Seen {
                     commits.push((name.clone(), *version, flow.behind(name, &news.committed).await?));
                 }
             }
-            Ok(News { commits, replays: news.replays })
+            Ok(News { commits, replays: news.replays, going: news.going, stamp })
         }
     }
 
@@ -68,8 +79,11 @@ impl Seen {
             // What was published with them may wait for its sinks.
             flow.report.signal(Signal::CommitsSeen);
         }
+        // What waits or goes on may be let go without a word.
+        self.rests = news.stamp.filter(|_| news.replays.is_empty() && !news.going);
         for (name, version, behind) in news.commits {
             if agenda.is_busy_below(&name, busy) {
+                self.rests = None;
                 continue;
             }
             // Somebody else has mended it.

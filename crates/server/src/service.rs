@@ -113,6 +113,8 @@ impl Service<'_> {
                 going.work.push(Box::pin(self.scan(quiet, stop)));
                 self.arm(&mut agenda, &mut unwatched);
                 scan_at = Timestamp::MAX;
+            } else if now >= look_at && seen.rests(flow) {
+                look_at = after(now, LOOK_EVERY);
             } else if now >= look_at {
                 let look = seen.look(flow);
                 going.work.push(Box::pin(async { Ended::Look(look.await) }));

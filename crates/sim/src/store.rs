@@ -11,8 +11,8 @@ use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepK
 use alluvium_store::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart,
     InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed,
-    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord,
-    Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, SqliteStore, Stamp, StepDone,
+    StepRecord, Store, StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -62,6 +62,10 @@ macro_rules! over_the_way {
                 let answer = self.runtime.block_on(self.inner.$name($($arg),*));
                 self.back(stringify!($name), answer).await
             })*
+
+            fn stamp(&self) -> Option<Stamp> {
+                None
+            }
 
             async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await

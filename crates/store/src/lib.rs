@@ -28,6 +28,6 @@ pub use records::{
     Reached, Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms,
     Value, VersionRecord, Watch, WatermarkRecord,
 };
-pub use replays::{AskedReplay, NewReplay, News, ReplayRecord};
+pub use replays::{AskedReplay, NewReplay, News, ReplayRecord, Stamp};
 pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -1,7 +1,7 @@
 //! Replays that were asked for, and what else a service looks for in the state, as values.
 
 use alluvium_model::{DatasetName, RunId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// A replay that somebody wants. What `asked` and `request` say is the matter of whoever reads them.
@@ -59,4 +59,21 @@ pub struct News {
     pub committed: BTreeMap<DatasetName, i64>,
     /// Replays that wait for somebody, oldest first.
     pub replays: Vec<ReplayRecord>,
+    /// Others go on elsewhere. Their processes may die, and write no word of it.
+    pub going: bool,
+}
+
+/// Size and time of change of the files of a state; `None`: the file is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp(pub(crate) Vec<Option<(u64, Timestamp)>>);
+
+/// Writes that are closer to each other may bear one time.
+const GRAIN: SignedDuration = SignedDuration::from_secs(1);
+
+impl Stamp {
+    /// Whether the files tell every write that came after they bore this stamp at `now`.
+    pub fn is_distinct(&self, now: Timestamp) -> bool {
+        let last = self.0.iter().flatten().map(|(_, changed)| *changed).max();
+        last.is_some_and(|last| now.duration_since(last) >= GRAIN)
+    }
 }

@@ -4,8 +4,8 @@
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart,
     InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed,
-    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, StepDone, StepRecord, StoreError,
-    TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
+    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord,
+    StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -83,6 +83,10 @@ pub trait Store: Send + Sync {
     /// What any process has committed, and which replays nobody is at. Asked about once a second; it costs a look into an index
     /// for each dataset.
     async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError>;
+
+    /// Differs when any process has written since, if files tell that: a look at them costs much less than [`Store::news`]. `None`: it
+    /// has to be asked.
+    fn stamp(&self) -> Option<Stamp>;
 
     /// How many retries of each dataset began on the day of that time, in UTC.
     async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError>;

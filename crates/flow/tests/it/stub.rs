@@ -567,6 +567,12 @@ impl World {
         *self.landing.state.lock().expect("no holder panics") = state;
     }
 
+    /// The project has no such dataset any more.
+    pub fn forget(&mut self, dataset: &DatasetName) {
+        self.project.order.retain(|n| n != dataset);
+        self.project.datasets.remove(dataset);
+    }
+
     pub fn redefine(&mut self, dataset: &DatasetName) {
         let dataset = self.project.datasets.get_mut(dataset).expect("a dataset");
         dataset.version = DefinitionVersion::of([dataset.version.as_str().as_bytes(), b"changed"]);

@@ -169,6 +169,7 @@ pub(super) async fn news(
     }
     let open = tx.rows(select_replays!("WHERE ended_at IS NULL ORDER BY asked_at, id"), &[]).await?;
     news.replays = records(tx, &open, watch).await?;
+    news.going = news.replays.iter().any(|r| r.is_live);
     news.replays.retain(|r| !r.is_live);
     Ok(news)
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, DeadLetter, EventRecord, Failure, HeldOff, InboxBound, InboxPart,
     InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed,
-    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, StepDone, StepRecord, Store,
+    PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, Store,
     StoreError, TableDump, Terms, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
@@ -158,6 +158,10 @@ macro_rules! store_over {
 
             async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError> {
                 within!(Read, self, |tx| replays::news(tx, datasets, watch))
+            }
+
+            fn stamp(&self) -> Option<Stamp> {
+                self.files_stamp()
             }
 
             async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError> {

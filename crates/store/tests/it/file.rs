@@ -304,6 +304,26 @@ async fn a_reader_sees_what_is_written_and_writes_nothing() {
     assert_eq!(reader.runs(9, &watch(0)).await.unwrap()[0].state, RunState::Running);
 }
 
+#[tokio::test]
+async fn the_files_tell_of_every_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, other) = (sqlite(&folder).await, sqlite(&folder).await);
+    let before = store.stamp().expect("it is a file");
+    assert!(!before.is_distinct(alluvium_model::Clock::now(&alluvium_model::SystemClock)), "it was written just now");
+    assert!(before.is_distinct(at(9_000_000_000)));
+    store.runs(9, &watch(0)).await.unwrap();
+    assert_eq!(store.stamp(), Some(before.clone()), "reading is no write");
+    started(&other).await;
+    let after = store.stamp();
+    assert_ne!(after, Some(before));
+    other.finish_run(&run(), RunState::Done, at(1)).await.unwrap();
+    assert_ne!(store.stamp(), after);
+    // The journal of a link lies elsewhere.
+    std::os::unix::fs::symlink(folder.path().join("state.db"), folder.path().join("link.db")).unwrap();
+    assert_eq!(SqliteStore::open(&folder.path().join("link.db")).await.unwrap().stamp(), None);
+    assert_eq!(SqliteStore::read(&folder.path().join("none.db")).await.unwrap().stamp(), None);
+}
+
 /// The last writer takes its journal with it; who reads then leaves none behind.
 #[tokio::test]
 async fn a_reader_leaves_the_folder_as_it_was() {
