@@ -13,9 +13,6 @@ use alluvium_store::StepRecord;
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Steps looked at at once; more are found by the next look.
-const LOOKED_AT: usize = 64;
-
 /// Steps that may not be tried before a time, as far as this process was told. At most so many as are looked at, at once.
 #[derive(Debug, Default)]
 pub struct Refused(BTreeMap<StepKey, Timestamp>);
@@ -84,7 +81,7 @@ impl Flow<'_> {
     /// Steps that may be taken now, with their datasets.
     async fn asked(&self, refused: &mut Refused) -> Result<Vec<(&Dataset, StepRecord)>, FlowError> {
         let watch = self.watch();
-        let ready = self.store.ready_steps(LOOKED_AT, &watch).await?;
+        let ready = self.store.ready_steps(&watch).await?;
         refused.0.retain(|key, until| *until > watch.now && ready.iter().any(|s| s.key == *key));
         let own = ready.into_iter().filter(|s| !refused.0.contains_key(&s.key));
         Ok(own.filter_map(|s| Some((self.own(&s)?, s))).collect())

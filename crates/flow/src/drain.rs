@@ -117,8 +117,9 @@ impl Flow<'_> {
             loop {
                 let before = summary.objects_new;
                 self.all(run, options, summary).await?;
-                // What arrived while this round ran is looked for once more; one that found nothing new ends the run.
-                if summary.objects_new == before {
+                // What arrived while this round ran is looked for once more; one that found nothing new ends the run. A service
+                // is told of arrivals, and may have begun another turn over what this one is done with.
+                if options.turn.is_some() || summary.objects_new == before {
                     return Ok(());
                 }
             }

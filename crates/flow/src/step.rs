@@ -137,9 +137,6 @@ impl Flow<'_> {
         step: &StepRecord,
         uses: &[Dependency],
     ) -> Result<Taken<'_>, FlowError> {
-        if let Err((dependency, until)) = self.breakers.ask(uses, self.clock.now()) {
-            return Ok(Taken::Later { until, why: StepWait::Breaker(dependency) });
-        }
         let (mut told, mut wait) = (false, FIRST_LOOK);
         loop {
             let mut hand = pin!(self.hands.acquire());
@@ -155,6 +152,10 @@ impl Flow<'_> {
                 }
                 wait = (wait * 2).min(LAST_LOOK);
             };
+            // What the others of this process met while this one waited counts.
+            if let Some(later) = self.left_alone(uses) {
+                return Ok(later);
+            }
             match self.claim(run, dataset, step, uses).await? {
                 Claim::Taken => return Ok(Taken::Now(hand)),
                 Claim::Closed => return self.ended(step).await.map(Taken::Ended),
@@ -184,14 +185,20 @@ impl Flow<'_> {
         step: &StepRecord,
     ) -> Result<Option<Taken<'_>>, FlowError> {
         let uses = uses(dataset);
-        if let Err((dependency, until)) = self.breakers.ask(&uses, self.clock.now()) {
-            return Ok(Some(Taken::Later { until, why: StepWait::Breaker(dependency) }));
+        if let Some(later) = self.left_alone(&uses) {
+            return Ok(Some(later));
         }
         let Ok(hand) = self.hands.try_acquire() else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
             Claim::Taken => Some(Taken::Now(hand)),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
+    }
+
+    /// Whether a breaker holds the step off.
+    fn left_alone(&self, uses: &[Dependency]) -> Option<Taken<'_>> {
+        let (dependency, until) = self.breakers.ask(uses, self.clock.now()).err()?;
+        Some(Taken::Later { until, why: StepWait::Breaker(dependency) })
     }
 
     async fn claim(

@@ -6,19 +6,15 @@
 use crate::{
     engine::LakeEngine,
     error::LakeError,
-    lanes,
+    lanes::{self, Shared},
     remote::LakeFile,
-    scan,
+    rewrite, scan,
     stage::{StagedFile, Stager},
     table::{FileChange, Place, Table},
 };
-use arrow::{
-    array::{Array, AsArray, BooleanArray, RecordBatch},
-    compute::filter_record_batch,
-    datatypes::SchemaRef,
-};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use deltalake::kernel::Remove;
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 const STEP: &str = "_step_key";
 
@@ -55,19 +51,19 @@ pub(crate) async fn taken(
     let prefix = format!("kept-{:016x}", engine.entropy.next_u64());
     let stager = engine.tables.stager(place, prefix, schema);
     let sources = others.iter().map(|f| f.source(&table.dir)).collect::<Result<Vec<_>, _>>()?;
-    let work = move |_: &lanes::Shared| kept(&stager, &merged, &sources);
+    engine.tables.disk.have_all(merged.iter().chain(sources.iter().map(|s| &s.path))).await?;
+    let work = move |shared: &Shared| {
+        let steps = steps_of(&merged, &stager)?;
+        rewrite::without(&stager, &sources, STEP, |values| Ok(among(values, &steps)), shared)
+    };
     let (hit, files) = lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default();
     taken.remove.extend(others.into_iter().zip(hit).filter(|(_, hit)| *hit).map(|(f, _)| f.remove));
     taken.kept = files;
     Ok(taken)
 }
 
-/// For each source whether it holds rows of the merged files' steps; the other rows of those that do, written again.
-fn kept(
-    stager: &Stager,
-    merged: &[LakeFile],
-    sources: &[scan::Source],
-) -> Result<(Vec<bool>, Vec<StagedFile>), LakeError> {
+/// The steps whose rows the merged files had.
+fn steps_of(merged: &[LakeFile], stager: &Stager) -> Result<BTreeSet<String>, LakeError> {
     let step = scan::project(stager.schema(), &[STEP.to_owned()])?;
     let mut steps = BTreeSet::new();
     for path in merged {
@@ -77,32 +73,12 @@ fn kept(
             }
         }
     }
-    let mut lane = stager.lane();
-    let mut hit = Vec::with_capacity(sources.len());
-    for source in sources {
-        let units = scan::units(std::slice::from_ref(source))?;
-        let mut holds = false;
-        for unit in &units {
-            for batch in unit.read(&step, stager.meter())? {
-                holds |= others(&batch?, &step, &steps)?.false_count() > 0;
-            }
-        }
-        hit.push(holds);
-        for unit in units.iter().filter(|_| holds) {
-            for batch in unit.read(stager.schema(), stager.meter())? {
-                let batch = batch?;
-                lane.write(&filter_record_batch(&batch, &others(&batch, &step, &steps)?)?)?;
-            }
-        }
-    }
-    Ok((hit, lane.finish()?))
+    Ok(steps)
 }
 
-/// Which rows came from none of these steps.
-fn others(batch: &RecordBatch, step: &SchemaRef, steps: &BTreeSet<String>) -> Result<BooleanArray, LakeError> {
-    let own = scan::conform(batch, &Arc::clone(step))?;
-    let own = own.column(0).as_string::<i32>().clone();
-    Ok((0..own.len()).map(|i| Some(own.is_null(i) || !steps.contains(own.value(i)))).collect())
+/// Which rows came from one of these steps.
+fn among(values: &ArrayRef, steps: &BTreeSet<String>) -> BooleanArray {
+    values.as_string::<i32>().iter().map(|step| Some(step.is_some_and(|s| steps.contains(s)))).collect()
 }
 
 #[cfg(test)]
@@ -113,7 +89,8 @@ mod tests {
         scan::Source,
     };
     use alluvium_model::{DatasetName, Layer};
-    use arrow::array::{StringArray, new_null_array};
+    use arrow::array::{RecordBatch, StringArray, new_null_array};
+    use std::sync::Arc;
 
     fn waiting(step: &str) -> RecordBatch {
         let schema = crate::refine::quarantine_schema();

@@ -6,18 +6,15 @@ use crate::{
     error::LakeError,
     files::Files,
     incremental::{self, Advance, Shape},
-    scan, session,
+    lanes::{self, Shared},
+    rewrite, scan, session,
     stage::{StagedFile, Stager},
     table::{Place, Table},
     windows::{self, Touched},
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_spec::{Gold, Kind};
-use arrow::{
-    array::{BooleanArray, RecordBatch},
-    compute::filter_record_batch,
-    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
-};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned};
 use futures::StreamExt;
 use std::sync::Arc;
@@ -34,11 +31,8 @@ pub(crate) async fn execute(
     let name = &job.dataset.name;
     let place = Place::Dataset(name.clone());
     let session = session::bare(engine)?;
-    for (input, range) in &job.step.inputs {
-        if !session::register_dataset(engine, &session, input, Some(range.upto)).await? {
-            return Err(LakeError::Worker("the input of a planned step has a table"));
-        }
-    }
+    let upto = job.step.inputs.iter().map(|(input, range)| (input.clone(), range.upto)).collect();
+    session::register_inputs(engine, &session, &upto).await?;
     let table = engine.tables.open(&place).await?;
     let query = session.sql_with_options(&gold.sql, crate::query::read_only()).await?;
     let shape = Shape::of(query.logical_plan());
@@ -71,7 +65,7 @@ pub(crate) async fn execute(
     staged.windows = touched.count();
     staged.groups = groups;
     staged.evolved = replaced_schema(table.as_ref(), &schema)?;
-    let stager = attempt.stager(engine, &place, schema.clone());
+    let stager = Arc::new(attempt.stager(engine, &place, schema.clone()));
     let step = job.step.key.clone();
     let progress = |done| report.signal(Signal::Progress { step: step.clone(), stage: "gold", done, total: 0 });
     staged.add = stage(result, &stager, progress).await?;
@@ -81,7 +75,7 @@ pub(crate) async fn execute(
         staged.windows = windows::count(&session, Files::new(schema.clone(), &sources)?, window).await?;
     }
     if let Some(table) = &table {
-        replace(engine, table, gold, &touched, &stager, &mut staged)?;
+        replace(engine, table, gold, &touched, &stager, &mut staged).await?;
     }
     staged.rows_in = staged.add.iter().map(|f| f.rows).sum();
     staged.read = table;
@@ -159,12 +153,12 @@ pub(crate) async fn stage(
 }
 
 /// Takes the touched windows' rows out of the stored files.
-pub(crate) fn replace(
+pub(crate) async fn replace(
     engine: &LakeEngine,
     table: &Table,
     gold: &Gold,
     touched: &Touched,
-    stager: &Stager,
+    stager: &Arc<Stager>,
     staged: &mut Staged,
 ) -> Result<(), LakeError> {
     let files = table.files()?;
@@ -172,29 +166,67 @@ pub(crate) fn replace(
         staged.remove = files.into_iter().map(|f| f.remove).collect();
         return Ok(());
     };
-    let mut lane = stager.lane();
-    let column = scan::project(stager.schema(), std::slice::from_ref(&window.column))?;
-    for file in files {
-        let units = scan::units(&[file.source(&table.dir)?])?;
-        let mut hit = false;
-        for unit in &units {
-            for batch in unit.read(&column, &engine.tables.meter)? {
-                hit |= windows::inside(batch?.column(0), touched)?.true_count() > 0;
-            }
-        }
-        if !hit {
-            continue;
-        }
-        for unit in &units {
-            for batch in unit.read(stager.schema(), &engine.tables.meter)? {
-                let batch: RecordBatch = batch?;
-                let at = batch.schema().index_of(&window.column)?;
-                let inside: BooleanArray = windows::inside(batch.column(at), touched)?;
-                lane.write(&filter_record_batch(&batch, &arrow::compute::not(&inside)?)?)?;
-            }
-        }
-        staged.remove.push(file.remove);
-    }
-    staged.add.extend(lane.finish()?);
+    let sources = files.iter().map(|f| f.source(&table.dir)).collect::<Result<Vec<_>, _>>()?;
+    engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
+    let (stager, touched, column) = (stager.clone(), touched.clone(), window.column.clone());
+    let work = move |shared: &Shared| {
+        rewrite::without(&stager, &sources, &column, |values| windows::inside(values, &touched), shared)
+    };
+    let (hit, kept) = lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default();
+    staged.remove.extend(files.into_iter().zip(hit).filter(|(_, hit)| *hit).map(|(f, _)| f.remove));
+    staged.add.extend(kept);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintain::fixture::{World, gives_way, ids},
+        remote::faulty::without_copies,
+    };
+    use alluvium_model::Window;
+    use alluvium_spec::WindowSpec;
+    use std::sync::atomic::Ordering::SeqCst;
+
+    /// Ten and eleven go.
+    async fn replaced(world: &World, table: &Table) -> Result<Staged, LakeError> {
+        let stager = world.engine.tables.stager(&World::silver(), "replaced".to_owned(), ids(&[]).schema());
+        let window = WindowSpec { column: "id".to_owned(), size: "1 ms".parse().expect("a span") };
+        let gold = Gold { sql: String::new(), sql_line: 1, inputs: Vec::new(), window: Some(window) };
+        let touched = Touched::Windows { ranges: vec![Window { from: 10, to: 12 }], count: 1, null: false };
+        let mut staged = Staged::new(ids(&[]).schema());
+        replace(&world.engine, table, &gold, &touched, &Arc::new(stager), &mut staged).await?;
+        Ok(staged)
+    }
+
+    #[tokio::test]
+    async fn windows_go_from_the_files_that_hold_them_and_the_task_is_left_to_others_meanwhile() {
+        let world = World::new();
+        for n in 0..4 {
+            world.append(&World::silver(), &format!("step{n}"), &ids(&[n, n + 10])).await;
+        }
+        let table = world.table(&World::silver()).await;
+        let staged = gives_way(&world.engine.tables.meter, replaced(&world, &table)).await.expect("replaced");
+        let files = table.files().expect("files");
+        let gone: Vec<&str> = staged.remove.iter().map(|r| r.path.as_str()).collect();
+        assert_eq!(gone, [files[0].path.as_str(), files[1].path.as_str()]);
+        assert_eq!(staged.add.iter().map(|f| f.rows).sum::<u64>(), 2, "0 and 1");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_in_an_object_store_come_together() {
+        let (store, world) = without_copies(12).await;
+        let staged = replaced(&world, &world.table(&World::silver()).await).await.expect("replaced");
+        assert_eq!(staged.remove.len(), 2, "10 and 11");
+        assert!(store.down.most() > 1, "one after another");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_object_store_that_cannot_be_read_ends_the_step() {
+        let (store, world) = without_copies(12).await;
+        store.cut.store(true, SeqCst);
+        let failed = replaced(&world, &world.table(&World::silver()).await).await.err();
+        assert!(matches!(failed, Some(LakeError::Store { .. })), "{failed:?}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     meter::Meter,
     refine,
     remote::{self, Remote},
-    silver,
+    session, silver,
     table::{Place, Tables},
     upsert::{self, Room},
 };
@@ -20,6 +20,7 @@ use alluvium_spec::{Contract, Dataset, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use datafusion::execution::memory_pool::FairSpillPool;
 use std::{path::PathBuf, sync::Arc};
 
 /// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
@@ -37,6 +38,8 @@ pub struct LakeEngine {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) memory: ByteSize,
     pub(crate) aheads: Aheads,
+    /// Of all queries together: windows of a backfill are computed at once.
+    pub(crate) queries: Arc<FairSpillPool>,
     root: PathBuf,
 }
 
@@ -44,6 +47,7 @@ impl LakeEngine {
     /// Touches nothing: folders are made by the first step that writes.
     pub fn new(project: &Project, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, LakeError> {
         let root = std::path::absolute(&project.lake).map_err(LakeError::io(&project.lake))?;
+        let queries = Arc::new(FairSpillPool::new(session::query_bytes(project.limits.memory)));
         let tables = match &project.remote {
             None => Tables::new(root.clone()),
             Some(url) => {
@@ -54,7 +58,7 @@ impl LakeEngine {
                 Tables::in_object_store(root.clone(), remote, meter)
             }
         };
-        Ok(Self { tables, clock, entropy, memory: project.limits.memory, aheads: Aheads::default(), root })
+        Ok(Self { tables, clock, entropy, memory: project.limits.memory, aheads: Aheads::default(), queries, root })
     }
 
     fn scratch_dir(&self) -> PathBuf {

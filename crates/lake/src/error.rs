@@ -118,15 +118,13 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
 
 impl LakeError {
     fn cause(&self) -> Cause {
-        match cause(self) {
-            // Only what talks to an object store is asked for its words.
-            Cause::Other | Cause::Passing(_) => match self {
-                Self::Store { .. } | Self::Delta { .. } | Self::Query(_) | Self::StoreSettings { .. } => {
-                    remote::fault_of(self).map_or_else(|| cause(self), Cause::Store)
-                }
-                _ => cause(self),
-            },
-            found => found,
+        let found = cause(self);
+        // Only what talks to an object store is asked for its words.
+        let asked =
+            matches!(self, Self::Store { .. } | Self::Delta { .. } | Self::Query(_) | Self::StoreSettings { .. });
+        match found {
+            Cause::Other | Cause::Passing(_) if asked => remote::fault_of(self).map_or(found, Cause::Store),
+            _ => found,
         }
     }
 }

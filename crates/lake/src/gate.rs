@@ -10,7 +10,7 @@ use crate::{
     table::{DataFile, Place, Table},
 };
 use alluvium_flow::Job;
-use alluvium_spec::{Action, Bound, Check, Contract, Rule, Thresholds};
+use alluvium_spec::{Action, Bound, Check, Contract, Rule, Thresholds, VERSION_COLUMNS};
 use alluvium_store::{QualityResult, StepKind};
 use std::sync::Arc;
 
@@ -131,18 +131,18 @@ async fn dataset_rules(
             Check::RowCount => rows as f64,
             Check::Query { sql, inputs } => {
                 let files = after_commit(engine, job, table, staged, &mut opened)?;
-                query::measure(engine, job.project, &files, sql, inputs).await?
+                query::measure(engine, job.project, &files, sql, inputs, &job.step.lookups).await?
             }
             // Silver's rows were checked while they were refined.
             _ if job.dataset.silver().is_some() => continue,
-            check => match violations(check, &rule.columns) {
+            check => match violations(check, &rule.columns, versions(engine, job, check).await?) {
                 Some(sql) => {
                     let files = after_commit(engine, job, table, staged, &mut opened)?;
                     let inputs = match check {
                         Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
                         _ => &[],
                     };
-                    let value = query::measure(engine, job.project, &files, &sql, inputs).await?;
+                    let value = query::measure(engine, job.project, &files, &sql, inputs, &job.step.lookups).await?;
                     judge_rows(rule, value, rows as f64, staged, breaches);
                     continue;
                 }
@@ -173,8 +173,25 @@ fn judge_rows(rule: &Rule, value: f64, rows: f64, staged: &mut Staged, breaches:
     });
 }
 
-/// A query that counts the rows of `${object}` that break the check; `None` for one that needs no rows.
-fn violations(check: &Check, columns: &[String]) -> Option<String> {
+/// Whether the check refers to a history: then only to what holds now.
+async fn versions(engine: &LakeEngine, job: &Job<'_>, check: &Check) -> Result<bool, LakeError> {
+    let Check::Reference { dataset, .. } = check else { return Ok(false) };
+    if !job.project.is_history(dataset) {
+        return Ok(false);
+    }
+    let version = job.step.lookups.get(dataset).copied();
+    if version.is_some_and(|v| v < 0) {
+        return Ok(true);
+    }
+    let table = engine.tables.open_at(&Place::Dataset(dataset.clone()), version).await?;
+    // One that was written under another definition has no versions until it is rebuilt.
+    let has = |t: Table| Ok::<_, LakeError>(t.schema()?.field_with_name(VERSION_COLUMNS[1]).is_ok());
+    table.map_or(Ok(true), has)
+}
+
+/// A query that counts the rows of `${object}` that break the check; `None` for one that needs no rows. `versions`: it
+/// refers to a history.
+fn violations(check: &Check, columns: &[String], versions: bool) -> Option<String> {
     let name = |c: &String| format!("\"{}\"", c.replace('"', "\"\""));
     let text = |t: &String| format!("'{}'", t.replace('\'', "''"));
     let names: Vec<String> = columns.iter().map(name).collect();
@@ -213,8 +230,13 @@ fn violations(check: &Check, columns: &[String]) -> Option<String> {
             let on = names.iter().zip(to).map(|(c, t)| format!("object.{c} = referenced.{}", name(t)));
             let set = names.iter().map(|c| format!("object.{c} IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
             let on = on.collect::<Vec<_>>().join(" AND ");
+            let there = if versions {
+                format!("(SELECT * FROM {dataset} WHERE {} IS NULL)", VERSION_COLUMNS[1])
+            } else {
+                dataset.to_string()
+            };
             return Some(format!(
-                "SELECT count(*) FROM ${{object}} AS object LEFT ANTI JOIN {dataset} AS referenced ON {on} WHERE {set}"
+                "SELECT count(*) FROM ${{object}} AS object LEFT ANTI JOIN {there} AS referenced ON {on} WHERE {set}"
             ));
         }
         Check::Unique => {

@@ -32,6 +32,7 @@ mod query;
 mod refine;
 mod refining;
 mod remote;
+mod rewrite;
 mod scan;
 mod session;
 mod silver;

@@ -10,7 +10,7 @@ use arrow::{
 };
 use datafusion::{datasource::MemTable, execution::context::SQLOptions};
 use futures::{Stream, StreamExt, TryStreamExt};
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 pub type SendableBatches = Pin<Box<dyn Stream<Item = Result<RecordBatch, LakeError>> + Send>>;
 
@@ -79,17 +79,21 @@ fn dump(table: TableDump) -> Result<RecordBatch, LakeError> {
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// The single number that a contract's query gives over `files`, which `${object}` stands for.
+/// The single number that a contract's query gives over `files`, which `${object}` stands for. `versions`: those of the
+/// inputs, -1 for one that has no table; one that is not named is read as it is.
 pub(crate) async fn measure(
     engine: &LakeEngine,
     project: &Project,
     files: &Arc<Files>,
     sql: &str,
     inputs: &[DatasetName],
+    versions: &BTreeMap<DatasetName, i64>,
 ) -> Result<f64, LakeError> {
     let session = session::bare(engine)?;
     for input in inputs {
-        if !session::register_dataset(engine, &session, input, None).await? {
+        let version = versions.get(input).copied();
+        let there = version.is_none_or(|v| v >= 0);
+        if !there || !session::register_dataset(engine, &session, input, version).await? {
             let empty = RecordBatch::new_empty(engine.declared_schema(project, input)?);
             let table = MemTable::try_new(empty.schema(), vec![vec![empty]])?;
             session::register(&session, input.layer().as_str(), input.name(), Arc::new(table))?;

@@ -7,24 +7,28 @@ use crate::{
     remote::Opening,
     table::{Place, Table},
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{ByteSize, DatasetName};
 use datafusion::{
     catalog::{MemorySchemaProvider, TableProvider},
     execution::{
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::FairSpillPool,
         object_store::ObjectStoreUrl,
         runtime_env::RuntimeEnvBuilder,
     },
     prelude::{SessionConfig, SessionContext},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Share of the process's memory that queries may hold; the rest is for decoding, encoding and the keys of upserts.
 const QUERY_SHARE: f64 = 0.5;
 /// Share of that which each sort keeps free, so that it can merge what it spilled.
 const SORT_SHARE: usize = 32;
 const CATALOG: &str = "alluvium";
+
+/// What all queries of a process may hold together.
+pub(crate) fn query_bytes(memory: ByteSize) -> usize {
+    (memory.0 as f64 * QUERY_SHARE) as usize
+}
 
 /// A session without tables, for work that writes to the lake.
 pub(crate) fn bare(engine: &LakeEngine) -> Result<SessionContext, LakeError> {
@@ -38,11 +42,11 @@ pub(crate) fn reading(engine: &LakeEngine) -> Result<SessionContext, LakeError> 
 }
 
 fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext, LakeError> {
-    let bytes = (engine.memory.0 as f64 * QUERY_SHARE) as usize;
-    let pool = FairSpillPool::new(bytes);
     let disk = DiskManagerBuilder::default().with_mode(mode);
-    let runtime =
-        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(engine.queries.clone())
+        .with_disk_manager_builder(disk)
+        .build_arc()?;
     if engine.tables.disk.remote().is_some() {
         let copies = Arc::new(Opening::new(engine.tables.disk.clone()));
         runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), copies);
@@ -53,7 +57,7 @@ fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext
         .with_target_partitions(crate::lanes::count());
     // The default would be all of a small pool.
     let sorts = &mut config.options_mut().execution.sort_spill_reservation_bytes;
-    *sorts = (*sorts).min(bytes / SORT_SHARE);
+    *sorts = (*sorts).min(query_bytes(engine.memory) / SORT_SHARE);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
@@ -85,6 +89,20 @@ pub(crate) async fn register_dataset(
     let Some(table) = engine.tables.open_at(&Place::Dataset(name.clone()), version).await? else { return Ok(false) };
     register(session, name.layer().as_str(), name.name(), Arc::new(provider(&table)?))?;
     Ok(true)
+}
+
+/// The inputs of a planned step, each as it was at its version.
+pub(crate) async fn register_inputs(
+    engine: &LakeEngine,
+    session: &SessionContext,
+    inputs: &BTreeMap<DatasetName, i64>,
+) -> Result<(), LakeError> {
+    for (input, version) in inputs {
+        if !register_dataset(engine, session, input, Some(*version)).await? {
+            return Err(LakeError::Worker("the input of a planned step has a table"));
+        }
+    }
+    Ok(())
 }
 
 /// The table as SQL reads it: its files without the rows that are gone.

@@ -210,36 +210,40 @@ pub(crate) async fn lookup(
     let Some(table) = table else {
         return Ok(vec![RecordBatch::new_empty(scan::project(&declared, &columns)?)]);
     };
-    let too_large = |rows| LakeError::LookupTooLarge { lookup: name.clone(), rows };
     let most = engine.lookup_rows();
     // Of a history what holds now is looked up.
-    let history = project.datasets.get(name).and_then(|d| d.silver()).is_some_and(|s| s.write.history().is_some());
+    let history = project.is_history(name);
     let stored = table.rows()?;
     if stored > most && !history {
-        return Err(too_large(stored));
+        return Err(LakeError::LookupTooLarge { lookup: name.clone(), rows: stored });
     }
     let schema = scan::project(&declared, &columns)?;
     let open = columns.into_iter().chain(history.then(|| VERSION_COLUMNS[1].to_owned())).collect::<Vec<_>>();
     let read = scan::project(&declared, &open)?;
-    let mut batches = vec![RecordBatch::new_empty(schema.clone())];
-    let mut rows = 0;
     let sources = table.sources()?;
     engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
-    for unit in scan::units(&sources)? {
-        for b in unit.read(&read, &engine.tables.meter)? {
-            let mut b = b?;
-            if history {
-                let ends = b.column(b.num_columns() - 1);
-                b = scan::conform(&filter_record_batch(&b, &is_null(ends)?)?, &schema)?;
+    let (name, meter) = (name.clone(), engine.tables.meter.clone());
+    let work = move |shared: &Shared| {
+        let mut batches = vec![RecordBatch::new_empty(schema.clone())];
+        let mut rows = 0;
+        for unit in scan::units(&sources)? {
+            for b in unit.read(&read, &meter)? {
+                let mut b = b?;
+                if history {
+                    let ends = b.column(b.num_columns() - 1);
+                    b = scan::conform(&filter_record_batch(&b, &is_null(ends)?)?, &schema)?;
+                }
+                rows += b.num_rows() as u64;
+                if rows > most {
+                    return Err(LakeError::LookupTooLarge { lookup: name.clone(), rows: stored });
+                }
+                batches.push(b);
             }
-            rows += b.num_rows() as u64;
-            if rows > most {
-                return Err(too_large(stored));
-            }
-            batches.push(b);
+            shared.advance(unit.rows)?;
         }
-    }
-    Ok(batches)
+        Ok(batches)
+    };
+    Ok(lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default())
 }
 
 async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver, contract: &Contract) -> Result<Input, LakeError> {

@@ -9,7 +9,7 @@ use crate::{
     files::Files,
     table::{Change, Part, Place},
 };
-use alluvium_model::{DatasetName, Span, Window};
+use alluvium_model::{DatasetName, Window};
 use alluvium_spec::{Gold, WindowSpec};
 use alluvium_store::Claimed;
 use arrow::{
@@ -34,26 +34,27 @@ use std::{
 const MOST_RANGES: usize = 500;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Touched {
     All,
-    /// Ranges of adjacent windows, ascending, and whether rows without a window are touched.
+    /// Ranges of adjacent windows, ascending; how many windows these are; and whether rows without a window are touched.
     Windows {
-        ranges: Vec<(Window, u64)>,
+        ranges: Vec<Window>,
+        count: u64,
         null: bool,
     },
 }
 
 impl Touched {
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self, Self::Windows { ranges, null: false } if ranges.is_empty())
+        matches!(self, Self::Windows { ranges, null: false, .. } if ranges.is_empty())
     }
 
     /// 0 for the whole table: its windows are counted when they are known.
     pub(crate) fn count(&self) -> u64 {
         match self {
             Self::All => 0,
-            Self::Windows { ranges, null } => ranges.iter().map(|r| r.1).sum::<u64>() + u64::from(*null),
+            Self::Windows { count, null, .. } => count + u64::from(*null),
         }
     }
 }
@@ -105,8 +106,9 @@ pub(crate) fn holding(found: &[RecordBatch], window: &WindowSpec) -> Result<Touc
             }
         }
     }
-    let ranges = adjacent(values, window.size);
-    if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, null }) }
+    let count = values.len() as u64;
+    let ranges = adjacent(values);
+    if ranges.len() > MOST_RANGES { Ok(Touched::All) } else { Ok(Touched::Windows { ranges, count, null }) }
 }
 
 /// How many windows the rows of these files lie in; rows without a window are in one together.
@@ -129,18 +131,21 @@ fn rows_changed(change: &Change) -> Vec<&Part> {
     }
 }
 
-fn adjacent(windows: BTreeSet<Window>, size: Span) -> Vec<(Window, u64)> {
-    let mut ranges: Vec<(Window, u64)> = Vec::new();
+fn adjacent(windows: BTreeSet<Window>) -> Vec<Window> {
+    let mut ranges: Vec<Window> = Vec::new();
     for w in windows {
         match ranges.last_mut() {
-            Some((last, n)) if last.to == w.from => {
-                last.to = w.to;
-                *n += 1;
-            }
-            _ => ranges.push((w, u64::try_from((w.to - w.from) / size.micros()).unwrap_or(1))),
+            Some(last) if last.to == w.from => last.to = w.to,
+            _ => ranges.push(w),
         }
     }
     ranges
+}
+
+/// Which of these, ascending and apart from each other, holds the instant.
+pub(crate) fn index_of(windows: &[Window], micros: i64) -> Option<usize> {
+    let i = windows.partition_point(|w| w.to <= micros);
+    windows.get(i).filter(|w| w.from <= micros).map(|_| i)
 }
 
 /// Dates and timestamps as microseconds since 1970.
@@ -157,13 +162,10 @@ pub(crate) fn micros(values: &ArrayRef) -> Result<ArrayRef, LakeError> {
 
 /// Which rows lie in a touched window.
 pub(crate) fn inside(values: &ArrayRef, touched: &Touched) -> Result<BooleanArray, LakeError> {
-    let Touched::Windows { ranges, null } = touched else {
+    let Touched::Windows { ranges, null, .. } = touched else {
         return Ok(BooleanArray::from(vec![true; values.len()]));
     };
-    let within = |m: i64| {
-        let i = ranges.partition_point(|(w, _)| w.to <= m);
-        ranges.get(i).is_some_and(|(w, _)| w.from <= m)
-    };
+    let within = |m: i64| index_of(ranges, m).is_some();
     if let DataType::Date32 = values.data_type() {
         let days = values.as_primitive::<Date32Type>().iter();
         return Ok(days.map(|d| Some(d.map_or(*null, |d| within(i64::from(d) * DAY_MICROS)))).collect());
@@ -176,7 +178,7 @@ pub(crate) fn inside(values: &ArrayRef, touched: &Touched) -> Result<BooleanArra
 /// The rows of a gold query's result that lie in touched windows.
 pub(crate) fn within(result: DataFrame, gold: &Gold, touched: &Touched) -> Result<DataFrame, LakeError> {
     match (&gold.window, touched) {
-        (Some(window), Touched::Windows { ranges, null }) => {
+        (Some(window), Touched::Windows { ranges, null, .. }) => {
             let kind = result.schema().field_with_unqualified_name(&window.column)?.data_type().clone();
             Ok(result.filter(filter(&window.column, &kind, ranges, *null))?)
         }
@@ -186,7 +188,7 @@ pub(crate) fn within(result: DataFrame, gold: &Gold, touched: &Touched) -> Resul
 
 /// Whether a row of a query's result is in a touched window. Days are compared as days: as instants, those of far-off years
 /// would not fit.
-pub(crate) fn filter(column: &str, kind: &DataType, ranges: &[(Window, u64)], null: bool) -> Expr {
+pub(crate) fn filter(column: &str, kind: &DataType, ranges: &[Window], null: bool) -> Expr {
     let at = |m: i64| {
         let value = match kind {
             DataType::Date32 => ScalarValue::Date32(Some(first_day(m))),
@@ -194,7 +196,7 @@ pub(crate) fn filter(column: &str, kind: &DataType, ranges: &[(Window, u64)], nu
         };
         Expr::Literal(value, None)
     };
-    let within = |(w, _): &(Window, u64)| ident(column).gt_eq(at(w.from)).and(ident(column).lt(at(w.to)));
+    let within = |w: &Window| ident(column).gt_eq(at(w.from)).and(ident(column).lt(at(w.to)));
     let alone = null.then(|| ident(column).is_null());
     ranges.iter().map(within).chain(alone).reduce(Expr::or).unwrap_or_else(|| lit(false))
 }
@@ -315,5 +317,13 @@ mod tests {
     fn a_day_begins_at_its_midnight() {
         assert_eq!([-DAY_MICROS, -1, 0, 1, DAY_MICROS].map(first_day), [-1, 0, 0, 1, 1]);
         assert_eq!((first_day(i64::MAX), first_day(i64::MIN)), (106_751_992, -106_751_991));
+    }
+    #[test]
+    fn adjacent_windows_are_one_range_and_each_counts() {
+        let window = |n: i64| Window { from: n * DAY_MICROS, to: (n + 1) * DAY_MICROS };
+        let ranges = adjacent([3, 1, 2, 5].map(window).into());
+        assert_eq!(ranges, [Window { from: DAY_MICROS, to: 4 * DAY_MICROS }, window(5)]);
+        let at = [0, 1, 3, 4, 5, 6].map(|n| index_of(&ranges, n * DAY_MICROS));
+        assert_eq!(at, [None, Some(0), Some(0), None, Some(1), None]);
     }
 }

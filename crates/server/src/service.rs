@@ -105,7 +105,8 @@ impl Service<'_> {
         let (mut scan_at, mut look_at) = (self.next_scan(), flow.clock.now());
         let mut going = Going::default();
         self.health.set(true);
-        while !stop.is_said() {
+        let mut failed = Ok(());
+        while !stop.is_said() && failed.is_ok() {
             let (now, busy) = (flow.clock.now(), going.busy());
             let may_begin = going.turns.len() < TURNS;
             if now >= scan_at {
@@ -139,13 +140,13 @@ impl Service<'_> {
                     Some(ended) = going.work.next() => match ended {
                         Ended::Look(news) => {
                             look_at = after(flow.clock.now(), LOOK_EVERY);
-                            self.looked(&mut seen, &mut agenda, &mut going, news, stop)?;
+                            failed = self.looked(&mut seen, &mut agenda, &mut going, news, stop);
                         }
                         ended => {
                             if let Ended::Scan(_) = ended {
                                 scan_at = self.next_scan();
                             }
-                            self.ended(&mut agenda, &mut going, ended)?;
+                            failed = self.ended(&mut agenda, &mut going, ended);
                         }
                     },
                     () = self.intake.has_to_look() => look_at = look_at.min(flow.clock.now()),
@@ -155,12 +156,12 @@ impl Service<'_> {
                 }
             }
         }
-        // They heard the word, too.
+        // They heard the word, too, or end by themselves.
         while let Some(ended) = going.work.next().await {
-            self.ended(&mut agenda, &mut going, ended)?;
+            failed = failed.and(self.ended(&mut agenda, &mut going, ended));
         }
         self.health.set(false);
-        Ok(())
+        failed
     }
 
     /// Begins what a look found.

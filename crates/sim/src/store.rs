@@ -97,7 +97,7 @@ over_the_way! {
     plan(step: &NewStep) -> Planned;
     plan_many(steps: &[NewStep]) -> Vec<Planned>;
     open_steps() -> Vec<StepRecord>;
-    ready_steps(limit: usize, watch: &Watch<'_>) -> Vec<StepRecord>;
+    ready_steps(watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
     claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
     is_busy(watch: &Watch<'_>) -> bool;

@@ -76,7 +76,7 @@ pub struct Dataset {
 /// At most `limit` steps that name the key run at once, in all processes over one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Concurrency {
-    /// The same for all that share it: `<name>`, or `<dataset>/<name>` for one of the dataset alone.
+    /// A name, the same for all that share it. A key of the dataset alone is left out: its steps run one after the other.
     pub key: String,
     pub limit: u32,
 }
@@ -84,7 +84,7 @@ pub struct Concurrency {
 /// `limit` attempts begin in each `period`, evenly, and up to `burst` at once after a pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Throttle {
-    /// As that of [`Concurrency`].
+    /// A name, the same for all that share it; the dataset's own name for a rate of its own.
     pub key: String,
     pub limit: u32,
     pub period: Span,
@@ -524,6 +524,12 @@ impl Dataset {
 impl Project {
     pub fn contract_of(&self, dataset: &Dataset) -> Option<&Contract> {
         self.contracts.get(dataset.contract.as_deref()?)
+    }
+
+    /// Whether the dataset keeps a row for each version of a key.
+    pub fn is_history(&self, dataset: &DatasetName) -> bool {
+        let silver = self.datasets.get(dataset).and_then(Dataset::silver);
+        silver.is_some_and(|s| s.write.history().is_some())
     }
 
     /// The datasets that this one looks into without consuming them: lookups of `enrich`, references and queries of

@@ -100,7 +100,7 @@ async fn work(store: StateStore, number: u32) -> Result<Vec<i64>, Failed> {
     let run = started(&store, number).await?;
     let mut took = Vec::new();
     loop {
-        let ready = store.ready_steps(64, &watch(SystemClock.now())).await?;
+        let ready = store.ready_steps(&watch(SystemClock.now())).await?;
         if ready.is_empty() && store.open_steps().await?.is_empty() {
             return Ok(took);
         }

@@ -106,9 +106,8 @@ pub trait Store: Send + Sync {
     async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError>;
 
     /// The oldest open step of each dataset, where it waits for somebody to take it: if it has failed its next attempt is due,
-    /// and nobody holds the dataset. Dead letters of ingestion are passed over; others hold up their dataset. Oldest first, at
-    /// most `limit`.
-    async fn ready_steps(&self, limit: usize, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError>;
+    /// and nobody holds the dataset. Dead letters of ingestion are passed over; others hold up their dataset. Oldest first.
+    async fn ready_steps(&self, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError>;
 
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
 

@@ -33,6 +33,7 @@ pub fn run(root: &Path, options: &Options) -> ExitCode {
             totals.passed += found.passed;
             totals.failed += found.failed;
             totals.skipped += found.skipped;
+            totals.failures = found.failures;
         }
         Err(e) => {
             println!("tests: {e}");

@@ -15,9 +15,6 @@ use alluvium_store::BackfillState;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// `--max-active-runs` goes no further.
-const MOST_AT_ONCE: usize = 64;
-
 pub async fn backfill(global: &Global, args: &Args) -> Result<Exit, CliError> {
     let range = args.from.zip(args.to).map(|(from, to)| Window { from: from.0, to: to.0 }).zip(args.window);
     match range {
@@ -74,8 +71,8 @@ async fn work(global: &Global, args: &Args, range: Option<(Window, Stride)>) -> 
         swap: args.swap,
     };
     let reporter = Arc::clone(&work.reporter);
-    // So many windows at once as are asked for: the backfill bounds them itself.
-    let hands = Semaphore::new(MOST_AT_ONCE);
+    // The backfill itself bounds how many windows are made at once.
+    let hands = Semaphore::new(Semaphore::MAX_PERMITS);
     let flow = Flow { hands: &hands, ..wired.flow(reporter.as_ref()) };
     let done = flow.backfill(&wired.engine, &asked, &command, stop).await;
     let done = work.tell(done).await?.ok_or(CliError::Stopped)?;

@@ -50,9 +50,9 @@ impl<'a> Work<'a> {
         Self { reporter: Arc::new(reporter), format: global.format, wired, started: wired.clock.now() }
     }
 
-    /// Tells the sinks what was committed, and ends the bars. For work that is summed up elsewhere.
-    pub async fn tell<T>(&self, done: Result<T, FlowError>) -> Result<T, CliError> {
-        if done.is_ok() {
+    /// Tells the sinks what was committed, unless it was stopped (`None`), and ends the bars. For work that is summed up elsewhere.
+    pub async fn tell<T>(&self, done: Result<Option<T>, FlowError>) -> Result<Option<T>, CliError> {
+        if matches!(done, Ok(Some(_))) {
             self.publish().await?;
         }
         self.reporter.finish();

@@ -124,6 +124,19 @@ fn a_part_of_a_changed_definition_is_not_swapped_in_but_dropped() {
 }
 
 #[test]
+fn a_part_of_the_same_definition_is_swapped_in_and_counted_and_the_rest_stays() {
+    let p = market();
+    let before = daily(&p);
+    assert_eq!(before.len(), 3);
+    let part = ["backfill", "gold.daily", "--from", "2024-01-03", "--to", "2024-01-05", "--window", "1d"];
+    p.done(&part);
+    p.done(&["backfill", "gold.daily", "--swap"]).said("swapped in");
+    assert_eq!(daily(&p), before);
+    let rows = "SELECT rows_in FROM state.ledger AS l JOIN state.steps AS s ON l.step = s.step WHERE s.kind = 'swap'";
+    assert_eq!(p.cell(rows), 2, "the third row is only written again");
+}
+
+#[test]
 fn what_cannot_be_is_told_before_anything_is_done() {
     let p = market();
     for (args, code) in [

@@ -3,10 +3,12 @@
 use crate::{
     examples::readers_agree,
     harness::Project,
-    market::{MARKET, ORDERS_HEAD, balances, killed_at, two_at_a_time},
+    market::{MARKET, ORDERS_HEAD, balances, copied, killed_at, two_at_a_time},
     order::{Change, Random, csv, expected, history, lines},
 };
 use alluvium_model::CRASH_POINTS;
+use arrow::array::AsArray;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -375,10 +377,10 @@ fn a_history_gains_a_column_and_what_lies_beside_it_too() {
     readers_agree(&p);
 }
 
-/// Customers with a history: those that are there now are looked up.
-#[test]
-fn lookups_and_references_see_the_open_versions() {
-    let p = Project::new(MARKET);
+const GONE: &[u8] = b"customer,name,at\nc9,gone,2024-03-01\n";
+
+/// Customers with a history: two names of c1, and c9, who is there until [`GONE`] comes.
+fn keeps_customers(p: &Project) {
     p.put(
         "datasets/silver/customers.yaml",
         b"from: bronze.customers\ncontract: customers\nsteps: [validate]\nwrite: { keys: [customer], sequence_by: at, delete_when: \"name = 'gone'\", stored_as: scd2 }\n",
@@ -388,6 +390,15 @@ fn lookups_and_references_see_the_open_versions() {
         "      - { name: name, logicalType: string }\n",
         "      - { name: name, logicalType: string }\n      - { name: at, logicalType: timestamp }\n",
     );
+    let customers = "customer,name,at\nc1,Ada,2024-01-01\nc1,Zoe,2024-02-01\nc2,Ben,2024-01-01\nc9,Cy,2024-01-01\n";
+    p.put("landing/customers/customers.csv", customers.as_bytes());
+}
+
+/// Customers with a history: those that are there now are looked up.
+#[test]
+fn lookups_and_references_see_the_open_versions() {
+    let p = Project::new(MARKET);
+    keeps_customers(&p);
     p.edit(
         "contracts/orders.odcs.yaml",
         "      - { name: op,",
@@ -398,8 +409,7 @@ fn lookups_and_references_see_the_open_versions() {
         "  - validate\n",
         "  - validate\n  - enrich: { lookup: silver.customers, on: customer, take: { who: name } }\n",
     );
-    let customers = "customer,name,at\nc1,Ada,2024-01-01\nc1,Zoe,2024-02-01\nc2,Ben,2024-01-01\nc9,Cy,2024-01-01\nc9,gone,2024-03-01\n";
-    p.put("landing/customers/customers.csv", customers.as_bytes());
+    p.put("landing/customers/gone.csv", GONE);
     p.done(&["run"]);
     let who = || lines(&p, &["id", "who"], "silver.orders");
     assert_eq!(who(), ["1|Ben", "5|Ben", "6|Ben"]);
@@ -411,6 +421,158 @@ fn lookups_and_references_see_the_open_versions() {
     p.done(&["run"]);
     p.done(&["replay", "quarantine", "silver.orders"]);
     assert_eq!(who(), ["1|Ben", "4|Cyd", "5|Ben", "6|Ben"]);
+    readers_agree(&p);
+}
+
+const REGULARS: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: regulars
+name: regulars
+version: 1.0.0
+status: active
+schema:
+  - name: regulars
+    properties:
+      - name: customer
+        logicalType: string
+        relationships: [{ to: customers.customer, customProperties: [{ property: action, value: warn }] }]
+      - { name: orders, logicalType: integer }
+";
+
+/// Gold that refers to a history is held against the versions that are open, as they were when its step was planned.
+#[test]
+fn references_of_gold_see_the_open_versions() {
+    let p = Project::new(MARKET);
+    keeps_customers(&p);
+    p.put("contracts/regulars.odcs.yaml", REGULARS.as_bytes());
+    p.put(
+        "datasets/gold/regulars.sql",
+        b"/* contract: regulars */ SELECT customer, count(*) AS orders FROM silver.orders GROUP BY customer\n",
+    );
+    let dangling = |p: &Project| -> Vec<Value> {
+        let judged = p.rows("SELECT violations FROM state.quality q JOIN state.steps s ON q.step = s.step WHERE q.dataset = 'gold.regulars' AND q.rule = 'reference:customer' ORDER BY s.planned_at");
+        judged.into_iter().map(|r| r["violations"].clone()).collect()
+    };
+    p.done(&["run"]);
+    assert_eq!(lines(&p, &["customer", "orders"], "gold.regulars"), ["c2|3", "c9|1"]);
+    assert_eq!(dangling(&p), [0]);
+
+    // Killed once the step is planned; what it is held against changes before it goes on.
+    let order = format!("{ORDERS_HEAD}7,c2,2024-01-05,2,I,1\n");
+    let planned = |nth: usize| {
+        let p = copied(&p);
+        p.put("landing/orders/7.csv", order.as_bytes());
+        assert!(killed_at(&p, &["run"], "step.after_claim", nth), "gold.regulars is never claimed");
+        let open = p.cell("SELECT count(*) FROM state.steps WHERE dataset = 'gold.regulars' AND state <> 'done'");
+        (open == 1).then_some(p)
+    };
+    let early = (1..).find_map(planned).expect("a step of gold that waits");
+    early.put("landing/customers/gone.csv", GONE);
+    early.done(&["run"]);
+    assert_eq!(dangling(&early), [0, 0]);
+
+    p.put("landing/customers/gone.csv", GONE);
+    p.put("landing/orders/7.csv", order.as_bytes());
+    p.done(&["run"]);
+    assert_eq!(dangling(&p), [0, 1], "c9 is gone");
+    p.put("landing/customers/back.csv", b"customer,name,at\nc9,Cyd,2024-04-01\n");
+    p.put("landing/orders/8.csv", format!("{ORDERS_HEAD}8,c2,2024-01-05,2,I,1\n").as_bytes());
+    p.done(&["run"]);
+    assert_eq!(dangling(&p), [0, 1, 0]);
+}
+
+/// A watermark judges events, and what it lets through comes into the history where it belongs.
+#[test]
+fn a_watermark_keeps_late_events_out_of_a_history_until_they_are_replayed() {
+    let with = |late: &str| {
+        let p = Project::new(MARKET);
+        keeps_customers(&p);
+        p.edit(
+            "datasets/silver/customers.yaml",
+            "steps: [validate]\n",
+            &format!("steps: [validate]\nwatermark: {{ column: at, allowed_lateness: 2 days, late: {late} }}\n"),
+        );
+        p.done(&["run"]);
+        let head = "customer,name,at\n";
+        // Back in time within the allowance, and beyond it; a deletion as well.
+        p.put("landing/customers/2.csv", format!("{head}c1,Zoë,2024-02-10\nc2,Bea,2024-02-10\n").as_bytes());
+        p.done(&["run"]);
+        let late = "c1,Zo,2024-02-09\nc2,gone,2024-02-07\nc1,Al,2024-01-15\nc3,Di,2024-02-08\n";
+        p.put("landing/customers/3.csv", format!("{head}{late}").as_bytes());
+        p.done(&["run"]);
+        p
+    };
+    let versions = |p: &Project| {
+        let day = |c: &str| format!("coalesce(substr(CAST({c} AS VARCHAR), 6, 5), '~')");
+        lines(p, &["customer", "name", &day("_start_at"), &day("_end_at")], "silver.customers")
+    };
+    let judged = [
+        "c1|Ada|01-01|02-01",
+        "c1|Zoe|02-01|02-09",
+        "c1|Zo|02-09|02-10",
+        "c1|Zoë|02-10|~",
+        "c2|Ben|01-01|02-10",
+        "c2|Bea|02-10|~",
+        "c3|Di|02-08|~",
+        "c9|Cy|01-01|~",
+    ];
+    let all = [
+        "c1|Ada|01-01|01-15",
+        "c1|Al|01-15|02-01",
+        "c1|Zoe|02-01|02-09",
+        "c1|Zo|02-09|02-10",
+        "c1|Zoë|02-10|~",
+        "c2|Ben|01-01|02-07",
+        "c2|Bea|02-10|~",
+        "c3|Di|02-08|~",
+        "c9|Cy|01-01|~",
+    ];
+    let sorted = |lines: &[&'static str]| {
+        let mut lines = lines.to_vec();
+        lines.sort_unstable();
+        lines
+    };
+    let (judged, all) = (sorted(&judged), sorted(&all));
+    assert_eq!(versions(&with("recompute")), all);
+    let p = with("quarantine");
+    assert_eq!(versions(&p), judged);
+    assert_eq!(p.cell("SELECT count(*) FROM quarantine.silver_customers"), 2);
+    p.done(&["replay", "quarantine", "silver.customers"]);
+    assert_eq!(versions(&p), all);
+    readers_agree(&p);
+    let p = with("drop");
+    assert_eq!(versions(&p), judged);
+    assert_eq!(p.cell("SELECT sum(late) FROM state.steps WHERE dataset = 'silver.customers'"), 2);
+    p.done(&["run", "--rebuild", "silver.customers"]);
+    assert_eq!(versions(&p), all);
+}
+
+/// Merges that order a history's rows leave its versions and what finds them as they are.
+#[test]
+fn a_clustered_history_is_the_same_history() {
+    let mut random = Random(8_128);
+    let mut changes = history(&mut random, 25);
+    random.shuffle(&mut changes);
+    let p = market(BY_CUSTOMER, false);
+    p.edit(ORDERS, "contract: orders\n", "contract: orders\ncluster_by: [customer]\n");
+    for (n, part) in changes.chunks(2).enumerate() {
+        p.put(&format!("landing/orders/{n}.csv"), csv(part).as_bytes());
+        p.done(&["run"]);
+    }
+    stands(&p, BY_CUSTOMER, &changes, "clustered");
+    let log = log(&p.path("lake/dev/silver/orders"));
+    let is_clustered = |a: &&Value| a["add"]["path"].as_str().is_some_and(|path| path.starts_with("clustered-"));
+    let clustered = log.iter().flatten().find(is_clustered).expect("a clustered file");
+    let path = p.path("lake/dev/silver/orders").join(clustered["add"]["path"].as_str().expect("a path"));
+    let file = fs::File::open(path).expect("a file");
+    let rows = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).expect("Parquet");
+    let mut customers = Vec::new();
+    for batch in rows {
+        let batch = batch.expect("a batch");
+        let column = batch.column_by_name("customer").expect("a column").as_string::<i32>();
+        customers.extend(column.iter().map(|c| c.expect("a customer").to_owned()));
+    }
+    assert!(customers.is_sorted() && customers.len() > 2, "{customers:?}");
     readers_agree(&p);
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Flow, FlowError, Summary,
     drain::{is_open, look_error},
-    step::Worked,
+    step::{FIRST_LOOK, LAST_LOOK, Worked},
 };
 use alluvium_model::{DatasetName, RunId, Window};
 use alluvium_store::{BackfillRecord, BackfillState, NewStep, StepKind, StepRecord, StepState};
@@ -23,10 +23,8 @@ use std::{
 const AHEAD: usize = 128;
 /// A window waits so long, all in all, for its retries.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// Between two looks whether live work goes on.
-const LOOK: Duration = Duration::from_millis(20);
-/// A window begins after so many looks, whatever else goes on: a backfill comes to its end.
-const MOST_LOOKS: u32 = 500;
+/// A window begins after this time, whatever else goes on: a backfill comes to its end.
+const MOST_WAIT: Duration = Duration::from_secs(10);
 
 impl Flow<'_> {
     /// Makes the windows that are not made yet, and compares.
@@ -111,11 +109,11 @@ impl Flow<'_> {
     }
 
     async fn make_one(&self, run: &RunId, of: Windowed<'_>, step: StepRecord) -> Result<Worked, FlowError> {
-        for _ in 0..MOST_LOOKS {
-            if !self.store.is_busy(&self.watch()).await? {
-                break;
-            }
-            self.timer.wait(LOOK).await;
+        let (mut waited, mut wait) = (Duration::ZERO, FIRST_LOOK);
+        while waited < MOST_WAIT && self.store.is_busy(&self.watch()).await? {
+            self.timer.wait(wait).await;
+            waited += wait;
+            wait = (wait * 2).min(LAST_LOOK);
         }
         let mut own = Summary { patience: PATIENCE, ..Summary::default() };
         self.work(run, of.dataset, step, None, &mut own).await

@@ -8,7 +8,7 @@ use super::{
     Beside, Windowed,
     plan::{merged, swap_step},
 };
-use crate::{Flow, FlowError, Summary, drain::look_error};
+use crate::{Flow, FlowError, Summary, drain::look_error, retire::Retired};
 use alluvium_model::{DatasetName, RunId, StepKey, Window, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{BackfillRecord, BackfillState, Claimed, NewStep, Planned, StepKind, StepState};
@@ -139,6 +139,9 @@ impl Flow<'_> {
     }
 
     /// Swaps that are open never commit from then on, unless one has: then that one is done, and its version is told.
+    ///
+    /// # Errors
+    /// When the live table cannot be asked or told: then one may still commit.
     pub(super) async fn end_swaps(
         &self,
         run: &RunId,
@@ -147,7 +150,11 @@ impl Flow<'_> {
     ) -> Result<Option<i64>, FlowError> {
         let dataset = &self.project.datasets[&record.dataset];
         for step in self.steps_of(record).await?.iter().filter(|s| s.kind == StepKind::Swap) {
-            self.give_up_swap(run, dataset, &step.key, summary).await?;
+            if !is_over(step.state)
+                && let Retired::Failed(error) = self.retire(run, dataset, step, summary).await?
+            {
+                return Err(look_error(&record.dataset, error));
+            }
         }
         self.swapped(record).await
     }
@@ -161,10 +168,12 @@ impl Flow<'_> {
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
         match self.store.step(key).await? {
-            Some(step) if !matches!(step.state, StepState::Done | StepState::Superseded) => {
-                self.replaced(run, dataset, &step, summary).await.map(drop)
-            }
+            Some(step) if !is_over(step.state) => self.replaced(run, dataset, &step, summary).await.map(drop),
             _ => Ok(()),
         }
     }
+}
+
+fn is_over(state: StepState) -> bool {
+    matches!(state, StepState::Done | StepState::Superseded)
 }

@@ -5,7 +5,7 @@ use crate::{
     stub::{Stage, World},
 };
 use alluvium_flow::{Dependency, Options, Signal, StepWait, Turn};
-use alluvium_model::{Blame, RetryClass, Span};
+use alluvium_model::{Blame, DatasetName, RetryClass, Span};
 use alluvium_spec::{Jitter, Timeout, TimeoutSource};
 use alluvium_store::{StepRecord, StepState, Store, Terms};
 use std::{collections::BTreeSet, time::Duration};
@@ -183,6 +183,23 @@ async fn a_broken_lake_is_left_alone_by_every_dataset() {
     world.signals();
     assert!(world.run(&Options::default()).await.complete());
     assert!(world.signals().iter().any(|s| matches!(s, Signal::BreakerClosed { dependency: Dependency::Lake })));
+}
+
+#[tokio::test]
+async fn who_waited_for_a_hand_heeds_the_breaker() {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let retry = world(99, 40).await.effort(&silver()).retry.clone();
+    let mut world = World::of(&names, &[]).await;
+    world.arrive("a.csv", 10);
+    let all = names.map(|n| format!("bronze.{n}").parse::<DatasetName>().expect("a name"));
+    for name in &all {
+        world.effort(name).retry = retry.clone();
+        world.engine.reject(name, TRANSIENT, Blame::Lake, 9);
+    }
+    let turn = Turn { datasets: all.iter().cloned().collect(), failing: BTreeSet::new() };
+    let summary = world.run(&Options { turn: Some(turn), ..Options::default() }).await;
+    let tried: u32 = all.iter().map(|n| world.engine.attempts(n)).sum();
+    assert_eq!((tried, summary.waiting.len()), (5, 7), "the breaker opened before the others had the hand");
 }
 
 #[tokio::test]

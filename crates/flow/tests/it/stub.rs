@@ -451,7 +451,8 @@ impl World {
         Self::of(&["t", "u"], &[]).await
     }
 
-    async fn of(names: &[&str], more: &[(&str, &str)]) -> Self {
+    /// A bronze and a silver dataset of each name.
+    pub async fn of(names: &[&str], more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let put = |path: &str, text: &str| {
             let at = folder.path().join(path);

@@ -2,11 +2,14 @@
 //!
 //! Memory is a few numbers for each window and column.
 
-use super::ranges::index_of;
+use super::ranges::window_of;
 use crate::{
     engine::LakeEngine,
     error::LakeError,
-    ingest, scan,
+    ingest,
+    lanes::{self, Shared},
+    meter::Meter,
+    scan::{self, Source},
     table::{Place, Table},
     windows,
 };
@@ -15,7 +18,7 @@ use alluvium_model::{RunId, Window};
 use arrow::{
     array::{Array, ArrayRef, AsArray},
     compute::cast,
-    datatypes::{DataType, Decimal128Type, Field, Float64Type, Schema, TimestampMicrosecondType},
+    datatypes::{DataType, Decimal128Type, Field, Float64Type, Schema, SchemaRef, TimestampMicrosecondType},
 };
 use std::sync::Arc;
 
@@ -31,11 +34,12 @@ enum Sum {
         scale: i8,
     },
     Float(f64),
-    /// More than can be held, or no number.
+    /// More than can be held: how much is not known.
     Beyond,
 }
 
 /// What one table has of each window.
+#[derive(Debug, Clone)]
 struct Totals {
     rows: Vec<u64>,
     /// By column, then by window.
@@ -49,7 +53,7 @@ pub(super) async fn compare(
     windows: &[Window],
 ) -> Result<Vec<Compared>, LakeError> {
     let name = &of.dataset.name;
-    let column = &of.gold.window.as_ref().ok_or(LakeError::Worker("a backfill is of a table with windows"))?.column;
+    let column = &window_of(of.gold)?.column;
     let new = engine.tables.open(&Place::Beside(name.clone(), id.clone())).await?;
     let new = new.ok_or(LakeError::Worker("what a backfill made is there until it is swapped"))?;
     let live = engine.tables.open(&Place::Dataset(name.clone())).await?;
@@ -91,28 +95,51 @@ async fn totals(
     windows: &[Window],
 ) -> Result<Totals, LakeError> {
     let start = |f: &Field| vec![Sum::nothing(f.data_type()); windows.len()];
-    let mut totals = Totals { rows: vec![0; windows.len()], sums: columns.iter().map(start).collect() };
-    let Some(table) = table else { return Ok(totals) };
+    let nothing = Totals { rows: vec![0; windows.len()], sums: columns.iter().map(start).collect() };
+    let Some(table) = table else { return Ok(nothing) };
     let stored = ingest::plain_schema(table.schema()?.as_ref());
     // A live table of an older definition need not have the column.
-    let Ok(of_window) = stored.field_with_name(window) else { return Ok(totals) };
+    let Ok(of_window) = stored.field_with_name(window) else { return Ok(nothing) };
     let wanted: Vec<Field> = std::iter::once(of_window).chain(columns).cloned().collect();
-    let wanted = Arc::new(Schema::new(wanted));
     let sources = table.sources()?;
     engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
-    for unit in scan::units(&sources)? {
-        for batch in unit.read(&wanted, &engine.tables.meter)? {
-            let batch = batch?;
-            let micros = windows::micros(batch.column(0))?;
-            let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
-            let places: Vec<Option<usize>> = micros.map(|m| m.and_then(|m| index_of(windows, m))).collect();
-            places.iter().flatten().for_each(|w| totals.rows[*w] += 1);
-            for (c, sums) in totals.sums.iter_mut().enumerate() {
-                add(sums, batch.column(c + 1), &places)?;
+    let meter = engine.tables.meter.clone();
+    let adding =
+        Adding { sources, wanted: Arc::new(Schema::new(wanted)), windows: windows.to_vec(), nothing: nothing.clone() };
+    let work = move |shared: &Shared| adding.up(&meter, shared);
+    Ok(lanes::run(1, work, |_| ()).await?.pop().unwrap_or(nothing))
+}
+
+/// What a lane adds up.
+struct Adding {
+    sources: Vec<Source>,
+    /// The window's column, then those of the sums.
+    wanted: SchemaRef,
+    windows: Vec<Window>,
+    nothing: Totals,
+}
+
+impl Adding {
+    fn up(&self, meter: &Meter, shared: &Shared) -> Result<Totals, LakeError> {
+        let mut totals = self.nothing.clone();
+        for source in &self.sources {
+            for unit in scan::units(std::slice::from_ref(source))? {
+                for batch in unit.read(&self.wanted, meter)? {
+                    let batch = batch?;
+                    let micros = windows::micros(batch.column(0))?;
+                    let micros = micros.as_primitive::<TimestampMicrosecondType>().iter();
+                    let place = |m: Option<i64>| m.and_then(|m| windows::index_of(&self.windows, m));
+                    let places: Vec<Option<usize>> = micros.map(place).collect();
+                    places.iter().flatten().for_each(|w| totals.rows[*w] += 1);
+                    for (c, sums) in totals.sums.iter_mut().enumerate() {
+                        add(sums, batch.column(c + 1), &places)?;
+                    }
+                }
+                shared.advance(unit.rows)?;
             }
         }
+        Ok(totals)
     }
-    Ok(totals)
 }
 
 fn add(sums: &mut [Sum], values: &ArrayRef, places: &[Option<usize>]) -> Result<(), LakeError> {
@@ -177,7 +204,8 @@ impl Sum {
             (Self::Float(_), Self::Exact { .. }) | (Self::Exact { .. }, Self::Float(_)) => {
                 Self::Float(self.float()).is_close(Self::Float(other.float()))
             }
-            (a, b) => a == b,
+            (Self::Exact { sum: a, .. }, Self::Exact { sum: b, .. }) => a == b,
+            (Self::Beyond, _) | (_, Self::Beyond) => false,
         }
     }
 
@@ -208,6 +236,24 @@ impl std::fmt::Display for Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maintain::fixture::{World, gives_way, ids};
+
+    #[tokio::test]
+    async fn reading_leaves_its_task_to_others_meanwhile() {
+        let world = World::new();
+        for n in 0..3 {
+            world.append(&World::silver(), &format!("step{n}"), &ids(&[n, n + 10])).await;
+        }
+        let table = world.table(&World::silver()).await;
+        let windows = [Window { from: 0, to: 10 }, Window { from: 10, to: 12 }];
+        let columns = [Field::new("id", DataType::Int64, true)];
+        let meter = &world.engine.tables.meter;
+        let added = gives_way(meter, totals(&world.engine, Some(&table), "id", &columns, &windows)).await;
+        let totals = added.expect("added up");
+        assert_eq!(totals.rows, [3, 2]);
+        let exact = |sum| Sum::Exact { sum, scale: 0 };
+        assert_eq!(totals.sums, [[exact(3), exact(21)]]);
+    }
 
     #[test]
     fn sums_are_told_as_their_columns_are_written() {
@@ -227,5 +273,6 @@ mod tests {
         let mut full = exact(i128::MAX);
         full.add_exact(1);
         assert_eq!(full, Sum::Beyond);
+        assert!(!full.is_close(full) && !full.is_close(exact(1)), "two sums that are not known");
     }
 }

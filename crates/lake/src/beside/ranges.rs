@@ -3,7 +3,7 @@
 use crate::{error::LakeError, windows::Touched};
 use alluvium_flow::Job;
 use alluvium_model::Window;
-use alluvium_spec::{Gold, Kind};
+use alluvium_spec::{Gold, Kind, WindowSpec};
 
 /// The steps of a backfill are of gold.
 pub(super) fn gold_of<'a>(job: &Job<'a>) -> Result<&'a Gold, LakeError> {
@@ -13,12 +13,12 @@ pub(super) fn gold_of<'a>(job: &Job<'a>) -> Result<&'a Gold, LakeError> {
     }
 }
 
-pub(super) fn touching(windows: &[Window]) -> Touched {
-    Touched::Windows { ranges: windows.iter().map(|w| (*w, 1)).collect(), null: false }
+/// Only tables with windows are backfilled.
+pub(super) fn window_of(gold: &Gold) -> Result<&WindowSpec, LakeError> {
+    gold.window.as_ref().ok_or(LakeError::Worker("a backfill is of a table with windows"))
 }
 
-/// Which of the windows, ascending and apart from each other, holds the instant.
-pub(super) fn index_of(windows: &[Window], micros: i64) -> Option<usize> {
-    let i = windows.partition_point(|w| w.to <= micros);
-    windows.get(i).filter(|w| w.from <= micros).map(|_| i)
+/// `windows`: ascending and apart from each other.
+pub(super) fn touching(windows: &[Window]) -> Touched {
+    Touched::Windows { ranges: windows.to_vec(), count: windows.len() as u64, null: false }
 }

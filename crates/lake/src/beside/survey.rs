@@ -1,6 +1,6 @@
 //! What the inputs say of windows: how much lies in each, and which of them a change touches.
 
-use super::ranges::{index_of, touching};
+use super::ranges::window_of;
 use crate::{
     engine::LakeEngine,
     error::LakeError,
@@ -10,25 +10,19 @@ use crate::{
 };
 use alluvium_flow::{Extent, Windowed};
 use alluvium_model::{DatasetName, Window};
-use alluvium_spec::WindowSpec;
 use alluvium_store::Claimed;
 use arrow::{array::AsArray, datatypes::TimestampMicrosecondType};
-use datafusion::{logical_expr::not, prelude::SessionContext};
+use datafusion::{
+    logical_expr::{ident, not},
+    prelude::SessionContext,
+};
 use futures::StreamExt;
 use std::{collections::BTreeMap, io};
-
-fn window_of<'a>(of: &Windowed<'a>) -> Result<&'a WindowSpec, LakeError> {
-    of.gold.window.as_ref().ok_or(LakeError::Worker("a backfill is of a table with windows"))
-}
 
 /// Reads only: makes no folder in the lake.
 async fn over(engine: &LakeEngine, inputs: &BTreeMap<DatasetName, i64>) -> Result<SessionContext, LakeError> {
     let session = session::reading(engine)?;
-    for (input, version) in inputs {
-        if !session::register_dataset(engine, &session, input, Some(*version)).await? {
-            return Err(LakeError::Worker("the input of a planned step has a table"));
-        }
-    }
+    session::register_inputs(engine, &session, inputs).await?;
     Ok(session)
 }
 
@@ -40,7 +34,7 @@ pub(super) async fn survey(
 ) -> Result<Vec<Extent>, LakeError> {
     let session = over(engine, inputs).await?;
     let plan = session.sql_with_options(&of.gold.sql, query::read_only()).await?.logical_plan().clone();
-    let (driver, expression) = windows::source(&plan, &of.dataset.name, &window_of(&of)?.column)?;
+    let (driver, expression) = windows::source(&plan, &of.dataset.name, &window_of(of.gold)?.column)?;
     let table = engine.tables.open_at(&Place::Dataset(driver.clone()), inputs.get(&driver).copied()).await?;
     let table = table.ok_or(LakeError::Worker("the input of a planned step has a table"))?;
     let files = table.files()?;
@@ -51,7 +45,7 @@ pub(super) async fn survey(
     while let Some(batch) = found.next().await {
         let micros = windows::micros(batch?.column(0))?;
         for micros in micros.as_primitive::<TimestampMicrosecondType>().iter().flatten() {
-            if let Some(i) = index_of(windows, micros) {
+            if let Some(i) = windows::index_of(windows, micros) {
                 counts[i] += 1;
             }
         }
@@ -69,10 +63,10 @@ pub(super) async fn touched(
 ) -> Result<Vec<bool>, LakeError> {
     let upto = changes.iter().map(|(input, range)| (input.clone(), range.upto)).collect();
     let session = over(engine, &upto).await?;
-    let window = window_of(&of)?;
+    let window = window_of(of.gold)?;
     match windows::touched(engine, &session, &of.dataset.name, changes, of.gold, window).await {
         Ok(Touched::Windows { ranges, .. }) => {
-            let meets = |w: &Window| ranges.iter().any(|(r, _)| r.from < w.to && w.from < r.to);
+            let meets = |w: &Window| ranges.iter().any(|r| r.from < w.to && w.from < r.to);
             Ok(windows.iter().map(meets).collect())
         }
         // What was there before is not told any more, or its files are gone.
@@ -90,10 +84,8 @@ pub(super) async fn covers(
 ) -> Result<bool, LakeError> {
     let session = over(engine, inputs).await?;
     let result = session.sql_with_options(&of.gold.sql, query::read_only()).await?;
-    let column = &window_of(&of)?.column;
+    let column = &window_of(of.gold)?.column;
     let kind = result.schema().field_with_unqualified_name(column)?.data_type().clone();
-    let Touched::Windows { ranges, null } = touching(&[range]) else { return Ok(true) };
-    let inside = windows::filter(column, &kind, &ranges, null);
-    let outside = not(inside).or(datafusion::logical_expr::ident(column).is_null());
+    let outside = not(windows::filter(column, &kind, &[range], false)).or(ident(column).is_null());
     Ok(result.filter(outside)?.limit(0, Some(1))?.count().await? == 0)
 }

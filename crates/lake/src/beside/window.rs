@@ -34,11 +34,7 @@ pub(crate) async fn window(
         return Err(LakeError::Worker("a window of a backfill is one"));
     };
     let session = session::bare(engine)?;
-    for (input, version) in &job.step.lookups {
-        if !session::register_dataset(engine, &session, input, Some(*version)).await? {
-            return Err(LakeError::Worker("the input of a planned step has a table"));
-        }
-    }
+    session::register_inputs(engine, &session, &job.step.lookups).await?;
     let query = session.sql_with_options(&gold.sql, crate::query::read_only()).await?;
     let result = windows::within(query, gold, &touching(&[*window]))?;
     let schema = match job.project.contract_of(job.dataset) {
@@ -76,7 +72,7 @@ async fn commit(
             stage::discard(&table.dir, &staged.add);
             return Err(LakeError::Conflict { path: table.dir });
         }
-        let before = table.files()?.into_iter().filter(|f| f.path.starts_with(folder));
+        let before = table.files_below(folder)?.into_iter();
         let gone = before.map(|f| Action::Remove(Remove { deletion_timestamp: Some(at), ..f.remove }));
         let actions = gone.chain(staged.add.iter().map(|f| f.add(at))).collect();
         crash_point("commit.before_main");

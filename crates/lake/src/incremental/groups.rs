@@ -123,8 +123,11 @@ impl Work<'_> {
     async fn kept(&self, table: &Table, job: &Job<'_>) -> Result<Option<Groups>, LakeError> {
         let newest = table.newest().await?.filter(|info| info.version == job.step.version);
         let Some(groups) = newest.and_then(|info| info.groups) else { return Ok(None) };
-        for file in groups.base.iter().chain(&groups.parts) {
-            match scan::schema_of(&self.file(file)) {
+        let files: Vec<LakeFile> = groups.base.iter().chain(&groups.parts).map(|k| self.file(k)).collect();
+        // One that is nowhere is missed below.
+        self.engine.tables.disk.have_all(&files).await?;
+        for file in &files {
+            match scan::schema_of(file) {
                 Ok(found) if alike(&found, &self.shape.schema()) => {}
                 _ => return Ok(None),
             }
@@ -220,7 +223,9 @@ impl Work<'_> {
         let columns: Vec<String> = fields.fields().iter().map(|f| f.name().clone()).collect();
         let schema = scan::project(table.schema()?.as_ref(), &columns)?;
         let mut old = Vec::new();
-        for unit in scan::units(&table.sources()?)? {
+        let sources = table.sources()?;
+        self.engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
+        for unit in scan::units(&sources)? {
             for batch in unit.read(&schema, &self.engine.tables.meter)? {
                 old.push(batch?);
             }

@@ -23,7 +23,11 @@ use deltalake::{
 };
 use object_store::ObjectStore;
 use parquet::basic::Compression;
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 pub(crate) struct World {
     _folder: tempfile::TempDir,
@@ -97,6 +101,23 @@ impl World {
 pub(crate) fn ids(of: &[i64]) -> RecordBatch {
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
     RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(of.to_vec()))]).expect("a batch")
+}
+
+/// Polls `work` to its end.
+///
+/// # Panics
+/// If all that it reads is read within one poll: what is looked after beside it in the same task waits for so long.
+pub(crate) async fn gives_way<T>(meter: &Meter, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let before = meter.reads.load(Relaxed);
+    let mut read = before;
+    let done = poll_fn(|context| {
+        read = meter.reads.load(Relaxed);
+        work.as_mut().poll(context)
+    });
+    let done = done.await;
+    assert!(read > before, "nothing was read before the last poll");
+    done
 }
 
 /// What takes these rows out of a file of the table.

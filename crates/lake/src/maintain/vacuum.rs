@@ -8,7 +8,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     incremental::Groups,
-    remote::Disk,
+    remote::{Disk, age_of},
     table::{LOG, Place, Table},
     upsert, vector,
 };
@@ -84,9 +84,13 @@ pub(super) async fn vacuum(
 
 /// `false`: another process was faster.
 async fn removed(disk: &Disk, path: &Path) -> Result<bool, LakeError> {
-    if let Some(remote) = disk.remote() {
-        return remote.remove(path).await.map(|()| true);
+    match disk.remote() {
+        Some(remote) => remote.remove(path).await.map(|()| true),
+        None => removed_here(path),
     }
+}
+
+fn removed_here(path: &Path) -> Result<bool, LakeError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -94,14 +98,14 @@ async fn removed(disk: &Disk, path: &Path) -> Result<bool, LakeError> {
     }
 }
 
-/// Removes what was staged on this disk and never uploaded. Nobody else knows of it.
+/// Removes what was staged on this disk and never uploaded. Nobody else knows of it, but for processes that share the
+/// folder and sweep it as well.
 fn sweep(table: &Path, now: Timestamp) -> Result<(), LakeError> {
     for folder in FOLDERS {
         let dir = table.join(folder);
         for file in on_disk(&dir, folder, now, |about| !about.permissions().readonly())? {
             if file.age >= STAGED {
-                let path = table.join(&file.name);
-                fs::remove_file(&path).map_err(LakeError::io(path))?;
+                removed_here(&table.join(&file.name))?;
             }
         }
     }
@@ -232,10 +236,8 @@ fn is_ours(file: &str) -> bool {
     file.ends_with(".parquet") || file.starts_with("deletion_vector_") && file.ends_with(".bin")
 }
 
-/// A file from the future, or one whose time is not known, is new.
 fn age(about: &Metadata, now: Timestamp) -> SignedDuration {
-    let changed = about.modified().ok().and_then(|t| Timestamp::try_from(t).ok());
-    changed.map_or(SignedDuration::ZERO, |t| now.duration_since(t))
+    about.modified().map_or(SignedDuration::ZERO, |changed| age_of(changed, now))
 }
 
 /// Removes the log's entries before a checkpoint that is old enough, and that nobody has to read from.
@@ -280,7 +282,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_uploaded_and_never_committed_goes_from_the_object_store_and_from_the_disk() {
-        use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path as Key};
+        use object_store::{ObjectStoreExt, memory::InMemory, path::Path as Key};
         let store = Arc::new(InMemory::new());
         let world = World::in_object_store(store.clone(), 1 << 30);
         let place = World::silver();
@@ -303,7 +305,15 @@ mod tests {
         assert!(!table.dir.join("staged-0000.parquet").exists());
         fs::remove_dir_all(&table.dir).expect("copies");
         assert_eq!(world.ids(&place).await, (0..6).collect::<Vec<_>>());
-        let _: &dyn ObjectStore = store.as_ref();
+    }
+
+    #[test]
+    fn what_another_process_removed_is_no_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let staged = folder.path().join("staged-0000.parquet");
+        fs::write(&staged, b"never uploaded").expect("a file");
+        let removed = || removed_here(&staged).expect("removed, here or elsewhere");
+        assert_eq!([removed(), removed()], [true, false]);
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) struct Shared<'a> {
     pub rules: &'a [Rule],
     pub lookups: &'a [Option<Lookup>],
     pub seen: &'a Seen,
-    pub seed: &'a [u8; 32],
+    pub seed: &'a [u8; 16],
     /// The batch's place among the others, where their order matters.
     pub turn: RefCell<Option<Turn<'a>>>,
 }

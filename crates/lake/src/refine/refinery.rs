@@ -46,7 +46,7 @@ pub struct Refinery {
     stamp: Stamp,
     watermark: Option<Timestamp>,
     seen: Seen,
-    seed: [u8; 32],
+    seed: [u8; 16],
 }
 
 /// A bronze batch, refined. What is in neither table was dropped, and counted in the tally.
@@ -79,7 +79,7 @@ impl Refinery {
             lookups.push(Lookup::build(&spec.dataset, rows, &on, &taken)?);
         }
         let unique = compiled.rules.iter().filter(|r| matches!(r.test, Test::Unique(_))).count();
-        let mut seed = [0; 32];
+        let mut seed = [0; 16];
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&entropy.next_u64().to_le_bytes());
         }

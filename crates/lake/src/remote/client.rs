@@ -29,32 +29,21 @@ fn retry() -> RetryConfig {
 /// For the bucket or container of `url`. Every request is counted in `meter`.
 pub(crate) fn connect(url: &LakeUrl, meter: &Arc<Meter>) -> Result<Arc<dyn ObjectStore>, LakeError> {
     let counted = Counted::new(meter.clone());
-    let timeout = ClientConfigKey::Timeout;
+    // The builders have no trait in common.
+    macro_rules! built {
+        ($builder:ty, $client:expr) => {{
+            let mut builder = <$builder>::from_env().with_url(url.root());
+            let timeout = $client(ClientConfigKey::Timeout);
+            if builder.get_config_value(&timeout).is_none() {
+                builder = builder.with_config(timeout, REQUEST);
+            }
+            builder.with_retry(retry()).with_http_connector(counted).build().map(|s| Arc::new(s) as _)
+        }};
+    }
     let made: object_store::Result<Arc<dyn ObjectStore>> = match url.cloud {
-        Cloud::S3 => {
-            let mut builder = AmazonS3Builder::from_env().with_url(url.root());
-            let key = AmazonS3ConfigKey::Client(timeout);
-            if builder.get_config_value(&key).is_none() {
-                builder = builder.with_config(key, REQUEST);
-            }
-            builder.with_retry(retry()).with_http_connector(counted).build().map(|s| Arc::new(s) as _)
-        }
-        Cloud::Google => {
-            let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.root());
-            let key = GoogleConfigKey::Client(timeout);
-            if builder.get_config_value(&key).is_none() {
-                builder = builder.with_config(key, REQUEST);
-            }
-            builder.with_retry(retry()).with_http_connector(counted).build().map(|s| Arc::new(s) as _)
-        }
-        Cloud::Azure => {
-            let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.root());
-            let key = AzureConfigKey::Client(timeout);
-            if builder.get_config_value(&key).is_none() {
-                builder = builder.with_config(key, REQUEST);
-            }
-            builder.with_retry(retry()).with_http_connector(counted).build().map(|s| Arc::new(s) as _)
-        }
+        Cloud::S3 => built!(AmazonS3Builder, AmazonS3ConfigKey::Client),
+        Cloud::Google => built!(GoogleCloudStorageBuilder, GoogleConfigKey::Client),
+        Cloud::Azure => built!(MicrosoftAzureBuilder, AzureConfigKey::Client),
     };
     made.map_err(|source| LakeError::StoreSettings { url: url.to_string(), source: Box::new(source) })
 }

@@ -38,14 +38,17 @@ struct Counting {
 #[async_trait]
 impl HttpService for Counting {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
-        let kind = Kind::of(request.method().as_str(), request.uri().query().unwrap_or_default());
+        let method = request.method().as_str();
+        let kind = Kind::of(method, request.uri().query().unwrap_or_default());
+        // What an answer to HEAD is about stays where it is.
+        let fetches = kind == Kind::Read && method != "HEAD";
         match kind {
             Kind::List => self.meter.listed_remotely(),
             Kind::Read => self.meter.read_remotely(0),
             Kind::Write => self.meter.wrote_remotely(request.body().content_length() as u64),
         }
         let response = self.client.execute(request).await?;
-        if kind == Kind::Read && response.status().is_success() {
+        if fetches && response.status().is_success() {
             let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse().ok());
             self.meter.received_remotely(length.unwrap_or(0));
         }
@@ -75,6 +78,33 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::client::{HttpRequestBody, HttpResponseBody};
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// Answers that seven bytes are there.
+    #[derive(Debug)]
+    struct Seven;
+
+    #[async_trait]
+    impl HttpService for Seven {
+        async fn call(&self, _: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+            let mut response = HttpResponse::new(HttpResponseBody::from(String::new()));
+            response.headers_mut().insert("content-length", "7".parse().expect("a value"));
+            Ok(response)
+        }
+    }
+
+    #[tokio::test]
+    async fn only_bytes_that_come_are_counted() {
+        let meter = Arc::new(Meter::of_object_store());
+        let counting = Counting { client: HttpClient::new(Seven), meter: meter.clone() };
+        for (method, reads, bytes) in [("GET", 1, 7), ("HEAD", 2, 7), ("GET", 3, 14)] {
+            let mut request = HttpRequest::new(HttpRequestBody::empty());
+            *request.method_mut() = method.parse().expect("a method");
+            counting.call(request).await.expect("an answer");
+            assert_eq!((meter.reads.load(Relaxed), meter.bytes_read.load(Relaxed)), (reads, bytes), "{method}");
+        }
+    }
 
     #[test]
     fn requests_are_told_apart() {

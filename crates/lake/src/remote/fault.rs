@@ -56,14 +56,10 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<StoreFault> {
             return Some(fault);
         }
         if let Some(http) = e.downcast_ref::<HttpError>() {
-            return match http.kind() {
-                HttpErrorKind::Timeout => Some(StoreFault::Late),
-                HttpErrorKind::Connect
-                | HttpErrorKind::Request
-                | HttpErrorKind::Interrupted
-                | HttpErrorKind::Decode => Some(StoreFault::Unreachable),
-                _ => Some(StoreFault::Unreachable),
-            };
+            return Some(match http.kind() {
+                HttpErrorKind::Timeout => StoreFault::Late,
+                _ => StoreFault::Unreachable,
+            });
         }
         next = e.source();
     }

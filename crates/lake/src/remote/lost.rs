@@ -1,5 +1,6 @@
 //! Commits of which the object store tells an error, in the three ways in which that can be, and those of other processes.
 
+use super::faulty::{AGAIN, CUT, Faulty, LOST};
 use crate::{
     error::LakeError,
     maintain::fixture::{World, ids},
@@ -7,90 +8,17 @@ use crate::{
     table::{StepInfo, Table},
 };
 use alluvium_model::{Balance, DefinitionVersion, RunId, StepKey};
-use async_trait::async_trait;
 use deltalake::protocol::SaveMode;
-use futures::{TryStreamExt, stream::BoxStream};
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
-};
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
-    },
-};
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
-/// The next commit is done, and its answer lost.
-const LOST: u8 = 1;
-/// The same, and the client's second try finds the first in the way.
-const AGAIN: u8 = 2;
-/// The next commit is not done.
-const CUT: u8 = 3;
-
-#[derive(Debug, Default)]
-struct Lossy {
-    inner: InMemory,
-    next: AtomicU8,
-    gets: AtomicUsize,
-}
-
-impl fmt::Display for Lossy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a store that loses answers")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Lossy {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        let is_commit = location.as_ref().contains("_delta_log/") && location.as_ref().ends_with(".json");
-        let fault = if is_commit { self.next.swap(0, SeqCst) } else { 0 };
-        let cut = || Error::Generic { store: "lossy", source: "the connection was cut".into() };
-        if fault == CUT {
-            return Err(cut());
-        }
-        let done = self.inner.put_opts(location, payload, opts).await?;
-        match fault {
-            LOST => Err(cut()),
-            AGAIN => Err(Error::AlreadyExists { path: location.to_string(), source: "412".into() }),
-            _ => Ok(done),
-        }
-    }
-
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.gets.fetch_add(1, SeqCst);
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-fn world() -> (Arc<Lossy>, World) {
-    let store = Arc::new(Lossy::default());
+fn world() -> (Arc<Faulty>, World) {
+    let store = Arc::new(Faulty::default());
     (store.clone(), World::in_object_store(store, 1 << 30))
 }
 
-async fn commits(world: &World, table: &Table, step: &str) -> std::result::Result<i64, LakeError> {
+async fn commits(world: &World, table: &Table, step: &str) -> Result<i64, LakeError> {
     let stager = world.engine.tables.stager(&World::silver(), step.to_owned(), ids(&[7]).schema());
     let mut lane = stager.lane();
     lane.write(&ids(&[7])).expect("written");

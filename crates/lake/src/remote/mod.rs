@@ -8,6 +8,8 @@ mod client;
 mod counted;
 mod disk;
 mod fault;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod heads;
 mod identity;
 mod log_store;
@@ -24,4 +26,5 @@ pub(crate) use heads::Heads;
 pub(crate) use identity::Identity;
 pub(crate) use log_store::register;
 pub(crate) use opening::Opening;
+pub(crate) use room::age_of;
 pub(crate) use store::Remote;

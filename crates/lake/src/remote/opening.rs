@@ -4,7 +4,7 @@ use super::Disk;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, local::LocalFileSystem, path::Path,
 };
 use std::{fmt, path::PathBuf};
@@ -19,6 +19,12 @@ pub(crate) struct Opening {
 impl Opening {
     pub(crate) fn new(disk: Disk) -> Self {
         Self { disk, files: LocalFileSystem::new() }
+    }
+
+    fn used(&self, got: &GetResult) {
+        if let (GetResultPayload::File(file, _), Some(remote)) = (&got.payload, self.disk.remote()) {
+            remote.used(file);
+        }
     }
 
     fn refused(&self, operation: &str) -> Error {
@@ -49,10 +55,10 @@ impl ObjectStore for Opening {
             self.disk.have(&local).await.map_err(|e| Error::Generic { store: "copies", source: Box::new(e) })?;
             match self.files.get_opts(location, options.clone()).await {
                 Err(Error::NotFound { .. }) => {}
-                got => return got,
+                got => return got.inspect(|got| self.used(got)),
             }
         }
-        self.files.get_opts(location, options).await
+        self.files.get_opts(location, options).await.inspect(|got| self.used(got))
     }
 
     fn delete_stream(&self, _: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

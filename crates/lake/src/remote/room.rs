@@ -82,7 +82,7 @@ fn found(folder: &Path, now: Timestamp, copies: &mut Vec<Copy>) -> io::Result<()
         let used = about.modified()?;
         if about.is_file() && about.permissions().readonly() {
             copies.push(Copy { path: entry.path(), bytes: about.len(), used });
-        } else if entry.file_name().to_string_lossy().starts_with(PARTIAL) && age(used, now) >= LEFT_OVER {
+        } else if entry.file_name().to_string_lossy().starts_with(PARTIAL) && age_of(used, now) >= LEFT_OVER {
             remove(&entry.path())?;
         }
     }
@@ -90,7 +90,7 @@ fn found(folder: &Path, now: Timestamp, copies: &mut Vec<Copy>) -> io::Result<()
 }
 
 /// A file from the future, or one whose time is not known, is new.
-pub(super) fn age(modified: SystemTime, now: Timestamp) -> SignedDuration {
+pub(crate) fn age_of(modified: SystemTime, now: Timestamp) -> SignedDuration {
     Timestamp::try_from(modified).map_or(SignedDuration::ZERO, |t| now.duration_since(t))
 }
 

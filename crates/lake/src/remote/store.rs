@@ -19,8 +19,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Files on their way at once, up or down.
+/// Files on their way at once, up and as many down, whoever asks for them.
 const FILES_AT_ONCE: usize = 4;
 /// A file is sent and fetched in parts of this size.
 const PART_BYTES: usize = 8 << 20;
@@ -41,6 +42,9 @@ pub(crate) struct Remote {
     in_use: Mutex<HashMap<PathBuf, Weak<()>>>,
     /// Fetches that are going on.
     fetching: Mutex<HashMap<PathBuf, Weak<tokio::sync::Mutex<()>>>>,
+    /// Files that may be on their way. Who waits for one holds no other.
+    down: Semaphore,
+    up: Semaphore,
 }
 
 /// An object below a folder of the lake.
@@ -68,7 +72,8 @@ impl Remote {
         let prefix = Key::from_iter(url.prefix().iter().map(String::as_str));
         let room = Room::new(folder.clone(), bound);
         let (in_use, fetching) = Default::default();
-        Self { store, url, prefix, folder, room, clock, in_use, fetching }
+        let [down, up] = [(); 2].map(|()| Semaphore::new(FILES_AT_ONCE));
+        Self { store, url, prefix, folder, room, clock, in_use, fetching, down, up }
     }
 
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
@@ -139,6 +144,7 @@ impl Remote {
         if path.exists() {
             return Ok(true);
         }
+        let _place = place(&self.down).await;
         let mut left = MOST_FETCHES;
         loop {
             left -= 1;
@@ -187,6 +193,7 @@ impl Remote {
         // A copy that a loss of power cut short must not have a name.
         part.as_file().sync_data().map_err(LakeError::io(path))?;
         seal(part.as_file()).map_err(LakeError::io(path))?;
+        self.used(part.as_file());
         part.persist(path).map_err(|e| LakeError::io(path)(e.error))?;
         Ok(Some(size))
     }
@@ -205,6 +212,7 @@ impl Remote {
     }
 
     async fn upload_one(&self, path: &Path) -> Result<(), LakeError> {
+        let _place = place(&self.up).await;
         let mut file = File::open(path).map_err(LakeError::io(path))?;
         let about = file.metadata().map_err(LakeError::io(path))?;
         if about.permissions().readonly() {
@@ -219,6 +227,7 @@ impl Remote {
             self.upload_parts(path, &key, &mut file).await?;
         }
         seal(&file).map_err(LakeError::io(path))?;
+        self.used(&file);
         crash_point("remote.after_file");
         self.took(path, about.len())
     }
@@ -284,6 +293,10 @@ impl Remote {
     }
 }
 
+async fn place(among: &Semaphore) -> SemaphorePermit<'_> {
+    among.acquire().await.expect("nobody closes it")
+}
+
 /// Whether it is the bucket that is not there.
 fn is_bucket(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     super::fault_of(source) == Some(super::StoreFault::NoBucket)
@@ -300,39 +313,100 @@ fn seal(file: &File) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::{
+        files::Files,
         maintain::fixture::{World, ids},
-        scan,
+        remote::faulty::without_copies,
+        scan, session,
+        stage::StagedFile,
     };
+    use arrow::array::RecordBatch;
     use object_store::memory::InMemory;
+
+    const HOUR: i64 = 3_600_000_000;
 
     fn world(cache: u64) -> (Arc<InMemory>, World) {
         let store = Arc::new(InMemory::new());
         (store.clone(), World::in_object_store(store, cache))
     }
 
-    async fn copies(world: &World) -> usize {
+    /// Which of these files are here.
+    async fn copies<'f>(world: &World, of: &'f [StagedFile]) -> Vec<&'f str> {
         let dir = world.table(&World::silver()).await.dir;
-        let names = fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").file_name());
-        names.filter(|n| n.to_string_lossy().ends_with(".parquet")).count()
+        of.iter().map(|f| f.path.as_str()).filter(|path| dir.join(path).exists()).collect()
+    }
+
+    /// Files of a row, which came an hour apart, and room for four of them.
+    async fn arrived(files: i64) -> (World, Vec<StagedFile>) {
+        let (_, large) = world(1 << 30);
+        let bytes = large.append(&World::silver(), "step0", &ids(&[0])).await.bytes;
+        let (_, world) = world(bytes * 9 / 2);
+        let mut arrived = Vec::new();
+        for n in 0..files {
+            world.clock.advance_micros(HOUR);
+            arrived.push(world.append(&World::silver(), &format!("step{n}"), &ids(&[n])).await);
+        }
+        world.clock.advance_micros(HOUR);
+        (world, arrived)
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn copies_that_were_not_used_for_longest_go_and_come_back_when_they_are_read() {
-        let (_, world) = world(1_000);
-        for n in 0..8 {
-            world.append(&World::silver(), &format!("step{n}"), &ids(&[n])).await;
-        }
-        assert!(copies(&world).await < 8);
+        let (world, files) = arrived(8).await;
+        let path = |n: usize| files[n].path.as_str();
+        assert_eq!(copies(&world, &files).await, [path(4), path(5), path(6), path(7)]);
         assert_eq!(world.ids(&World::silver()).await, (0..8).collect::<Vec<_>>());
 
         // Who holds the files of a table has all of them, whatever the bound.
         let table = world.table(&World::silver()).await;
         let sources = table.sources().expect("sources");
         world.engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await.expect("fetched");
-        assert_eq!(copies(&world).await, 8);
+        assert_eq!(copies(&world, &files).await.len(), 8);
         drop(sources);
+        world.clock.advance_micros(HOUR);
         world.append(&World::silver(), "last", &ids(&[9])).await;
-        assert!(copies(&world).await < 9);
+        assert_eq!(copies(&world, &files).await, [path(5), path(6), path(7)]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_copy_that_was_read_stays_longer_whoever_read_it() {
+        for by_query in [false, true] {
+            let (world, files) = arrived(4).await;
+            let path = |n: usize| files[n].path.as_str();
+            assert_eq!(copies(&world, &files).await, [path(0), path(1), path(2), path(3)]);
+            let table = world.table(&World::silver()).await;
+            let oldest = table.sources().expect("sources").swap_remove(0);
+            assert!(oldest.path.ends_with(path(0)));
+            if by_query {
+                let session = session::reading(&world.engine).expect("a session");
+                let files = Files::new(table.schema().expect("a schema"), &[oldest]).expect("files");
+                let rows = session.read_table(Arc::new(files)).expect("a table").collect().await.expect("read");
+                assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+            } else {
+                let schema = ids(&[]).schema();
+                let unit = scan::units(&[oldest]).expect("units").remove(0);
+                assert_eq!(unit.read(&schema, &world.engine.tables.meter).expect("reads").count(), 1);
+            }
+            world.append(&World::silver(), "last", &ids(&[9])).await;
+            assert_eq!(copies(&world, &files).await, [path(0), path(2), path(3)], "by a query: {by_query}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn all_who_transfer_share_what_may_be_on_its_way() {
+        let (store, world) = without_copies(12).await;
+        let table = world.table(&World::silver()).await;
+        let sources = table.sources().expect("sources");
+        let disk = &world.engine.tables.disk;
+        let fetched = sources.chunks(3).map(|some| disk.have_all(some.iter().map(|s| &s.path)));
+        futures::future::try_join_all(fetched).await.expect("fetched");
+        assert_eq!(store.down.most(), FILES_AT_ONCE);
+
+        let staged: Vec<PathBuf> = (0..12).map(|n| table.dir.join(format!("staged-{n:04}.parquet"))).collect();
+        staged.iter().for_each(|path| fs::write(path, b"PAR1").expect("a file"));
+        store.up.most();
+        let uploaded = staged.chunks(3).map(|some| disk.upload(some.to_vec()));
+        futures::future::try_join_all(uploaded).await.expect("uploaded");
+        assert_eq!(store.up.most(), FILES_AT_ONCE);
     }
 
     #[tokio::test(flavor = "multi_thread")]

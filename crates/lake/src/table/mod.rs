@@ -194,9 +194,14 @@ impl Table {
     }
 
     pub(crate) fn files(&self) -> Result<Vec<DataFile>, LakeError> {
+        self.files_below("")
+    }
+
+    /// The active files of which the paths begin with `prefix`, by their paths.
+    pub(crate) fn files_below(&self, prefix: &str) -> Result<Vec<DataFile>, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let log = snapshot.log_data();
-        let files = log.iter().map(|f| {
+        let files = log.iter().filter(|f| f.path().starts_with(prefix)).map(|f| {
             let vector = f.deletion_vector_descriptor();
             DataFile {
                 disk: self.disk.clone(),

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::error::LakeError;
 use arrow::{
-    array::{Array, ArrayRef, BooleanArray, RecordBatch},
-    datatypes::{Schema, SchemaRef},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, UInt64Array},
+    datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef},
     row::{RowConverter, Rows, SortField},
 };
 use datafusion::common::hash_utils::{RandomState, create_hashes};
@@ -43,13 +43,29 @@ impl Fingerprint {
         for (_, values) in own.filter(|(f, _)| !ORIGIN.contains(&f.name().as_str())) {
             // A null leaves its 0, so that the same value in another column makes another number.
             column.fill(0);
-            create_hashes([values], &self.0, &mut column)?;
+            create_hashes([&by_bits(values)], &self.0, &mut column)?;
             for (number, value) in numbers.iter_mut().zip(&column) {
                 *number = (u64::rotate_left(*number, 26) ^ value).wrapping_mul(SPREAD);
             }
         }
         numbers.iter_mut().for_each(|n| *n = (*n).max(1));
         Ok(numbers)
+    }
+}
+
+/// Floating-point numbers as [`Content`] compares them: both zeros differ, and a NaN equals itself. Their hashes would go
+/// by the numbers' own equality, and rows that are not the same would count as duplicates.
+fn by_bits(values: &ArrayRef) -> ArrayRef {
+    match values.data_type() {
+        DataType::Float64 => {
+            let numbers = values.as_primitive::<Float64Type>();
+            Arc::new(UInt64Array::new(numbers.values().inner().clone().into(), numbers.nulls().cloned()))
+        }
+        DataType::Float32 => {
+            let numbers = values.as_primitive::<Float32Type>();
+            Arc::new(UInt32Array::new(numbers.values().inner().clone().into(), numbers.nulls().cloned()))
+        }
+        _ => values.clone(),
     }
 }
 
@@ -125,7 +141,7 @@ fn convert(columns: &[ArrayRef]) -> Result<Rows, LakeError> {
 /// Rows from a file and rows from a batch compare as values, however they are packed.
 fn unpacked(column: &ArrayRef) -> Result<ArrayRef, LakeError> {
     match column.data_type() {
-        arrow::datatypes::DataType::Dictionary(_, value) => Ok(arrow::compute::cast(column, value)?),
+        DataType::Dictionary(_, value) => Ok(arrow::compute::cast(column, value)?),
         _ => Ok(Arc::clone(column)),
     }
 }
@@ -133,7 +149,28 @@ fn unpacked(column: &ArrayRef) -> Result<ArrayRef, LakeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{Float32Array, Float64Array, Int64Array, StringArray};
+
+    /// Or the tie rule would hang on which rows come in one step.
+    #[test]
+    fn numbers_are_told_apart_as_the_rule_compares_them() {
+        let float64: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(0.0), Some(-0.0), Some(f64::NAN), Some(f64::NAN), None, Some(0.0)]));
+        let float32: ArrayRef =
+            Arc::new(Float32Array::from(vec![Some(0.0), Some(-0.0), Some(f32::NAN), Some(f32::NAN), None, Some(0.0)]));
+        for values in [float64, float32] {
+            let event: ArrayRef = Arc::new(StringArray::from(vec!["e"; 6]));
+            let rows =
+                RecordBatch::try_from_iter([("n", values), ("_event_id", event)]).expect("columns of one length");
+            let numbers = Fingerprint::new(7).of(&rows).expect("numbers");
+            let keys = Keys { keys: vec!["n".into()], sequence: Vec::new() };
+            let content = Content::of(&keys, &rows).expect("rows");
+            for (a, b) in (0..6).flat_map(|a| (0..6).map(move |b| (a, b))) {
+                let same = !content.beats(a, &content, b) && !content.beats(b, &content, a);
+                assert_eq!(numbers[a] == numbers[b], same, "{a} and {b} of {rows:?}");
+            }
+        }
+    }
 
     #[test]
     fn rows_have_one_number_only_if_they_say_the_same() {

@@ -97,7 +97,6 @@ pub(super) async fn forget(tx: &mut Session<'_>, id: &RunId) -> Result<bool, Sto
     let Some(row) = row else { return Ok(false) };
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
     for forget in [
-        "DELETE FROM slots WHERE step IN (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill')",
         "DELETE FROM leases WHERE step IN (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill')",
         "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state <> 'done'",
     ] {

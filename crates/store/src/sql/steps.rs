@@ -63,11 +63,7 @@ pub(super) async fn open(tx: &mut Session<'_>) -> Result<Vec<StepRecord>, StoreE
     rows.iter().map(record_of).collect()
 }
 
-pub(super) async fn ready(
-    tx: &mut Session<'_>,
-    limit: usize,
-    watch: &Watch<'_>,
-) -> Result<Vec<StepRecord>, StoreError> {
+pub(super) async fn ready(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {
     let sql = select_steps!(
         "WHERE seq IN (SELECT min(seq) FROM steps
                        WHERE state NOT IN ('done', 'superseded') AND NOT (state = 'dead' AND kind = 'ingest') AND kind <> 'backfill'
@@ -77,7 +73,7 @@ pub(super) async fn ready(
     let rows = tx.rows(sql, &[micros(watch.now).into()]).await?;
     let held = leases::held(tx, watch).await?;
     let free = rows.iter().map(record_of).filter(|s| s.as_ref().map_or(true, |s| !held.contains(&s.dataset)));
-    free.take(limit).collect()
+    free.collect()
 }
 
 pub(super) async fn by_key(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {

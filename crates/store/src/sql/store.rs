@@ -185,8 +185,8 @@ macro_rules! store_over {
                 within!(Read, self, |tx| steps::open(tx))
             }
 
-            async fn ready_steps(&self, limit: usize, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {
-                within!(Read, self, |tx| steps::ready(tx, limit, watch))
+            async fn ready_steps(&self, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {
+                within!(Read, self, |tx| steps::ready(tx, watch))
             }
 
             async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError> {

@@ -143,7 +143,7 @@ async fn a_limit_is_never_passed_and_no_slot_leaks(fresh: Fresh) {
         tokio::spawn(async move {
             let (terms, mut deaths) = (slots("warehouse", LIMIT as u32), 0);
             for turn in 0.. {
-                let ready = store.ready_steps(DATASETS, &watch(0)).await.unwrap();
+                let ready = store.ready_steps(&watch(0)).await.unwrap();
                 if ready.is_empty() && store.open_steps().await.unwrap().is_empty() {
                     return;
                 }

@@ -98,6 +98,13 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', digits)) = text.split_first() else {
         return Some((0, text));
     };
+    // Milliseconds, as most write them.
+    if let [a, b, c, rest @ ..] = digits
+        && !rest.first().is_some_and(u8::is_ascii_digit)
+    {
+        let (tens, last) = (two(&[*a, *b])?, two(&[b'0', *c])?);
+        return Some((i64::from(tens * 10 + last) * 1000, rest));
+    }
     let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
     let (digits, rest) = digits.split_at(count);
     if count == 0 || digits.iter().skip(6).any(|&b| b != b'0') {

@@ -3,45 +3,65 @@
 use crate::refine::{RefineError, frame::Frame, types::arrow_type};
 use alluvium_spec::ColumnType;
 use arrow::{
-    array::{Array, ArrayRef},
+    array::{Array, ArrayRef, AsArray},
+    buffer::NullBuffer,
     row::{RowConverter, SortField},
 };
-use hashbrown::HashSet;
-use std::sync::{Mutex, PoisonError};
+use hashbrown::HashTable;
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::{
+    hash::Hasher,
+    sync::{Mutex, PoisonError},
+};
 
 /// Turns the columns of a rule into keys.
 #[derive(Debug)]
-pub(crate) struct KeyHasher(RowConverter);
+pub(crate) enum KeyHasher {
+    /// One column of text, by its bytes.
+    Text,
+    Rows(RowConverter),
+}
 
 impl KeyHasher {
     pub fn new(kinds: impl Iterator<Item = ColumnType>) -> Result<Self, RefineError> {
-        let fields = kinds.map(|k| SortField::new(arrow_type(k))).collect();
-        RowConverter::new(fields).map(Self).map_err(RefineError::arrow("preparing a unique key"))
+        let kinds: Vec<_> = kinds.collect();
+        if kinds == [ColumnType::String] {
+            return Ok(Self::Text);
+        }
+        let fields = kinds.into_iter().map(|k| SortField::new(arrow_type(k))).collect();
+        RowConverter::new(fields).map(Self::Rows).map_err(RefineError::arrow("preparing a unique key"))
     }
 
     /// 128 bits of a keyed hash for each row; `None` where a column is null, since nulls never collide.
-    pub fn keys(&self, frame: &Frame, columns: &[String], seed: &[u8; 32]) -> Result<Vec<Option<u128>>, RefineError> {
+    pub fn keys(&self, frame: &Frame, columns: &[String], seed: &[u8; 16]) -> Result<Vec<Option<u128>>, RefineError> {
         let columns: Vec<ArrayRef> = columns.iter().filter_map(|c| frame.get(c).cloned()).collect();
-        let rows = self.0.convert_columns(&columns).map_err(RefineError::arrow("reading a unique key"))?;
-        let key = |row: usize| {
-            if columns.iter().any(|c| c.is_null(row)) {
-                return None;
-            }
-            let hash = blake3::keyed_hash(seed, rows.row(row).as_ref());
-            let first = hash.as_bytes().first_chunk().expect("a hash has 32 bytes");
-            Some(u128::from_le_bytes(*first))
+        let nulls = columns.iter().fold(None, |all, c| NullBuffer::union(all.as_ref(), c.nulls()));
+        let keyed = SipHasher13::new_with_key(seed);
+        let key = |row: usize, bytes: &[u8]| {
+            let mut hasher = keyed;
+            hasher.write(bytes);
+            nulls.as_ref().is_none_or(|n| n.is_valid(row)).then(|| hasher.finish128().as_u128())
         };
-        Ok((0..frame.rows()).map(key).collect())
+        Ok(match self {
+            Self::Text => {
+                let text = columns[0].as_string::<i32>();
+                (0..text.len()).map(|row| key(row, text.value(row).as_bytes())).collect()
+            }
+            Self::Rows(converter) => {
+                let rows = converter.convert_columns(&columns).map_err(RefineError::arrow("reading a unique key"))?;
+                rows.iter().enumerate().map(|(row, r)| key(row, r.as_ref())).collect()
+            }
+        })
     }
 }
 
-/// The keys accepted so far, one set for each `unique` rule. Shared by the workers of a step; 16 bytes a key.
+/// The keys accepted so far, one table for each `unique` rule. Shared by the workers of a step; 16 bytes a key.
 #[derive(Debug)]
-pub(crate) struct Seen(Mutex<Vec<HashSet<u128>>>);
+pub(crate) struct Seen(Mutex<Vec<HashTable<u128>>>);
 
 impl Seen {
     pub fn new(rules: usize) -> Self {
-        Self(Mutex::new(vec![HashSet::new(); rules]))
+        Self(Mutex::new(vec![HashTable::new(); rules]))
     }
 
     /// For each row the rules (by position) under which its key was there before. A row that breaks a rule which
@@ -52,12 +72,14 @@ impl Seen {
         removes: &[bool],
         candidate: impl Fn(usize) -> bool,
     ) -> Vec<(usize, usize)> {
-        let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A key is a hash already.
+        let hash = |key: &u128| *key as u64;
+        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut broken = Vec::new();
         for row in (0..keys.first().map_or(0, Vec::len)).filter(|r| candidate(*r)) {
             let first = broken.len();
             for (rule, keys) in keys.iter().enumerate() {
-                if keys[row].is_some_and(|k| sets[rule].contains(&k)) {
+                if keys[row].is_some_and(|k| tables[rule].find(hash(&k), |other| *other == k).is_some()) {
                     broken.push((row, rule));
                 }
             }
@@ -65,7 +87,11 @@ impl Seen {
                 continue;
             }
             for (rule, keys) in keys.iter().enumerate() {
-                sets[rule].extend(keys[row]);
+                if let Some(key) = keys[row]
+                    && !broken[first..].contains(&(row, rule))
+                {
+                    tables[rule].insert_unique(hash(&key), key, hash);
+                }
             }
         }
         broken
