@@ -115,6 +115,11 @@ impl<'a> Agenda<'a> {
         Some(freshness.saturating_sub(work).max(self.quiet(name)))
     }
 
+    /// Whether the last attempt at the dataset failed, and nothing of it is tried by itself.
+    pub fn is_failing(&self, name: &DatasetName) -> bool {
+        self.failing.contains_key(name)
+    }
+
     /// The dataset is due then, unless it is due earlier.
     pub fn at(&mut self, name: &DatasetName, time: Timestamp) {
         let timer = self.timers.entry(name.clone()).or_insert(time);
@@ -157,6 +162,11 @@ impl<'a> Agenda<'a> {
         self.began.extend(collecting.map(|n| (n.clone(), now)));
         let failing = self.failing.keys().filter(|n| !datasets.contains(*n)).cloned().collect();
         Some(Turn { datasets, failing })
+    }
+
+    /// Whether a turn over `busy` does something with the dataset, or with what is made from it.
+    pub fn is_busy_below(&self, name: &DatasetName, busy: &BTreeSet<DatasetName>) -> bool {
+        !self.is_free(name, busy)
     }
 
     fn is_free(&self, name: &DatasetName, busy: &BTreeSet<DatasetName>) -> bool {

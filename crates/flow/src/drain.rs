@@ -194,56 +194,8 @@ impl Flow<'_> {
         }
     }
 
-    /// Executes once more what waits in the dataset's quarantine, and then what follows from it. Under a definition that
-    /// changed since the dataset's newest rows were made it does so only if `options` adopt the dataset.
-    ///
-    /// # Errors
-    /// As [`Flow::run`].
-    pub async fn replay_quarantine(
-        &self,
-        name: &DatasetName,
-        options: &Options,
-        stop: impl Future<Output = ()>,
-    ) -> Result<Summary, FlowError> {
-        let dataset = self.project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
-        if dataset.silver().is_none() {
-            return Err(FlowError::NoQuarantine(name.clone()));
-        }
-        let work = async |run: &RunId, summary: &mut Summary| {
-            self.work_open_steps(run, dataset, summary).await?;
-            if options.adopt.contains(name) {
-                self.adopt(dataset).await?;
-            }
-            let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
-            if let Some((version, _)) = waiting.filter(|(_, rows)| *rows > 0) {
-                let active = self.active_version(name).await?;
-                if !versions_mix(active.as_ref(), &dataset.version) {
-                    return self.hold(dataset, active, Waiting::Quarantine, summary).await;
-                }
-                let round = self.round(run, dataset).await?;
-                self.plan(dataset, vec![round.replay(version)]).await?;
-                self.work_open_steps(run, dataset, summary).await?;
-            }
-            self.follow(run, name, summary).await
-        };
-        self.live(&options.command, stop, work).await
-    }
-
-    /// What reads the dataset, and what reads that.
-    async fn follow(&self, run: &RunId, name: &DatasetName, summary: &mut Summary) -> Result<(), FlowError> {
-        let mut reached = BTreeSet::from([name.clone()]);
-        for next in &self.project.order {
-            let downstream = &self.project.datasets[next];
-            if downstream.consumes().iter().any(|i| reached.contains(i)) {
-                reached.insert(next.clone());
-                self.dataset(run, downstream, &Options::default(), summary).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// What time it is, and who lives.
-    pub(crate) fn watch(&self) -> Watch<'_> {
+    pub fn watch(&self) -> Watch<'_> {
         Watch { now: self.clock.now(), alive: self.alive }
     }
 
@@ -386,7 +338,7 @@ impl Flow<'_> {
     }
 
     /// Says, once a run, that the dataset's definition changed and what therefore waits.
-    async fn hold(
+    pub(crate) async fn hold(
         &self,
         dataset: &Dataset,
         active: Option<DefinitionVersion>,
@@ -409,7 +361,7 @@ impl Flow<'_> {
     }
 
     /// Rows from now on are made under the present definition, because a person said so.
-    async fn adopt(&self, dataset: &Dataset) -> Result<(), FlowError> {
+    pub(crate) async fn adopt(&self, dataset: &Dataset) -> Result<(), FlowError> {
         if versions_mix(self.active_version(&dataset.name).await?.as_ref(), &dataset.version) {
             return Ok(());
         }
@@ -432,7 +384,7 @@ impl Flow<'_> {
         Ok(versions.into_iter().find(|v| v.active && v.dataset == *name).map(|v| v.version))
     }
 
-    async fn round<'b>(&self, run: &'b RunId, dataset: &'b Dataset) -> Result<Round<'b>, FlowError> {
+    pub(crate) async fn round<'b>(&self, run: &'b RunId, dataset: &'b Dataset) -> Result<Round<'b>, FlowError> {
         let mut lookups = BTreeMap::new();
         for name in self.project.lookups_of(dataset) {
             // -1: a lookup whose table is not there yet holds no rows.
@@ -452,7 +404,7 @@ impl Flow<'_> {
     }
 
     /// `false`: another process planned over the same input; look again.
-    async fn plan(&self, dataset: &Dataset, steps: Vec<NewStep>) -> Result<bool, FlowError> {
+    pub(crate) async fn plan(&self, dataset: &Dataset, steps: Vec<NewStep>) -> Result<bool, FlowError> {
         tracing::debug!(dataset = %dataset.name, steps = steps.len(), "planning");
         crash_point("plan.before_record");
         let planned = self.store.plan_many(&steps).await?;
@@ -461,7 +413,12 @@ impl Flow<'_> {
     }
 
     /// Executes the dataset's open steps, oldest first. `false`: one failed, and what follows it has to wait.
-    async fn work_open_steps(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<bool, FlowError> {
+    pub(crate) async fn work_open_steps(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        summary: &mut Summary,
+    ) -> Result<bool, FlowError> {
         let mut open: Vec<StepRecord> =
             self.store.open_steps().await?.into_iter().filter(|s| is_live(s) && s.dataset == dataset.name).collect();
         // The newest first: while an older one may still be executed elsewhere, what was planned after it goes.

@@ -13,9 +13,14 @@ const RUN: &str = "io.alluvium.run.completed";
 const BACKFILL: &str = "io.alluvium.backfill.completed";
 
 impl Flow<'_> {
+    /// Whether somebody wants to know of the end of runs.
+    pub(crate) fn tells(&self) -> bool {
+        !self.project.publish.is_empty()
+    }
+
     /// Tells the project's sinks of all runs that have ended, and were not told.
     pub(crate) async fn tell_ended_runs(&self) -> Result<(), FlowError> {
-        if self.project.publish.is_empty() {
+        if !self.tells() {
             return Ok(());
         }
         for ended in self.store.ended_runs(&self.watch()).await? {

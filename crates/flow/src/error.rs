@@ -107,6 +107,8 @@ pub enum FlowError {
     UnknownLetter(String),
     #[error("several dead letters begin with `{0}`")]
     AmbiguousLetter(String),
+    #[error("the replay {id} in the state is not understood")]
+    ReplayNotUnderstood { id: RunId, source: serde_json::Error },
     #[error("{0} has no windows to make one by one: only a gold dataset with `window` has")]
     NoWindow(DatasetName),
     #[error("the range is not one for {dataset}: {reason}")]
@@ -144,6 +146,7 @@ impl Fault for FlowError {
             Self::BackfillRedefined(_) => "F0112",
             Self::NotBuilt(_) => "F0113",
             Self::PartOfDefinition(_) => "F0114",
+            Self::ReplayNotUnderstood { .. } => "F0116",
         }
     }
 
@@ -164,6 +167,7 @@ impl Fault for FlowError {
             | Self::BackfillRedefined(_)
             | Self::NotBuilt(_)
             | Self::PartOfDefinition(_) => RetryClass::Schema,
+            Self::ReplayNotUnderstood { .. } => RetryClass::Internal,
             Self::Contended(_) => RetryClass::Transient,
         }
     }
@@ -191,6 +195,7 @@ impl Fault for FlowError {
             Self::PartOfDefinition(_) => {
                 "backfill a range that holds all rows, or let `alluvium run` make the table anew; --drop throws this one away"
             }
+            Self::ReplayNotUnderstood { .. } => "it was asked for by way of another version of alluvium, which does it",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The life of a run: it starts under a lease, renews it while it works, and ends with a word on how.
 //!
-//! Called by `drain.rs` around all work. A run that is killed says nothing; its lease then tells that it is gone.
+//! Called by `drain.rs` and others around all work. A run that is killed says nothing; its lease then tells that it is gone.
 
 use crate::{Flow, FlowError, Signal, Summary};
 use alluvium_model::{RunId, crash_point};
@@ -9,6 +9,15 @@ use std::{convert::Infallible, time::Duration};
 
 /// A run waits so long, all in all, for steps that are to be tried again.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Work that was done as a run.
+pub(crate) struct Done {
+    /// `None`: it was stopped before.
+    pub(crate) done: Option<Result<(), FlowError>>,
+    /// How the run ended.
+    pub(crate) state: RunState,
+    pub(crate) summary: Summary,
+}
 
 impl Flow<'_> {
     /// Does `work` as one run, until it is done or `stop` ends.
@@ -19,22 +28,7 @@ impl Flow<'_> {
         work: impl AsyncFnOnce(&RunId, &mut Summary) -> Result<(), FlowError>,
     ) -> Result<Summary, FlowError> {
         let run = self.start(command).await?;
-        let mut summary = Summary { run: Some(run.clone()), patience: PATIENCE, ..Summary::default() };
-        let done = tokio::select! {
-            biased;
-            () = stop => None,
-            done = async {
-                work(&run, &mut summary).await?;
-                self.maintain(&summary).await
-            } => Some(done),
-            never = self.keep(&run) => match never {},
-        };
-        let state = match &done {
-            Some(Ok(())) if summary.failed_steps == 0 => RunState::Done,
-            Some(_) => RunState::Failed,
-            None => RunState::Interrupted,
-        };
-        summary.stopped = done.is_none();
+        let Done { done, state, summary } = self.conduct(&run, stop, work).await;
         crash_point("run.before_finish");
         let finished = self.store.finish_run(&run, state, self.clock.now()).await;
         crash_point("run.after_finish");
@@ -44,6 +38,32 @@ impl Flow<'_> {
         self.tell_ended_runs().await?;
         self.report.signal(Signal::RunFinished { run });
         Ok(summary)
+    }
+
+    /// Does `work` as a run that has started, and leaves it to the caller to end that.
+    pub(crate) async fn conduct(
+        &self,
+        run: &RunId,
+        stop: impl Future<Output = ()>,
+        work: impl AsyncFnOnce(&RunId, &mut Summary) -> Result<(), FlowError>,
+    ) -> Done {
+        let mut summary = Summary { run: Some(run.clone()), patience: PATIENCE, ..Summary::default() };
+        let done = tokio::select! {
+            biased;
+            () = stop => None,
+            done = async {
+                work(run, &mut summary).await?;
+                self.maintain(&summary).await
+            } => Some(done),
+            never = self.keep(run) => match never {},
+        };
+        let state = match &done {
+            Some(Ok(())) if summary.failed_steps == 0 => RunState::Done,
+            Some(_) => RunState::Failed,
+            None => RunState::Interrupted,
+        };
+        summary.stopped = done.is_none();
+        Done { done, state, summary }
     }
 
     async fn start(&self, command: &str) -> Result<RunId, FlowError> {
@@ -57,7 +77,7 @@ impl Flow<'_> {
             objects_new: 0,
             objects_duplicate: 0,
             objects_dead: 0,
-            tells: !self.project.publish.is_empty(),
+            tells: self.tells(),
         };
         self.store.start_run(&record, &self.owner, self.lease(), &self.watch()).await?;
         self.report.signal(Signal::RunStarted { run: run.clone() });

@@ -135,6 +135,8 @@ pub enum Signal {
         dataset: DatasetName,
         files: u64,
     },
+    /// Some process has committed since a service looked last.
+    CommitsSeen,
     StepHeldBy {
         dataset: DatasetName,
         process: u32,

@@ -39,6 +39,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("step.after_done"),
     CrashPoint("step.before_fail"),
     CrashPoint("step.after_fail"),
+    CrashPoint("replay.before_record"),
+    CrashPoint("replay.after_record"),
     CrashPoint("replay.before_revive"),
     CrashPoint("replay.after_revive"),
     CrashPoint("backfill.before_record"),

@@ -35,6 +35,8 @@ type Answer = Result<Pushed, Arc<StoreError>>;
 struct Pending {
     datasets: Mutex<BTreeMap<DatasetName, Arrived>>,
     told: Notify,
+    /// Something was written into the state that nobody is told of otherwise.
+    look: Notify,
 }
 
 impl Intake {
@@ -58,6 +60,16 @@ impl Intake {
         let told = datasets.into_iter().map(|name| (name, Arrived::default()));
         self.arrived.datasets.lock().expect("no holder of this lock panics").extend(told);
         self.arrived.told.notify_one();
+    }
+
+    /// Something for the service is in the state: it looks at once.
+    pub(crate) fn look(&self) {
+        self.arrived.look.notify_one();
+    }
+
+    /// Until there is something to look for.
+    pub(crate) async fn has_to_look(&self) {
+        self.arrived.look.notified().await;
     }
 
     /// Waits for events, and tells for which datasets, and how many. Dropping the future loses nothing.

@@ -7,6 +7,7 @@ mod cloudevents;
 mod error;
 mod http;
 mod intake;
+mod news;
 mod notices;
 mod outbox;
 mod service;

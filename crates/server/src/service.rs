@@ -1,14 +1,19 @@
 //! The loop of a service: waits until something is due, and does it as `run` does.
 //!
 //! Called by cli. Turns over datasets that have nothing to do with each other go on beside each other, so that a step that is
-//! another process's, or that waits for its time, holds up only what is made from it. While nothing arrives nothing runs.
+//! another process's, or that waits for its time, holds up only what is made from it. While nothing arrives nothing runs, but for one
+//! small question to the state a second: what others committed, and which replays were asked for.
 //! It keeps nothing that a restart needs: its first turn looks at everything.
 
-use crate::{Intake, ServerError, Stop};
-use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Left, Options, Signal, Summary, Turn};
-use alluvium_model::{DatasetName, Fault};
+use crate::{
+    Intake, ServerError, Stop,
+    news::{LOOK_EVERY, News, Seen},
+};
+use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Left, Options, Signal, Summary, Tried, Turn};
+use alluvium_model::{DatasetName, Fault, RunId};
 use alluvium_source::files::FolderWatch;
 use alluvium_spec::{Dataset, Kind};
+use alluvium_store::{ReplayRecord, StoreError};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -34,12 +39,15 @@ pub struct Service<'a> {
 
 /// Turns that go on at once.
 const TURNS: usize = 16;
+/// Replays that go on at once. They share the datasets with the turns, as those of another process would.
+const REPLAYS: usize = 4;
 
 /// What goes on beside the loop.
 #[derive(Default)]
 struct Going<'s> {
     work: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + 's>>>,
     turns: Vec<Arc<Left>>,
+    replays: BTreeSet<RunId>,
     /// A turn is done with one of its datasets.
     less: Arc<Notify>,
 }
@@ -48,6 +56,8 @@ struct Going<'s> {
 enum Ended {
     Turn(Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
     Scan(Vec<Found>),
+    Look(Result<News, FlowError>),
+    Replay(ReplayRecord, Box<Result<Option<(Summary, Tried)>, FlowError>>),
 }
 
 impl Going<'_> {
@@ -90,8 +100,9 @@ impl Service<'_> {
         let mut unwatched = BTreeSet::new();
         // Watched before the first turn looks, so that nothing comes in between.
         self.arm(&mut Agenda::new(flow.project, flow.clock.now()), &mut unwatched);
+        let mut seen = Seen::at_start(flow).await;
         let mut agenda = Agenda::new(flow.project, flow.clock.now());
-        let mut scan_at = self.next_scan();
+        let (mut scan_at, mut look_at) = (self.next_scan(), flow.clock.now());
         let mut going = Going::default();
         self.health.set(true);
         let mut failed = Ok(());
@@ -103,12 +114,18 @@ impl Service<'_> {
                 going.work.push(Box::pin(self.scan(quiet, stop)));
                 self.arm(&mut agenda, &mut unwatched);
                 scan_at = Timestamp::MAX;
+            } else if now >= look_at && seen.rests(flow) {
+                look_at = after(now, LOOK_EVERY);
+            } else if now >= look_at {
+                let look = seen.look(flow);
+                going.work.push(Box::pin(async { Ended::Look(look.await) }));
+                look_at = Timestamp::MAX;
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
                 let left = Arc::new(Left::of(&turn, going.less.clone()));
                 going.turns.push(left.clone());
                 going.work.push(Box::pin(self.turn(left, turn, stop)));
             } else {
-                let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at));
+                let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at)).min(look_at);
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
@@ -120,12 +137,19 @@ impl Service<'_> {
                         let now = flow.clock.now();
                         pushed.iter().for_each(|(name, what)| agenda.arrived(name, *what, now, now));
                     }
-                    Some(ended) = going.work.next() => {
-                        if let Ended::Scan(_) = ended {
-                            scan_at = self.next_scan();
+                    Some(ended) = going.work.next() => match ended {
+                        Ended::Look(news) => {
+                            look_at = after(flow.clock.now(), LOOK_EVERY);
+                            failed = self.looked(&mut seen, &mut agenda, &mut going, news, stop);
                         }
-                        failed = self.ended(&mut agenda, &mut going, ended);
-                    }
+                        ended => {
+                            if let Ended::Scan(_) = ended {
+                                scan_at = self.next_scan();
+                            }
+                            failed = self.ended(&mut agenda, &mut going, ended);
+                        }
+                    },
+                    () = self.intake.has_to_look() => look_at = look_at.min(flow.clock.now()),
                     () = going.less.notified() => {}
                     () = flow.timer.wait(wait) => {}
                     () = stop.clone().said() => {}
@@ -138,6 +162,70 @@ impl Service<'_> {
         }
         self.health.set(false);
         failed
+    }
+
+    /// Begins what a look found.
+    fn looked<'s>(
+        &'s self,
+        seen: &mut Seen,
+        agenda: &mut Agenda<'_>,
+        going: &mut Going<'s>,
+        news: Result<News, FlowError>,
+        stop: &'s Stop,
+    ) -> Result<(), ServerError> {
+        let flow = &self.flow;
+        let news = match news {
+            Ok(news) => news,
+            Err(FlowError::Store(error)) if error.class().may_pass() => {
+                self.unreachable(&error);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.health.set(true);
+        for asked in seen.take(news, flow, agenda, &going.busy(), flow.clock.now()) {
+            if going.replays.len() < REPLAYS && going.replays.insert(asked.id.clone()) {
+                going.work.push(Box::pin(async move {
+                    let done = flow.replay_asked(&asked, stop.clone().said()).await;
+                    Ended::Replay(asked, Box::new(done))
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Told when it begins.
+    fn unreachable(&self, error: &StoreError) {
+        if self.health.is_ready() {
+            tracing::warn!(code = error.code(), error = %error, "the state cannot be reached; it is tried again");
+        }
+        self.health.set(false);
+    }
+
+    /// A replay is told of in the state, where whoever asked for it looks.
+    fn replayed(
+        &self,
+        agenda: &mut Agenda<'_>,
+        asked: &ReplayRecord,
+        done: Result<Option<(Summary, Tried)>, FlowError>,
+    ) -> Result<(), ServerError> {
+        let flow = &self.flow;
+        match done {
+            Ok(Some((summary, Tried { datasets, .. }))) => {
+                let turn = Turn { datasets, failing: BTreeSet::new() };
+                agenda.did(&turn, &summary, flow.clock.now(), flow.entropy);
+            }
+            Ok(None) => {}
+            // It waits, and is taken again.
+            Err(FlowError::Store(error)) if error.class().may_pass() => self.unreachable(&error),
+            Err(error @ FlowError::Store(_)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(code = error.code(), error = %error, replay = %asked.id, "a replay broke off");
+                // What it brought back is open.
+                flow.project.datasets.keys().for_each(|name| agenda.at(name, flow.clock.now()));
+            }
+        }
+        Ok(())
     }
 
     async fn turn(&self, left: Arc<Left>, turn: Turn, stop: &Stop) -> Ended {
@@ -159,6 +247,12 @@ impl Service<'_> {
                 self.found(agenda, &going.busy(), found);
                 return Ok(());
             }
+            Ended::Replay(asked, done) => {
+                going.replays.remove(&asked.id);
+                return self.replayed(agenda, &asked, *done);
+            }
+            // Nobody goes on from it any more.
+            Ended::Look(_) => return Ok(()),
         };
         going.turns.retain(|t| !Arc::ptr_eq(t, &left));
         match done {
@@ -167,8 +261,7 @@ impl Service<'_> {
                 agenda.did(&turn, &summary, flow.clock.now(), flow.entropy);
             }
             Err(FlowError::Store(error)) if error.class().may_pass() => {
-                tracing::warn!(code = error.code(), error = %error, "the state cannot be reached; it is tried again");
-                self.health.set(false);
+                self.unreachable(&error);
                 agenda.undone(&turn, flow.clock.now(), flow.entropy);
             }
             Err(error) => return Err(error.into()),

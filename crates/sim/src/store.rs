@@ -9,10 +9,11 @@ use crate::{
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
-    AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
-    Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
-    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, SqliteStore, StepDone, StepRecord, StepState,
-    Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
+    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
+    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
+    RunState, RunStep, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
+    VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -63,6 +64,10 @@ macro_rules! over_the_way {
                 self.back(stringify!($name), answer).await
             })*
 
+            fn stamp(&self) -> Option<Stamp> {
+                None
+            }
+
             async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await
             }
@@ -84,6 +89,9 @@ over_the_way! {
     inbox(dataset: &DatasetName, bytes: u64) -> InboxPart;
     land(run: &RunId, event: &NewEvent, part: &InboxPart) -> bool;
     pending_events(dataset: &DatasetName) -> Vec<EventRecord>;
+    waiting_events(dataset: Option<&DatasetName>, limit: u32) -> Vec<EventRecord>;
+    newest_in_inbox(dataset: &DatasetName, limit: u32) -> Vec<InboxRecord>;
+    pushed_at(source: &str, id: &str) -> Option<Timestamp>;
     events(ids: &[EventId]) -> Vec<EventRecord>;
     dead_letters() -> Vec<DeadLetter>;
     positions(dataset: &DatasetName) -> BTreeMap<DatasetName, i64>;
@@ -104,6 +112,13 @@ over_the_way! {
     supersede(key: &StepKey, attempts: u32) -> bool;
     revive_step(key: &StepKey) -> bool;
     replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> bool;
+    ask_replay(new: &NewReplay, most: u32) -> AskedReplay;
+    replay(id: &RunId, watch: &Watch<'_>) -> Option<ReplayRecord>;
+    replay_under(key: &str, watch: &Watch<'_>) -> Option<ReplayRecord>;
+    replays(limit: u32, watch: &Watch<'_>) -> Vec<ReplayRecord>;
+    start_replay(id: &RunId, owner: &Owner, ttl: Span, tells: bool, watch: &Watch<'_>) -> bool;
+    end_replay(id: &RunId, state: RunState, at: Timestamp, outcome: &str) -> ();
+    news(datasets: &[DatasetName], watch: &Watch<'_>) -> News;
     retries(day: Timestamp) -> BTreeMap<DatasetName, u32>;
     start_run(run: &RunRecord, owner: &Owner, ttl: Span, watch: &Watch<'_>) -> ();
     renew_run(run: &RunId, now: Timestamp, ttl: Span) -> ();

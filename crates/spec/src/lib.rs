@@ -32,6 +32,7 @@ pub use definition::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use load::{Environment, Reading, load, read};
+pub use nearest::nearest;
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;
 pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

@@ -4,7 +4,7 @@
 const MOST_CHARS: usize = 80;
 
 /// The known name that `wrong` most probably means, if one is near.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if wrong.is_empty() || wrong.chars().nth(MOST_CHARS).is_some() {
         return None;
     }

@@ -12,6 +12,7 @@ mod measures;
 mod place;
 mod postgres;
 mod records;
+mod replays;
 mod sql;
 mod sqlite;
 mod store;
@@ -27,9 +28,10 @@ pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
     AfterFailure, Claim, Claimed, DeadLetter, EventRecord, EventState, Failure, HeldOff, InboxBound, InboxPart,
-    LedgerEntry, NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Rate, Reached,
-    Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms, Value,
-    VersionRecord, Watch, WatermarkRecord,
+    InboxRecord, LedgerEntry, NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Rate,
+    Reached, Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms,
+    Value, VersionRecord, Watch, WatermarkRecord,
 };
+pub use replays::{AskedReplay, NewReplay, News, ReplayRecord, Stamp};
 pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -67,6 +67,14 @@ pub struct InboxPart {
     pub upto: i64,
 }
 
+/// What is in the inbox of a dataset and in no landing object yet, with its place: the higher, the newer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxRecord {
+    pub dataset: DatasetName,
+    pub place: i64,
+    pub record: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventState {
@@ -470,7 +478,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `retries`, `backfills`, `decisions`, `publications`, `lanes`, `audit`.
+/// `versions`, `watermarks`, `retries`, `backfills`, `decisions`, `replays`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

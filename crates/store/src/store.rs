@@ -2,10 +2,11 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
-    Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
-    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StepState, StoreError,
-    TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
+    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
+    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
+    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, VersionRecord,
+    Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -40,6 +41,15 @@ pub trait Store: Send + Sync {
     /// Accepted events that no step has taken, by `received_at`, then path.
     async fn pending_events(&self, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError>;
 
+    /// The newest landing objects that no step has loaded, of all datasets or of one.
+    async fn waiting_events(&self, dataset: Option<&DatasetName>, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// The newest records of the dataset's inbox.
+    async fn newest_in_inbox(&self, dataset: &DatasetName, limit: u32) -> Result<Vec<InboxRecord>, StoreError>;
+
+    /// When an event of this source and id was pushed first.
+    async fn pushed_at(&self, source: &str, id: &str) -> Result<Option<Timestamp>, StoreError>;
+
     async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError>;
 
     /// Dead letters of all datasets, by dataset, oldest first.
@@ -51,6 +61,40 @@ pub trait Store: Send + Sync {
     /// The event is a dead letter no more. `again` takes its place and is pending, unless it is known already.
     /// `false`: the event is no dead letter, and nothing was changed.
     async fn replay_event(&self, run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> Result<bool, StoreError>;
+
+    /// Writes down that the replay is wanted, unless `most` of them wait. One that was asked for under the same key, or
+    /// that waits and is the same, is told instead; nothing was changed then.
+    async fn ask_replay(&self, new: &NewReplay, most: u32) -> Result<AskedReplay, StoreError>;
+
+    async fn replay(&self, id: &RunId, watch: &Watch<'_>) -> Result<Option<ReplayRecord>, StoreError>;
+
+    /// The one that was asked for under this key.
+    async fn replay_under(&self, key: &str, watch: &Watch<'_>) -> Result<Option<ReplayRecord>, StoreError>;
+
+    /// Newest first.
+    async fn replays(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<ReplayRecord>, StoreError>;
+
+    /// The replay's run starts under a lease of `owner`, or starts once more after an end that was none. `false`: it has
+    /// ended, or a live process is at it; nothing was changed.
+    async fn start_replay(
+        &self,
+        id: &RunId,
+        owner: &Owner,
+        ttl: Span,
+        tells: bool,
+        watch: &Watch<'_>,
+    ) -> Result<bool, StoreError>;
+
+    /// As [`Store::finish_run`], and the replay has ended with this outcome. Idempotent: the first outcome stays.
+    async fn end_replay(&self, id: &RunId, state: RunState, at: Timestamp, outcome: &str) -> Result<(), StoreError>;
+
+    /// What any process has committed, and which replays nobody is at. Asked about once a second; it costs a look into an index
+    /// for each dataset.
+    async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError>;
+
+    /// Differs when any process has written since, if files tell that: a look at them costs much less than [`Store::news`]. `None`: it
+    /// has to be asked.
+    fn stamp(&self) -> Option<Stamp>;
 
     /// How many retries of each dataset began on the day of that time, in UTC.
     async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError>;

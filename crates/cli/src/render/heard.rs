@@ -289,6 +289,7 @@ impl Heard {
             | Signal::StepFailed { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaitsForSlot { .. }
             | Signal::StepDoneElsewhere { .. }
@@ -326,18 +327,7 @@ pub fn why_it_waits(why: &StepWait) -> String {
 
 /// What became of a dead letter: one word, and why it stays if it does.
 pub fn replayed(done: &Replayed) -> (&'static str, Option<String>) {
-    match done {
-        Replayed::Step | Replayed::Event => ("tried", None),
-        Replayed::PlannedAnew => ("planned_anew", None),
-        Replayed::Finished => ("finished", None),
-        Replayed::Closed | Replayed::Gone => ("closed", None),
-        Replayed::Missing { path } => ("missing", Some(format!("there is no complete file at {path}"))),
-        Replayed::OtherVersion { was, now } => {
-            let (was, now) = (was.brief(), now.brief());
-            ("other_version", Some(format!("it was tried under definition {was}, and the project holds {now}")))
-        }
-        Replayed::NoDataset => ("no_dataset", Some("the project has no such dataset".to_owned())),
-    }
+    (done.word(), done.why_it_stays())
 }
 
 fn word(waiting: Waiting) -> Option<&'static str> {

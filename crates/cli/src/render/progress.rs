@@ -110,6 +110,7 @@ impl Bars {
             | Signal::NotTaken { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaits { .. }
             | Signal::StepWaitsForSlot { .. }
@@ -285,6 +286,7 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
         Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),
         Signal::StepWaitsForSlot { dataset, key } => format!("{dataset}: waiting for a slot of `{key}`"),
         Signal::RunStarted { .. }
+        | Signal::CommitsSeen
         | Signal::Looked { .. }
         | Signal::Duplicate { .. }
         | Signal::Refused { .. }

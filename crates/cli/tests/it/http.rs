@@ -253,3 +253,48 @@ fn a_producer_is_told_to_wait_while_the_inbox_is_full() {
     p.alluvium(&["run"]);
     assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 100_000);
 }
+
+#[test]
+fn what_waits_is_told_and_what_became_of_each_event() {
+    let p = pushed_shop();
+    // Where its landing object would be there is a file, so that nothing leaves the inbox.
+    p.put("lake/dev/pushed", b"no folder");
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    for id in ["7", "8"] {
+        assert_eq!(post(&at, STRUCTURED, &event(id, "10.50")).status, 202);
+    }
+    let waiting = get(&at, "/api/events?dataset=bronze.orders").json();
+    let told = |n: usize| (waiting[n]["state"].clone(), waiting[n]["source"].clone(), waiting[n]["id"].clone());
+    assert_eq!(waiting.as_array().map(Vec::len), Some(2), "{waiting:#}");
+    assert_eq!(told(0), (json!("inbox"), json!("/shop"), json!("8")), "the newest first");
+    assert!(waiting[0]["received_at"].is_string() && waiting[0]["bytes"].as_u64() > Some(20), "{waiting:#}");
+    assert_eq!(get(&at, "/api/events?limit=1").json(), json!([waiting[0]]));
+    assert_eq!(get(&at, "/api/events?dataset=bronze.customers").json(), json!([]));
+    let unknown = get(&at, "/api/events?dataset=bronze.order");
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "F0101"), "{}", unknown.body);
+    assert!(unknown.body.contains("there is bronze.orders"), "{}", unknown.body);
+    let shown = get(&at, "/api/events/7?source=/shop").json();
+    assert_eq!((&shown["id"], &shown["loaded"]), (&json!("7"), &json!([])), "{shown:#}");
+    for nowhere in ["/api/events/7?source=/other", "/api/events/9?source=/shop", "/api/events/zz"] {
+        assert_eq!(get(&at, nowhere).code(), "H0112", "{nowhere}");
+    }
+    assert_eq!(serving.stop().code, Some(0));
+
+    std::fs::remove_file(p.path("lake/dev/pushed")).expect("removed");
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("done gold.daily");
+    serving.wait_for("ended");
+    assert_eq!(get(&at, "/api/events").json(), json!([]));
+    let shown = get(&at, "/api/events/7?source=%2Fshop").json();
+    let whole = &shown["loaded"][0];
+    let (id, run) = (whole["event"]["event"].as_str().expect("an id"), &whole["event"]["run"]);
+    let steps: Vec<_> = whole["steps"].as_array().expect("steps").iter().map(|s| s["dataset"].clone()).collect();
+    assert_eq!(steps, [json!("bronze.orders"), json!("silver.orders"), json!("gold.daily")], "{shown:#}");
+    assert!(run.is_string() && whole["steps"][0]["finished_by"] == *run, "{shown:#}");
+    assert_eq!(get(&at, &format!("/api/events/{}", &id[..12])).json(), *whole);
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.json(&["show", "event", id]), *whole);
+}

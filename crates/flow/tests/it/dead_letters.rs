@@ -4,9 +4,9 @@ use crate::{
     bronze, silver,
     stub::{Stage, World},
 };
-use alluvium_flow::{Letters, Options, Replayed, Signal, Version};
+use alluvium_flow::{Letters, Options, Replay, Replayed, Signal, Turn, Version};
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass};
-use alluvium_store::{DeadLetter, EventState, Store};
+use alluvium_store::{AskedReplay, DeadLetter, EventState, Store};
 
 async fn letters(world: &World) -> Vec<DeadLetter> {
     world.store.dead_letters().await.expect("letters")
@@ -179,7 +179,7 @@ async fn what_is_no_dead_letter_is_refused_before_there_is_a_run() {
     let before = runs().await;
     let code = async |which: Letters| {
         let flow = world.flow();
-        flow.replay_dead_letters(&which, "replay", std::future::pending()).await.expect_err("refused").code()
+        flow.replay(&Replay::DeadLetters(which), std::future::pending()).await.expect_err("refused").code()
     };
     assert_eq!(code(Letters { ids: vec!["ffff".into()], ..Letters::default() }).await, "F0105");
     let other = "silver.other".parse().expect("a name");
@@ -188,4 +188,69 @@ async fn what_is_no_dead_letter_is_refused_before_there_is_a_run() {
     let elsewhere = Letters { dataset: Some(bronze()), ..Letters::default() };
     assert!(world.replay_letters(&elsewhere).await.did_nothing());
     assert_eq!(letters(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_done_once_by_whoever_takes_it() {
+    let world = with_dead_step().await;
+    let (flow, all) = (world.flow(), Replay::DeadLetters(Letters::default()));
+    let (answer, id) = flow.ask_replay(&all, Some("k")).await.expect("asked");
+    assert_eq!(answer, AskedReplay::New);
+    assert_eq!(flow.ask_replay(&all, Some("k")).await.expect("asked"), (AskedReplay::Known(id.clone()), id.clone()));
+    let asked = async || world.store.replay(&id, &world.watch()).await.expect("read").expect("it is there");
+    assert_eq!(letters(&world).await.len(), 1, "it waits");
+
+    // A service that stops hands it back.
+    let stopped = flow.replay_asked(&asked().await, std::future::ready(())).await.expect("taken");
+    assert!(stopped.expect("it was free").0.stopped);
+    assert_eq!(asked().await.ended_at, None);
+    let record = asked().await;
+    let (a, b) = tokio::join!(
+        flow.replay_asked(&record, std::future::pending()),
+        flow.replay_asked(&record, std::future::pending())
+    );
+    let (a, b) = (a.expect("the store works"), b.expect("the store works"));
+    assert!(a.is_some() != b.is_some(), "one of the two");
+    let (summary, tried) = a.or(b).expect("one of the two");
+    assert!(summary.complete() && tried.datasets.contains(&silver()), "{summary:?}");
+    assert!(letters(&world).await.is_empty());
+    let outcome = asked().await.outcome.expect("it has ended");
+    assert!(outcome.contains("\"complete\":true") && outcome.contains("\"letters_back\":1"), "{outcome}");
+    assert!(flow.replay_asked(&asked().await, std::future::pending()).await.expect("the store works").is_none());
+    assert_eq!(times(&world, &silver(), Stage::Executed), 2);
+}
+
+#[tokio::test]
+async fn a_replay_that_cannot_be_done_ends_with_its_reason() {
+    let mut world = with_dead_step().await;
+    let what = Replay::Quarantine { dataset: silver(), adopt: false };
+    let (_, id) = world.flow().ask_replay(&what, None).await.expect("asked");
+    let asked = world.store.replay(&id, &world.watch()).await.expect("read").expect("it is there");
+    // Another process is at it, whose project has no such dataset.
+    world.forget(&silver());
+    let error = world.flow().replay_asked(&asked, std::future::pending()).await.expect_err("it is not there");
+    assert_eq!(error.code(), "F0101");
+    let ended = world.store.replay(&id, &world.watch()).await.expect("read").expect("it is there");
+    assert!(ended.ended_at.is_some() && ended.outcome.expect("an outcome").contains("F0101"));
+}
+
+#[tokio::test]
+async fn what_others_committed_leaves_something_to_do_until_it_is_planned() {
+    let world = World::new().await;
+    let behind = async || {
+        let committed = world.store.news(&[bronze(), silver()], &world.watch()).await.expect("read").committed;
+        world.flow().behind(&bronze(), &committed).await.expect("read")
+    };
+    world.arrive("a.csv", 10);
+    let only_bronze = Turn { datasets: [bronze()].into(), ..Turn::default() };
+    world.run(&Options { turn: Some(only_bronze), ..Options::default() }).await;
+    assert_eq!(behind().await, [silver()]);
+    world.engine.reject(&silver(), RetryClass::Transient, Blame::Nothing, 1);
+    let turn = Turn { datasets: [silver()].into(), ..Turn::default() };
+    let options = Options { turn: Some(turn), ..Options::default() };
+    assert_eq!(world.run(&options).await.failed_steps, 1);
+    assert_eq!(behind().await, [silver()], "its step is open");
+    world.pass(std::time::Duration::from_secs(3_600));
+    world.run(&options).await;
+    assert_eq!(behind().await, []);
 }

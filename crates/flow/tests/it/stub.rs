@@ -2,7 +2,7 @@
 
 use alluvium_flow::{
     Arrival, Breakers, Engine, Flow, Increment, Job, Landing, Letters, Look, Maintained, Options, Outcome, Refused,
-    Report, Signal, StepError, Summary, Timer,
+    Replay, Report, Signal, StepError, Summary, Timer,
 };
 use alluvium_model::{
     Balance, Blame, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy,
@@ -530,7 +530,7 @@ impl World {
     }
 
     pub async fn replay_letters(&self, letters: &Letters) -> Summary {
-        let replayed = self.flow().replay_dead_letters(letters, "replay dead-letters", std::future::pending()).await;
+        let replayed = self.flow().replay(&Replay::DeadLetters(letters.clone()), std::future::pending()).await;
         replayed.expect("the store works")
     }
 
@@ -569,6 +569,12 @@ impl World {
         *self.landing.state.lock().expect("no holder panics") = state;
     }
 
+    /// The project has no such dataset any more.
+    pub fn forget(&mut self, dataset: &DatasetName) {
+        self.project.order.retain(|n| n != dataset);
+        self.project.datasets.remove(dataset);
+    }
+
     pub fn redefine(&mut self, dataset: &DatasetName) {
         let dataset = self.project.datasets.get_mut(dataset).expect("a dataset");
         dataset.version = DefinitionVersion::of([dataset.version.as_str().as_bytes(), b"changed"]);
@@ -591,7 +597,8 @@ impl World {
     }
 
     pub async fn replay(&self, dataset: &DatasetName, options: &Options) -> Summary {
-        let replayed = self.flow().replay_quarantine(dataset, options, std::future::pending()).await;
+        let what = Replay::Quarantine { dataset: dataset.clone(), adopt: options.adopt.contains(dataset) };
+        let replayed = self.flow().replay(&what, std::future::pending()).await;
         replayed.expect("the store works")
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) token: Option<String>,
     pub(super) intake: Intake,
     pub(super) views: Arc<dyn Views>,
+    /// Their names.
+    pub(super) datasets: Vec<String>,
     /// Which bucket is whose landing folder.
     pub(super) notified: Vec<(DatasetName, Notified)>,
     /// Who takes which events.
@@ -84,6 +86,7 @@ impl Api {
             project.datasets.values().filter_map(|d| Some((d.name.clone(), d.notified()?.clone()))).collect();
         let state = Arc::new(Shared {
             token,
+            datasets: project.datasets.keys().map(ToString::to_string).collect(),
             notified,
             intake,
             views,

@@ -12,9 +12,11 @@ mod openapi;
 mod peer;
 mod problem;
 mod rate;
+mod replays;
 mod routes;
 mod tls;
 mod views;
+mod waiting;
 
 pub use api::{Api, ApiParts};
 pub use tls::TlsFiles;

@@ -2,7 +2,7 @@
 
 use super::{
     api::{Shared, State},
-    routes::{Content, Method, Parameter, ROUTES, Route},
+    routes::{Content, Method, Parameter, Place, ROUTES, Route},
 };
 use axum::Json;
 use serde_json::{Map, Value, json};
@@ -65,8 +65,12 @@ fn parameter(p: &Parameter) -> Value {
     let kind = if p.whole_number { "integer" } else { "string" };
     json!({
         "name": p.name,
-        "in": if p.in_path { "path" } else { "query" },
-        "required": p.in_path,
+        "in": match p.place {
+            Place::Path => "path",
+            Place::Query => "query",
+            Place::Header => "header",
+        },
+        "required": p.place == Place::Path,
         "description": p.what,
         "schema": { "type": kind },
     })
@@ -104,7 +108,7 @@ fn meaning(status: u16) -> &'static str {
         408 => "The body did not come in time",
         413 => "It is too large",
         415 => "It is of a kind that is not taken",
-        422 => "No dataset takes it",
+        422 => "It can be read, and not be done",
         429 => "Too much at once; `Retry-After` says when to send again",
         503 => "The state or the lake cannot be reached now",
         _ => "A defect, or a state that cannot be used",

@@ -1,5 +1,6 @@
 //! An answer that says what is wrong, with the fields that errors have everywhere.
 
+use alluvium_flow::FlowError;
 use alluvium_model::{Fault, RetryClass};
 use axum::{
     Json,
@@ -52,6 +53,24 @@ pub(super) enum Problem {
     Parameter(String),
     #[error("there is no such run, or more than one")]
     NoSuchRun,
+    #[error("there is no such event, or more than one")]
+    NoSuchEvent,
+    #[error("there is no such replay")]
+    NoSuchReplay,
+    #[error("{0}")]
+    Replay(String),
+    #[error("a replay is asked for as `application/json`")]
+    NotJson,
+    #[error("{} is not a dataset of this project{}", .name, nearest.as_ref().map_or_else(String::new, |n| format!("; there is {n}")))]
+    NoSuchDataset { name: String, nearest: Option<String> },
+    #[error("{0}")]
+    NotThere(FlowError),
+    #[error("{0}")]
+    NotPossible(FlowError),
+    #[error("another replay was asked for under this `Idempotency-Key`: {0}")]
+    OtherUnderKey(String),
+    #[error("there are too many replays that wait")]
+    TooManyReplays,
     #[error("{}: {message}", .code)]
     Failed { code: &'static str, message: String, class: RetryClass, remedy: &'static str },
 }
@@ -61,18 +80,30 @@ impl Problem {
         Self::Failed { code: error.code(), message: error.to_string(), class: error.class(), remedy: error.remedy() }
     }
 
+    pub(super) fn no_dataset(name: String, known: &[String]) -> Self {
+        let nearest = alluvium_spec::nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+        Self::NoSuchDataset { name, nearest }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Token | Self::Forged(_) | Self::Stale(_) => StatusCode::UNAUTHORIZED,
             Self::Host => StatusCode::FORBIDDEN,
-            Self::NoSuchPath | Self::NoSuchRun => StatusCode::NOT_FOUND,
+            Self::NoSuchPath
+            | Self::NoSuchRun
+            | Self::NoSuchReplay
+            | Self::NoSuchEvent
+            | Self::NoSuchDataset { .. }
+            | Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MediaType | Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body => StatusCode::REQUEST_TIMEOUT,
-            Self::Event(_) | Self::Notice(_) | Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::Type(_) | Self::Unmatched { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Busy | Self::Full(_) | Self::TooFrequent(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Event(_) | Self::Notice(_) | Self::Parameter(_) | Self::Replay(_) => StatusCode::BAD_REQUEST,
+            Self::Type(_) | Self::Unmatched { .. } | Self::NotPossible(_) | Self::OtherUnderKey(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::Busy | Self::Full(_) | Self::TooFrequent(_) | Self::TooManyReplays => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed { class, .. } if class.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -97,6 +128,14 @@ impl Fault for Problem {
             Self::Method => "H0104",
             Self::Parameter(_) => "H0105",
             Self::NoSuchRun => "H0106",
+            Self::NoSuchReplay => "H0107",
+            Self::Replay(_) => "H0108",
+            Self::NotJson => "H0109",
+            Self::OtherUnderKey(_) => "H0110",
+            Self::TooManyReplays => "H0111",
+            Self::NoSuchEvent => "H0112",
+            Self::NoSuchDataset { .. } => "F0101",
+            Self::NotThere(error) | Self::NotPossible(error) => error.code(),
             Self::MediaType => "H0201",
             Self::TooLarge(_) => "H0202",
             Self::Body => "H0203",
@@ -120,6 +159,14 @@ impl Fault for Problem {
             | Self::Method
             | Self::Parameter(_)
             | Self::NoSuchRun
+            | Self::NoSuchReplay
+            | Self::NoSuchEvent
+            | Self::NoSuchDataset { .. }
+            | Self::NotThere(_)
+            | Self::NotPossible(_)
+            | Self::OtherUnderKey(_)
+            | Self::Replay(_)
+            | Self::NotJson
             | Self::MediaType
             | Self::Event(_)
             | Self::Notice(_)
@@ -127,7 +174,7 @@ impl Fault for Problem {
             | Self::Type(_) => RetryClass::Schema,
             Self::TooLarge(_) => RetryClass::Data,
             Self::Body => RetryClass::Timeout,
-            Self::Busy | Self::Full(_) | Self::TooFrequent(_) => RetryClass::Throttled,
+            Self::Busy | Self::Full(_) | Self::TooFrequent(_) | Self::TooManyReplays => RetryClass::Throttled,
             Self::Failed { class, .. } => *class,
         }
     }
@@ -137,9 +184,21 @@ impl Fault for Problem {
             Self::Token => "send the header `Authorization: Bearer …` with the token of the service",
             Self::Host => "ask `localhost` or the address itself, or give the service a token",
             Self::NoSuchPath => "the reference lists the paths",
-            Self::Method => "use GET to read, and POST for events",
+            Self::Method => "use GET to read, and POST for events and replays",
             Self::Parameter(_) => "correct the parameter",
             Self::NoSuchRun => "ask for the list of runs",
+            Self::NoSuchEvent => {
+                "write more of its id; rows have theirs in `_event_id`, and pushed ones need `source`, too"
+            }
+            Self::NoSuchReplay => "ask for the list of replays",
+            Self::Replay(_) => {
+                "send `{\"quarantine\": {\"dataset\": …}}` or `{\"dead_letters\": {…}}`, as the reference says"
+            }
+            Self::NotJson => "send the header `Content-Type: application/json`",
+            Self::OtherUnderKey(_) => "name another question by another key",
+            Self::TooManyReplays => "ask again when some of them have ended",
+            Self::NoSuchDataset { .. } => "ask for the list of datasets",
+            Self::NotThere(error) | Self::NotPossible(error) => error.remedy(),
             Self::MediaType => {
                 "send `application/cloudevents+json`, `application/cloudevents-batch+json`, or the headers `ce-…`"
             }

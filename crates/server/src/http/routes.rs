@@ -2,7 +2,7 @@
 //!
 //! Called by `api.rs` and `openapi.rs`.
 
-use super::{api::State, events, metrics, notices, openapi, problem::Problem, views};
+use super::{api::State, events, metrics, notices, openapi, problem::Problem, replays, views, waiting};
 use axum::routing::MethodFilter;
 use axum::{
     Json,
@@ -44,11 +44,18 @@ pub(super) enum Content {
     Text,
 }
 
+/// Where a parameter is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Path,
+    Query,
+    Header,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
-    /// Otherwise in the query.
-    pub(super) in_path: bool,
+    pub(super) place: Place,
     pub(super) what: &'static str,
     pub(super) whole_number: bool,
 }
@@ -153,12 +160,7 @@ pub(super) const ROUTES: &[Route] = &[
         id: "runs",
         summary: "As `alluvium show runs --format json`, newest first",
         guarded: true,
-        parameters: &[Parameter {
-            name: "limit",
-            in_path: false,
-            what: "1 to 1,000; 20 if not given",
-            whole_number: true,
-        }],
+        parameters: &[LIMIT],
         takes: &[],
         answers: &[(200, "One object a run", Content::List)],
         errors: &[400, 401, 403, 500, 503],
@@ -172,7 +174,7 @@ pub(super) const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[Parameter {
             name: "id",
-            in_path: true,
+            place: Place::Path,
             what: "Its id, the start of its id, or `latest`",
             whole_number: false,
         }],
@@ -195,6 +197,82 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Get,
+        path: "/api/events",
+        id: "events",
+        summary: "What was received and is in no table yet, newest first",
+        guarded: true,
+        parameters: &[
+            LIMIT,
+            Parameter { name: "dataset", place: Place::Query, what: "Only that of this dataset", whole_number: false },
+        ],
+        takes: &[],
+        answers: &[(200, "One object an event", Content::List)],
+        errors: &[400, 401, 403, 404, 500, 503],
+        handler: || get(waiting::list),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/events/{id}",
+        id: "event",
+        summary: "As `alluvium show event --format json`; with `source`, of an event that was pushed",
+        guarded: true,
+        parameters: &[
+            Parameter {
+                name: "id",
+                place: Place::Path,
+                what: "That of a landing object, its start, or the object's path; with `source`, that of the event",
+                whole_number: false,
+            },
+            Parameter { name: "source", place: Place::Query, what: "The event's `source`", whole_number: false },
+        ],
+        takes: &[],
+        answers: &[(200, "What became of it", Content::Object)],
+        errors: &[401, 403, 404, 500, 503],
+        handler: || get(waiting::one),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/replays",
+        id: "replays",
+        summary: "Replays that were asked for here, newest first",
+        guarded: true,
+        parameters: &[LIMIT],
+        takes: &[],
+        answers: &[(200, "One object a replay", Content::List)],
+        errors: &[400, 401, 403, 500, 503],
+        handler: || get(replays::list),
+    },
+    Route {
+        method: Method::Post,
+        path: "/api/replays",
+        id: "ask_replay",
+        summary: "As `alluvium replay`: what waits in a quarantine, or dead letters, once more",
+        guarded: true,
+        parameters: &[Parameter {
+            name: "idempotency-key",
+            place: Place::Header,
+            what: "Names the question: asked again, the answer is the same replay",
+            whole_number: false,
+        }],
+        takes: &["application/json"],
+        answers: &[(202, "It is durable; `Location` is where to look how it goes", Content::Object)],
+        errors: &[400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503],
+        handler: || post(replays::post),
+    },
+    Route {
+        method: Method::Get,
+        path: "/api/replays/{id}",
+        id: "replay",
+        summary: "How a replay goes, or went",
+        guarded: true,
+        parameters: &[Parameter { name: "id", place: Place::Path, what: "Its id", whole_number: false }],
+        takes: &[],
+        answers: &[(200, "The replay, its outcome and its run", Content::Object)],
+        errors: &[401, 403, 404, 500, 503],
+        handler: || get(replays::one),
+    },
+    Route {
+        method: Method::Get,
         path: "/api/publications",
         id: "publications",
         summary: "As `alluvium show publications --format json`",
@@ -207,9 +285,12 @@ pub(super) const ROUTES: &[Route] = &[
     },
 ];
 
+const LIMIT: Parameter =
+    Parameter { name: "limit", place: Place::Query, what: "1 to 1,000; 20 if not given", whole_number: true };
+
 const TOKEN: Parameter = Parameter {
     name: "token",
-    in_path: false,
+    place: Place::Query,
     what: "The service's token, for senders that can set no header",
     whole_number: false,
 };

@@ -1,8 +1,9 @@
 //! What can be read: the same lines as those of `alluvium show … --format json`.
 
 use super::{api::State, problem::Problem};
-use alluvium_model::Fault;
-use alluvium_store::{Lane, Measures};
+use alluvium_flow::{FlowError, Replay};
+use alluvium_model::{DatasetName, Fault, RunId};
+use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
 use axum::{
     Json,
@@ -11,13 +12,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-const RUNS: u32 = 20;
-const MOST_RUNS: u32 = 1_000;
+const ROWS: u32 = 20;
+const MOST_ROWS: u32 = 1_000;
 
 /// Why something could not be shown.
 pub type ApiError = Box<dyn Fault + Send + Sync>;
 
-/// What `show` shows, as JSON. Reads only.
+/// What `show` shows, as JSON; and what a person may ask for. But for the latter it only reads.
 #[async_trait]
 pub trait Views: Send + Sync {
     async fn datasets(&self) -> Result<Value, ApiError>;
@@ -33,6 +34,22 @@ pub trait Views: Send + Sync {
     /// What waits for each sink.
     async fn publications(&self) -> Result<Value, ApiError>;
 
+    /// What was received and is in no table yet, newest first.
+    async fn events(&self, dataset: Option<&DatasetName>, limit: u32) -> Result<Value, ApiError>;
+
+    /// What became of a landing object, by its id, the start of its id, or its path; with a source, of an event that was pushed. `None`:
+    /// there is none, or more than one.
+    async fn event(&self, id: &str, source: Option<&str>) -> Result<Option<Value>, ApiError>;
+
+    /// Newest first.
+    async fn replays(&self, limit: u32) -> Result<Value, ApiError>;
+
+    /// `None`: there is none of this id.
+    async fn replay(&self, id: &RunId) -> Result<Option<Value>, ApiError>;
+
+    /// As [`alluvium_flow::Flow::ask_replay`].
+    async fn ask_replay(&self, what: &Replay, key: Option<&str>) -> Result<(AskedReplay, RunId), FlowError>;
+
     async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError>;
 }
 
@@ -41,19 +58,24 @@ pub(super) struct Limit {
     limit: Option<String>,
 }
 
-type Answer = Result<Json<Value>, Problem>;
+impl Limit {
+    pub(super) fn rows(&self) -> Result<u32, Problem> {
+        match self.limit.as_deref().map(str::parse) {
+            None => Ok(ROWS),
+            Some(Ok(limit @ 1..=MOST_ROWS)) => Ok(limit),
+            Some(_) => Err(Problem::Parameter(format!("`limit` is a number from 1 to {MOST_ROWS}"))),
+        }
+    }
+}
+
+pub(super) type Answer = Result<Json<Value>, Problem>;
 
 pub(super) async fn datasets(state: axum::extract::State<State>) -> Answer {
     shown(state.views.datasets().await)
 }
 
 pub(super) async fn runs(state: axum::extract::State<State>, Query(limit): Query<Limit>) -> Answer {
-    let limit = match limit.limit.as_deref().map(str::parse) {
-        None => RUNS,
-        Some(Ok(limit @ 1..=MOST_RUNS)) => limit,
-        Some(_) => return Err(Problem::Parameter(format!("`limit` is a number from 1 to {MOST_RUNS}"))),
-    };
-    shown(state.views.runs(limit).await)
+    shown(state.views.runs(limit.rows()?).await)
 }
 
 pub(super) async fn run(state: axum::extract::State<State>, Path(id): Path<String>) -> Answer {
@@ -72,6 +94,6 @@ pub(super) async fn publications(state: axum::extract::State<State>) -> Answer {
     shown(state.views.publications().await)
 }
 
-fn shown(view: Result<Value, ApiError>) -> Answer {
+pub(super) fn shown(view: Result<Value, ApiError>) -> Answer {
     view.map(Json).map_err(|error| Problem::failed(error.as_ref()))
 }

@@ -58,7 +58,7 @@ enum Turn {
     Held,
 }
 
-/// Passes signals on, and wakes the outbox when a step or a whole run has ended.
+/// Passes signals on, and wakes the outbox when a step or a whole run has ended, here or elsewhere.
 pub struct Waking<'a> {
     pub report: &'a dyn Report,
     pub wake: Arc<Notify>,
@@ -66,8 +66,10 @@ pub struct Waking<'a> {
 
 impl Report for Waking<'_> {
     fn signal(&self, signal: Signal) {
-        let ended =
-            matches!(signal, Signal::StepDone { .. } | Signal::StepDoneElsewhere { .. } | Signal::RunTold { .. });
+        let ended = matches!(
+            signal,
+            Signal::StepDone { .. } | Signal::StepDoneElsewhere { .. } | Signal::RunTold { .. } | Signal::CommitsSeen
+        );
         self.report.signal(signal);
         if ended {
             self.wake.notify_one();

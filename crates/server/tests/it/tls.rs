@@ -1,11 +1,11 @@
 //! The service's own TLS, and that of receivers.
 
 use crate::outbox::{Bench, hook};
-use alluvium_flow::Timer;
-use alluvium_model::SystemClock;
+use alluvium_flow::{FlowError, Replay, Timer};
+use alluvium_model::{DatasetName, RunId, SystemClock};
 use alluvium_server::{Api, ApiError, ApiParts, Audit, Health, Intake, Stop, Stopper, TlsFiles, Views};
 use alluvium_spec::{Environment, load};
-use alluvium_store::{Lane, Measures};
+use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
 use serde_json::Value;
 use std::{net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
@@ -44,6 +44,26 @@ impl Views for Nothing {
 
     async fn publications(&self) -> Result<Value, ApiError> {
         Ok(Value::Null)
+    }
+
+    async fn events(&self, _: Option<&DatasetName>, _: u32) -> Result<Value, ApiError> {
+        Ok(Value::Null)
+    }
+
+    async fn event(&self, _: &str, _: Option<&str>) -> Result<Option<Value>, ApiError> {
+        Ok(None)
+    }
+
+    async fn replays(&self, _: u32) -> Result<Value, ApiError> {
+        Ok(Value::Null)
+    }
+
+    async fn replay(&self, _: &RunId) -> Result<Option<Value>, ApiError> {
+        Ok(None)
+    }
+
+    async fn ask_replay(&self, _: &Replay, _: Option<&str>) -> Result<(AskedReplay, RunId), FlowError> {
+        Ok((AskedReplay::Full, RunId::from_stored("none")))
     }
 
     async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError> {

@@ -6,7 +6,7 @@ use super::{
     connection::{Connection, Held, TRIES, pause},
     migrations,
 };
-use crate::{StoreError, sql::Access};
+use crate::{Stamp, StoreError, sql::Access};
 use alluvium_model::PostgresUrl;
 use std::fmt;
 use tokio::sync::Mutex;
@@ -53,6 +53,12 @@ impl PostgresStore {
     /// When the server is away; nothing that was answered is lost by that.
     pub async fn close(self) -> Result<(), StoreError> {
         self.conn.into_inner().close().await
+    }
+
+    /// No files tell what was written.
+    #[expect(clippy::unused_self, reason = "a store in a file has some")]
+    pub(crate) fn files_stamp(&self) -> Option<Stamp> {
+        None
     }
 
     pub(crate) async fn lock(&self) -> Result<Held<'_>, StoreError> {

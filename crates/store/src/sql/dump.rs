@@ -32,6 +32,7 @@ const SHAPES: &[Shape] = &[
     RETRIES,
     BACKFILLS,
     DECISIONS,
+    REPLAYS,
     PUBLICATIONS,
     LANES,
     AUDIT,
@@ -226,6 +227,20 @@ const DECISIONS: Shape = Shape {
         ("taken", INTEGER),
     ],
     select: "SELECT run, dataset, decided_at, condition, measures, taken FROM decisions ORDER BY decided_at, run, dataset",
+};
+
+const REPLAYS: Shape = Shape {
+    name: "replays",
+    columns: &[
+        ("id", TEXT),
+        ("key", TEXT),
+        ("request", TEXT),
+        ("command", TEXT),
+        ("asked_at", TIME),
+        ("ended_at", TIME),
+        ("outcome", TEXT),
+    ],
+    select: "SELECT id, key, request, command, asked_at, ended_at, outcome FROM replays ORDER BY asked_at, id",
 };
 
 const WATERMARKS: Shape = Shape {

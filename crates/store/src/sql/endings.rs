@@ -17,6 +17,8 @@ pub(super) async fn runs(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<
                FROM runs AS r
                WHERE tells = 1 AND NOT EXISTS
                    (SELECT 1 FROM steps AS s WHERE s.run = r.run AND s.state IN ('planned', 'running', 'failed'))
+                   -- Another process may go on with a replay.
+                   AND NOT EXISTS (SELECT 1 FROM replays AS p WHERE p.id = r.run AND p.ended_at IS NULL)
                ORDER BY seq";
     let mut ended = Vec::new();
     for row in tx.rows(sql, &[]).await? {
@@ -64,7 +66,8 @@ pub(super) async fn tell_run(
     // First, so that the next statement sees what was planned until then.
     tx.row("SELECT run FROM runs WHERE run = $1 FOR UPDATE", &[run.as_str().into()]).await?;
     let sql = "UPDATE runs SET tells = 2 WHERE run = $1 AND tells = 1 AND NOT EXISTS
-                   (SELECT 1 FROM steps AS s WHERE s.run = runs.run AND s.state IN ('planned', 'running', 'failed'))";
+                   (SELECT 1 FROM steps AS s WHERE s.run = runs.run AND s.state IN ('planned', 'running', 'failed'))
+                   AND NOT EXISTS (SELECT 1 FROM replays AS p WHERE p.id = runs.run AND p.ended_at IS NULL)";
     if tx.execute(sql, &[run.as_str().into()]).await? == 0 {
         return Ok(false);
     }

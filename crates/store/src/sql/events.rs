@@ -177,6 +177,24 @@ pub(super) async fn pending(tx: &mut Session<'_>, dataset: &DatasetName) -> Resu
     rows.iter().map(record_of).collect()
 }
 
+/// By the indexes of pending events and of open steps.
+pub(super) async fn waiting(
+    tx: &mut Session<'_>,
+    dataset: Option<&DatasetName>,
+    limit: u32,
+) -> Result<Vec<EventRecord>, StoreError> {
+    let sql = select_events!(
+        "(SELECT * FROM events WHERE state = 'pending'
+          UNION ALL
+          SELECT p.* FROM steps AS s JOIN events AS p ON p.step = s.key
+          WHERE s.state NOT IN ('done', 'superseded') AND p.state = 'planned') AS e
+         WHERE e.dataset = $1 OR $1 = '' ORDER BY e.received_at DESC, e.path DESC, e.event LIMIT $2"
+    );
+    let dataset = dataset.map(ToString::to_string).unwrap_or_default();
+    let rows = tx.rows(sql, &[dataset.into(), i64::from(limit).into()]).await?;
+    rows.iter().map(record_of).collect()
+}
+
 /// In the order asked for; an id that is not known is left out.
 pub(super) async fn by_id(tx: &mut Session<'_>, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
     let mut found = Vec::with_capacity(ids.len());

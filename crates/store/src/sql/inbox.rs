@@ -7,7 +7,7 @@ use super::{
     codec::{Cells, micros, number, signed},
     events,
 };
-use crate::{InboxBound, InboxPart, NewEvent, Pushed, PushedEvent, StoreError};
+use crate::{InboxBound, InboxPart, InboxRecord, NewEvent, Pushed, PushedEvent, StoreError};
 use alluvium_model::{DatasetName, RunId};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -145,6 +145,26 @@ pub(super) async fn part(tx: &mut Session<'_>, dataset: &DatasetName, bytes: u64
         part.upto = cells.integer("seq")?;
     }
     Ok(part)
+}
+
+pub(super) async fn newest(
+    tx: &mut Session<'_>,
+    dataset: &DatasetName,
+    limit: u32,
+) -> Result<Vec<InboxRecord>, StoreError> {
+    let sql = "SELECT seq, record FROM inbox WHERE dataset = $1 ORDER BY seq DESC LIMIT $2";
+    let rows = tx.rows(sql, &[dataset.to_string().into(), i64::from(limit).into()]).await?;
+    let record = |cells: Cells<'_>| {
+        let (place, record) = (cells.integer("seq")?, cells.text("record")?);
+        Ok(InboxRecord { dataset: dataset.clone(), place, record })
+    };
+    rows.iter().map(Cells).map(record).collect()
+}
+
+pub(super) async fn pushed_at(tx: &mut Session<'_>, source: &str, id: &str) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT received_at FROM pushed WHERE source = $1 AND id = $2";
+    let row = tx.row(sql, &[source.into(), id.into()]).await?;
+    row.as_ref().map(|row| Cells(row).time("received_at")).transpose()
 }
 
 /// `false`: the part is not there as a whole any more, and nothing was changed.

@@ -17,6 +17,7 @@ mod lanes;
 mod leases;
 mod measures;
 mod plan;
+mod replays;
 mod retries;
 mod runs;
 mod session;

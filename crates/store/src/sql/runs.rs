@@ -70,6 +70,17 @@ pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<BTre
     Ok(lost)
 }
 
+/// Whether the run goes on, and its process lives.
+pub(super) async fn is_live(tx: &mut Session<'_>, run: &RunId, watch: &Watch<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT host, process, started_ticks, until FROM runs WHERE run = $1 AND state = 'running'";
+    let Some(row) = tx.row(sql, &[run.as_str().into()]).await? else { return Ok(false) };
+    let cells = Cells(&row);
+    Ok(match cells.optional_time("until")? {
+        Some(until) => watch.holds(&cells.owner()?, until),
+        None => false,
+    })
+}
+
 /// A run that was taken for interrupted while its machine slept runs again.
 pub(super) async fn renew(tx: &mut Session<'_>, run: &RunId, now: Timestamp, ttl: Span) -> Result<(), StoreError> {
     let sql = "UPDATE runs SET until = $1, state = 'running' WHERE run = $2 AND finished_at IS NULL";

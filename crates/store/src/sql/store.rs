@@ -5,16 +5,16 @@
 
 use super::{
     audit, backfills, dead_letters, decisions, dump, endings, events, finish, inbox, lanes, leases, measures, plan,
-    retries, runs, steps,
+    replays, retries, runs, steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    AfterFailure, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending, EventRecord,
-    Failure, HeldOff, InboxBound, InboxPart, Lane, LaneEnd, Measures, NewEvent, NewStep, Owner, Planned, Publication,
-    Pushed, PushedEvent, Recorded, Refusal, RunRecord, RunState, RunStep, StepDone, StepRecord, StepState, Store,
-    StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore,
-    sqlite::SqliteStore,
+    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
+    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
+    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
+    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
+    VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -84,6 +84,22 @@ macro_rules! store_over {
                 within!(Read, self, |tx| events::pending(tx, dataset))
             }
 
+            async fn waiting_events(
+                &self,
+                dataset: Option<&DatasetName>,
+                limit: u32,
+            ) -> Result<Vec<EventRecord>, StoreError> {
+                within!(Read, self, |tx| events::waiting(tx, dataset, limit))
+            }
+
+            async fn newest_in_inbox(&self, dataset: &DatasetName, limit: u32) -> Result<Vec<InboxRecord>, StoreError> {
+                within!(Read, self, |tx| inbox::newest(tx, dataset, limit))
+            }
+
+            async fn pushed_at(&self, source: &str, id: &str) -> Result<Option<Timestamp>, StoreError> {
+                within!(Read, self, |tx| inbox::pushed_at(tx, source, id))
+            }
+
             async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
                 within!(Read, self, |tx| events::by_id(tx, ids))
             }
@@ -103,6 +119,51 @@ macro_rules! store_over {
                 again: Option<&NewEvent>,
             ) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| dead_letters::replay_event(tx, run, dead, again))
+            }
+
+            async fn ask_replay(&self, new: &NewReplay, most: u32) -> Result<AskedReplay, StoreError> {
+                within!(Write, self, |tx| replays::ask(tx, new, most))
+            }
+
+            async fn replay(&self, id: &RunId, watch: &Watch<'_>) -> Result<Option<ReplayRecord>, StoreError> {
+                within!(Read, self, |tx| replays::by_id(tx, id, watch))
+            }
+
+            async fn replay_under(&self, key: &str, watch: &Watch<'_>) -> Result<Option<ReplayRecord>, StoreError> {
+                within!(Read, self, |tx| replays::under(tx, key, watch))
+            }
+
+            async fn replays(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<ReplayRecord>, StoreError> {
+                within!(Read, self, |tx| replays::newest(tx, limit, watch))
+            }
+
+            async fn start_replay(
+                &self,
+                id: &RunId,
+                owner: &Owner,
+                ttl: Span,
+                tells: bool,
+                watch: &Watch<'_>,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| replays::start(tx, id, owner, ttl, tells, watch))
+            }
+
+            async fn end_replay(
+                &self,
+                id: &RunId,
+                state: RunState,
+                at: Timestamp,
+                outcome: &str,
+            ) -> Result<(), StoreError> {
+                within!(Write, self, |tx| replays::end(tx, id, state, at, outcome))
+            }
+
+            async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError> {
+                within!(Read, self, |tx| replays::news(tx, datasets, watch))
+            }
+
+            fn stamp(&self) -> Option<Stamp> {
+                self.files_stamp()
             }
 
             async fn retries(&self, day: Timestamp) -> Result<BTreeMap<DatasetName, u32>, StoreError> {

@@ -6,9 +6,10 @@
 
 use super::migrations;
 use crate::{
-    StoreError,
+    Stamp, StoreError,
     sql::{Access, Session},
 };
+use jiff::Timestamp;
 use sqlx::{
     ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
@@ -97,6 +98,23 @@ impl SqliteStore {
 
     pub(crate) async fn lock(&self) -> Result<Held<'_>, StoreError> {
         Ok(Held(self.connection().await?))
+    }
+
+    /// Every commit writes into the file, or into the journal beside it.
+    pub(crate) fn files_stamp(&self) -> Option<Stamp> {
+        let Place::File(path) = &self.place else { return None };
+        // Its journal lies where the link leads to.
+        if std::fs::symlink_metadata(path).ok()?.is_symlink() {
+            return None;
+        }
+        let mut journal = path.clone().into_os_string();
+        journal.push("-wal");
+        let of = |path: &Path| match std::fs::metadata(path) {
+            Ok(found) => Timestamp::try_from(found.modified().ok()?).ok().map(|changed| Some((found.len(), changed))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(None),
+            Err(_) => None,
+        };
+        Some(Stamp(vec![of(path)?, of(Path::new(&journal))?]))
     }
 
     /// SQLite waits by itself.

@@ -550,6 +550,7 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "retries",
             "backfills",
             "decisions",
+            "replays",
             "publications",
             "lanes",
             "audit"

@@ -228,6 +228,13 @@ async fn frequent_reads_use_their_index() {
             "PRIMARY KEY",
         ),
         (
+            "SELECT j.value ->> 0 AS dataset, (SELECT max(s.committed) FROM steps AS s
+             WHERE s.dataset = j.value ->> 0 AND s.committed IS NOT NULL AND s.kind <> 'backfill') AS committed
+             FROM json_each('[]') AS j",
+            "steps_committed",
+        ),
+        ("SELECT * FROM replays WHERE ended_at IS NULL ORDER BY asked_at, id", "replays_open"),
+        (
             "UPDATE events SET step = j.value FROM json_each('[]') AS j WHERE events.event = j.value ->> 0",
             "PRIMARY KEY",
         ),
@@ -336,6 +343,26 @@ async fn a_reader_sees_what_is_written_and_writes_nothing() {
     assert!(matches!(error, StoreError::ReadOnly { .. }), "{error:?}");
     drop(store);
     assert_eq!(reader.runs(9, &watch(0)).await.unwrap()[0].state, RunState::Running);
+}
+
+#[tokio::test]
+async fn the_files_tell_of_every_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, other) = (sqlite(&folder).await, sqlite(&folder).await);
+    let before = store.stamp().expect("it is a file");
+    assert!(!before.is_distinct(alluvium_model::Clock::now(&alluvium_model::SystemClock)), "it was written just now");
+    assert!(before.is_distinct(at(9_000_000_000)));
+    store.runs(9, &watch(0)).await.unwrap();
+    assert_eq!(store.stamp(), Some(before.clone()), "reading is no write");
+    started(&other).await;
+    let after = store.stamp();
+    assert_ne!(after, Some(before));
+    other.finish_run(&run(), RunState::Done, at(1)).await.unwrap();
+    assert_ne!(store.stamp(), after);
+    // The journal of a link lies elsewhere.
+    std::os::unix::fs::symlink(folder.path().join("state.db"), folder.path().join("link.db")).unwrap();
+    assert_eq!(SqliteStore::open(&folder.path().join("link.db")).await.unwrap().stamp(), None);
+    assert_eq!(SqliteStore::read(&folder.path().join("none.db")).await.unwrap().stamp(), None);
 }
 
 /// The last writer takes its journal with it; who reads then leaves none behind.

@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `backfills`, `endings`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `backfills`, `endings`, `replays`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod backfills;
@@ -9,6 +9,7 @@ mod file;
 mod many;
 mod model;
 mod postgres;
+mod replays;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
 mod told;
@@ -114,6 +115,12 @@ conform!(
     a_run_has_ended_with_the_last_of_its_steps,
     a_run_without_its_process_has_ended,
     a_backfill_ends_once_and_is_told_with_that;
+
+    replays:
+    a_replay_is_asked_for_once,
+    a_replay_is_taken_until_somebody_has_done_it,
+    the_newest_commit_of_each_dataset_is_told,
+    what_waits_is_told_newest_first;
     told:
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,

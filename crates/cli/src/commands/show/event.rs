@@ -60,7 +60,7 @@ struct Waiting {
 }
 
 #[derive(Debug, Serialize)]
-struct Whole {
+pub struct Whole {
     /// As `state.events` has it.
     event: Value,
     steps: Vec<StepLine>,
@@ -77,7 +77,7 @@ pub async fn show(global: &Global, wired: &Wired, id: &str) -> Result<(), CliErr
     }
 }
 
-async fn whole(wired: &Wired, id: &str) -> Result<Whole, CliError> {
+pub async fn whole(wired: &Wired, id: &str) -> Result<Whole, CliError> {
     let event = find(wired, id).await?;
     let steps = steps(wired, event["step"].as_str()).await?;
     let quarantined = quarantined(wired, event["event"].as_str().unwrap_or_default()).await?;
@@ -87,7 +87,7 @@ async fn whole(wired: &Wired, id: &str) -> Result<Whole, CliError> {
     Ok(Whole { event, steps, quarantined, publications })
 }
 
-async fn rows(wired: &Wired, sql: &str) -> Result<Vec<Value>, CliError> {
+pub(super) async fn rows(wired: &Wired, sql: &str) -> Result<Vec<Value>, CliError> {
     let batches: Vec<RecordBatch> = ask(wired, sql).await?.batches.try_collect().await?;
     Ok(batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat())
 }

@@ -8,12 +8,14 @@ mod ledger;
 mod listing;
 mod publications;
 mod quarantine;
+mod replays;
 mod retries;
 mod run;
 mod runs;
 mod served;
 mod versions;
 mod view;
+mod waiting;
 
 pub use served::Served;
 pub use view::show;

@@ -1,13 +1,22 @@
 //! The views as a service shows them: the same lines, over HTTP.
 
-use super::{datasets, dead_letters, publications, run, runs};
+use super::{datasets, dead_letters, event, publications, replays, run, runs, waiting};
 use crate::{error::CliError, wire::Wired};
+use alluvium_flow::{FlowError, Replay, Report, Signal};
+use alluvium_model::{DatasetName, RunId};
 use alluvium_server::{ApiError, Views};
-use alluvium_store::{Lane, Measures};
+use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Whoever asks has an answer.
+struct Unheard;
+
+impl Report for Unheard {
+    fn signal(&self, _: Signal) {}
+}
 
 pub struct Served(pub Arc<Wired>);
 
@@ -34,6 +43,36 @@ impl Views for Served {
 
     async fn publications(&self) -> Result<Value, ApiError> {
         json(publications::lines(&self.0).await)
+    }
+
+    async fn events(&self, dataset: Option<&DatasetName>, limit: u32) -> Result<Value, ApiError> {
+        json(waiting::lines(&self.0, dataset, limit).await)
+    }
+
+    async fn event(&self, id: &str, source: Option<&str>) -> Result<Option<Value>, ApiError> {
+        let shown = match source {
+            None => event::whole(&self.0, id).await.and_then(|whole| Ok(serde_json::to_value(whole)?)),
+            Some(source) => waiting::pushed(&self.0, source, id).await.and_then(|p| Ok(serde_json::to_value(p)?)),
+        };
+        match shown {
+            Err(CliError::UnknownEvent(_) | CliError::AmbiguousEvent(_)) => Ok(None),
+            shown => json(shown).map(Some),
+        }
+    }
+
+    async fn replays(&self, limit: u32) -> Result<Value, ApiError> {
+        json(replays::lines(&self.0, limit).await)
+    }
+
+    async fn replay(&self, id: &RunId) -> Result<Option<Value>, ApiError> {
+        match replays::whole(&self.0, id).await {
+            Ok(None) => Ok(None),
+            whole => json(whole).map(Some),
+        }
+    }
+
+    async fn ask_replay(&self, what: &Replay, key: Option<&str>) -> Result<(AskedReplay, RunId), FlowError> {
+        self.0.flow(&Unheard).ask_replay(what, key).await
     }
 
     async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError> {

@@ -1,16 +1,19 @@
 //! Dead letters, once more: whoever asks has mended what was wrong with them.
 //!
-//! Called by cli and server. Each letter comes back once, however often and by however many it is asked for: the state
+//! Called by `request.rs`. Each letter comes back once, however often and by however many it is asked for: the state
 //! decides. What comes back is then done as by any run.
 
+use super::Tried;
 use crate::{Flow, FlowError, Options, Signal, Summary, drain::look_error, retire::Retired};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{DeadLetter, NewEvent};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Which dead letters.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Letters {
     /// `None`: of all datasets.
     pub dataset: Option<DatasetName>,
@@ -20,7 +23,8 @@ pub struct Letters {
 }
 
 /// Under which definition a letter is tried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Version {
     /// The one that the project holds now. What was planned under another one is planned anew.
     #[default]
@@ -62,6 +66,32 @@ impl Replayed {
         }
     }
 
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Step | Self::Event => "tried",
+            Self::PlannedAnew => "planned_anew",
+            Self::Finished => "finished",
+            Self::Closed | Self::Gone => "closed",
+            Self::Missing { .. } => "missing",
+            Self::OtherVersion { .. } => "other_version",
+            Self::NoDataset => "no_dataset",
+        }
+    }
+
+    /// For a person, if it stays.
+    pub fn why_it_stays(&self) -> Option<String> {
+        match self {
+            Self::Missing { path } => Some(format!("there is no complete file at {path}")),
+            Self::OtherVersion { was, now } => {
+                let (was, now) = (was.brief(), now.brief());
+                Some(format!("it was tried under definition {was}, and the project holds {now}"))
+            }
+            Self::NoDataset => Some("the project has no such dataset".to_owned()),
+            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed | Self::Gone => None,
+        }
+    }
+
     /// Whether the letter is still one.
     pub fn stays(&self) -> bool {
         match self {
@@ -73,44 +103,41 @@ impl Replayed {
 
 impl Flow<'_> {
     /// Brings dead letters back, and does what follows from that: their datasets, and what is made from those.
-    ///
-    /// # Errors
-    /// As [`Flow::run`], and when a dataset or an id is named that is not there.
-    pub async fn replay_dead_letters(
+    pub(super) async fn replay_letters(
         &self,
+        run: &RunId,
         which: &Letters,
-        command: &str,
-        stop: impl Future<Output = ()>,
-    ) -> Result<Summary, FlowError> {
-        if let Some(name) = which.dataset.as_ref().filter(|n| !self.project.datasets.contains_key(n)) {
-            return Err(FlowError::UnknownDataset(name.clone()));
+        tried: &mut Tried,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
+        for letter in self.chosen(which).await? {
+            let done = self.replay_one(run, &letter, which.version, summary).await?;
+            if done.is_work() {
+                tried.datasets.insert(letter.dataset.clone());
+            }
+            summary.letters_left += u64::from(done.stays());
+            let id = id_of(&letter).to_owned();
+            tried.letter(&letter.dataset, &id, &done);
+            self.report.signal(Signal::LetterReplayed { dataset: letter.dataset, letter: id, done });
         }
-        // Before there is a run: a wrong id is no work.
-        self.chosen(which).await?;
-        let work = async |run: &RunId, summary: &mut Summary| {
-            let mut reached = BTreeSet::new();
-            for letter in self.chosen(which).await? {
-                let done = self.replay(run, &letter, which.version, summary).await?;
-                if done.is_work() {
-                    reached.insert(letter.dataset.clone());
-                }
-                summary.letters_left += u64::from(done.stays());
-                let id = letter.event.as_ref().map_or_else(|| letter.step.to_string(), ToString::to_string);
-                self.report.signal(Signal::LetterReplayed { dataset: letter.dataset, letter: id, done });
+        for name in &self.project.order {
+            let (dataset, reached) = (&self.project.datasets[name], &mut tried.datasets);
+            if reached.contains(name) || dataset.consumes().iter().any(|input| reached.contains(input)) {
+                reached.insert(name.clone());
+                self.dataset(run, dataset, &Options::default(), summary).await?;
             }
-            for name in &self.project.order {
-                let dataset = &self.project.datasets[name];
-                if reached.contains(name) || dataset.consumes().iter().any(|input| reached.contains(input)) {
-                    reached.insert(name.clone());
-                    self.dataset(run, dataset, &Options::default(), summary).await?;
-                }
-            }
-            Ok(())
-        };
-        self.live(command, stop, work).await
+        }
+        Ok(())
     }
 
-    async fn chosen(&self, which: &Letters) -> Result<Vec<DeadLetter>, FlowError> {
+    /// The same letters, by their whole ids.
+    pub(super) async fn whole(&self, which: &Letters) -> Result<Letters, FlowError> {
+        let chosen = self.chosen(which).await?;
+        let whole = |id: &String| chosen.iter().map(id_of).find(|i| i.starts_with(&**id)).unwrap_or(id).to_owned();
+        Ok(Letters { ids: which.ids.iter().map(whole).collect(), ..which.clone() })
+    }
+
+    pub(super) async fn chosen(&self, which: &Letters) -> Result<Vec<DeadLetter>, FlowError> {
         let mut letters = self.store.dead_letters().await?;
         letters.retain(|l| which.dataset.as_ref().is_none_or(|d| *d == l.dataset));
         let mut wanted = BTreeSet::new();
@@ -136,7 +163,7 @@ impl Flow<'_> {
         Ok(!self.store.events(&[event]).await?.is_empty() || self.store.step(&step).await?.is_some())
     }
 
-    async fn replay(
+    async fn replay_one(
         &self,
         run: &RunId,
         letter: &DeadLetter,

@@ -1,0 +1,254 @@
+//! Replays over HTTP: asked for, acknowledged when they are durable, and done by whichever service takes them.
+
+use crate::{
+    harness::{Project, SHOP, STRANGER},
+    http::{Answer, ask},
+    market::{MARKET, copied, rows},
+    server::SHARED,
+    serving::Serving,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+/// About a minute.
+const MOST_LOOKS: usize = 1_200;
+
+/// The shop with an order whose customer came later, in quarantine.
+fn with_quarantine(p: Project) -> Project {
+    p.put("landing/orders/2024-01-02.csv", STRANGER.as_bytes());
+    p.done(&["run"]);
+    p.put("landing/customers/more.csv", b"customer,name\nc9,Ida\n");
+    p.done(&["run"]);
+    assert_eq!(waiting(&p), 2);
+    p
+}
+
+fn waiting(p: &Project) -> u64 {
+    p.cell("SELECT count(*) FROM quarantine.silver_orders").as_u64().expect("a count")
+}
+
+fn over(from: &Project) -> Project {
+    let to = copied(from);
+    to.edit("alluvium.yaml", "name: ", &format!("environments: {{ dev: {{ state: '{}' }} }}\nname: ", SHARED.url()));
+    to
+}
+
+fn post(at: &str, body: &Value) -> Answer {
+    ask(at, "POST", "/api/replays", &[JSON], body.to_string().as_bytes())
+}
+
+#[track_caller]
+fn accepted(answer: &Answer) -> String {
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let id = answer.json()["replay"].as_str().expect("an id").to_owned();
+    assert!(answer.head.contains(&format!("location: /api/replays/{}", id.to_lowercase())), "{}", answer.head);
+    id
+}
+
+fn look(at: &str, id: &str) -> Value {
+    let answer = ask(at, "GET", &format!("/api/replays/{id}"), &[], b"");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.json()
+}
+
+/// The replay, once it has ended.
+#[track_caller]
+fn ended(serving: &Serving, at: &str, id: &str) -> Value {
+    for _ in 0..MOST_LOOKS {
+        let shown = look(at, id);
+        if shown["replay"]["ended_at"].is_string() {
+            return shown;
+        }
+        serving.for_a_while(Duration::from_millis(50));
+    }
+    panic!("it does not end: {:#}", look(at, id));
+}
+
+fn quarantine(dataset: &str) -> Value {
+    json!({ "quarantine": { "dataset": dataset } })
+}
+
+#[test]
+fn a_quarantine_is_replayed_as_by_the_command() {
+    let by_command = with_quarantine(Project::new(SHOP));
+    by_command.done(&["replay", "quarantine", "silver.orders"]);
+    for p in [Project::new(SHOP), over(&Project::new(SHOP))].map(with_quarantine) {
+        let serving = Serving::start(&p, &[]);
+        let at = serving.address();
+        let id = accepted(&post(&at, &quarantine("silver.orders")));
+        let shown = ended(&serving, &at, &id);
+        assert_eq!(
+            (&shown["replay"]["state"], &shown["replay"]["outcome"]["complete"]),
+            (&json!("done"), &json!(true))
+        );
+        assert_eq!(shown["replay"]["command"], "replay quarantine silver.orders");
+        let run = &shown["run"];
+        assert_eq!((&run["run"]["run"], &run["run"]["state"]), (&json!(id), &json!("done")), "{shown:#}");
+        assert!(run["steps"].as_array().expect("steps").iter().any(|s| s["kind"] == "replay_quarantine"), "{shown:#}");
+        let list = ask(&at, "GET", "/api/replays?limit=1", &[], b"").json();
+        assert_eq!(list[0], shown["replay"]);
+        assert_eq!(serving.stop().code, Some(0));
+        assert_eq!(p.tables(), by_command.tables());
+        assert_eq!(p.cell("SELECT count(*) FROM state.replays WHERE ended_at IS NOT NULL"), 1);
+    }
+}
+
+#[test]
+fn dead_letters_come_back_once_however_often_it_is_asked() {
+    let p = Project::new(MARKET);
+    p.edit("datasets/silver/orders.yaml", "write:", "accept: { invalid: { error_above: 1% } }\nwrite:");
+    assert_eq!(p.alluvium(&["run"]).code, Some(1));
+    p.edit("datasets/silver/orders.yaml", "error_above: 1%", "error_above: 100%");
+    let step = p.json(&["show", "dead-letters"])[0]["step"].as_str().expect("an id").to_owned();
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let body = json!({ "dead_letters": { "dataset": "silver.orders", "ids": [&step[..12]] } }).to_string();
+    let with_key =
+        |key, body: &str| ask(&at, "POST", "/api/replays", &[JSON, ("Idempotency-Key", key)], body.as_bytes());
+    let id = accepted(&with_key("first", &body));
+    let shown = ended(&serving, &at, &id);
+    assert_eq!(shown["replay"]["state"], "done", "{shown:#}");
+    let outcome = &shown["replay"]["outcome"];
+    assert_eq!((&outcome["letters_back"], &outcome["letters_left"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        outcome["letters"][0],
+        json!({ "dataset": "silver.orders", "letter": step, "done": "tried", "stays": null })
+    );
+    // The letter is none any more, and the beginning of its id names nothing.
+    assert_eq!(accepted(&with_key("first", &body)), id, "no answer came, and it was asked again");
+    let other = with_key("first", &json!({ "dead_letters": {} }).to_string());
+    assert_eq!((other.status, other.code().as_str()), (422, "H0110"), "{}", other.body);
+    let gone = with_key("second", &body);
+    assert_eq!((gone.status, gone.code().as_str()), (404, "F0105"), "{}", gone.body);
+    // By its whole id it is no mistake, and no work.
+    let whole = json!({ "dead_letters": { "ids": [step] } });
+    let shown = ended(&serving, &at, &accepted(&post(&at, &whole)));
+    assert_eq!((&shown["replay"]["state"], &shown["run"]["steps"]), (&json!("done"), &json!([])), "{shown:#}");
+    assert_eq!(serving.stop().code, Some(0));
+    let calm = Project::new(MARKET);
+    calm.done(&["run"]);
+    assert_eq!(rows(&p), rows(&calm));
+}
+
+/// Killed before the answer, between the answer and the work, in the midst of the work, and at its end.
+#[test]
+fn what_was_accepted_is_done_after_a_kill() {
+    let start = with_quarantine(Project::new(SHOP));
+    let calm = copied(&start);
+    calm.done(&["replay", "quarantine", "silver.orders"]);
+    for (point, answered) in [
+        ("replay.after_record", false),
+        ("plan.before_record", true),
+        ("step.after_claim", true),
+        ("commit.after_main", true),
+        ("run.before_finish", true),
+        ("run.after_finish", true),
+    ] {
+        let p = copied(&start);
+        // Its first turn finds nothing to do, so that it is the replay that comes there.
+        let nth = if point.starts_with("run.") { 2 } else { 1 };
+        let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("ALLUVIUM_CRASH_AT", format!("{point}:{nth}"));
+        let serving = Serving::spawn(command);
+        let at = serving.address();
+        serving.wait_for("ended");
+        let headers = [JSON, ("Idempotency-Key", "k")];
+        let body = quarantine("silver.orders").to_string();
+        let answer = ask(&at, "POST", "/api/replays", &headers, body.as_bytes());
+        assert_eq!(answer.status == 202, answered, "{point}: {}", answer.body);
+        assert_eq!(serving.end().code, None, "{point}: it was killed");
+        let serving = Serving::start(&p, &[]);
+        let at = serving.address();
+        let id = accepted(&ask(&at, "POST", "/api/replays", &headers, body.as_bytes()));
+        let shown = ended(&serving, &at, &id);
+        assert_eq!(shown["replay"]["state"], "done", "{point}: {shown:#}");
+        assert_eq!(serving.stop().code, Some(0));
+        assert_eq!(p.tables(), calm.tables(), "{point}");
+        assert_eq!(p.cell("SELECT count(*) FROM state.replays"), 1, "{point}");
+    }
+}
+
+/// The other service has no part in it but that it lives.
+#[test]
+fn another_service_does_what_a_killed_one_accepted() {
+    let p = with_quarantine(over(&Project::new(SHOP)));
+    let other = Serving::start(&p, &[]);
+    let at_other = other.address();
+    other.wait_for("ended");
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("ALLUVIUM_CRASH_AT", "replay.after_record");
+    let first = Serving::spawn(command);
+    let at = first.address();
+    first.wait_for("ended");
+    post(&at, &quarantine("silver.orders"));
+    assert_eq!(first.end().code, None, "it was killed");
+    let id = ask(&at_other, "GET", "/api/replays", &[], b"").json()[0]["replay"].as_str().expect("an id").to_owned();
+    let shown = ended(&other, &at_other, &id);
+    assert_eq!(shown["replay"]["state"], "done", "{shown:#}");
+    assert_eq!(other.stop().code, Some(0));
+    assert_eq!(waiting(&p), 1);
+}
+
+#[test]
+fn a_changed_definition_is_held_until_it_is_adopted() {
+    let p = with_quarantine(Project::new(SHOP));
+    p.edit("datasets/silver/orders.yaml", "null_if: [\"\"]", "null_if: [\"\", \"NA\"]");
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    let shown = ended(&serving, &at, &accepted(&post(&at, &quarantine("silver.orders"))));
+    assert_eq!(shown["replay"]["state"], "incomplete", "{shown:#}");
+    assert_eq!(shown["replay"]["outcome"]["held"], json!(["silver.orders"]));
+    let adopt = json!({ "quarantine": { "dataset": "silver.orders", "adopt": true } });
+    let shown = ended(&serving, &at, &accepted(&post(&at, &adopt)));
+    assert_eq!(shown["replay"]["state"], "done", "{shown:#}");
+    assert_eq!(shown["replay"]["command"], "replay quarantine silver.orders --adopt");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(waiting(&p), 1);
+}
+
+#[test]
+fn what_cannot_be_replayed_is_refused_with_its_reason() {
+    let p = Project::new(SHOP);
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    for (body, status, code, says) in [
+        (quarantine("silver.order"), 404, "F0101", "there is silver.orders"),
+        (quarantine("gold.daily"), 422, "F0102", "only silver"),
+        (json!({ "dead_letters": { "dataset": "silver.nothing_like_it" } }), 404, "F0101", "is not a dataset"),
+        (json!({ "dead_letters": { "ids": ["zz"] } }), 404, "F0105", "zz"),
+        (json!({ "dead_letters": { "id": "zz" } }), 400, "H0108", "unknown field `id`"),
+        (json!({ "quarantine": { "dataset": "orders" } }), 400, "H0108", "orders"),
+        (json!({ "all": {} }), 400, "H0108", "expected `quarantine` or `dead_letters`"),
+        (json!({}), 400, "H0108", "no replay"),
+    ] {
+        let answer = post(&at, &body);
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}: {}", answer.body);
+        assert!(answer.body.contains(says), "{body}: {}", answer.body);
+    }
+    let no_json = ask(&at, "POST", "/api/replays", &[], b"{}");
+    assert_eq!((no_json.status, no_json.code().as_str()), (415, "H0109"));
+    let long = "k".repeat(300);
+    let key = ask(&at, "POST", "/api/replays", &[JSON, ("Idempotency-Key", &long)], b"{}");
+    assert_eq!((key.status, key.code().as_str()), (400, "H0105"));
+    let nowhere = ask(&at, "GET", "/api/replays/2026", &[], b"");
+    assert_eq!((nowhere.status, nowhere.code().as_str()), (404, "H0107"));
+    assert_eq!(ask(&at, "GET", "/api/replays", &[], b"").json(), json!([]));
+    let paths = ask(&at, "GET", "/openapi.json", &[], b"").json()["paths"]["/api/replays"].clone();
+    assert_eq!(paths["post"]["parameters"][0]["in"], "header", "{paths:#}");
+    assert!(paths["get"]["responses"]["200"].is_object(), "{paths:#}");
+    assert_eq!(serving.stop().code, Some(0));
+}
+
+#[test]
+fn a_replay_asks_for_the_token() {
+    let p = Project::new(SHOP);
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("ALLUVIUM_TOKEN", "a-token-that-only-this-test-knows");
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    assert_eq!(post(&at, &quarantine("silver.orders")).code(), "H0101");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT count(*) FROM state.replays"), 0);
+}

@@ -1,0 +1,40 @@
+//! What is made from a dataset, when somebody else has committed to it: whether there is something to do.
+//!
+//! Called by the server, for commits that it did not make itself. It plans nothing.
+
+use crate::{
+    Flow, FlowError,
+    drain::{is_live, is_open, needs},
+};
+use alluvium_model::DatasetName;
+use std::collections::BTreeMap;
+
+impl Flow<'_> {
+    /// Datasets that need this one, and that have input which no step of theirs took, or an open step: whoever planned that may be
+    /// gone. `committed` is the newest version of each table.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    pub async fn behind(
+        &self,
+        name: &DatasetName,
+        committed: &BTreeMap<DatasetName, i64>,
+    ) -> Result<Vec<DatasetName>, FlowError> {
+        let mut behind = Vec::new();
+        let all = self.project.datasets.values();
+        for dataset in all.filter(|d| needs(self.project, d).any(|n| n == *name)) {
+            let positions = self.store.positions(&dataset.name).await?;
+            let position = |input: &DatasetName| positions.get(input).copied().unwrap_or(-1);
+            let has_input = dataset.consumes().iter().any(|i| committed.get(i).is_some_and(|v| *v > position(i)));
+            if has_input || self.has_open_step(&dataset.name).await? {
+                behind.push(dataset.name.clone());
+            }
+        }
+        Ok(behind)
+    }
+
+    async fn has_open_step(&self, name: &DatasetName) -> Result<bool, FlowError> {
+        let open = self.store.open_steps().await?;
+        Ok(open.iter().any(|s| s.dataset == *name && is_live(s) && is_open(s.state)))
+    }
+}

@@ -1,0 +1,106 @@
+//! What is to be replayed: one value, whether it comes from a command or over HTTP.
+//!
+//! Called by cli, and by `asked.rs` for a service. It is written into the state as JSON.
+
+use super::{Letters, Tried, Version};
+use crate::{Flow, FlowError, Summary};
+use alluvium_model::{DatasetName, RunId};
+use alluvium_spec::Project;
+use alluvium_store::ReplayRecord;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Replay {
+    /// What waits in a silver dataset's quarantine.
+    Quarantine {
+        dataset: DatasetName,
+        /// The dataset's changed definition applies to these rows and to new ones.
+        #[serde(default)]
+        adopt: bool,
+    },
+    DeadLetters(Letters),
+}
+
+impl Replay {
+    /// As the state holds it.
+    ///
+    /// # Errors
+    /// When another version of alluvium wrote it, in a way that this one does not know.
+    pub fn of(asked: &ReplayRecord) -> Result<Self, FlowError> {
+        serde_json::from_str(&asked.request)
+            .map_err(|source| FlowError::ReplayNotUnderstood { id: asked.id.clone(), source })
+    }
+
+    /// The arguments that say the same on the command line.
+    pub fn command(&self) -> String {
+        match self {
+            Self::Quarantine { dataset, adopt } => {
+                let adopt = if *adopt { " --adopt" } else { "" };
+                format!("replay quarantine {dataset}{adopt}")
+            }
+            Self::DeadLetters(Letters { dataset, ids, version }) => {
+                let mut command = "replay dead-letters".to_owned();
+                dataset.iter().for_each(|d| command.push_str(&format!(" --dataset {d}")));
+                ids.iter().for_each(|id| command.push_str(&format!(" --id {id}")));
+                if *version == Version::Original {
+                    command.push_str(" --version original");
+                }
+                command
+            }
+        }
+    }
+
+    /// The dataset that it names.
+    pub fn dataset(&self) -> Option<&DatasetName> {
+        match self {
+            Self::Quarantine { dataset, .. } => Some(dataset),
+            Self::DeadLetters(letters) => letters.dataset.as_ref(),
+        }
+    }
+
+    pub(super) fn check(&self, project: &Project) -> Result<(), FlowError> {
+        let Some(name) = self.dataset() else { return Ok(()) };
+        let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
+        match self {
+            Self::Quarantine { .. } if dataset.silver().is_none() => Err(FlowError::NoQuarantine(name.clone())),
+            Self::Quarantine { .. } | Self::DeadLetters(_) => Ok(()),
+        }
+    }
+}
+
+impl Flow<'_> {
+    /// Does the replay as one run, and what follows from it: its datasets, and what is made from those.
+    ///
+    /// # Errors
+    /// As [`Flow::run`], and before there is a run when something is named that is not there.
+    pub async fn replay(&self, what: &Replay, stop: impl Future<Output = ()>) -> Result<Summary, FlowError> {
+        let command = what.command();
+        let what = self.meant(what).await?;
+        let work =
+            async |run: &RunId, summary: &mut Summary| self.replay_as(run, &what, &mut Tried::default(), summary).await;
+        self.live(&command, stop, work).await
+    }
+
+    /// The same, as it means the same at all times: with whole ids in place of their beginnings.
+    pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
+        what.check(self.project)?;
+        Ok(match what {
+            Replay::Quarantine { .. } => what.clone(),
+            Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
+        })
+    }
+
+    pub(super) async fn replay_as(
+        &self,
+        run: &RunId,
+        what: &Replay,
+        tried: &mut Tried,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
+        match what {
+            Replay::Quarantine { dataset, adopt } => self.replay_quarantine(run, dataset, *adopt, tried, summary).await,
+            Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
+        }
+    }
+}

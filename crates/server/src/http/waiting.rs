@@ -1,0 +1,49 @@
+//! `GET /api/events`: what was received and waits, and what became of one event.
+
+use super::{
+    api::State,
+    problem::Problem,
+    views::{Answer, Limit, shown},
+};
+use alluvium_model::DatasetName;
+use axum::{
+    Json,
+    extract::{Path, Query},
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    dataset: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct From {
+    source: Option<String>,
+}
+
+pub(super) async fn list(
+    state: axum::extract::State<State>,
+    Query(which): Query<Which>,
+    Query(limit): Query<Limit>,
+) -> Answer {
+    let dataset = which.dataset.map(|name| known(&state, name)).transpose()?;
+    shown(state.views.events(dataset.as_ref(), limit.rows()?).await)
+}
+
+fn known(state: &State, name: String) -> Result<DatasetName, Problem> {
+    let found = name.parse().ok().filter(|_| state.datasets.contains(&name));
+    found.ok_or_else(|| Problem::no_dataset(name, &state.datasets))
+}
+
+pub(super) async fn one(
+    state: axum::extract::State<State>,
+    Path(id): Path<String>,
+    Query(from): Query<From>,
+) -> Answer {
+    match state.views.event(&id, from.source.as_deref()).await {
+        Ok(Some(event)) => Ok(Json(event)),
+        Ok(None) => Err(Problem::NoSuchEvent),
+        Err(error) => Err(Problem::failed(error.as_ref())),
+    }
+}

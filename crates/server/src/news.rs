@@ -1,0 +1,114 @@
+//! What a service learns from the state alone: commits of other processes, and replays that were asked for.
+//!
+//! Called by the loop in `service.rs`, about once a second; then it costs one small question, or a look at the state's files. A commit is known by its dataset's newest
+//! version. It is forgotten only when everything that is made from the dataset was looked at after it.
+
+use alluvium_flow::{Agenda, Flow, FlowError, Replay, Signal};
+use alluvium_model::{DatasetName, Fault};
+use alluvium_store::{ReplayRecord, Stamp};
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Between two looks.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the service has seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Commits that nothing follows from any more.
+    committed: BTreeMap<DatasetName, i64>,
+    /// Replays that only another version of alluvium can do; told once.
+    strange: BTreeSet<String>,
+    /// While the state's files bear it, there is no news.
+    rests: Option<Stamp>,
+}
+
+/// What one look found.
+pub(crate) struct News {
+    /// Each dataset that somebody has committed to, its version, and what is made from it and has something to do.
+    commits: Vec<(DatasetName, i64, Vec<DatasetName>)>,
+    replays: Vec<ReplayRecord>,
+    going: bool,
+    /// Of the files, before they were asked.
+    stamp: Option<Stamp>,
+}
+
+impl Seen {
+    /// What is there before the first turn, which looks at everything.
+    pub(crate) async fn at_start(flow: &Flow<'_>) -> Self {
+        // A state that cannot be reached now is looked at later.
+        let news = flow.store.news(&names(flow), &flow.watch()).await.unwrap_or_default();
+        Self { committed: news.committed, ..Self::default() }
+    }
+
+    /// Whether nobody has written since a look that found nothing, as far as that can be told without a question.
+    pub(crate) fn rests(&self, flow: &Flow<'_>) -> bool {
+        self.rests.is_some() && flow.store.stamp() == self.rests
+    }
+
+    /// A question to the state, and one more for each dataset that was committed to.
+    pub(crate) fn look<'f>(&self, flow: &'f Flow<'f>) -> impl Future<Output = Result<News, FlowError>> + use<'f> {
+        let known = self.committed.clone();
+        async move {
+            let stamp = flow.store.stamp().filter(|s| s.is_distinct(flow.clock.now()));
+            let news = flow.store.news(&names(flow), &flow.watch()).await?;
+            let mut commits = Vec::new();
+            for (name, version) in &news.committed {
+                if known.get(name) != Some(version) {
+                    commits.push((name.clone(), *version, flow.behind(name, &news.committed).await?));
+                }
+            }
+            Ok(News { commits, replays: news.replays, going: news.going, stamp })
+        }
+    }
+
+    /// Puts on the agenda what follows from commits, and tells which replays can be begun. What is made from a dataset while turns go
+    /// on over it is judged when they have ended.
+    pub(crate) fn take(
+        &mut self,
+        news: News,
+        flow: &Flow<'_>,
+        agenda: &mut Agenda<'_>,
+        busy: &BTreeSet<DatasetName>,
+        now: Timestamp,
+    ) -> Vec<ReplayRecord> {
+        if !news.commits.is_empty() {
+            // What was published with them may wait for its sinks.
+            flow.report.signal(Signal::CommitsSeen);
+        }
+        // What waits or goes on may be let go without a word.
+        self.rests = news.stamp.filter(|_| news.replays.is_empty() && !news.going);
+        for (name, version, behind) in news.commits {
+            if agenda.is_busy_below(&name, busy) {
+                self.rests = None;
+                continue;
+            }
+            // Somebody else has mended it.
+            if agenda.is_failing(&name) {
+                agenda.at(&name, now);
+            }
+            behind.iter().for_each(|d| agenda.at(d, now));
+            self.committed.insert(name, version);
+        }
+        news.replays.into_iter().filter(|r| self.is_understood(r)).collect()
+    }
+
+    fn is_understood(&mut self, replay: &ReplayRecord) -> bool {
+        match Replay::of(replay) {
+            Ok(_) => true,
+            Err(error) => {
+                if self.strange.insert(replay.id.to_string()) {
+                    tracing::warn!(code = error.code(), error = %error, remedy = error.remedy(), "a replay is left to others");
+                }
+                false
+            }
+        }
+    }
+}
+
+fn names(flow: &Flow<'_>) -> Vec<DatasetName> {
+    flow.project.datasets.keys().cloned().collect()
+}

@@ -1,0 +1,16 @@
+-- Replays that were asked for. Each is done as the run of the same id, by whichever process takes it.
+CREATE TABLE replays (
+    id       text COLLATE "C" NOT NULL PRIMARY KEY,
+    key      text COLLATE "C" UNIQUE, -- by which whoever asked knows the question
+    asked    text COLLATE "C" NOT NULL,
+    request  text COLLATE "C" NOT NULL,
+    command  text COLLATE "C" NOT NULL,
+    asked_at bigint NOT NULL,
+    ended_at bigint,
+    outcome  text COLLATE "C"
+);
+CREATE INDEX replays_by_time ON replays (asked_at, id);
+CREATE INDEX replays_open ON replays (asked_at, id) WHERE ended_at IS NULL;
+
+-- The newest version that a step of a dataset committed, so that it can be asked for often.
+CREATE INDEX steps_committed ON steps (dataset, committed) WHERE committed IS NOT NULL AND kind <> 'backfill';
