@@ -3,7 +3,7 @@
 use crate::build::*;
 use alluvium_model::{DatasetName, RunId};
 use alluvium_store::{
-    AskedReplay, EventState, InboxBound, NewEvent, NewReplay, NewStep, PushedEvent, RunState, StepKind, Store,
+    AskedReplay, Ending, EventState, InboxBound, NewEvent, NewReplay, NewStep, PushedEvent, RunState, StepKind, Store,
     StoreError,
 };
 use std::collections::BTreeMap;
@@ -86,6 +86,9 @@ pub async fn a_replay_is_taken_until_somebody_has_done_it(store: &dyn Store) {
     // It was stopped in order.
     store.finish_run(&id(1), RunState::Interrupted, at(73)).await.unwrap();
     assert_eq!(waiting(store, 73).await, [id(1), id(2)]);
+    assert!(store.ended_runs(&watch(73)).await.unwrap().is_empty(), "another process may go on with it");
+    let ending = Ending { id: format!("run-{}", id(1)), committed: None, publish: Vec::new() };
+    assert!(!store.tell_run(&id(1), &ending, at(73)).await.unwrap());
     assert!(takes(store, 1, 3, 74).await);
     store.end_replay(&id(1), RunState::Failed, at(75), "first").await.unwrap();
     store.end_replay(&id(1), RunState::Done, at(76), "second").await.unwrap();
@@ -93,6 +96,8 @@ pub async fn a_replay_is_taken_until_somebody_has_done_it(store: &dyn Store) {
     assert_eq!((ended.ended_at, ended.outcome.as_deref()), (Some(at(75)), Some("first")));
     let run = store.runs(1, &watch(76)).await.unwrap().remove(0);
     assert_eq!((run.state, run.finished_at), (RunState::Failed, Some(at(75))));
+    assert_eq!(store.ended_runs(&watch(76)).await.unwrap()[0].run.run, id(1));
+    assert!(store.tell_run(&id(1), &ending, at(76)).await.unwrap());
     assert!(!takes(store, 1, 1, 200).await);
     assert_eq!(waiting(store, 200).await, [id(2)]);
     let unknown = store.start_replay(&id(9), &owner(1), MINUTE, true, &watch(1)).await;

@@ -1,6 +1,3 @@
--- What a dataset committed after a version, for who asks how much waits.
-CREATE INDEX steps_by_commit ON steps (dataset, committed) WHERE committed IS NOT NULL;
-
 -- What a run decided by the condition of a dataset, and by what numbers; the last word of each run.
 CREATE TABLE decisions (
     run        text COLLATE "C" NOT NULL REFERENCES runs (run),

@@ -12,5 +12,5 @@ CREATE TABLE replays (
 CREATE INDEX replays_by_time ON replays (asked_at, id);
 CREATE INDEX replays_open ON replays (asked_at, id) WHERE ended_at IS NULL;
 
--- The newest version that a step of a dataset committed, so that it can be asked for often.
+-- What a dataset committed, and its newest version, so that it can be asked for often.
 CREATE INDEX steps_committed ON steps (dataset, committed) WHERE committed IS NOT NULL AND kind <> 'backfill';
