@@ -4,7 +4,13 @@ import os
 import sys
 import time
 
-os.environ |= {"PREFECT_HOME": sys.argv[1], "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
+os.environ |= {
+    "PREFECT_HOME": sys.argv[1],
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "DO_NOT_TRACK": "1",
+}
 
 from prefect import flow, task  # noqa: E402
 
