@@ -422,7 +422,9 @@ fn the_openapi_document_is_of_what_is_there() {
             assert!(seen.insert(id.clone()), "{id} twice");
             let asked = path.replace("{id}", "latest");
             let answer = ask(&at, &method.to_uppercase(), &asked, &[], b"");
-            assert!(!matches!(answer.status, 404 | 405), "{method} {path}: {}", answer.status);
+            // What this names need not be there, but the path is.
+            let missing = answer.status == 404 && answer.code() == "H0103";
+            assert!(!missing && answer.status != 405, "{method} {path}: {}", answer.status);
             assert!(
                 operation["responses"][answer.status.to_string()].is_object(),
                 "{method} {path}: {}",
