@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """A service while nothing arrives, and from a file's arrival to gold.
 
-bench/service.py BINARY [--drops 100] [--rows 1000] [--idle 30] [--workers 0]
+bench/service.py BINARY [--drops 100] [--rows 1000] [--idle 30] [--workers 0] [--backfill]
 
 Begins `BINARY serve` over a project of its own, waits until it rests, and reads its CPU time and memory over some idle
 seconds. Then files of so many rows are moved into the landing folder, one after the other, and the time until gold's commit
 is there is taken from the table's log. The source settles in 0 s: the service waits 20 ms for more files.
+
+With --backfill a year of a million rows lies in the tables, and while the files arrive that year of gold is made anew by day in a process
+of its own, compared and dropped, again and again; so that the two figures beside each other tell what a backfill costs live work.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import pathlib
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 CONTRACT = """apiVersion: v3.1.0
@@ -78,6 +82,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--idle", type=int, default=30)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--backfill", action="store_true")
     asked = parser.parse_args()
     binary = asked.binary.resolve()
     with tempfile.TemporaryDirectory(prefix="alluvium-service-") as folder:
@@ -95,12 +100,18 @@ def main():
             time.sleep(3)
             for command, process in zip(commands, running):
                 idle(f"{command[0]}, before any file", process.pid, asked.idle)
-            took = drops(root, asked)
-            print(
-                f"file to gold, {asked.drops} files of {asked.rows} rows, {asked.workers} workers: "
-                f"p50 {share(took, 0.5) * 1e3:.0f} ms, p99 {share(took, 0.99) * 1e3:.0f} ms, "
-                f"most {max(took) * 1e3:.0f} ms"
-            )
+            if asked.backfill:
+                arrive(root, "history", history())
+                tell("with a year in the tables", drops(root, asked, 0), asked)
+                stop, made = threading.Event(), []
+                beside = threading.Thread(target=backfills, args=(binary, root, stop, made))
+                beside.start()
+                tell("beside a backfill", drops(root, asked, asked.drops), asked)
+                stop.set()
+                beside.join()
+                print(f"backfills of 365 days meanwhile: {len(made)}, {sum(made) / max(len(made), 1):.1f} s each")
+            else:
+                tell("file to gold", drops(root, asked, 0), asked)
             time.sleep(3)
             for command, process in zip(commands, running):
                 idle(f"{command[0]}, after the files", process.pid, asked.idle)
@@ -111,25 +122,49 @@ def main():
                 process.wait(timeout=60)
 
 
-def drops(root, asked):
-    log = root / "lake/dev/gold/days/_delta_log"
-    took = []
-    for n in range(asked.drops):
-        first = n * asked.rows
-        rows = (f"{first + i},2024-01-{1 + n % 28:02},{i % 100}\n" for i in range(asked.rows))
-        aside = root / f"next-{n}.csv"
-        aside.write_text("id,day,amount\n" + "".join(rows))
-        before = newest(log) if log.exists() else -1
+def tell(what, took, asked):
+    print(
+        f"{what}, {asked.drops} files of {asked.rows} rows, {asked.workers} workers: "
+        f"p50 {share(took, 0.5) * 1e3:.0f} ms, p99 {share(took, 0.99) * 1e3:.0f} ms, "
+        f"most {max(took) * 1e3:.0f} ms"
+    )
+
+
+def history():
+    days = [time.strftime("%Y-%m-%d", time.gmtime(1_672_531_200 + d * 86_400)) for d in range(365)]
+    return (f"{1_000_000_000 + i},{days[i % 365]},{i % 100}\n" for i in range(1_000_000))
+
+
+def backfills(binary, root, stop, made):
+    asked = ["backfill", "gold.days", "--from", "2023-01-01", "--to", "2024-01-01", "--window", "1 day"]
+    while not stop.is_set():
         start = time.monotonic()
-        aside.rename(root / f"landing/{n}.csv")
-        # Its first version makes the table; rows come with a later one.
-        while not log.exists() or not any(
-            adds_rows(log / f"{v:020}.json") for v in range(before + 1, newest(log) + 1)
-        ):
-            if time.monotonic() - start > 60:
-                raise SystemExit("gold did not follow")
-            time.sleep(0.001)
-        took.append(time.monotonic() - start)
+        subprocess.run([binary, *asked], cwd=root, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        made.append(time.monotonic() - start)
+        subprocess.run([binary, "backfill", "gold.days", "--drop"], cwd=root, check=True, stdout=subprocess.DEVNULL)
+
+
+def arrive(root, name, rows):
+    """Seconds from the arrival of a file to gold's commit."""
+    log = root / "lake/dev/gold/days/_delta_log"
+    aside = root / f"next-{name}.csv"
+    aside.write_text("id,day,amount\n" + "".join(rows))
+    before = newest(log) if log.exists() else -1
+    start = time.monotonic()
+    aside.rename(root / f"landing/{name}.csv")
+    # Its first version makes the table; rows come with a later one.
+    while not log.exists() or not any(adds_rows(log / f"{v:020}.json") for v in range(before + 1, newest(log) + 1)):
+        if time.monotonic() - start > 60:
+            raise SystemExit("gold did not follow")
+        time.sleep(0.001)
+    return time.monotonic() - start
+
+
+def drops(root, asked, first_file):
+    took = []
+    for n in range(first_file, first_file + asked.drops):
+        first = n * asked.rows
+        took.append(arrive(root, n, (f"{first + i},2024-01-{1 + n % 28:02},{i % 100}\n" for i in range(asked.rows))))
     return took
 
 
