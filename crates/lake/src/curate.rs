@@ -207,7 +207,7 @@ mod tests {
             world.append(&World::silver(), &format!("step{n}"), &ids(&[n, n + 10])).await;
         }
         let table = world.table(&World::silver()).await;
-        let staged = gives_way(&world.engine.tables.meter, replaced(&world, &table)).await.expect("replaced");
+        let staged = gives_way(&world.engine.tables.meter, replaced(&world, &table)).expect("replaced");
         let files = table.files().expect("files");
         let gone: Vec<&str> = staged.remove.iter().map(|r| r.path.as_str()).collect();
         assert_eq!(gone, [files[0].path.as_str(), files[1].path.as_str()]);

@@ -248,7 +248,7 @@ mod tests {
         let windows = [Window { from: 0, to: 10 }, Window { from: 10, to: 12 }];
         let columns = [Field::new("id", DataType::Int64, true)];
         let meter = &world.engine.tables.meter;
-        let added = gives_way(meter, totals(&world.engine, Some(&table), "id", &columns, &windows)).await;
+        let added = gives_way(meter, totals(&world.engine, Some(&table), "id", &columns, &windows));
         let totals = added.expect("added up");
         assert_eq!(totals.rows, [3, 2]);
         let exact = |sum| Sum::Exact { sum, scale: 0 };

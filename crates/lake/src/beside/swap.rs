@@ -124,7 +124,7 @@ mod tests {
         let touched = touching(&[Window { from: 1, to: 11 }]);
         let mut told = 0;
         let again = taken(&world.engine, &side, &stager, "id", &touched, |done| told = done);
-        let files = gives_way(&tables.meter, again).await.expect("written");
+        let files = gives_way(&tables.meter, again).expect("written");
         assert_eq!(files.iter().map(|f| f.rows).collect::<Vec<_>>(), [3], "1, 2 and 10, in one file");
         assert_eq!(told, 3);
     }

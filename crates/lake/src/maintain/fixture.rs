@@ -26,7 +26,7 @@ use parquet::basic::Compression;
 use std::{
     future::poll_fn,
     pin::pin,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
 };
 
 pub(crate) struct World {
@@ -103,21 +103,39 @@ pub(crate) fn ids(of: &[i64]) -> RecordBatch {
     RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(of.to_vec()))]).expect("a batch")
 }
 
-/// Polls `work` to its end.
+/// Does `work` in a runtime of its own, with one thread for what blocks, which is held whenever `work` is polled.
 ///
 /// # Panics
-/// If all that it reads is read within one poll: what is looked after beside it in the same task waits for so long.
-pub(crate) async fn gives_way<T>(meter: &Meter, work: impl Future<Output = T>) -> T {
-    let mut work = pin!(work);
-    let before = meter.reads.load(Relaxed);
-    let mut read = before;
-    let done = poll_fn(|context| {
-        read = meter.reads.load(Relaxed);
-        work.as_mut().poll(context)
-    });
-    let done = done.await;
-    assert!(read > before, "nothing was read before the last poll");
-    done
+/// If something is read by the task itself: what is looked after beside it in the same task waits for so long.
+pub(crate) fn gives_way<T: Send>(meter: &Meter, work: impl Future<Output = T> + Send) -> T {
+    let hold = || {
+        let ((began, begins), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+        tokio::task::spawn_blocking(move || {
+            began.send(()).expect("it is waited for");
+            let _ = released.recv();
+        });
+        begins.recv().expect("it begins");
+        release
+    };
+    let alone = async {
+        let mut work = pin!(work);
+        let reads = || meter.reads.load(Relaxed);
+        let before = reads();
+        let done = poll_fn(|context| {
+            let (_held, read) = (hold(), reads());
+            let polled = work.as_mut().poll(context);
+            assert_eq!(reads(), read, "the task itself has read");
+            polled
+        });
+        let done = done.await;
+        assert!(reads() > before, "nothing was read");
+        done
+    };
+    let in_its_runtime = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+        runtime.expect("a runtime").block_on(alone)
+    };
+    std::thread::scope(|s| s.spawn(in_its_runtime).join().expect("it does not panic"))
 }
 
 /// What takes these rows out of a file of the table.
