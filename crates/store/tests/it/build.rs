@@ -4,8 +4,8 @@ use alluvium_model::{
     Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, Span, StepKey, Window,
 };
 use alluvium_store::{
-    Claim, Claimed, Failure, LedgerEntry, NewEvent, NewStep, Owner, QualityResult, RunRecord, RunState, Slot, StepDone,
-    StepKind, Store, Terms, Watch,
+    Claim, Claimed, EventState, Failure, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult, Recorded,
+    RunRecord, RunState, Slot, StepDone, StepKind, StepRecord, Store, Terms, Watch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -179,4 +179,43 @@ pub fn failure(step: &str, now: i64, later: i64, most: u32) -> Failure {
         retry_at: Some(at(now + later)),
         most,
     }
+}
+
+pub const NEW: Recorded = Recorded::New;
+
+pub fn duplicate(first: &str) -> Recorded {
+    Recorded::Duplicate { first_path: first.into() }
+}
+
+pub async fn recorded(store: &dyn Store, contents: &[&str]) {
+    let events: Vec<_> = contents.iter().map(|c| event(&format!("{c}.csv"), c)).collect();
+    store.record_events(&run(), &events).await.expect("recorded");
+}
+
+pub async fn planned(store: &dyn Store, step: &NewStep) -> Planned {
+    store.plan(step).await.expect("planned")
+}
+
+pub async fn found(store: &dyn Store, step: &str) -> StepRecord {
+    let found = store.step(&key(step)).await.expect("read").expect("the step is there");
+    assert_eq!(store.step_state(&key(step)).await.expect("read"), Some(found.state));
+    found
+}
+
+pub async fn position(store: &dyn Store) -> Option<i64> {
+    let positions = store.positions(&name("silver.flights")).await.expect("read");
+    positions.get(&name("bronze.flights")).copied()
+}
+
+pub async fn event_state(store: &dyn Store, content: &str) -> EventState {
+    store.events(&[event_id(content)]).await.expect("read").pop().expect("the event is there").state
+}
+
+pub async fn open_keys(store: &dyn Store) -> Vec<String> {
+    store.open_steps().await.expect("read").iter().map(|s| s.key.to_string()).collect()
+}
+
+pub async fn pending_paths(store: &dyn Store) -> Vec<String> {
+    let pending = store.pending_events(&name("bronze.flights")).await.expect("read");
+    pending.into_iter().map(|e| e.path).collect()
 }

@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `backfills`, `endings`, `replays`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `backfills`, `endings`, `inbox`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod backfills;
@@ -6,10 +6,12 @@ mod build;
 mod conformance;
 mod endings;
 mod file;
+mod inbox;
 mod many;
 mod model;
 mod postgres;
 mod replays;
+mod retries;
 #[path = "../../../../tests/postgres.rs"]
 mod server;
 mod told;
@@ -92,10 +94,12 @@ conform!(
     ten_thousand_at_once,
     a_run_without_its_process_is_interrupted,
     a_run_that_ends_gives_back_what_it_held,
-    a_step_is_told_with_the_run_that_finished_it,
+    a_step_is_told_with_the_run_that_finished_it;
+    inbox:
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
-    what_another_process_landed_is_not_landed_again,
+    what_another_process_landed_is_not_landed_again;
+    retries:
     a_failed_step_waits_for_its_time,
     a_step_that_failed_too_often_is_a_dead_letter,
     a_dead_step_comes_back_once,
@@ -115,7 +119,6 @@ conform!(
     a_run_has_ended_with_the_last_of_its_steps,
     a_run_without_its_process_has_ended,
     a_backfill_ends_once_and_is_told_with_that;
-
     replays:
     a_replay_is_asked_for_once,
     a_replay_is_taken_until_somebody_has_done_it,

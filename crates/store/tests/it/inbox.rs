@@ -1,0 +1,62 @@
+//! What [`Store`] promises of events that are pushed.
+
+use crate::build::*;
+use alluvium_store::{InboxBound, InboxPart, Pushed, PushedEvent, Store};
+
+const WIDE: InboxBound = InboxBound { events: 1_000, bytes: 1_000_000 };
+
+fn pushed(id: &str) -> PushedEvent {
+    let (source, record) = ("/shop".into(), format!("{{\"id\":\"{id}\"}}"));
+    PushedEvent { source, id: id.into(), datasets: vec![name("bronze.flights")], record }
+}
+
+fn accepted(new: u64, duplicates: u64) -> Pushed {
+    Pushed::Accepted { new, duplicates }
+}
+
+async fn waiting(store: &dyn Store, bytes: u64) -> InboxPart {
+    store.inbox(&name("bronze.flights"), bytes).await.unwrap()
+}
+
+pub async fn a_pushed_event_is_kept_once_until_it_is_landed(store: &dyn Store) {
+    started(store).await;
+    let other = PushedEvent { source: "/other".into(), ..pushed("1") };
+    let lists = [vec![pushed("1"), pushed("2"), pushed("1")], vec![pushed("2"), other], Vec::new()];
+    let answers = store.push(&lists, WIDE, at(0)).await.unwrap();
+    assert_eq!(answers, [accepted(2, 1), accepted(1, 1), accepted(0, 0)]);
+    assert_eq!(waiting(store, 1).await.records, ["{\"id\":\"1\"}"], "at least one");
+    let part = waiting(store, 1_000).await;
+    assert_eq!(part.records.len(), 3);
+    assert!(store.inbox(&name("bronze.other"), 1_000).await.unwrap().records.is_empty());
+    assert!(store.land(&run(), &event("a.ndjson", "1"), &part).await.unwrap());
+    assert_eq!(pending_paths(store).await, ["a.ndjson"]);
+    assert_eq!(waiting(store, 1_000).await, InboxPart::default());
+    assert_eq!(store.push(&lists[..1], WIDE, at(9)).await.unwrap(), [accepted(0, 3)], "also after it was landed");
+}
+
+pub async fn a_full_inbox_takes_nothing_of_a_list(store: &dyn Store) {
+    started(store).await;
+    let narrow = InboxBound { events: 3, bytes: 1_000 };
+    let full = Pushed::Full { dataset: name("bronze.flights") };
+    let lists = [vec![pushed("1"), pushed("2")], vec![pushed("3"), pushed("4")], vec![pushed("5")], vec![pushed("1")]];
+    let answers = store.push(&lists, narrow, at(0)).await.unwrap();
+    assert_eq!(answers, [accepted(2, 0), full.clone(), accepted(1, 0), accepted(0, 1)]);
+    let small = InboxBound { events: 1_000, bytes: 1 };
+    assert_eq!(store.push(&lists[1..2], small, at(0)).await.unwrap(), [full]);
+    let part = waiting(store, 1_000).await;
+    assert!(store.land(&run(), &event("a.ndjson", "1"), &part).await.unwrap());
+    // One list is always taken, however large: it would not become smaller by waiting.
+    assert_eq!(store.push(&lists[1..2], small, at(1)).await.unwrap(), [accepted(2, 0)]);
+}
+
+pub async fn what_another_process_landed_is_not_landed_again(store: &dyn Store) {
+    started(store).await;
+    store.push(&[vec![pushed("1"), pushed("2")]], WIDE, at(0)).await.unwrap();
+    let (first, all) = (waiting(store, 1).await, waiting(store, 1_000).await);
+    assert!(store.land(&run(), &event("a.ndjson", "1"), &first).await.unwrap());
+    assert!(!store.land(&run(), &event("b.ndjson", "2"), &all).await.unwrap());
+    assert_eq!(pending_paths(store).await, ["a.ndjson"], "nothing of it happened");
+    let rest = waiting(store, 1_000).await;
+    assert_eq!(rest.records, ["{\"id\":\"2\"}"]);
+    assert!(store.land(&run(), &event("c.ndjson", "3"), &rest).await.unwrap());
+}
