@@ -21,20 +21,17 @@ impl Flow<'_> {
         committed: &BTreeMap<DatasetName, i64>,
     ) -> Result<Vec<DatasetName>, FlowError> {
         let mut behind = Vec::new();
+        let open = self.store.open_steps().await?;
         let all = self.project.datasets.values();
         for dataset in all.filter(|d| needs(self.project, d).any(|n| n == *name)) {
             let positions = self.store.positions(&dataset.name).await?;
             let position = |input: &DatasetName| positions.get(input).copied().unwrap_or(-1);
             let has_input = dataset.consumes().iter().any(|i| committed.get(i).is_some_and(|v| *v > position(i)));
-            if has_input || self.has_open_step(&dataset.name).await? {
+            let has_step = || open.iter().any(|s| s.dataset == dataset.name && is_live(s) && is_open(s.state));
+            if has_input || has_step() {
                 behind.push(dataset.name.clone());
             }
         }
         Ok(behind)
-    }
-
-    async fn has_open_step(&self, name: &DatasetName) -> Result<bool, FlowError> {
-        let open = self.store.open_steps().await?;
-        Ok(open.iter().any(|s| s.dataset == *name && is_live(s) && is_open(s.state)))
     }
 }

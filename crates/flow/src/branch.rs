@@ -4,9 +4,9 @@
 //! all that waits then. Only what the state knows of is decided over, and only that is taken.
 
 use crate::{Flow, FlowError, NotTaken, Signal, Summary, retry::after};
-use alluvium_model::{DatasetName, RunId};
+use alluvium_model::{Balance, DatasetName, RunId};
 use alluvium_spec::{Condition, Dataset, Measured};
-use alluvium_store::{Claimed, Decision, Store, StoreError};
+use alluvium_store::{Claimed, Commits, Decision, Store, StoreError};
 use jiff::Timestamp;
 use serde_json::Number;
 use std::{collections::BTreeMap, time::Duration};
@@ -22,29 +22,27 @@ impl Flow<'_> {
     ) -> Result<Option<BTreeMap<DatasetName, i64>>, FlowError> {
         let all = waiting.iter().map(|(input, range)| (input.clone(), range.upto));
         let Some(when) = dataset.when.as_ref().filter(|_| !waiting.is_empty()) else { return Ok(Some(all.collect())) };
-        let (mut seen, mut oldest, mut known) = (Measured::default(), None::<Timestamp>, BTreeMap::new());
+        let (mut sums, mut known) = (Sums::default(), BTreeMap::new());
         for (input, range) in waiting {
             let commits = self.store.commits(input, *range).await?;
             if commits.upto > range.after {
                 known.insert(input.clone(), commits.upto);
             }
-            seen.balance += commits.balance;
-            seen.steps += commits.steps;
-            oldest = oldest.into_iter().chain(commits.oldest).min();
+            sums.add(&commits);
         }
         // Whoever is at work on the inputs comes to this dataset afterwards.
         if known.is_empty() {
             return Ok(None);
         }
         let now = self.clock.now();
-        seen.age = oldest.map(|at| age(at, now)).unwrap_or_default();
+        let seen = sums.measured(now);
         let taken = when.holds(&seen);
         self.store.decide(&decision(run, dataset, when, &seen, taken, now)).await?;
         if taken {
             summary.not_taken.remove(&dataset.name);
             return Ok(Some(known));
         }
-        let again = oldest.and_then(|at| Some(after(at, when.turns_at(&seen)?)));
+        let again = sums.oldest.and_then(|at| Some(after(at, when.turns_at(&seen)?)));
         let left = NotTaken { condition: when.text.clone(), seen: numbers(when, &seen), again };
         let before = summary.not_taken.insert(dataset.name.clone(), left.clone());
         // A run comes by more than once.
@@ -61,21 +59,34 @@ impl Flow<'_> {
 /// When the state store fails.
 pub async fn what_waits(store: &dyn Store, dataset: &Dataset, now: Timestamp) -> Result<Measured, StoreError> {
     let positions = store.positions(&dataset.name).await?;
-    let (mut waits, mut oldest) = (Measured::default(), None::<Timestamp>);
+    let mut sums = Sums::default();
     for input in dataset.consumes() {
         let after = positions.get(&input).copied().unwrap_or(-1);
-        let commits = store.commits(&input, Claimed { after, upto: i64::MAX }).await?;
-        waits.balance += commits.balance;
-        waits.steps += commits.steps;
-        oldest = oldest.into_iter().chain(commits.oldest).min();
+        sums.add(&store.commits(&input, Claimed { after, upto: i64::MAX }).await?);
     }
-    waits.age = oldest.map(|at| age(at, now)).unwrap_or_default();
-    Ok(waits)
+    Ok(sums.measured(now))
 }
 
-/// None, where the clock was set back.
-fn age(since: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+/// What the inputs of a dataset did, together.
+#[derive(Default)]
+struct Sums {
+    balance: Balance,
+    steps: u64,
+    oldest: Option<Timestamp>,
+}
+
+impl Sums {
+    fn add(&mut self, commits: &Commits) {
+        self.balance += commits.balance;
+        self.steps += commits.steps;
+        self.oldest = self.oldest.into_iter().chain(commits.oldest).min();
+    }
+
+    /// No age, where the clock was set back.
+    fn measured(&self, now: Timestamp) -> Measured {
+        let age = self.oldest.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+        Measured { balance: self.balance, steps: self.steps, age: age.unwrap_or_default() }
+    }
 }
 
 fn decision(
