@@ -97,7 +97,10 @@ const DAY: usize = 150;
 fn a_drop_a_spike_and_a_silence_are_found_on_their_day() {
     let received = |kind, last| [(Watched::Received, kind, date(DAY), date(last))];
     let drop = planted(|f| f[DAY] = balance(f[DAY].received as f64 * 0.35, 0.0), &received(Unusual::Drop, DAY));
-    let spike = planted(|f| f[DAY] = balance(f[DAY].received as f64 * 2.5, 900.0), &received(Unusual::Spike, DAY));
+    let spike = planted(
+        |f| f[DAY] = balance(f[DAY].received as f64 * 2.5, f[DAY].quarantined as f64 * 2.5),
+        &received(Unusual::Spike, DAY),
+    );
     let silence = planted(|f| f[DAY..DAY + 3].fill(Balance::default()), &received(Unusual::Silence, DAY + 2));
     assert!([drop, spike, silence].iter().all(|c| c.0 >= SEEDS - 1), "{drop:?} {spike:?} {silence:?}");
     assert!([drop, spike, silence].iter().all(|c| c.1 <= 2), "{drop:?} {spike:?} {silence:?}");
