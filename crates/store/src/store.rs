@@ -264,7 +264,7 @@ pub trait Store: Send + Sync {
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;
 
-    /// What steps with new input took, by dataset and hour, of those that ended at that time or later. Reads every step.
+    /// What steps with new input took, by dataset and hour, of those that ended at that time or later.
     async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError>;
 
     /// Counts of everything; runs and steps as in [`Store::runs`] and [`Store::run_steps`].
