@@ -124,7 +124,7 @@ over_the_way! {
     renew_run(run: &RunId, now: Timestamp, ttl: Span) -> ();
     finish_run(run: &RunId, state: RunState, at: Timestamp) -> ();
     ended_runs(watch: &Watch<'_>) -> Vec<EndedRun>;
-    tell_run(run: &RunId, ending: &Ending, at: Timestamp) -> bool;
+    tell_run(ended: &EndedRun, ending: &Ending, at: Timestamp) -> bool;
     runs(limit: u32, watch: &Watch<'_>) -> Vec<RunRecord>;
     run_steps(run: &RunId, watch: &Watch<'_>) -> Vec<RunStep>;
     watermarks() -> Vec<WatermarkRecord>;

@@ -88,8 +88,8 @@ pub trait Store: Send + Sync {
     /// As [`Store::finish_run`], and the replay has ended with this outcome. Idempotent: the first outcome stays.
     async fn end_replay(&self, id: &RunId, state: RunState, at: Timestamp, outcome: &str) -> Result<(), StoreError>;
 
-    /// What any process has committed, and which replays nobody is at. Asked about once a second; it costs a look into an index
-    /// for each dataset.
+    /// What any process has committed, and what waits in the state: replays that nobody is at, what was received and is in no
+    /// step, steps that nobody holds. Asked about once a second; it costs a few looks into indexes for each dataset.
     async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError>;
 
     /// Differs when any process has written since, if files tell that: a look at them costs much less than [`Store::news`]. `None`: it
@@ -189,8 +189,9 @@ pub trait Store: Send + Sync {
     /// letter has ended.
     async fn ended_runs(&self, watch: &Watch<'_>) -> Result<Vec<EndedRun>, StoreError>;
 
-    /// Tells once that the run has ended; from then on it plans nothing. `false`: it was told before, or a step of it is open again; nothing was changed.
-    async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError>;
+    /// Tells once that the run has ended as it was found; from then on it plans nothing. `false`: it was told before, or its steps
+    /// are not those any more that were found; nothing was changed.
+    async fn tell_run(&self, ended: &EndedRun, ending: &Ending, at: Timestamp) -> Result<bool, StoreError>;
 
     /// Newest first. One whose lease does not hold any more reads as interrupted.
     async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError>;

@@ -273,8 +273,8 @@ macro_rules! store_over {
                 within!(Read, self, |tx| endings::runs(tx, watch))
             }
 
-            async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError> {
-                within!(Write, self, |tx| endings::tell_run(tx, run, ending, at))
+            async fn tell_run(&self, ended: &EndedRun, ending: &Ending, at: Timestamp) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| endings::tell_run(tx, ended, ending, at))
             }
 
             async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {

@@ -7,7 +7,7 @@ use alluvium_store::{
 };
 use std::collections::BTreeMap;
 
-fn record() -> BackfillRecord {
+pub fn record() -> BackfillRecord {
     BackfillRecord {
         id: run(),
         dataset: name("silver.flights"),

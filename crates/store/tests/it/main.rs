@@ -119,12 +119,14 @@ conform!(
     a_run_has_ended_with_the_last_of_its_steps,
     a_run_without_its_process_has_ended,
     a_backfill_ends_once_and_is_told_with_that;
+    a_word_that_is_not_true_any_more_is_not_said,
     replays:
     a_replay_is_asked_for_once,
     a_replay_is_taken_until_somebody_has_done_it,
     the_newest_commit_of_each_dataset_is_told,
     what_waits_is_told_newest_first;
     told:
+    what_nobody_takes_up_is_told,
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,
     a_failed_delivery_waits_for_its_time,
