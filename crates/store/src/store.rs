@@ -3,10 +3,10 @@
 
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, VersionRecord,
-    Watch, WatermarkRecord,
+    EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent,
+    NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord,
+    RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic,
+    VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -114,7 +114,8 @@ pub trait Store: Send + Sync {
     async fn decisions(&self, run: &RunId) -> Result<Vec<Decision>, StoreError>;
 
     /// Creates the step, takes its events and moves the positions. A run that was told as ended plans nothing more, but for a
-    /// backfill's steps; `Conflict` when an event is taken or a position
+    /// backfill's steps; `Conflict` when an event is taken, when the backfill is swapped or forgotten, when a swap would
+    /// replace a table for which a live step is open, or when a position
     /// is not at `after` any more (for `Rebuild` and whole-table `Curate` steps `after` may lie before it).
     async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError>;
 
@@ -255,12 +256,13 @@ pub trait Store: Send + Sync {
     /// Writes down its state, summary, inputs and limits; what it was begun with stays. `false`: it is swapped, and stays so.
     async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<bool, StoreError>;
 
-    /// It took its place in the live table, and that is told, both once. `false`: it was swapped before, and nothing was changed.
+    /// It took its place in the live table, and that is told, both once. Windows that somebody still wanted to make never run, and
+    /// it plans nothing from then on. `false`: it was swapped before, and nothing was changed.
     async fn end_backfill(&self, backfill: &BackfillRecord, ending: &Ending) -> Result<bool, StoreError>;
 
-    /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. `false`: it is not
-    /// there.
-    async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError>;
+    /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. It plans nothing from
+    /// then on.
+    async fn forget_backfill(&self, id: &RunId) -> Result<Forgotten, StoreError>;
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;

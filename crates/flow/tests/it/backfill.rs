@@ -45,8 +45,12 @@ impl Beside for Calm {
         Ok(vec![Compared { live_rows: 2, new_rows: 2, measures: Vec::new() }; windows.len()])
     }
 
-    async fn remove(&self, _: &DatasetName) -> Result<bool, StepError> {
-        Ok(false)
+    async fn made(&self, _: &DatasetName) -> Result<Vec<RunId>, StepError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove(&self, _: &DatasetName, _: &RunId) -> Result<(), StepError> {
+        Ok(())
     }
 }
 
@@ -247,4 +251,27 @@ async fn a_swap_whose_process_died_is_told_by_the_next_one() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0]["data"]["windows"], json!({ "expected": 3, "made": 3, "failed": 0 }));
     assert_eq!(events[0]["data"]["table_version"].as_i64(), again.committed);
+}
+
+/// Each time it looks again at what came; in the end somebody has to try later.
+#[tokio::test]
+async fn a_swap_is_in_place_at_its_last_attempt() {
+    for (times, at_last) in [(15, true), (16, false)] {
+        let world = world().await;
+        ask(&world, &days(3, 2, 0)).await.expect("it works");
+        world.engine.overtake(&gold(), times);
+        let swap = Backfill { resume: false, swap: true, ..resume() };
+        match ask(&world, &swap).await {
+            Ok(done) => {
+                assert!(at_last, "after {times}");
+                assert_eq!((done.record.state, done.committed), (BackfillState::Swapped, Some(17)));
+            }
+            Err(error) => {
+                assert!(!at_last, "after {times}: {error}");
+                assert!(matches!(error, FlowError::Contended(_)), "{error:?}");
+                let done = ask(&world, &swap).await.expect("it works");
+                assert_eq!(done.record.state, BackfillState::Swapped);
+            }
+        }
+    }
 }

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
+    EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent,
+    NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord,
+    RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
     VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
@@ -353,7 +353,7 @@ macro_rules! store_over {
                 within!(Write, self, |tx| backfills::end(tx, backfill, ending))
             }
 
-            async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError> {
+            async fn forget_backfill(&self, id: &RunId) -> Result<Forgotten, StoreError> {
                 within!(Write, self, |tx| backfills::forget(tx, id))
             }
 
