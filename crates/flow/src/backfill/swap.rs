@@ -40,6 +40,7 @@ impl Flow<'_> {
             }
             let whole = self.is_whole(record).await?;
             if whole {
+                self.stands_for_all(of, beside, record, windows).await?;
                 self.make_room(run, of.dataset, summary).await?;
             }
             // Before the positions: what is committed by then is of steps that these know of.
@@ -160,7 +161,26 @@ impl Flow<'_> {
         let open = self.store.open_steps().await?.into_iter();
         let live = open.filter(|s| s.dataset == dataset.name && is_live(s) && s.kind != StepKind::Swap);
         for step in live.rev() {
-            self.replaced(run, dataset, &step, summary).await?;
+            if let Retired::Failed(error) = self.retire(run, dataset, &step, summary).await? {
+                return Err(look_error(&dataset.name, error));
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// When something would be missing from the table if the backfill were the whole of it.
+    async fn stands_for_all(
+        &self,
+        of: Windowed<'_>,
+        beside: &dyn Beside,
+        record: &BackfillRecord,
+        windows: &[Window],
+    ) -> Result<(), FlowError> {
+        let name = &record.dataset;
+        let covers = beside.covers(of, &record.inputs, record.range).await.map_err(|e| look_error(name, e))?;
+        if self.done_of(record, windows).await?.len() < windows.len() || !covers {
+            return Err(FlowError::PartOfDefinition(name.clone()));
         }
         Ok(())
     }
@@ -174,14 +194,12 @@ impl Flow<'_> {
         (live, whole): (i64, bool),
     ) -> Result<NewStep, FlowError> {
         let name = &record.dataset;
-        let done = self.done_of(record, windows).await?;
         if !whole {
+            let done = self.done_of(record, windows).await?;
             return Ok(swap_step(record, Some(merged(done)), live, BTreeMap::new(), self.clock.now()));
         }
-        let covers = beside.covers(of, &record.inputs, record.range).await.map_err(|e| look_error(name, e))?;
-        if done.len() < windows.len() || !covers {
-            return Err(FlowError::PartOfDefinition(name.clone()));
-        }
+        // Its windows may have been made anew since, of later input.
+        self.stands_for_all(of, beside, record, windows).await?;
         let positions = self.store.positions(name).await?;
         let consumed = record.inputs.iter().map(|(input, upto)| {
             let after = positions.get(input).copied().unwrap_or(-1);

@@ -56,7 +56,10 @@ impl Beside for LakeEngine {
             Ok(entries) => {
                 for entry in entries {
                     let entry = entry.map_err(|e| StepError::new(LakeError::io(&dir)(e)))?;
-                    made.extend(entry.file_name().into_string());
+                    // A file that some other program left is no backfill.
+                    if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                        made.extend(entry.file_name().into_string());
+                    }
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -104,8 +104,8 @@ pub(super) async fn end(tx: &mut Session<'_>, now: &BackfillRecord, ending: &End
         // One that failed for good says why.
         for give_up in [
             "DELETE FROM leases WHERE step IN
-                 (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running'))",
-            "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running')",
+                 (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running', 'failed'))",
+            "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running', 'failed')",
         ] {
             tx.execute(give_up, &[now.id.as_str().into()]).await?;
         }

@@ -145,23 +145,24 @@ pub async fn a_backfill_that_is_over_plans_nothing(store: &dyn Store) {
     assert_eq!(plan(&refine("live", -1, 1)).await, Planned::New, "live work has nothing to do with it");
 
     store.start_backfill(&record()).await.unwrap();
-    let steps = ["c", "d", "e", "f"].map(|step| window(step, 1));
+    let steps = ["c", "d", "e", "f", "h"].map(|step| window(step, 1));
     store.plan_many(&steps).await.unwrap();
     store.plan(&swap("u")).await.unwrap();
-    for step in ["d", "e", "f"] {
+    for step in ["d", "e", "f", "h"] {
         claim(store, step, 1, 2).await;
     }
     store.fail(&failure("e", 3, 1, 1)).await.unwrap();
+    store.fail(&failure("h", 3, 0, 9)).await.unwrap();
     store.finish_many(&[done("f"), done("u")]).await.unwrap();
     assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::Swapping);
     let ending = Ending { id: "backfill".into(), committed: Some(9), publish: Vec::new() };
     assert!(store.end_backfill(&record(), &ending).await.unwrap());
     assert_eq!(plan(&window("g", 2)).await, Planned::Conflict);
     let mut states = Vec::new();
-    for step in ["c", "d", "e", "f"] {
+    for step in ["c", "d", "e", "f", "h"] {
         states.push(found(store, step).await.state);
     }
     use StepState::{Dead, Done, Superseded};
-    assert_eq!(states, [Superseded, Superseded, Dead, Done], "what failed for good says why");
+    assert_eq!(states, [Superseded, Superseded, Dead, Done, Superseded], "what failed for good says why");
     assert!(!store.renew(&key("d"), &owner(1), at(4), MINUTE).await.unwrap(), "whoever works on it stops");
 }
