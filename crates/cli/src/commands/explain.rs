@@ -26,10 +26,14 @@ pub fn explain(global: &Global, code: Option<&str>) -> Result<Exit, CliError> {
 
 fn find(code: &str) -> Result<Runbook, CliError> {
     runbooks::find(code).ok_or_else(|| {
+        // Of those that the same part of the product tells, if there is such a part.
+        let letter = code.chars().next().map(|c| c.to_ascii_uppercase());
+        let (same, others): (Vec<_>, Vec<_>) =
+            runbooks::all().map(|r| r.code).partition(|c| c.chars().next() == letter);
+        let mut known = if same.is_empty() { others } else { same };
         let mut near: Vec<&'static str> = Vec::new();
-        while near.len() < MOST_NEAR {
-            let others = runbooks::all().map(|r| r.code).filter(|c| !near.contains(c));
-            let Some(next) = alluvium_spec::nearest(code, others) else { break };
+        while let (true, Some(next)) = (near.len() < MOST_NEAR, alluvium_spec::nearest(code, known.iter().copied())) {
+            known.retain(|c| *c != next);
             near.push(next);
         }
         CliError::UnknownCode { code: code.to_owned(), near }

@@ -38,7 +38,7 @@ fn all_codes_are_listed_with_what_they_are_of() {
 fn a_code_that_is_none_tells_the_nearest() {
     let ran = Project::new(&[]).alluvium(&["explain", "L0202x"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran}");
-    ran.said("error[C0015]: there is no code `L0202x`; did you mean L0201 or L0202");
+    ran.said("error[C0015]: there is no code `L0202x`; did you mean L0202 or L0002 or L0102?");
 }
 
 #[test]
@@ -60,8 +60,10 @@ fn an_error_says_once_how_it_is_explained() {
 fn every_query_of_a_runbook_can_be_asked() {
     let queries = queries();
     assert!(queries.len() > 40, "{} queries", queries.len());
-    let p = Project::shop();
-    p.done(&["run"]);
+    let p = Project::new(&[]);
+    p.done(&["init", "orders", "."]);
+    // Some of its records break a rule of the example.
+    p.alluvium(&["run"]).said("alluvium show quarantine silver.orders");
     for some in queries.chunks(TOGETHER) {
         let parts: Vec<String> = some.iter().map(|sql| format!("SELECT count(*) AS n FROM ({sql})")).collect();
         p.done(&["query", &parts.join(" UNION ALL "), "--output", "csv"]);
