@@ -247,7 +247,8 @@ impl Fault for LakeError {
             }
             Cause::Store(StoreFault::Throttled) => return "run again later; the object store asked for fewer requests",
             Cause::Store(StoreFault::Unreachable | StoreFault::Late) => {
-                return "run again; if it stays so, check the network and AWS_ENDPOINT_URL or its like";
+                return "run again; if it stays so, check the network, and AWS_ENDPOINT_URL, GOOGLE_BASE_URL or \
+                        AZURE_STORAGE_ENDPOINT where one is set";
             }
             Cause::Store(StoreFault::NoBucket) => return "make the bucket, or correct its name under `lake`",
             Cause::Passing(_) | Cause::Other => {}

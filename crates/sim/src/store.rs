@@ -10,10 +10,10 @@ use crate::{
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
-    VersionRecord, Watch, WatermarkRecord,
+    EventRecord, Failure, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent,
+    NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord,
+    RunRecord, RunState, RunStep, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump,
+    Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -146,6 +146,7 @@ over_the_way! {
     end_backfill(backfill: &BackfillRecord, ending: &Ending) -> bool;
     forget_backfill(id: &RunId) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
+    hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;
     versions() -> Vec<VersionRecord>;
     activate(dataset: &DatasetName, version: &DefinitionVersion, now: Timestamp) -> ();

@@ -3,10 +3,10 @@
 
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, VersionRecord,
-    Watch, WatermarkRecord,
+    EventRecord, Failure, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent,
+    NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord,
+    RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic,
+    VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -263,6 +263,9 @@ pub trait Store: Send + Sync {
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;
+
+    /// What steps with new input took, by dataset and hour, of those that ended at that time or later. Reads every step.
+    async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError>;
 
     /// Counts of everything; runs and steps as in [`Store::runs`] and [`Store::run_steps`].
     async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError>;

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
+    EventRecord, Failure, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent,
+    NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord,
+    RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
     VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
@@ -359,6 +359,10 @@ macro_rules! store_over {
 
             async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError> {
                 within!(Write, self, |tx| audit::write(tx, refusals, keep))
+            }
+
+            async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
+                within!(Read, self, |tx| measures::hours(tx, since))
             }
 
             async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError> {
