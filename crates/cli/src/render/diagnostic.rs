@@ -33,7 +33,7 @@ pub fn error(error: &CliError, format: Format) {
             all(diagnostics, Style::stderr());
             let wrong: Vec<_> = diagnostics.iter().filter(|d| d.severity == Level::Error).collect();
             let count = format!("{} {}", wrong.len(), if wrong.len() == 1 { "mistake" } else { "mistakes" });
-            let code = wrong.first().map_or(error.code(), |d| &d.code);
+            let code = wrong.first().map_or(error.code(), |d| d.code);
             say(&format!("{count}; {}\n", more(code)));
         }
     }
