@@ -27,7 +27,7 @@ mod step;
 mod summary;
 
 pub use agenda::{Agenda, Arrived};
-pub use anomaly::{Anomaly, Unusual, Watched, anomalies};
+pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
 pub use backfill::{
     Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed,

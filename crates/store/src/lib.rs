@@ -18,7 +18,7 @@ mod sqlite;
 mod store;
 
 pub use audit::{Refusal, RefusalKind};
-pub use backfills::{BackfillRecord, BackfillState};
+pub use backfills::{BackfillRecord, BackfillState, Forgotten};
 pub use decisions::{Commits, Decision};
 pub use endings::{EndedRun, EndedSteps, Ending};
 pub use error::StoreError;

@@ -70,14 +70,16 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// What is unusual now about the datasets that were worked on.
-    async fn note_anomalies(&self, summary: &mut Summary) -> Result<(), CliError> {
-        for anomaly in recent_anomalies(self.wired, self.wired.clock.now(), 1).await? {
-            if let Some(dataset) = summary.datasets.get_mut(&anomaly.dataset).filter(|_| anomaly.open) {
+    /// What is unusual now about the datasets that were worked on. The work is done: no failure to tell this is one of it.
+    async fn note_anomalies(&self, summary: &mut Summary) {
+        let found = recent_anomalies(self.wired, self.wired.clock.now(), 1).await;
+        let found =
+            found.inspect_err(|error| tracing::warn!(%error, "anomalies could not be looked for")).unwrap_or_default();
+        for anomaly in found.iter().filter(|a| a.open) {
+            if let Some(dataset) = summary.datasets.get_mut(&anomaly.dataset) {
                 dataset.notes.push(anomaly.to_string());
             }
         }
-        Ok(())
     }
 
     /// Tells the sinks what was committed, and then a person what was done.
@@ -91,7 +93,7 @@ impl<'a> Work<'a> {
             return Err(CliError::Stopped);
         }
         if !summary.did_nothing() {
-            self.note_anomalies(&mut summary).await?;
+            self.note_anomalies(&mut summary).await;
         }
         let wall = self.wired.clock.now().as_microsecond() - self.started.as_microsecond();
         let wall = u64::try_from(wall).unwrap_or(0);

@@ -23,6 +23,7 @@ mod http;
 mod init;
 mod input;
 mod late;
+mod left;
 mod maintain;
 mod market;
 mod memory;

@@ -6,15 +6,16 @@ use super::Unusual;
 use std::f64::consts::FRAC_PI_2;
 
 /// Days that are remembered.
-const MEMORY: usize = 84;
+pub(super) const MEMORY: usize = 84;
 /// Days of the level: it follows what grows.
 const LEVEL: usize = 28;
 const WEEK: usize = 7;
 /// Below so many days nothing is expected.
-const LEARNING: usize = 28;
+pub(super) const LEARNING: usize = 28;
 /// A day is unusual from so many times the usual distance on, which heavy tails hardly reach.
 const FAR: f64 = 5.5;
-/// And so much farther than all but one of the days that were usual.
+/// And so much farther than all but one of the judged days that were usual. Days of learning do not count: a feed often begins
+/// with all there was before.
 const FARTHER: f64 = 1.3;
 /// Or so many days in a row, on one side, from so many times on, on average and each.
 const SHIFT_DAYS: usize = 5;
@@ -196,12 +197,13 @@ impl Series<'_> {
         }
         // Days on which nothing ever comes are alike, and tell nothing about those on which something does.
         let comes: Vec<_> = off.iter().zip(&history).filter(|(_, (_, y))| *y > 0.0).map(|(off, _)| *off).collect();
-        let mut apart: Vec<_> = comes.iter().map(|(w, o)| (o - season[*w]).abs()).collect();
+        let apart: Vec<_> = comes.iter().map(|(w, o)| (o - season[*w]).abs()).collect();
         // The fewer the weeks, the more of the chance the weekdays' parts have taken.
         let weekdays = (0..WEEK).filter(|w| comes.iter().any(|(of, _)| of == w)).count();
         let free = (apart.len() as f64 / apart.len().saturating_sub(weekdays).max(1) as f64).sqrt();
         let chance = median(apart.iter().copied()).unwrap_or(0.0) * MAD_TO_SIGMA * free;
-        apart.sort_unstable_by(|a, b| b.total_cmp(a));
+        let mut judged: Vec<_> = history.iter().map(|(i, _)| self.off[*i].abs()).collect();
+        judged.sort_unstable_by(|a, b| b.total_cmp(a));
         let recent: Vec<_> = history
             .iter()
             .rev()
@@ -214,7 +216,7 @@ impl Series<'_> {
         // Of the day itself, of its weekday's part and of the level.
         let parts = 1.0 + MEDIAN_VARIANCE / weeks[day % WEEK].max(1) as f64 + MEDIAN_VARIANCE / recent.len() as f64;
         let sigma = chance.hypot(self.scale.floor(at, of)) * parts.sqrt();
-        Some(Expected { at, sigma, far: (FAR * sigma).max(FARTHER * apart.get(1).copied().unwrap_or(0.0)) })
+        Some(Expected { at, sigma, far: (FAR * sigma).max(FARTHER * judged[1]) })
     }
 
     /// The first of the days that together lie aside, the given one being the last. A silence is none.

@@ -12,9 +12,13 @@ use std::collections::BTreeMap;
 
 pub(super) const HOURS: i64 = 24;
 
+/// So far back [`anomalies`] has to know: what is remembered of a day, of the days that it is compared with, and what they learned from.
+pub const HISTORY_DAYS: i32 = (2 * baseline::MEMORY + baseline::LEARNING) as i32;
+
 /// What was unusual on the days that are over, and feeds that are silent now; of each dataset and measure in order of time.
 ///
-/// `hours` may come in any order. A dataset with less than two weeks of history has no anomalies yet.
+/// `hours` may come in any order. A dataset with less than four weeks of history has none yet, and one with less than
+/// two weeks is not known to be silent.
 pub fn anomalies(hours: &[Hour], now: Timestamp) -> Vec<Anomaly> {
     let mut datasets: BTreeMap<&DatasetName, Vec<&Hour>> = BTreeMap::new();
     for hour in hours {
@@ -42,7 +46,7 @@ fn of_dataset(dataset: &DatasetName, hours: &[&Hour], this_hour: i64) -> Vec<Ano
             kind: f.kind,
             first: at(f.first),
             last: at(f.last),
-            open: f.last + 1 == series.len() && (f.kind != Unusual::Silence || !came_today) && f.kind != Unusual::Shift,
+            open: f.last + 1 == series.len() && (f.kind != Unusual::Silence || !came_today),
             seen: f.seen,
             expected: f.expected,
             between: f.between,

@@ -8,7 +8,7 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-pub use days::anomalies;
+pub use days::{HISTORY_DAYS, anomalies};
 
 use alluvium_model::DatasetName;
 use jiff::civil::Date;
@@ -61,15 +61,8 @@ pub enum Unusual {
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [seen, expected] = [self.seen, self.expected].map(|v| self.measure.shown(v));
-        write!(
-            f,
-            "unusual: {} of {}, {} on {}: {seen}",
-            self.kind.word(),
-            self.measure.word(),
-            self.dataset,
-            self.last
-        )?;
-        write!(f, " where {expected} was expected")
+        let (kind, measure, day) = (self.kind.word(), self.measure.word(), self.last);
+        write!(f, "unusual: {kind} of {measure} on {day}: {seen} where {expected} was expected")
     }
 }
 

@@ -2,11 +2,9 @@
 
 use super::listing::{Column, list};
 use crate::{args::Global, error::CliError, render::Align, wire::Wired};
-use alluvium_flow::{Anomaly, Watched, anomalies};
+use alluvium_flow::{Anomaly, HISTORY_DAYS, Watched, anomalies};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-/// Twelve weeks that are compared with, and the days shown.
-const HISTORY_DAYS: u32 = 84;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 const COLUMNS: &[Column<Anomaly>] = &[
@@ -30,11 +28,11 @@ pub async fn show(global: &Global, wired: &Wired, days: u32) -> Result<(), CliEr
 
 /// Those that lasted into the last `days`, open ones first.
 pub async fn recent(wired: &Wired, now: Timestamp, days: u32) -> Result<Vec<Anomaly>, CliError> {
-    let before =
-        |days: u32| now.saturating_sub(DAY * i32::try_from(days).unwrap_or(i32::MAX)).unwrap_or(Timestamp::MIN);
-    let hours = wired.store.hours(before(days.saturating_add(HISTORY_DAYS))).await?;
+    let before = |days: i32| now.saturating_sub(DAY * days).unwrap_or(Timestamp::MIN);
+    // As far back whatever is shown, so that a day is judged alike each time.
+    let days = i32::try_from(days).unwrap_or(HISTORY_DAYS).min(HISTORY_DAYS);
+    let mut found = anomalies(&wired.store.hours(before(HISTORY_DAYS)).await?, now);
     let since = before(days).to_zoned(TimeZone::UTC).date();
-    let mut found = anomalies(&hours, now);
     found.retain(|a| a.last >= since);
     found.sort_by_key(|a| !a.open);
     Ok(found)
