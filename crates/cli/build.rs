@@ -1,4 +1,5 @@
-//! Lists the files of the example projects, so that `alluvium init` can write them anywhere, and says how the binary is linked.
+//! Lists the files of the example projects, so that `alluvium init` can write them anywhere, and the runbooks that `explain`
+//! prints; and says how the binary is linked.
 
 use std::{
     env,
@@ -28,9 +29,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push_str("]\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("templates.rs"), code)?;
+    runbooks()?;
     if packs_relocations() {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+    Ok(())
+}
+
+fn runbooks() -> Result<(), Box<dyn Error>> {
+    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../docs/runbooks").canonicalize()?;
+    let mut files = Vec::new();
+    list(&folder, &mut files)?;
+    files.retain(|f| f.extension().is_some_and(|e| e == "md"));
+    files.sort();
+    let mut code = String::from("&[\n");
+    for file in files {
+        writeln!(code, "include_str!({:?}),", file.to_str().ok_or("a folder's name is not UTF-8")?)?;
+    }
+    code.push_str("]\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("runbooks.rs"), code)?;
     Ok(())
 }
 

@@ -118,6 +118,11 @@ pub enum Command {
     },
     /// Send again to SINK, also after its receiver said that it wants no more
     Resume { sink: String, dir: Option<PathBuf> },
+    /// Say what an error code means, how to see it, what to do and how to prevent it
+    Explain {
+        /// As in L0001 [default: list all]
+        code: Option<String>,
+    },
     /// Answer a SQL query over bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*
     Query(Query),
     /// Show what is there and what happened

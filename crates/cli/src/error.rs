@@ -41,6 +41,8 @@ pub enum CliError {
     Terminal,
     #[error("`{0}` is not a contract of this project")]
     UnknownContract(String),
+    #[error("there is no code `{code}`{}", suggested(.near))]
+    UnknownCode { code: String, near: Vec<&'static str> },
     #[error("{} cannot be read or written", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("standard input cannot be read")]
@@ -89,6 +91,7 @@ impl CliError {
             | Self::NoTable(_)
             | Self::Terminal
             | Self::UnknownContract(_)
+            | Self::UnknownCode { .. }
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
@@ -139,6 +142,7 @@ impl Fault for CliError {
             Self::UnknownSink(_) => "C0012",
             Self::UnknownEvent(_) => "C0013",
             Self::AmbiguousEvent(_) => "C0014",
+            Self::UnknownCode { .. } => "C0015",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -169,6 +173,7 @@ impl Fault for CliError {
             | Self::AmbiguousEvent(_)
             | Self::NoTable(_)
             | Self::UnknownContract(_)
+            | Self::UnknownCode { .. }
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -201,6 +206,7 @@ impl Fault for CliError {
             Self::UnknownContract(_) => {
                 "contracts are the files contracts/<name>.odcs.yaml; write the name or the path"
             }
+            Self::UnknownCode { .. } => "`alluvium explain` lists all codes",
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",
             Self::Input(_) => "give the query as an argument",
@@ -219,6 +225,10 @@ impl Fault for CliError {
             Self::Server(e) => e.remedy(),
         }
     }
+}
+
+fn suggested(near: &[&str]) -> String {
+    if near.is_empty() { String::new() } else { format!("; did you mean {}?", near.join(" or ")) }
 }
 
 /// An error's causes, outermost first, without those whose text the one before already ends with.

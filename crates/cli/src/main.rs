@@ -8,6 +8,7 @@ mod logging;
 mod output;
 mod process;
 mod render;
+mod runbooks;
 mod templates;
 mod wire;
 

@@ -15,6 +15,10 @@ use datafusion::{
 };
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
+/// What to do about a query that does not give what its contract says.
+const AGREE: &str =
+    "make the query give every column of the contract, and no other, in types that cast without a guess";
+
 /// A mistake in an expression or a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -146,7 +150,8 @@ async fn plan(
         return Err(at(gold.sql_line, 1, 1, e.code(), e.to_string(), Some(e.remedy().to_owned())));
     }
     if let Some(contract) = contract {
-        agrees(&schema, contract).map_err(|m| at(gold.sql_line, 1, 1, "L0405", m, None))?;
+        let help = || Some(AGREE.to_owned());
+        agrees(&schema, contract).map_err(|m| at(gold.sql_line, 1, 1, "L0405", m, help()))?;
         return Ok(contract_schema(contract));
     }
     Ok(schema)

@@ -1,10 +1,10 @@
-//! Every code a diagnostic can carry, with what it means and what to do. The reference page is made from it.
+//! Every code a diagnostic can carry, with what it means and what to do. Its runbook in `docs/runbooks/` says the same.
 //!
 //! [`Code`] can only be made here, so a code that is not in [`CODES`] cannot be emitted.
 
 use crate::diagnostic::Level;
 
-/// One line of the reference.
+/// The head of a runbook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct CodeDoc {
     pub code: &'static str,

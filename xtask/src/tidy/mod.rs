@@ -13,3 +13,4 @@ mod words;
 
 pub use check::check;
 pub use problem::Problem;
+pub use tree::{TextFile, Tree};

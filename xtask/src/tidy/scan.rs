@@ -62,6 +62,45 @@ fn string_end(b: &[u8], start: usize) -> usize {
     b.len()
 }
 
+/// The strings of a text as they mean, without raw ones and without comments; escapes of what is printed only.
+pub fn strings(text: &str) -> Vec<String> {
+    let b = text.as_bytes();
+    let (mut found, mut i) = (Vec::new(), 0);
+    while i < b.len() {
+        let end = match b[i] {
+            b'/' if b.get(i + 1) == Some(&b'/') => line_end(b, i),
+            b'/' if b.get(i + 1) == Some(&b'*') => block_comment_end(b, i),
+            b'r' if !continues_word(b, i) => raw_string_end(b, i).unwrap_or(i),
+            b'\'' => char_end(b, i).unwrap_or(i),
+            b'"' => {
+                let end = string_end(b, i);
+                found.push(unescaped(&text[i + 1..end.saturating_sub(1).max(i + 1)]));
+                end
+            }
+            _ => i,
+        };
+        i = end.max(i + 1);
+    }
+    found
+}
+
+fn unescaped(literal: &str) -> String {
+    let mut out = String::new();
+    let mut rest = literal;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        rest = match after.strip_prefix('\n') {
+            Some(next_line) => next_line.trim_start(),
+            None => {
+                let n = after.chars().next().map_or(0, char::len_utf8);
+                out.push_str(&after[..n]);
+                &after[n..]
+            }
+        };
+    }
+    out + rest
+}
+
 /// `None` if no raw string starts at this `r`.
 fn raw_string_end(b: &[u8], r: usize) -> Option<usize> {
     let hashes = b[r + 1..].iter().take_while(|c| **c == b'#').count();
@@ -133,6 +172,12 @@ mod tests {
         assert_eq!(left, ["a", "b", "d", "f<'g>", "j", "l"]);
         assert_eq!(mask("let s = \"unterminated"), format!("let s = {}", " ".repeat(13)));
         assert_eq!(mask("'é' é").trim(), "é");
+    }
+
+    #[test]
+    fn strings_are_what_they_mean() {
+        let text = "// \"no\"\nf(\"a \\\"b\\\" \\\n      c\", 'x', \"\", r\"raw\", \"é\")";
+        assert_eq!(strings(text), ["a \"b\" c", "", "é"]);
     }
 
     #[test]

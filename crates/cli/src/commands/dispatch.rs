@@ -1,6 +1,6 @@
 //! From the command line to the command.
 
-use super::{backfill, check, contract, init, query, replay, resume, run, serve, show, worker};
+use super::{backfill, check, contract, explain, init, query, replay, resume, run, serve, show, worker};
 use crate::{
     args::{Cli, Command, OfContract, Replay},
     error::CliError,
@@ -31,6 +31,7 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
             contract::test(global, contract, files, to.as_ref()).await
         }
         Command::Resume { sink, dir } => resume::resume(global, sink, dir.as_ref()).await,
+        Command::Explain { code } => explain::explain(global, code.as_deref()),
         Command::Query(query) => query::query(global, query).await,
         Command::Show { what } => show::show(global, what).await,
     }

@@ -4,6 +4,7 @@ mod backfill;
 mod check;
 mod contract;
 mod dispatch;
+mod explain;
 mod init;
 mod query;
 mod replay;

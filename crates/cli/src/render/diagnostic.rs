@@ -31,8 +31,10 @@ pub fn error(error: &CliError, format: Format) {
         Format::Human if diagnostics.is_empty() => say(&human(error, Style::stderr())),
         Format::Human => {
             all(diagnostics, Style::stderr());
-            let wrong = diagnostics.iter().filter(|d| d.severity == Level::Error).count();
-            say(&format!("{wrong} {}\n", if wrong == 1 { "mistake" } else { "mistakes" }));
+            let wrong: Vec<_> = diagnostics.iter().filter(|d| d.severity == Level::Error).collect();
+            let count = format!("{} {}", wrong.len(), if wrong.len() == 1 { "mistake" } else { "mistakes" });
+            let code = wrong.first().map_or(error.code(), |d| d.code);
+            say(&format!("{count}; {}\n", more(code)));
         }
     }
 }
@@ -42,7 +44,17 @@ fn human(error: &CliError, style: Style) -> String {
     for cause in causes(error) {
         out.push_str(&format!("  because {}\n", printable(&cause)));
     }
-    out + &format!("  {} {}\n", style.cyan("= help:"), error.remedy())
+    out.push_str(&format!("  {} {}\n", style.cyan("= help:"), error.remedy()));
+    out + &format!("  {} {}\n", style.cyan("= more:"), explain(error.code()))
+}
+
+fn explain(code: &str) -> String {
+    format!("alluvium explain {code}")
+}
+
+/// Where a person finds what a code means. Said once in an output, of its first code.
+pub fn more(code: &str) -> String {
+    format!("more of {code}: {}", explain(code))
 }
 
 /// Each with its line and a caret.
@@ -97,5 +109,6 @@ mod tests {
         assert_eq!(lines[0], "error[C0101]: a.csv cannot be read or written");
         assert_eq!(lines[1], "  because the \\u{1b}disk is gone");
         assert!(lines[2].starts_with("  = help: "));
+        assert_eq!(lines[3], "  = more: alluvium explain C0101");
     }
 }

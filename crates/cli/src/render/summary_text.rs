@@ -1,11 +1,12 @@
 //! The closing words of a run: a table, then what needs a person's eye.
 
 use super::{
-    Align, Style, Table, brief_time, grouped,
+    Align, Style, Table, brief_time, diagnostic, grouped,
     heard::{Kept, NewVersion},
     printable, rate, seconds, size,
     summary::RunSummary,
 };
+use crate::runbooks;
 use std::fmt::Write;
 
 /// Of each list; the rest is counted. `--format json` lists more.
@@ -174,6 +175,19 @@ impl RunSummary {
         if self.heard.dead.total > 0 || self.heard.dead_steps.total > 0 || self.heard.gave_up() {
             out.push_str("when what was wrong is mended: alluvium replay dead-letters\n");
         }
+        if let Some(code) = self.first_code() {
+            let _ = writeln!(out, "{}", diagnostic::more(code));
+        }
+    }
+
+    /// Of what failed, was given up or was refused.
+    fn first_code(&self) -> Option<&str> {
+        let h = &self.heard;
+        let failed = h.failed.first.first().map(|f| f.code);
+        let dead = || h.dead.first.first().and_then(|d| d.reason.split_once(": ")).map(|(code, _)| code);
+        failed
+            .or_else(|| dead().filter(|c| runbooks::find(c).is_some()))
+            .or_else(|| h.refused.first.first().map(|r| r.code))
     }
 }
 

@@ -14,6 +14,7 @@ mod dead_letters;
 mod edges;
 mod examples;
 mod exits;
+mod explain;
 mod fixtures;
 mod harness;
 mod history;

@@ -2,9 +2,10 @@
 
 use super::listing::{Column, list, or_dash};
 use crate::{
-    args::Global,
+    args::{Format, Global},
     error::CliError,
-    render::{Align, brief_time, json_time, printable, progress, size},
+    output::say,
+    render::{Align, brief_time, diagnostic, json_time, printable, progress, size},
     wire::Wired,
 };
 use alluvium_store::{Claimed, DeadLetter, StepKind};
@@ -55,7 +56,12 @@ const COLUMNS: &[Column<Line>] = &[
 ];
 
 pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
-    list(global, COLUMNS, &lines(wired).await?, "there are no dead letters")
+    let lines = lines(wired).await?;
+    list(global, COLUMNS, &lines, "there are no dead letters")?;
+    if let (Format::Human, Some(code)) = (global.format, lines.iter().find_map(|l| l.code.as_deref())) {
+        say(&format!("{}\n", diagnostic::more(&printable(code))));
+    }
+    Ok(())
 }
 
 pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
