@@ -3,8 +3,10 @@
 //! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
 
 mod codes;
+mod compatibility;
 mod condition;
 pub mod contract;
+mod contract_file;
 mod dataset;
 mod definition;
 mod diagnostic;
@@ -23,8 +25,13 @@ mod sql;
 mod yaml;
 
 pub use codes::{CODES, CodeDoc};
+pub use compatibility::{
+    Change, Comparison, Field, InvalidMode, Kind as FieldKind, Limits as FieldLimits, Mode, ObjectShape, Reader,
+    Scalar, Shape, Sizes, TableRule, What, compare, mended, readers,
+};
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
+pub use contract_file::{ContractFile, read_contract};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
     Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,

@@ -9,8 +9,10 @@ mod quality;
 mod relationship;
 mod rules;
 mod schema;
+mod shape;
 mod types;
 
 pub(crate) use document::read;
 pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target};
 pub(crate) use rules::{compile, rule};
+pub(crate) use shape::shape;

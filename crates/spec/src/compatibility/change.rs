@@ -1,0 +1,202 @@
+//! What differs between two versions, whom it breaks, and what would not.
+
+use super::Mode;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// From an object's name down; `[]` is what an array holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path(Vec<String>);
+
+impl Path {
+    pub(super) fn root(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
+    pub(super) fn to(&self, name: &str) -> Self {
+        let mut parts = self.0.clone();
+        parts.push(name.to_owned());
+        Self(parts)
+    }
+
+    pub(super) fn items(&self) -> Self {
+        self.to("[]")
+    }
+
+    /// The column that it is, or lies in.
+    pub fn column(&self) -> Option<&str> {
+        self.0.get(1).map(String::as_str)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, part) in self.0.iter().enumerate() {
+            if i > 0 && part != "[]" {
+                f.write_str(".")?;
+            }
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// What kind of difference it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    ObjectAdded,
+    ObjectRemoved,
+    FieldAdded,
+    FieldRemoved,
+    /// Known by its id, or by a name that differs in the case of letters only.
+    FieldRenamed,
+    Type,
+    Required,
+    Minimum,
+    Maximum,
+    MinLength,
+    MaxLength,
+    Pattern,
+    MultipleOf,
+    /// The list of values there are.
+    Values,
+    /// The list of values that count as missing.
+    MissingValues,
+    MinItems,
+    MaxItems,
+    UniqueItems,
+    MinProperties,
+    MaxProperties,
+    RuleAdded,
+    RuleRemoved,
+}
+
+impl What {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ObjectAdded => "object added",
+            Self::ObjectRemoved => "object removed",
+            Self::FieldAdded => "field added",
+            Self::FieldRemoved => "field removed",
+            Self::FieldRenamed => "field renamed",
+            Self::Type => "type",
+            Self::Required => "required",
+            Self::Minimum => "minimum",
+            Self::Maximum => "maximum",
+            Self::MinLength => "minLength",
+            Self::MaxLength => "maxLength",
+            Self::Pattern => "pattern",
+            Self::MultipleOf => "multipleOf",
+            Self::Values => "validValues",
+            Self::MissingValues => "missingValues",
+            Self::MinItems => "minItems",
+            Self::MaxItems => "maxItems",
+            Self::UniqueItems => "uniqueItems",
+            Self::MinProperties => "minProperties",
+            Self::MaxProperties => "maxProperties",
+            Self::RuleAdded => "rule added",
+            Self::RuleRemoved => "rule removed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub path: Path,
+    pub what: What,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    /// The new version refuses something that the old one let through.
+    pub breaks_backward: bool,
+    /// The old version refuses something that the new one lets through.
+    pub breaks_forward: bool,
+}
+
+/// Two versions beside each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    pub changes: Vec<Change>,
+}
+
+impl Comparison {
+    pub fn breaking(&self, mode: Mode) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |c| c.breaks(mode))
+    }
+
+    pub fn is_compatible(&self, mode: Mode) -> bool {
+        self.breaking(mode).next().is_none()
+    }
+}
+
+impl Change {
+    pub fn breaks(&self, mode: Mode) -> bool {
+        (mode.backward() && self.breaks_backward) || (mode.forward() && self.breaks_forward)
+    }
+
+    /// `narrowed` when less is let through than before, `widened` when more, `changed` when both.
+    pub fn direction(&self) -> Option<&'static str> {
+        match (self.breaks_backward, self.breaks_forward) {
+            (true, true) => Some("changed"),
+            (true, false) => Some("narrowed"),
+            (false, true) => Some("widened"),
+            (false, false) => None,
+        }
+    }
+
+    /// The smallest change of the new version that keeps to `mode`; `None`: this change does.
+    pub fn fix(&self, mode: Mode) -> Option<String> {
+        if !self.breaks(mode) {
+            return None;
+        }
+        let before = self.before.as_deref().unwrap_or("nothing");
+        let key = self.what.words();
+        Some(match self.what {
+            What::ObjectRemoved => format!("keep the object `{}`", self.path),
+            What::FieldAdded => "leave out `required`: optional fields can be added".to_owned(),
+            What::FieldRemoved => format!("keep `{}`: readers insist on it", self.path),
+            What::FieldRenamed => format!("keep `{before}` as it is, and add the new name as an optional field"),
+            What::Type => {
+                format!("keep the type {before}; another type goes into an optional field of another name")
+            }
+            What::Required if self.breaks_backward => {
+                "leave out `required`, or let the rule warn (`action: warn`)".to_owned()
+            }
+            What::Required => "keep `required`".to_owned(),
+            What::Values | What::MissingValues => self.value_fix(mode),
+            What::RuleAdded => "let the rule warn (`action: warn`), or leave it out".to_owned(),
+            What::RuleRemoved => format!("keep the rule: {before}"),
+            What::Minimum
+            | What::Maximum
+            | What::MinLength
+            | What::MaxLength
+            | What::Pattern
+            | What::MultipleOf
+            | What::MinItems
+            | What::MaxItems
+            | What::UniqueItems
+            | What::MinProperties
+            | What::MaxProperties => match &self.before {
+                Some(before) => format!("keep `{key}` {before}"),
+                None => format!("leave out `{key}`, or write it as a rule that warns"),
+            },
+            What::ObjectAdded => return None,
+        })
+    }
+
+    fn value_fix(&self, mode: Mode) -> String {
+        let key = self.what.words();
+        match (&self.before, mode.backward() && self.breaks_backward, mode.forward() && self.breaks_forward) {
+            (None, ..) => format!("leave out `{key}`, or let the rule warn (`action: warn`)"),
+            (Some(before), true, false) if self.what == What::Values => format!("keep the values of before: {before}"),
+            (Some(before), false, true) if self.what == What::Values => format!("use only values of before: {before}"),
+            (Some(before), ..) => format!("keep `{key}` {before}"),
+        }
+    }
+}

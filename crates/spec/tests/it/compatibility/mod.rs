@@ -1,0 +1,4 @@
+//! The compatibility relation: against values, against what registries document, and inside of a project.
+
+mod contracts;
+mod property;
