@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use alluvium_model::{DatasetName, Span, Stride};
-use alluvium_spec::Environment;
+use alluvium_spec::{Environment, Mode};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::{
@@ -244,6 +244,16 @@ pub enum OfContract {
         /// Write the invalid records with their reasons into this file, in the form of its ending or as NDJSON
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// Compare versions of a contract: exit code 1 where the new one breaks what MODE asks for
+    Diff {
+        /// The old versions, oldest first, then the new one: files, or names of the project's contracts
+        #[arg(required = true, num_args = 2.., value_names = ["OLD", "NEW"])]
+        files: Vec<PathBuf>,
+        /// NONE, BACKWARD, FORWARD, FULL, or one of these with _TRANSITIVE: against all old versions [default: what NEW
+        /// says, else BACKWARD]
+        #[arg(long, value_name = "MODE")]
+        mode: Option<Mode>,
     },
 }
 

@@ -4,7 +4,7 @@ use alluvium_flow::FlowError;
 use alluvium_lake::LakeError;
 use alluvium_model::{DatasetName, Exit, Fault, RetryClass};
 use alluvium_server::ServerError;
-use alluvium_spec::Diagnostics;
+use alluvium_spec::{Diagnostics, Language};
 use alluvium_store::StoreError;
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
@@ -41,6 +41,8 @@ pub enum CliError {
     Terminal,
     #[error("`{0}` is not a contract of this project")]
     UnknownContract(String),
+    #[error("{} is {}, and {} is {}", old.display(), old_language.words(), new.display(), new_language.words())]
+    TwoLanguages { old: PathBuf, old_language: Language, new: PathBuf, new_language: Language },
     #[error("{} cannot be read or written", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("standard input cannot be read")]
@@ -89,6 +91,7 @@ impl CliError {
             | Self::NoTable(_)
             | Self::Terminal
             | Self::UnknownContract(_)
+            | Self::TwoLanguages { .. }
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
@@ -139,6 +142,7 @@ impl Fault for CliError {
             Self::UnknownSink(_) => "C0012",
             Self::UnknownEvent(_) => "C0013",
             Self::AmbiguousEvent(_) => "C0014",
+            Self::TwoLanguages { .. } => "C0015",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -169,6 +173,7 @@ impl Fault for CliError {
             | Self::AmbiguousEvent(_)
             | Self::NoTable(_)
             | Self::UnknownContract(_)
+            | Self::TwoLanguages { .. }
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -200,6 +205,9 @@ impl Fault for CliError {
             Self::NoTable(_) => "`alluvium run` makes it, once there is something to load",
             Self::UnknownContract(_) => {
                 "contracts are the files contracts/<name>.odcs.yaml; write the name or the path"
+            }
+            Self::TwoLanguages { .. } => {
+                "compare versions of one contract or schema; `contract export` turns a contract into a schema"
             }
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",

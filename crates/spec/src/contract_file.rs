@@ -1,7 +1,7 @@
 //! One contract by itself, outside of any project. Called by cli for `contract diff`, `export` and `lint`.
 
 use crate::{
-    compatibility::Shape,
+    compatibility::{self, Comparison, Language, Mode, Shape},
     diagnostic::{Diagnostics, Sink},
     odcs,
     source_file::SourceFile,
@@ -20,12 +20,53 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
     let mut sink = Sink::default();
     let file = SourceFile::read(Path::new(""), path, &mut sink);
     let shape = file.and_then(|file| {
-        odcs::read(file.clone(), &mut sink)?;
+        let draft = odcs::read(file.clone(), &mut sink)?;
+        // Columns that rules name.
+        let _ = odcs::compile(&draft, &mut sink);
         odcs::shape(&file)
     });
     let found = sink.finish();
     match shape {
         Some(shape) if !found.has_errors() => Ok(ContractFile { shape, notes: found }),
         _ => Err(found),
+    }
+}
+
+/// A file that `contract diff` takes, by its ending: an ODCS contract unless that says another language.
+#[derive(Debug, Clone)]
+pub enum SchemaFile {
+    Contract(ContractFile),
+}
+
+/// Reads a contract or a schema. The error holds all its mistakes.
+pub fn read_schema(path: &Path) -> Result<SchemaFile, Diagnostics> {
+    read_contract(path).map(SchemaFile::Contract)
+}
+
+impl SchemaFile {
+    pub fn language(&self) -> Language {
+        match self {
+            Self::Contract(_) => Language::Odcs,
+        }
+    }
+
+    /// The mode that the file itself asks for.
+    pub fn mode(&self) -> Option<Mode> {
+        match self {
+            Self::Contract(c) => c.shape.mode,
+        }
+    }
+
+    pub fn notes(&self) -> Option<&Diagnostics> {
+        match self {
+            Self::Contract(c) => Some(&c.notes),
+        }
+    }
+
+    /// What differs between this version and the `new` one; `None`: they are of two languages.
+    pub fn compare(&self, new: &Self) -> Option<Comparison> {
+        match (self, new) {
+            (Self::Contract(old), Self::Contract(new)) => Some(compatibility::compare(&old.shape, &new.shape)),
+        }
     }
 }

@@ -26,12 +26,12 @@ mod yaml;
 
 pub use codes::{CODES, CodeDoc};
 pub use compatibility::{
-    Change, Comparison, Field, InvalidMode, Kind as FieldKind, Limits as FieldLimits, Mode, ObjectShape, Reader,
-    Scalar, Shape, Sizes, TableRule, What, compare, mended, readers,
+    Change, Comparison, Field, InvalidMode, Kind as FieldKind, Language, Limits as FieldLimits, Mode, ObjectShape,
+    Path as FieldPath, Reader, Scalar, Shape, Sizes, TableRule, What, compare, mended, readers,
 };
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
-pub use contract_file::{ContractFile, read_contract};
+pub use contract_file::{ContractFile, SchemaFile, read_contract, read_schema};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
     Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,

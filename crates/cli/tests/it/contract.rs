@@ -87,3 +87,29 @@ schema:
     let invalid = std::fs::read_to_string(p.path("invalid.csv")).expect("a file");
     assert_eq!(invalid.lines().skip(1).filter(|l| l.contains("b.ndjson")).count(), rows / 2);
 }
+
+#[test]
+fn a_new_version_is_compared_and_its_readers_are_named() {
+    let p = Project::shop();
+    std::fs::copy(p.path("contracts/orders.odcs.yaml"), p.path("old.odcs.yaml")).expect("copied");
+    let ran = p.done(&["contract", "diff", "old.odcs.yaml", "orders"]);
+    ran.said("compatible under BACKWARD: no change");
+    p.edit("contracts/orders.odcs.yaml", "name: amount", "name: total");
+    let answer = p.json(&["contract", "diff", "old.odcs.yaml", "orders", "--mode", "forward"]);
+    let against = &answer["against"][0];
+    assert_eq!((&answer["compatible"], &against["changes"][0]["path"]), (&false.into(), &"orders.amount".into()));
+    assert_eq!(against["changes"][0]["read_by"][0]["dataset"], "gold.daily", "{answer}");
+    let ran = p.alluvium(&["contract", "diff", "old.odcs.yaml", "orders", "--mode", "FORWARD"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("fix: keep `orders.amount`: readers insist on it");
+    ran.said("read by gold.daily");
+    ran.said("incompatible under FORWARD: 1 of 2 changes breaks it");
+    // Against every old version only where the mode says so.
+    let versions = ["contract", "diff", "old.odcs.yaml", "orders", "orders", "--mode"];
+    p.done(&[&versions[..], &["FORWARD"]].concat());
+    let ran = p.alluvium(&[&versions[..], &["FORWARD_TRANSITIVE"]].concat());
+    assert_eq!(ran.code, Some(1), "{ran}");
+    let ran = p.alluvium(&["contract", "diff", "orders", "ordres"]);
+    assert_eq!(ran.code, Some(2), "{ran}");
+    ran.said("C0010");
+}

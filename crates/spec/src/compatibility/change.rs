@@ -119,9 +119,30 @@ pub struct Change {
     pub breaks_forward: bool,
 }
 
+/// In which words a way out is told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Language {
+    #[default]
+    Odcs,
+    JsonSchema,
+    Avro,
+}
+
+impl Language {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Odcs => "an ODCS contract",
+            Self::JsonSchema => "a JSON Schema",
+            Self::Avro => "an Avro schema",
+        }
+    }
+}
+
 /// Two versions beside each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Comparison {
+    pub language: Language,
     pub changes: Vec<Change>,
 }
 

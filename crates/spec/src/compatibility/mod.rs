@@ -12,7 +12,7 @@ mod scalar;
 mod shape;
 mod table;
 
-pub use change::{Change, Comparison, What};
+pub use change::{Change, Comparison, Language, Path, What};
 pub use mend::mended;
 pub use mode::{InvalidMode, Mode};
 pub use readers::{Reader, readers};

@@ -4,13 +4,14 @@
 //! closer look would leave out, and none is missed.
 
 use crate::{
-    contract::{Check, Contract},
-    definition::{Dataset, Kind, Project, Silver, Step, Tracked, Write},
+    contract::{Check, Rule},
+    definition::{Columns, Dataset, Kind, Project, Silver, Step, Tracked, Write},
+    load::Reading,
     sql,
 };
 use alluvium_model::DatasetName;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A dataset that reads columns of a contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,36 +22,37 @@ pub struct Reader {
     pub downstream: Vec<DatasetName>,
 }
 
-/// All readers of the project's contract of this name, by dataset.
-pub fn readers(project: &Project, contract: &str) -> Vec<Reader> {
-    let Some(of) = project.contracts.get(contract) else { return Vec::new() };
-    let tables: Vec<&DatasetName> =
-        project.datasets.values().filter(|d| d.contract.as_deref() == Some(contract)).map(|d| &d.name).collect();
-    let mut found: BTreeMap<&DatasetName, BTreeSet<String>> = BTreeMap::new();
+/// Readers of these columns of the project's contract of this name, by dataset. Datasets with mistakes are not looked
+/// at; `reading.flawed` has them.
+pub fn readers(reading: &Reading, contract: &str, columns: &BTreeSet<String>) -> Vec<Reader> {
+    let project = &reading.project;
+    let own_contract = |d: &&Dataset| d.contract.as_deref() == Some(contract);
+    let sound = project.datasets.values().filter(own_contract).map(|d| &d.name);
+    let flawed = reading.flawed.iter().filter(|(_, c)| c.as_deref() == Some(contract)).map(|(name, _)| name);
+    let tables: BTreeSet<&DatasetName> = sound.chain(flawed).collect();
+    let rules = project.contracts.get(contract).map_or(&[][..], |c| &c.rules);
+    let known: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let mut out = Vec::new();
     for dataset in project.datasets.values() {
-        let mut columns = BTreeSet::new();
-        if tables.contains(&&dataset.name) {
-            columns.extend(own(dataset));
-            columns.extend(of.rules.iter().flat_map(rule_columns));
+        let mut read = BTreeSet::new();
+        if tables.contains(&dataset.name) {
+            read.extend(own(dataset));
+            read.extend(rules.iter().flat_map(rule_columns));
         }
         for table in &tables {
-            columns.extend(read_from(project, dataset, table, of));
+            read.extend(read_from(project, dataset, table, &known));
         }
-        columns.retain(|c| of.columns.iter().any(|o| o.name == *c));
-        if !columns.is_empty() {
-            found.insert(&dataset.name, columns);
+        read.retain(|c| columns.contains(c));
+        if !read.is_empty() {
+            let downstream = downstream(project, &dataset.name);
+            out.push(Reader { dataset: dataset.name.clone(), columns: read, downstream });
         }
     }
-    let reader = |(dataset, columns): (&DatasetName, BTreeSet<String>)| Reader {
-        dataset: dataset.clone(),
-        columns,
-        downstream: downstream(project, dataset),
-    };
-    found.into_iter().map(reader).collect()
+    out
 }
 
 /// Rules that look at more than their own column.
-fn rule_columns(rule: &crate::contract::Rule) -> Vec<String> {
+fn rule_columns(rule: &Rule) -> Vec<String> {
     match &rule.check {
         Check::Expression { .. } | Check::Reference { .. } => rule.columns.clone(),
         Check::Unique if rule.columns.len() > 1 => rule.columns.clone(),
@@ -84,9 +86,16 @@ fn silver(s: &Silver) -> Vec<String> {
             Step::Enrich(e) => out.extend(e.on.iter().chain(&e.take).map(|(here, _)| here.clone())),
             Step::Sql { query, .. } => {
                 let query = sql::row_query(query).ok();
-                out.extend(query.into_iter().flat_map(|q| q.uses).map(|u| u.value));
+                let names = query.into_iter().flat_map(|q| q.uses.into_iter().map(|u| u.value).chain(q.makes));
+                out.extend(names);
             }
             Step::Normalize(n) => {
+                let lists = [&n.trim, &n.lower, &n.upper].into_iter().chain(n.null_if.iter().map(|n| &n.columns));
+                for list in lists {
+                    if let Columns::Named(names) = list {
+                        out.extend(names.iter().cloned());
+                    }
+                }
                 out.extend(
                     n.rename.values().chain(n.map.keys()).chain(n.parse.keys()).chain(n.default.keys()).cloned(),
                 );
@@ -98,7 +107,7 @@ fn silver(s: &Silver) -> Vec<String> {
 }
 
 /// Columns of `table` that another dataset looks up, refers to or selects.
-fn read_from(project: &Project, dataset: &Dataset, table: &DatasetName, of: &Contract) -> Vec<String> {
+fn read_from(project: &Project, dataset: &Dataset, table: &DatasetName, known: &[&str]) -> Vec<String> {
     let mut out = Vec::new();
     for step in dataset.silver().map_or(&[][..], |s| &s.steps) {
         if let Step::Enrich(e) = step
@@ -107,12 +116,11 @@ fn read_from(project: &Project, dataset: &Dataset, table: &DatasetName, of: &Con
             out.extend(e.on.iter().chain(&e.take).map(|(_, there)| there.clone()));
         }
     }
-    let known: Vec<&str> = of.columns.iter().map(|c| c.name.as_str()).collect();
     for rule in project.contract_of(dataset).map_or(&[][..], |c| &c.rules) {
         match &rule.check {
             Check::Reference { dataset, to } if dataset == table => out.extend(to.iter().cloned()),
             Check::Query { sql, inputs } if inputs.contains(table) => {
-                out.extend(sql::columns_read(&sql.replace("${object}", "_object__"), &table.to_string(), &known));
+                out.extend(sql::columns_read(&sql.replace("${object}", "_object__"), &table.to_string(), known));
             }
             _ => {}
         }
@@ -120,7 +128,7 @@ fn read_from(project: &Project, dataset: &Dataset, table: &DatasetName, of: &Con
     if let Kind::Gold(g) = &dataset.kind
         && g.inputs.contains(table)
     {
-        out.extend(sql::columns_read(&g.sql, &table.to_string(), &known));
+        out.extend(sql::columns_read(&g.sql, &table.to_string(), known));
     }
     out
 }

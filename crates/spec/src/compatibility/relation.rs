@@ -4,7 +4,7 @@
 //! so a field may be added or left out wherever no reader insists on it.
 
 use super::{
-    change::{Change, Comparison, Path, What},
+    change::{Change, Comparison, Language, Path, What},
     domain::{self, Side},
     shape::{Field, Kind, Limits, ObjectShape, Shape, Sizes, by_name},
     table,
@@ -28,7 +28,7 @@ pub fn compare(old: &Shape, new: &Shape) -> Comparison {
         }
     }
     changes.sort_by(|a, b| (&a.path, a.what).cmp(&(&b.path, b.what)));
-    Comparison { changes }
+    Comparison { language: Language::Odcs, changes }
 }
 
 type Pair<'a> = (Option<&'a ObjectShape>, Option<&'a ObjectShape>);

@@ -1,0 +1,18 @@
+//! `alluvium contract`: one subcommand a file.
+
+mod diff;
+mod find;
+mod test;
+
+use crate::{
+    args::{Global, OfContract},
+    error::CliError,
+};
+use alluvium_model::Exit;
+
+pub async fn contract(global: &Global, what: &OfContract) -> Result<Exit, CliError> {
+    match what {
+        OfContract::Test { contract, files, to } => test::test(global, contract, files, to.as_ref()).await,
+        OfContract::Diff { files, mode } => diff::diff(global, files, *mode),
+    }
+}
