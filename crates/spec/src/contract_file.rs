@@ -1,6 +1,7 @@
 //! One contract by itself, outside of any project. Called by cli for `contract diff`, `export` and `lint`.
 
 use crate::{
+    avro::{self, Avro},
     compatibility::{self, Comparison, Language, Mode, Shape},
     diagnostic::{Diagnostics, Sink},
     odcs,
@@ -36,17 +37,27 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
 #[derive(Debug, Clone)]
 pub enum SchemaFile {
     Contract(ContractFile),
+    Avro(Avro),
 }
 
 /// Reads a contract or a schema. The error holds all its mistakes.
 pub fn read_schema(path: &Path) -> Result<SchemaFile, Diagnostics> {
-    read_contract(path).map(SchemaFile::Contract)
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("avsc") => {
+            let mut sink = Sink::default();
+            let file = SourceFile::read(Path::new(""), path, &mut sink);
+            let schema = file.and_then(|file| avro::read(&file, &mut sink));
+            schema.map(SchemaFile::Avro).ok_or_else(|| sink.finish())
+        }
+        _ => read_contract(path).map(SchemaFile::Contract),
+    }
 }
 
 impl SchemaFile {
     pub fn language(&self) -> Language {
         match self {
             Self::Contract(_) => Language::Odcs,
+            Self::Avro(_) => Language::Avro,
         }
     }
 
@@ -54,12 +65,14 @@ impl SchemaFile {
     pub fn mode(&self) -> Option<Mode> {
         match self {
             Self::Contract(c) => c.shape.mode,
+            Self::Avro(_) => None,
         }
     }
 
     pub fn notes(&self) -> Option<&Diagnostics> {
         match self {
             Self::Contract(c) => Some(&c.notes),
+            Self::Avro(_) => None,
         }
     }
 
@@ -67,6 +80,8 @@ impl SchemaFile {
     pub fn compare(&self, new: &Self) -> Option<Comparison> {
         match (self, new) {
             (Self::Contract(old), Self::Contract(new)) => Some(compatibility::compare(&old.shape, &new.shape)),
+            (Self::Avro(old), Self::Avro(new)) => Some(avro::compare(old, new)),
+            _ => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
 
+mod avro;
 mod codes;
 mod compatibility;
 mod condition;
@@ -24,6 +25,7 @@ mod source_file;
 mod sql;
 mod yaml;
 
+pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};
 pub use compatibility::{
     Change, Comparison, Field, InvalidMode, Kind as FieldKind, Language, Limits as FieldLimits, Mode, ObjectShape,

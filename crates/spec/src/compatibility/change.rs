@@ -1,6 +1,6 @@
 //! What differs between two versions, whom it breaks, and what would not.
 
-use super::Mode;
+use super::{Mode, fix};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -9,17 +9,17 @@ use std::fmt;
 pub struct Path(Vec<String>);
 
 impl Path {
-    pub(super) fn root(name: &str) -> Self {
+    pub(crate) fn root(name: &str) -> Self {
         Self(vec![name.to_owned()])
     }
 
-    pub(super) fn to(&self, name: &str) -> Self {
+    pub(crate) fn to(&self, name: &str) -> Self {
         let mut parts = self.0.clone();
         parts.push(name.to_owned());
         Self(parts)
     }
 
-    pub(super) fn items(&self) -> Self {
+    pub(crate) fn items(&self) -> Self {
         self.to("[]")
     }
 
@@ -76,6 +76,11 @@ pub enum What {
     MaxProperties,
     RuleAdded,
     RuleRemoved,
+    /// Of a named type.
+    Name,
+    /// Bytes of a fixed type.
+    Size,
+    Default,
 }
 
 impl What {
@@ -103,6 +108,9 @@ impl What {
             Self::MaxProperties => "maxProperties",
             Self::RuleAdded => "rule added",
             Self::RuleRemoved => "rule removed",
+            Self::Name => "name",
+            Self::Size => "size",
+            Self::Default => "default",
         }
     }
 }
@@ -154,6 +162,11 @@ impl Comparison {
     pub fn is_compatible(&self, mode: Mode) -> bool {
         self.breaking(mode).next().is_none()
     }
+
+    /// The smallest change of the new version that keeps to `mode`; `None`: this one does.
+    pub fn fix(&self, change: &Change, mode: Mode) -> Option<String> {
+        change.breaks(mode).then(|| fix::of(change, mode, self.language))
+    }
 }
 
 impl Change {
@@ -168,56 +181,6 @@ impl Change {
             (true, false) => Some("narrowed"),
             (false, true) => Some("widened"),
             (false, false) => None,
-        }
-    }
-
-    /// The smallest change of the new version that keeps to `mode`; `None`: this change does.
-    pub fn fix(&self, mode: Mode) -> Option<String> {
-        if !self.breaks(mode) {
-            return None;
-        }
-        let before = self.before.as_deref().unwrap_or("nothing");
-        let key = self.what.words();
-        Some(match self.what {
-            What::ObjectRemoved => format!("keep the object `{}`", self.path),
-            What::FieldAdded => "leave out `required`: optional fields can be added".to_owned(),
-            What::FieldRemoved => format!("keep `{}`: readers insist on it", self.path),
-            What::FieldRenamed => format!("keep `{before}` as it is, and add the new name as an optional field"),
-            What::Type => {
-                format!("keep the type {before}; another type goes into an optional field of another name")
-            }
-            What::Required if self.breaks_backward => {
-                "leave out `required`, or let the rule warn (`action: warn`)".to_owned()
-            }
-            What::Required => "keep `required`".to_owned(),
-            What::Values | What::MissingValues => self.value_fix(mode),
-            What::RuleAdded => "let the rule warn (`action: warn`), or leave it out".to_owned(),
-            What::RuleRemoved => format!("keep the rule: {before}"),
-            What::Minimum
-            | What::Maximum
-            | What::MinLength
-            | What::MaxLength
-            | What::Pattern
-            | What::MultipleOf
-            | What::MinItems
-            | What::MaxItems
-            | What::UniqueItems
-            | What::MinProperties
-            | What::MaxProperties => match &self.before {
-                Some(before) => format!("keep `{key}` {before}"),
-                None => format!("leave out `{key}`, or write it as a rule that warns"),
-            },
-            What::ObjectAdded => return None,
-        })
-    }
-
-    fn value_fix(&self, mode: Mode) -> String {
-        let key = self.what.words();
-        match (&self.before, mode.backward() && self.breaks_backward, mode.forward() && self.breaks_forward) {
-            (None, ..) => format!("leave out `{key}`, or let the rule warn (`action: warn`)"),
-            (Some(before), true, false) if self.what == What::Values => format!("keep the values of before: {before}"),
-            (Some(before), false, true) if self.what == What::Values => format!("use only values of before: {before}"),
-            (Some(before), ..) => format!("keep `{key}` {before}"),
         }
     }
 }

@@ -95,7 +95,10 @@ fn restore(what: What, old: &Field, new: &mut Field, mode: Mode) {
         | What::FieldRemoved
         | What::FieldRenamed
         | What::RuleAdded
-        | What::RuleRemoved => {}
+        | What::RuleRemoved
+        | What::Name
+        | What::Size
+        | What::Default => {}
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod change;
 mod domain;
+mod fix;
 mod mend;
 mod mode;
 mod readers;

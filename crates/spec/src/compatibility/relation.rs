@@ -198,7 +198,10 @@ fn text_of(what: What, f: &Field) -> Option<String> {
         | What::FieldRemoved
         | What::FieldRenamed
         | What::RuleAdded
-        | What::RuleRemoved => None,
+        | What::RuleRemoved
+        | What::Name
+        | What::Size
+        | What::Default => None,
     }
 }
 

@@ -131,7 +131,7 @@ fn against<'a>(old: &'a Path, found: &'a Comparison, mode: Mode, readers: &'a [R
             breaks_backward: c.breaks_backward,
             breaks_forward: c.breaks_forward,
             breaks: c.breaks(mode),
-            fix: c.fix(mode),
+            fix: found.fix(c, mode),
             read_by: readers
                 .iter()
                 .filter(reads)

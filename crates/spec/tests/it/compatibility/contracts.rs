@@ -1,6 +1,7 @@
 //! Contracts as they are written: each change is named, with the direction that it breaks and the way out.
 
-use alluvium_spec::{Change, Comparison, Mode, Shape, compare, mended, read_contract};
+use super::shown;
+use alluvium_spec::{Mode, Shape, compare, mended, read_contract};
 
 fn read(properties: &str) -> Shape {
     document(&format!("  - name: t\n    properties:\n{properties}"))
@@ -12,21 +13,6 @@ fn document(schema: &str) -> Shape {
     let path = dir.path().join("t.odcs.yaml");
     std::fs::write(&path, format!("{head}{schema}")).expect("a file");
     read_contract(&path).map(|c| c.shape).expect("a contract")
-}
-
-/// `path what before -> after breaks`, a line for each change.
-fn shown(found: &Comparison) -> Vec<String> {
-    let text = |t: &Option<String>| t.as_deref().unwrap_or("-").to_owned();
-    let breaks = |c: &Change| match (c.breaks_backward, c.breaks_forward) {
-        (true, true) => "both",
-        (true, false) => "backward",
-        (false, true) => "forward",
-        (false, false) => "nothing",
-    };
-    let line = |c: &Change| {
-        format!("{} {}: {} -> {}, breaks {}", c.path, c.what.words(), text(&c.before), text(&c.after), breaks(c))
-    };
-    found.changes.iter().map(line).collect()
 }
 
 fn diff(old: &str, new: &str) -> Vec<String> {
@@ -200,9 +186,9 @@ fn a_change_that_breaks_says_the_way_out() {
         "      - { name: a, logicalType: integer, logicalTypeOptions: { minimum: 5 } }\n      - { name: b, logicalType: string, required: true }\n",
     );
     let found = compare(&old, &new);
-    let fixes: Vec<String> = found.breaking(Mode::Backward).filter_map(|c| c.fix(Mode::Backward)).collect();
+    let fixes: Vec<String> = found.breaking(Mode::Backward).filter_map(|c| found.fix(c, Mode::Backward)).collect();
     assert_eq!(fixes, ["keep `minimum` 0", "leave out `required`: optional fields can be added"]);
-    assert!(found.is_compatible(Mode::Forward) && found.changes.iter().all(|c| c.fix(Mode::Forward).is_none()));
+    assert!(found.is_compatible(Mode::Forward) && found.changes.iter().all(|c| found.fix(c, Mode::Forward).is_none()));
     let mended = mended(&old, &new, Mode::Backward);
     assert_eq!(mended.objects[0].fields.len(), 2);
     assert!(compare(&old, &mended).is_compatible(Mode::Backward));
