@@ -245,6 +245,16 @@ pub enum OfContract {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Write CONTRACT in another language
+    Export {
+        /// A contract of the project by name, or any by its file
+        contract: PathBuf,
+        #[arg(long = "as", value_enum, value_name = "LANGUAGE")]
+        language: ExportLanguage,
+        /// Write into this file; it appears when it is complete
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Compare versions of a contract: exit code 1 where the new one breaks what MODE asks for
     Diff {
         /// The old versions, oldest first, then the new one: files, or names of the project's contracts
@@ -255,6 +265,17 @@ pub enum OfContract {
         #[arg(long, value_name = "MODE")]
         mode: Option<Mode>,
     },
+}
+
+/// What a contract is exported as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportLanguage {
+    /// JSON Schema 2020-12
+    JsonSchema,
+    Avro,
+    /// CREATE TABLE for DuckDB and PostgreSQL
+    Sql,
+    Markdown,
 }
 
 #[derive(Debug, Args)]

@@ -41,6 +41,8 @@ pub enum CliError {
     Terminal,
     #[error("`{0}` is not a contract of this project")]
     UnknownContract(String),
+    #[error("{} has several objects, and none is named like the file", .0.display())]
+    NoObject(PathBuf),
     #[error("{} is {}, and {} is {}", old.display(), old_language.words(), new.display(), new_language.words())]
     TwoLanguages { old: PathBuf, old_language: Language, new: PathBuf, new_language: Language },
     #[error("{} cannot be read or written", path.display())]
@@ -92,6 +94,7 @@ impl CliError {
             | Self::Terminal
             | Self::UnknownContract(_)
             | Self::TwoLanguages { .. }
+            | Self::NoObject(_)
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
@@ -143,6 +146,7 @@ impl Fault for CliError {
             Self::UnknownEvent(_) => "C0013",
             Self::AmbiguousEvent(_) => "C0014",
             Self::TwoLanguages { .. } => "C0015",
+            Self::NoObject(_) => "C0016",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -174,6 +178,7 @@ impl Fault for CliError {
             | Self::NoTable(_)
             | Self::UnknownContract(_)
             | Self::TwoLanguages { .. }
+            | Self::NoObject(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -206,6 +211,7 @@ impl Fault for CliError {
             Self::UnknownContract(_) => {
                 "contracts are the files contracts/<name>.odcs.yaml; write the name or the path"
             }
+            Self::NoObject(_) => "name the file like one of its objects",
             Self::TwoLanguages { .. } => {
                 "compare versions of one contract or schema; `contract export` turns a contract into a schema"
             }

@@ -4,6 +4,7 @@ use crate::{
     avro::{self, Avro},
     compatibility::{self, Comparison, Language, Mode, Shape},
     diagnostic::{Diagnostics, Sink},
+    json_schema::{self, JsonSchema},
     odcs,
     source_file::SourceFile,
 };
@@ -38,19 +39,22 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
 pub enum SchemaFile {
     Contract(ContractFile),
     Avro(Avro),
+    JsonSchema(JsonSchema),
 }
 
 /// Reads a contract or a schema. The error holds all its mistakes.
 pub fn read_schema(path: &Path) -> Result<SchemaFile, Diagnostics> {
     match path.extension().and_then(|e| e.to_str()) {
-        Some("avsc") => {
-            let mut sink = Sink::default();
-            let file = SourceFile::read(Path::new(""), path, &mut sink);
-            let schema = file.and_then(|file| avro::read(&file, &mut sink));
-            schema.map(SchemaFile::Avro).ok_or_else(|| sink.finish())
-        }
+        Some("avsc") => read_with(path, avro::read).map(SchemaFile::Avro),
+        Some("json") => read_with(path, json_schema::read).map(SchemaFile::JsonSchema),
         _ => read_contract(path).map(SchemaFile::Contract),
     }
+}
+
+fn read_with<T>(path: &Path, read: fn(&SourceFile, &mut Sink) -> Option<T>) -> Result<T, Diagnostics> {
+    let mut sink = Sink::default();
+    let file = SourceFile::read(Path::new(""), path, &mut sink);
+    file.and_then(|file| read(&file, &mut sink)).ok_or_else(|| sink.finish())
 }
 
 impl SchemaFile {
@@ -58,6 +62,7 @@ impl SchemaFile {
         match self {
             Self::Contract(_) => Language::Odcs,
             Self::Avro(_) => Language::Avro,
+            Self::JsonSchema(_) => Language::JsonSchema,
         }
     }
 
@@ -65,14 +70,14 @@ impl SchemaFile {
     pub fn mode(&self) -> Option<Mode> {
         match self {
             Self::Contract(c) => c.shape.mode,
-            Self::Avro(_) => None,
+            Self::Avro(_) | Self::JsonSchema(_) => None,
         }
     }
 
     pub fn notes(&self) -> Option<&Diagnostics> {
         match self {
             Self::Contract(c) => Some(&c.notes),
-            Self::Avro(_) => None,
+            Self::Avro(_) | Self::JsonSchema(_) => None,
         }
     }
 
@@ -81,6 +86,7 @@ impl SchemaFile {
         match (self, new) {
             (Self::Contract(old), Self::Contract(new)) => Some(compatibility::compare(&old.shape, &new.shape)),
             (Self::Avro(old), Self::Avro(new)) => Some(avro::compare(old, new)),
+            (Self::JsonSchema(old), Self::JsonSchema(new)) => Some(json_schema::compare(old, new)),
             _ => None,
         }
     }

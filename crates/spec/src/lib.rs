@@ -12,6 +12,8 @@ mod dataset;
 mod definition;
 mod diagnostic;
 mod discover;
+pub mod export;
+mod json_schema;
 mod load;
 mod nearest;
 mod odcs;
@@ -40,6 +42,7 @@ pub use definition::{
     Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use json_schema::JsonSchema;
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;
 pub use schedule::{CatchUp, Schedule};

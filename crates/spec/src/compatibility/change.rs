@@ -81,6 +81,22 @@ pub enum What {
     /// Bytes of a fixed type.
     Size,
     Default,
+    Format,
+    /// `contentEncoding` or `contentMediaType`.
+    Content,
+    AdditionalProperties,
+    PatternProperties,
+    PropertyNames,
+    Dependencies,
+    /// Schemas of items by their place.
+    Items,
+    Contains,
+    /// `anyOf`, `oneOf` or `allOf`.
+    Alternatives,
+    Not,
+    Conditional,
+    /// As a whole, where no part of it can be named.
+    Schema,
 }
 
 impl What {
@@ -111,6 +127,18 @@ impl What {
             Self::Name => "name",
             Self::Size => "size",
             Self::Default => "default",
+            Self::Format => "format",
+            Self::Content => "content",
+            Self::AdditionalProperties => "additionalProperties",
+            Self::PatternProperties => "patternProperties",
+            Self::PropertyNames => "propertyNames",
+            Self::Dependencies => "dependencies",
+            Self::Items => "items",
+            Self::Contains => "contains",
+            Self::Alternatives => "alternatives",
+            Self::Not => "not",
+            Self::Conditional => "if",
+            Self::Schema => "schema",
         }
     }
 }

@@ -8,7 +8,10 @@ pub(super) fn of(change: &Change, mode: Mode, language: Language) -> String {
     let key = change.what.words();
     match change.what {
         What::ObjectAdded | What::ObjectRemoved => format!("keep the object `{}`", change.path),
-        What::FieldAdded => added(language).to_owned(),
+        What::FieldAdded => added(change, mode, language).to_owned(),
+        What::FieldRemoved if language == Language::JsonSchema && mode.backward() && change.breaks_backward => {
+            "keep it: data that was written has it, and the schema is closed".to_owned()
+        }
         What::FieldRemoved => format!("keep `{}`: readers insist on it", change.path),
         What::FieldRenamed => renamed(before.unwrap_or_default(), language),
         What::Type => {
@@ -37,7 +40,19 @@ pub(super) fn of(change: &Change, mode: Mode, language: Language) -> String {
         | What::MinProperties
         | What::MaxProperties
         | What::Size
-        | What::Default => match (before, language) {
+        | What::Default
+        | What::Format
+        | What::Content
+        | What::AdditionalProperties
+        | What::PatternProperties
+        | What::PropertyNames
+        | What::Dependencies
+        | What::Items
+        | What::Contains
+        | What::Alternatives
+        | What::Not
+        | What::Conditional
+        | What::Schema => match (before, language) {
             (Some(before), _) => format!("keep `{key}` {before}"),
             (None, Language::Odcs) => format!("leave out `{key}`, or write it as a rule that warns"),
             (None, Language::JsonSchema | Language::Avro) => format!("leave out `{key}`"),
@@ -45,9 +60,12 @@ pub(super) fn of(change: &Change, mode: Mode, language: Language) -> String {
     }
 }
 
-fn added(language: Language) -> &'static str {
+fn added(change: &Change, mode: Mode, language: Language) -> &'static str {
     match language {
         Language::Odcs => "leave out `required`: optional fields can be added",
+        Language::JsonSchema if mode.forward() && change.breaks_forward => {
+            "leave it out: readers have a closed schema (`additionalProperties`)"
+        }
         Language::JsonSchema => "leave it out: data that was written may have it with any value",
         Language::Avro => "give it a default",
     }

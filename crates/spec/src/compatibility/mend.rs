@@ -98,7 +98,19 @@ fn restore(what: What, old: &Field, new: &mut Field, mode: Mode) {
         | What::RuleRemoved
         | What::Name
         | What::Size
-        | What::Default => {}
+        | What::Default
+        | What::Format
+        | What::Content
+        | What::AdditionalProperties
+        | What::PatternProperties
+        | What::PropertyNames
+        | What::Dependencies
+        | What::Items
+        | What::Contains
+        | What::Alternatives
+        | What::Not
+        | What::Conditional
+        | What::Schema => {}
     }
 }
 

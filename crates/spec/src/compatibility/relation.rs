@@ -201,7 +201,19 @@ fn text_of(what: What, f: &Field) -> Option<String> {
         | What::RuleRemoved
         | What::Name
         | What::Size
-        | What::Default => None,
+        | What::Default
+        | What::Format
+        | What::Content
+        | What::AdditionalProperties
+        | What::PatternProperties
+        | What::PropertyNames
+        | What::Dependencies
+        | What::Items
+        | What::Contains
+        | What::Alternatives
+        | What::Not
+        | What::Conditional
+        | What::Schema => None,
     }
 }
 

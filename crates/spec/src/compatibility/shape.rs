@@ -102,6 +102,14 @@ pub struct TableRule {
     pub unique: bool,
 }
 
+impl Shape {
+    /// The object that the contract is about: the one named like the file, else the only one.
+    pub fn object(&self, file: &str) -> Option<&ObjectShape> {
+        let only = || self.objects.first().filter(|_| self.objects.len() == 1);
+        self.objects.iter().find(|o| o.name == file).or_else(only)
+    }
+}
+
 impl Scalar {
     /// `None` for JSON.
     pub(crate) fn of(column: ColumnType) -> Option<Self> {

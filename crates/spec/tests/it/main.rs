@@ -3,6 +3,7 @@
 mod compatibility;
 mod edges;
 mod effort;
+mod export;
 mod hostile;
 mod mistakes;
 mod projects;

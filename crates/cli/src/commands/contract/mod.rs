@@ -1,6 +1,7 @@
 //! `alluvium contract`: one subcommand a file.
 
 mod diff;
+mod export;
 mod find;
 mod test;
 
@@ -13,6 +14,7 @@ use alluvium_model::Exit;
 pub async fn contract(global: &Global, what: &OfContract) -> Result<Exit, CliError> {
     match what {
         OfContract::Test { contract, files, to } => test::test(global, contract, files, to.as_ref()).await,
+        OfContract::Export { contract, language, to } => export::export(global, contract, *language, to.as_ref()),
         OfContract::Diff { files, mode } => diff::diff(global, files, *mode),
     }
 }

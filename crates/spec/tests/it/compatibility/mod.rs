@@ -2,6 +2,7 @@
 
 mod avro;
 mod contracts;
+mod json_schema;
 mod property;
 mod readers;
 
