@@ -245,6 +245,11 @@ pub enum OfContract {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Tell what a contract says that has no effect here or is deprecated; it stays in the contract
+    Lint {
+        /// Contracts of the project by name, or any by their files [default: all of the project]
+        contracts: Vec<PathBuf>,
+    },
     /// Write CONTRACT in another language
     Export {
         /// A contract of the project by name, or any by its file

@@ -170,6 +170,12 @@ codes! {
     TESTS_NOT_RUN "W0003" Warning "project tests are not run yet"
         "The folder `tests/` holds cases that this version does not run."
         "Nothing to do.";
+    FOR_PEOPLE "W0004" Warning "told to people only"
+        "The contract says something that looks like an instruction, and nothing here acts on it. Only `contract lint` tells this."
+        "Keep it as documentation, or say it where it is acted on.";
+    DEPRECATED "W0005" Warning "deprecated in the standard"
+        "The version of ODCS that the contract names writes this in another way. It is read all the same; only `contract lint` tells this."
+        "Write it in the new way when you change the contract.";
 }
 
 #[cfg(test)]

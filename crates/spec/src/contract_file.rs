@@ -34,6 +34,20 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
     }
 }
 
+/// All warnings of a contract: what has no effect, what is told to people only, and what the standard has given up. The
+/// error holds its mistakes, and the warnings beside them.
+pub fn lint_contract(path: &Path) -> Result<Diagnostics, Diagnostics> {
+    let mut sink = Sink::default();
+    if let Some(file) = SourceFile::read(Path::new(""), path, &mut sink) {
+        if let Some(draft) = odcs::read(file.clone(), &mut sink) {
+            let _ = odcs::compile(&draft, &mut sink);
+        }
+        odcs::lint(&file, &mut sink);
+    }
+    let found = sink.finish();
+    if found.has_errors() { Err(found) } else { Ok(found) }
+}
+
 /// A file that `contract diff` takes, by its ending: an ODCS contract unless that says another language.
 #[derive(Debug, Clone)]
 pub enum SchemaFile {

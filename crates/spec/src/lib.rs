@@ -35,7 +35,7 @@ pub use compatibility::{
 };
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
-pub use contract_file::{ContractFile, SchemaFile, read_contract, read_schema};
+pub use contract_file::{ContractFile, SchemaFile, lint_contract, read_contract, read_schema};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
     Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,

@@ -15,14 +15,15 @@ use std::collections::BTreeSet;
 const MOST_LISTED: i64 = 1_000;
 
 /// One side of a field: its type and its limits.
-#[derive(Clone, Copy)]
 pub(super) struct Side<'a> {
-    pub(super) kind: Scalar,
-    pub(super) limits: &'a Limits,
+    kind: Scalar,
+    limits: &'a Limits,
+    /// Those of the limits, each for the whole text. They were checked when the contract was read.
+    patterns: Vec<regex::Regex>,
 }
 
 /// The reader's demands that some value of the writer breaks; null apart.
-pub(super) fn broken(writer: Side<'_>, reader: Side<'_>) -> BTreeSet<What> {
+pub(super) fn broken(writer: &Side<'_>, reader: &Side<'_>) -> BTreeSet<What> {
     let listed = writer.listed();
     if scalar::family(writer.kind) != scalar::family(reader.kind) && listed.as_ref().is_none_or(|v| !v.is_empty()) {
         return BTreeSet::from([What::Type]);
@@ -33,9 +34,14 @@ pub(super) fn broken(writer: Side<'_>, reader: Side<'_>) -> BTreeSet<What> {
     }
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    pub(super) fn new(kind: Scalar, limits: &'a Limits) -> Self {
+        let compiled = |p: &String| regex::RegexBuilder::new(&format!("^(?:{p})$")).size_limit(1 << 20).build().ok();
+        Self { kind, limits, patterns: limits.patterns.iter().filter_map(compiled).collect() }
+    }
+
     /// All values there are, where they are few.
-    fn listed(self) -> Option<BTreeSet<String>> {
+    fn listed(&self) -> Option<BTreeSet<String>> {
         let candidates: BTreeSet<String> = match &self.limits.values {
             Some(values) => values.clone(),
             None if matches!(self.kind, Scalar::Integer | Scalar::Int32) => {
@@ -52,7 +58,7 @@ impl Side<'_> {
     }
 
     /// The demands that a value breaks.
-    fn refuses(self, value: &str) -> Vec<What> {
+    fn refuses(&self, value: &str) -> Vec<What> {
         let l = self.limits;
         let mut out = Vec::new();
         let mut say = |ok: bool, what| {
@@ -66,34 +72,34 @@ impl Side<'_> {
         let characters = value.chars().count() as u64;
         say(l.length.min.is_none_or(|min| characters >= min), What::MinLength);
         say(l.length.max.is_none_or(|max| characters <= max), What::MaxLength);
-        say(l.patterns.iter().all(|p| matches(p, value)), What::Pattern);
+        say(self.patterns.iter().all(|p| p.is_match(value)), What::Pattern);
         say(l.steps.iter().all(|s| is_multiple(value, s)), What::MultipleOf);
         say(l.values.as_ref().is_none_or(|v| v.contains(value)), What::Values);
         say(!l.missing.contains(value), What::MissingValues);
         out
     }
 
-    fn lows(self) -> impl Iterator<Item = Bound> {
+    fn lows(&self) -> impl Iterator<Item = Bound> {
         let implied = scalar::implied(self.kind).map(|(low, _)| Bound { value: low, inclusive: true });
         self.limits.low.clone().into_iter().chain(implied)
     }
 
-    fn highs(self) -> impl Iterator<Item = Bound> {
+    fn highs(&self) -> impl Iterator<Item = Bound> {
         let implied = scalar::implied(self.kind).map(|(_, high)| Bound { value: high, inclusive: true });
         self.limits.high.clone().into_iter().chain(implied)
     }
 
-    fn keeps_low(self, demanded: &Bound) -> bool {
+    fn keeps_low(&self, demanded: &Bound) -> bool {
         self.lows().any(|kept| scalar::keeps_low(self.kind, &kept, demanded))
     }
 
-    fn keeps_high(self, demanded: &Bound) -> bool {
+    fn keeps_high(&self, demanded: &Bound) -> bool {
         self.highs().any(|kept| scalar::keeps_high(self.kind, &kept, demanded))
     }
 }
 
 /// As [`broken`], for writers whose values cannot be listed.
-fn demands(writer: Side<'_>, reader: Side<'_>) -> BTreeSet<What> {
+fn demands(writer: &Side<'_>, reader: &Side<'_>) -> BTreeSet<What> {
     let (w, r) = (writer.limits, reader.limits);
     let mut out = BTreeSet::new();
     let mut say = |ok: bool, what| {
@@ -116,7 +122,7 @@ fn demands(writer: Side<'_>, reader: Side<'_>) -> BTreeSet<What> {
 }
 
 /// Every value of the writer is read by the type.
-fn fits(writer: Side<'_>, kind: Scalar) -> bool {
+fn fits(writer: &Side<'_>, kind: Scalar) -> bool {
     match scalar::family(kind) {
         Family::Text | Family::Boolean | Family::Time => true,
         Family::Instant => writer.kind == Scalar::Date || kind == Scalar::Timestamp,
@@ -135,12 +141,6 @@ pub(super) fn keeps_min(kept: Sizes, demanded: Sizes) -> bool {
 
 pub(super) fn keeps_max(kept: Sizes, demanded: Sizes) -> bool {
     demanded.max.is_none_or(|max| kept.max.is_some_and(|k| k <= max))
-}
-
-/// The whole text matches. Patterns were checked when the contract was read.
-fn matches(pattern: &str, value: &str) -> bool {
-    let anchored = regex::RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(1 << 20).build();
-    anchored.is_ok_and(|r| r.is_match(value))
 }
 
 fn is_multiple(value: &str, step: &str) -> bool {

@@ -107,9 +107,7 @@ pub(super) fn breaks(old: &Field, new: &Field) -> (BTreeSet<What>, BTreeSet<What
 fn broken(writer: &Field, reader: &Field) -> BTreeSet<What> {
     let (w, r) = (&writer.limits, &reader.limits);
     let mut out = match (&writer.kind, &reader.kind) {
-        (Kind::Scalar(a), Kind::Scalar(b)) => {
-            domain::broken(Side { kind: *a, limits: w }, Side { kind: *b, limits: r })
-        }
+        (Kind::Scalar(a), Kind::Scalar(b)) => domain::broken(&Side::new(*a, w), &Side::new(*b, r)),
         (Kind::Object(a), Kind::Object(b)) => {
             let mut out =
                 sizes(present(a.as_deref(), w.properties), r.properties, What::MinProperties, What::MaxProperties);

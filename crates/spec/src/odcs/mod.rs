@@ -3,6 +3,7 @@
 mod common;
 mod document;
 mod draft;
+mod lint;
 mod options;
 mod parties;
 mod quality;
@@ -14,5 +15,6 @@ mod types;
 
 pub(crate) use document::read;
 pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target};
+pub(crate) use lint::lint;
 pub(crate) use rules::{compile, rule};
 pub(crate) use shape::shape;

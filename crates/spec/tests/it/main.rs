@@ -5,6 +5,7 @@ mod edges;
 mod effort;
 mod export;
 mod hostile;
+mod lint;
 mod mistakes;
 mod projects;
 mod turns;

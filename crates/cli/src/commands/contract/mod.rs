@@ -3,6 +3,7 @@
 mod diff;
 mod export;
 mod find;
+mod lint;
 mod test;
 
 use crate::{
@@ -15,6 +16,7 @@ pub async fn contract(global: &Global, what: &OfContract) -> Result<Exit, CliErr
     match what {
         OfContract::Test { contract, files, to } => test::test(global, contract, files, to.as_ref()).await,
         OfContract::Export { contract, language, to } => export::export(global, contract, *language, to.as_ref()),
+        OfContract::Lint { contracts } => lint::lint(global, contracts),
         OfContract::Diff { files, mode } => diff::diff(global, files, *mode),
     }
 }
