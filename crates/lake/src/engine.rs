@@ -8,6 +8,7 @@ use crate::{
     error::LakeError,
     fence, ingest, maintain,
     meter::Meter,
+    pool::QueryPool,
     refine,
     remote::{self, Remote},
     session, silver,
@@ -20,7 +21,6 @@ use alluvium_spec::{Contract, Dataset, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::execution::memory_pool::FairSpillPool;
 use std::{path::PathBuf, sync::Arc};
 
 /// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
@@ -39,7 +39,7 @@ pub struct LakeEngine {
     pub(crate) memory: ByteSize,
     pub(crate) aheads: Aheads,
     /// Of all queries together: windows of a backfill are computed at once.
-    pub(crate) queries: Arc<FairSpillPool>,
+    pub(crate) queries: Arc<QueryPool>,
     root: PathBuf,
 }
 
@@ -47,7 +47,7 @@ impl LakeEngine {
     /// Touches nothing: folders are made by the first step that writes.
     pub fn new(project: &Project, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, LakeError> {
         let root = std::path::absolute(&project.lake).map_err(LakeError::io(&project.lake))?;
-        let queries = Arc::new(FairSpillPool::new(session::query_bytes(project.limits.memory)));
+        let queries = Arc::new(QueryPool::new(session::query_bytes(project.limits.memory)));
         let tables = match &project.remote {
             None => Tables::new(root.clone()),
             Some(url) => {

@@ -4,7 +4,8 @@ use crate::decode::DecodeError;
 use crate::refine::RefineError;
 use crate::remote::{self, StoreFault};
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass, Unbalanced};
-use std::{error::Error, io, path::PathBuf};
+use datafusion::error::DataFusionError;
+use std::{error::Error, io, path::PathBuf, sync::Arc};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
@@ -13,7 +14,7 @@ pub enum LakeError {
     #[error("the table in {path} could not be read or written")]
     Delta { path: PathBuf, source: Box<deltalake::DeltaTableError> },
     #[error("the query engine failed")]
-    Query(#[source] Box<datafusion::error::DataFusionError>),
+    Query(#[source] Box<DataFusionError>),
     #[error("columns could not be processed")]
     Arrow(#[from] arrow::error::ArrowError),
     #[error("a Parquet file could not be processed")]
@@ -72,8 +73,8 @@ impl LakeError {
     }
 }
 
-impl From<datafusion::error::DataFusionError> for LakeError {
-    fn from(e: datafusion::error::DataFusionError) -> Self {
+impl From<DataFusionError> for LakeError {
+    fn from(e: DataFusionError) -> Self {
         Self::Query(Box::new(e))
     }
 }
@@ -108,7 +109,9 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
                 _ => {}
             }
         }
-        if let Some(datafusion::error::DataFusionError::ResourcesExhausted(_)) = e.downcast_ref() {
+        // What several consumers of one stream are told is shared, and a shared error is no source of its own.
+        let query = e.downcast_ref().or_else(|| e.downcast_ref::<Arc<DataFusionError>>().map(Arc::as_ref));
+        if query.is_some_and(|q| matches!(q.find_root(), DataFusionError::ResourcesExhausted(_))) {
             return Cause::Memory;
         }
         next = e.source();
@@ -244,7 +247,8 @@ impl Fault for LakeError {
             }
             Cause::Store(StoreFault::Throttled) => return "run again later; the object store asked for fewer requests",
             Cause::Store(StoreFault::Unreachable | StoreFault::Late) => {
-                return "run again; if it stays so, check the network and AWS_ENDPOINT_URL or its like";
+                return "run again; if it stays so, check the network, and AWS_ENDPOINT_URL, GOOGLE_BASE_URL or \
+                        AZURE_STORAGE_ENDPOINT where one is set";
             }
             Cause::Store(StoreFault::NoBucket) => return "make the bucket, or correct its name under `lake`",
             Cause::Passing(_) | Cause::Other => {}
@@ -302,6 +306,17 @@ mod tests {
         assert_eq!(
             (io(Kind::ResourceBusy).class(), io(Kind::ResourceBusy).remedy()),
             (RetryClass::Transient, "run again")
+        );
+    }
+
+    #[test]
+    fn memory_that_did_not_do_is_told_as_that_also_where_the_error_is_shared() {
+        let spent = DataFusionError::ResourcesExhausted("a sort".into());
+        let shared = DataFusionError::External(Box::new(Arc::new(spent.context("while it merged"))));
+        let error = LakeError::from(shared.context("the plan"));
+        assert_eq!(
+            (error.code(), error.remedy()),
+            ("L0003", "raise `limits.memory` in alluvium.yaml, or make the query smaller")
         );
     }
 

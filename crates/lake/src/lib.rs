@@ -27,6 +27,7 @@ mod lanes;
 mod lateness;
 mod maintain;
 mod meter;
+mod pool;
 mod quarantine;
 mod query;
 mod refine;

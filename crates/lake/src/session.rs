@@ -22,7 +22,12 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Share of the process's memory that queries may hold; the rest is for decoding, encoding and the keys of upserts.
 const QUERY_SHARE: f64 = 0.5;
 /// Share of that which each sort keeps free, so that it can merge what it spilled.
-const SORT_SHARE: usize = 32;
+const SORT_SHARE: usize = 16;
+/// What queries may hold for each row of a batch: merges hold many batches at once, twice while they are read.
+const BYTES_PER_BATCH_ROW: usize = 64 << 10;
+const BATCH_ROWS: std::ops::RangeInclusive<usize> = 1024..=8192;
+/// What each thread of a query has at least: under less, sorts that spill starve each other.
+const BYTES_PER_THREAD: usize = 64 << 20;
 const CATALOG: &str = "alluvium";
 
 /// What all queries of a process may hold together.
@@ -51,13 +56,15 @@ fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext
         let copies = Arc::new(Opening::new(engine.tables.disk.clone()));
         runtime.register_object_store(ObjectStoreUrl::local_filesystem().as_ref(), copies);
     }
+    let bytes = query_bytes(engine.memory);
     let mut config = SessionConfig::new()
+        .with_batch_size((bytes / BYTES_PER_BATCH_ROW).clamp(*BATCH_ROWS.start(), *BATCH_ROWS.end()))
         .with_default_catalog_and_schema(CATALOG, "silver")
         .with_information_schema(true)
-        .with_target_partitions(crate::lanes::count());
+        .with_target_partitions(crate::lanes::count().min(bytes / BYTES_PER_THREAD).max(1));
     // The default would be all of a small pool.
     let sorts = &mut config.options_mut().execution.sort_spill_reservation_bytes;
-    *sorts = (*sorts).min(query_bytes(engine.memory) / SORT_SHARE);
+    *sorts = (*sorts).min(bytes / SORT_SHARE);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

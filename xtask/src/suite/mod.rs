@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that has to be green, in one command.
 
+mod azurite;
+mod installed;
 mod options;
 mod python;
 mod run;

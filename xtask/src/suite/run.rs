@@ -1,6 +1,6 @@
 //! Runs the checks and the tests, shows their output as it comes, and closes with one line of sums.
 
-use super::{Options, python, totals::Totals};
+use super::{Options, azurite, python, totals::Totals};
 use crate::tidy;
 use std::{
     ffi::OsString,
@@ -64,8 +64,10 @@ fn succeeds(command: &mut Command) -> bool {
 
 fn tests(root: &Path, options: &Options) -> io::Result<Totals> {
     let python = python::prepare(root, &target(root))?;
+    let azurite = azurite::prepare(root, &target(root))?;
     let mut command = cargo(root);
-    command.args(["test", "--all-targets", "--no-fail-fast"]).env(python::VARIABLE, python);
+    command.args(["test", "--all-targets", "--no-fail-fast"]);
+    command.env(python::VARIABLE, python).env(azurite::VARIABLE, azurite);
     if options.select.is_empty() {
         command.arg("--workspace");
     } else {

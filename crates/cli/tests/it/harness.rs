@@ -109,7 +109,10 @@ impl Project {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alluvium"));
         for (name, _) in std::env::vars_os() {
-            if ["ALLUVIUM_", "AWS_", "GOOGLE_", "AZURE_"].iter().any(|p| name.to_string_lossy().starts_with(p)) {
+            if ["ALLUVIUM_", "AWS_", "GOOGLE_", "AZURE_", "AZURITE_"]
+                .iter()
+                .any(|p| name.to_string_lossy().starts_with(p))
+            {
                 command.env_remove(name);
             }
         }
@@ -198,13 +201,26 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
 }
 
+/// The Python of the tests, with the pinned packages.
+pub fn test_python() -> PathBuf {
+    let Some(python) = std::env::var_os("ALLUVIUM_TEST_PYTHON") else {
+        panic!("ALLUVIUM_TEST_PYTHON is not set: run the tests with `cargo xtask test`, which makes that environment");
+    };
+    python.into()
+}
+
 /// What a script of the repository writes; it has to end well.
 #[track_caller]
 pub fn python(script: &str, args: &[&OsStr]) -> String {
-    let Ok(python) = std::env::var("ALLUVIUM_TEST_PYTHON") else {
-        panic!("ALLUVIUM_TEST_PYTHON is not set: run the tests with `cargo xtask test`, which makes that environment");
-    };
-    let ran = Ran::from(Command::new(python).arg(repository().join(script)).args(args).output().expect("python runs"));
+    python_with(script, args, &[])
+}
+
+/// As [`python`], with variables of its environment.
+#[track_caller]
+pub fn python_with(script: &str, args: &[&OsStr], variables: &[(&str, String)]) -> String {
+    let mut python = Command::new(test_python());
+    python.arg(repository().join(script)).args(args).envs(variables.iter().map(|(n, v)| (n, v)));
+    let ran = Ran::from(python.output().expect("python runs"));
     assert_eq!(ran.code, Some(0), "{ran}");
     ran.stdout
 }

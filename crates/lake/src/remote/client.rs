@@ -3,7 +3,7 @@
 //! Credentials, region and endpoint are read from the environment as the `object_store` crate names them (`AWS_*`,
 //! `GOOGLE_*`, `AZURE_*`), and from nowhere else. Connects to nothing until the first request.
 
-use super::counted::Counted;
+use super::{counted::Counted, misset};
 use crate::{error::LakeError, meter::Meter};
 use alluvium_model::{Cloud, LakeUrl};
 use object_store::{
@@ -28,6 +28,11 @@ fn retry() -> RetryConfig {
 
 /// For the bucket or container of `url`. Every request is counted in `meter`.
 pub(crate) fn connect(url: &LakeUrl, meter: &Arc<Meter>) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    let refused = |source| LakeError::StoreSettings { url: url.to_string(), source: Box::new(source) };
+    if url.cloud == Cloud::Google {
+        let misset = misset::check(|name| std::env::var(name).ok());
+        misset.map_err(|e| refused(object_store::Error::Generic { store: "GCS", source: Box::new(e) }))?;
+    }
     let counted = Counted::new(meter.clone());
     // The builders have no trait in common.
     macro_rules! built {
@@ -45,5 +50,5 @@ pub(crate) fn connect(url: &LakeUrl, meter: &Arc<Meter>) -> Result<Arc<dyn Objec
         Cloud::Google => built!(GoogleCloudStorageBuilder, GoogleConfigKey::Client),
         Cloud::Azure => built!(MicrosoftAzureBuilder, AzureConfigKey::Client),
     };
-    made.map_err(|source| LakeError::StoreSettings { url: url.to_string(), source: Box::new(source) })
+    made.map_err(refused)
 }

@@ -44,6 +44,17 @@ const METADATA: [&str; 7] = [
     "/metadata/identity/oauth2/token",
 ];
 const STATUS: &str = "status code: ";
+/// Of S3, of the services that change one token for another, and of Azure, for credentials that no longer hold or never did.
+const OUTDATED: [&str; 7] = [
+    "ExpiredToken",
+    "InvalidToken",
+    "InvalidIdentityToken",
+    "invalid_grant",
+    "invalid_client",
+    "unauthorized_client",
+    "InvalidAuthenticationInfo",
+];
+const NO_BUCKET: [&str; 3] = ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"];
 
 pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<StoreFault> {
     let mut next = Some(error);
@@ -69,11 +80,11 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<StoreFault> {
 fn by_status(text: &str) -> Option<StoreFault> {
     let (_, rest) = text.split_once(STATUS)?;
     let status: u16 = rest.get(..3)?.parse().ok()?;
+    let says = |codes: &[&str]| codes.iter().any(|c| rest.contains(c));
     match status {
         401 | 403 => Some(StoreFault::Denied),
-        404 if ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|n| rest.contains(n)) => {
-            Some(StoreFault::NoBucket)
-        }
+        400 if says(&OUTDATED) => Some(StoreFault::Denied),
+        404 if says(&NO_BUCKET) => Some(StoreFault::NoBucket),
         429 | 503 => Some(StoreFault::Throttled),
         408 | 504 => Some(StoreFault::Late),
         500..=599 => Some(StoreFault::Unreachable),
@@ -97,6 +108,9 @@ mod tests {
         assert_eq!(said("500 Internal Server Error: "), Some(StoreFault::Unreachable));
         assert_eq!(said("404 Not Found: <Code>NoSuchBucket</Code>"), Some(StoreFault::NoBucket));
         assert_eq!(said("404 Not Found: <Code>NoSuchKey</Code>"), None);
+        assert_eq!(said("400 Bad Request: <Code>ExpiredToken</Code>"), Some(StoreFault::Denied));
+        assert_eq!(said("400 Bad Request: { \"error\": \"invalid_grant\" }"), Some(StoreFault::Denied));
+        assert_eq!(said("400 Bad Request: <Code>InvalidArgument</Code>"), None);
         assert_eq!(of(&std::io::Error::other("no such thing")), None);
         for asked in ["http://169.254.169.254/any", "http://here:1/latest/api/token"] {
             let text = format!("Error performing PUT {asked} in 1s");

@@ -15,6 +15,7 @@ mod identity;
 mod log_store;
 #[cfg(test)]
 mod lost;
+mod misset;
 mod opening;
 mod room;
 mod store;

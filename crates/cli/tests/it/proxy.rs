@@ -1,16 +1,13 @@
-//! An S3-protocol server for tests, and a proxy before it that disturbs what it is told to.
+//! A proxy before a server of an object store, that disturbs what it is told to.
 //!
-//! The server is a process of its own on loopback that ends with the test's process. The proxy is threads of the test: one
-//! request a connection, so that a fault meets exactly the request that it is for.
+//! It is threads of the test: one request a connection, so that a fault meets exactly the request that it is for.
 
-use crate::harness::{Project, repository};
+use crate::clouds::Cloud;
 use std::{
-    collections::BTreeSet,
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
     sync::{
-        Arc, LazyLock, Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
@@ -18,81 +15,10 @@ use std::{
     time::Duration,
 };
 
-pub const SECRET: &str = "the-secret-key-of-the-tests";
-
-static SHARED: LazyLock<S3> = LazyLock::new(S3::start);
-
-/// The bucket is `lake`.
-struct S3 {
-    port: u16,
-    places: AtomicUsize,
-    _server: Child,
-}
-
-impl S3 {
-    fn start() -> Self {
-        let Ok(python) = std::env::var("ALLUVIUM_TEST_PYTHON") else {
-            panic!(
-                "ALLUVIUM_TEST_PYTHON is not set: run the tests with `cargo xtask test`, which makes that environment"
-            );
-        };
-        let mut server = Command::new(python)
-            .arg(repository().join("tests/s3.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python runs");
-        let mut said = String::new();
-        BufReader::new(server.stdout.as_mut().expect("its output")).read_line(&mut said).expect("its port");
-        let port = said.trim().parse().expect("a port");
-        Self { port, places: AtomicUsize::new(0), _server: server }
-    }
-}
-
-/// A lake of its own in the shared server.
-pub fn lake() -> String {
-    format!("s3://lake/p{}", SHARED.places.fetch_add(1, Ordering::Relaxed))
-}
-
-/// Names of the objects of a lake, below its prefix, as the server lists them.
-pub fn objects(lake: &str) -> BTreeSet<String> {
-    let prefix = lake.strip_prefix("s3://lake/").expect("a lake of `lake`");
-    let mut server = TcpStream::connect(("127.0.0.1", SHARED.port)).expect("the server");
-    let ask =
-        format!("GET /lake?list-type=2&prefix={prefix}/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    server.write_all(ask.as_bytes()).expect("asked");
-    let mut answer = String::new();
-    server.read_to_string(&mut answer).expect("answered");
-    assert!(answer.contains("<IsTruncated>false"), "{answer}");
-    let keys = answer.split("<Key>").skip(1).filter_map(|k| k.split("</Key>").next());
-    keys.filter_map(|k| k.strip_prefix(prefix)?.strip_prefix('/')).map(str::to_owned).collect()
-}
-
-pub fn endpoint() -> String {
-    format!("http://127.0.0.1:{}", SHARED.port)
-}
-
-/// The same files over a lake in the object store: one line differs.
-pub fn over_s3(from: &Project, lake: &str) -> Project {
-    let to = crate::market::copied(from);
-    to.edit("alluvium.yaml", "name: ", &format!("lake: {lake}\nname: "));
-    through(to, &endpoint())
-}
-
-/// The project's commands reach the object store at this address.
-pub fn through(mut p: Project, endpoint: &str) -> Project {
-    p.set("AWS_ENDPOINT_URL", endpoint);
-    p.set("AWS_ALLOW_HTTP", "true");
-    p.set("AWS_REGION", "us-east-1");
-    p.set("AWS_ACCESS_KEY_ID", "tester");
-    p.set("AWS_SECRET_ACCESS_KEY", SECRET);
-    p
-}
-
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
+    /// With its parameters, and without escapes.
     pub path: String,
     /// How many requests like this, by method and path, came before it.
     pub before: usize,
@@ -106,6 +32,11 @@ impl Request {
     /// Of data files, also a part of one.
     pub fn is_upload(&self) -> bool {
         self.method == "PUT" && self.path.contains(".parquet")
+    }
+
+    /// Of a part of a file: S3 and Google number them, Azure calls them blocks.
+    pub fn is_part(&self) -> bool {
+        self.is_upload() && (self.path.contains("partNumber=") || self.path.contains("comp=block&"))
     }
 }
 
@@ -138,14 +69,19 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Before the server of S3's protocol.
     pub fn start(rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
+        Self::before(Cloud::S3, rule)
+    }
+
+    pub fn before(cloud: Cloud, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (stop, faults, requests): (Arc<AtomicBool>, Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
         let (stopped, counted, came) = (stop.clone(), faults.clone(), requests.clone());
         let rule: Arc<Rule> = Arc::new(Box::new(rule));
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-        let to = SHARED.port;
+        let to = cloud.port();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if stopped.load(Ordering::Relaxed) {
@@ -211,7 +147,7 @@ fn serve(
         }
     }
     let mut words = first.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path) = (words.next().unwrap_or_default(), plain(&words.next().unwrap_or_default()));
     let before = {
         let mut seen = seen.lock().expect("not poisoned");
         let this = format!("{method} {path}");
@@ -256,4 +192,9 @@ fn serve(
         _ => client.write_all(&answer)?,
     }
     client.shutdown(Shutdown::Both)
+}
+
+/// Without what stands for `/`, `.` and `_` in Google's URLs.
+fn plain(path: &str) -> String {
+    [("%2F", "/"), ("%2E", "."), ("%5F", "_")].iter().fold(path.to_owned(), |p, (from, to)| p.replace(from, to))
 }
