@@ -7,12 +7,15 @@ use super::{
 use crate::compatibility::{Change, Comparison, Language, Path, What};
 use std::collections::BTreeSet;
 
+/// What lies deeper is told as a whole.
+const MOST_DEPTH: usize = 100;
+
 pub(crate) fn compare(old: &Avro, new: &Avro) -> Comparison {
     let root = match &new.root {
         Type::Named(name) => new.body(name).short().to_owned(),
         other => new.text(other),
     };
-    let mut walk = Walk { old, new, seen: BTreeSet::new(), changes: Vec::new() };
+    let mut walk = Walk { old, new, seen: BTreeSet::new(), depth: 0, changes: Vec::new() };
     walk.types(&Path::root(&root), &old.root, &new.root);
     let mut changes = walk.changes;
     let backward = Resolution::new(new, old).reads(&new.root, &old.root);
@@ -37,6 +40,7 @@ struct Walk<'a> {
     new: &'a Avro,
     /// Pairs of names that were looked at.
     seen: BTreeSet<(String, String)>,
+    depth: usize,
     changes: Vec<Change>,
 }
 
@@ -97,9 +101,10 @@ impl Walk<'_> {
     }
 
     fn named(&mut self, path: &Path, old_name: &str, new_name: &str) {
-        if !self.seen.insert((old_name.to_owned(), new_name.to_owned())) {
+        if self.depth >= MOST_DEPTH || !self.seen.insert((old_name.to_owned(), new_name.to_owned())) {
             return;
         }
+        self.depth += 1;
         let (old, new) = (self.old.body(old_name), self.new.body(new_name));
         if old.name != new.name {
             let mut change = named(path.clone(), What::Name, !same_name(new, old), !same_name(old, new));
@@ -124,6 +129,7 @@ impl Walk<'_> {
                 if std::mem::discriminant(&old.body) == std::mem::discriminant(&new.body) => {}
             _ => self.retyped(path, &Type::Named(old_name.to_owned()), &Type::Named(new_name.to_owned())),
         }
+        self.depth -= 1;
     }
 
     fn fields(&mut self, path: &Path, old: &[Field], new: &[Field]) {

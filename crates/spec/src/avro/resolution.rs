@@ -1,19 +1,19 @@
 //! Whether a reader's schema reads what a writer's schema wrote, as the specification resolves them.
 
 use super::schema::{Avro, Body, Field, Named, Primitive, Type};
-use std::collections::BTreeSet;
+use crate::compatibility::{Look, Pairs};
 
 /// One direction: who reads, and who wrote.
 pub(super) struct Resolution<'a> {
     pub(super) reader: &'a Avro,
     pub(super) writer: &'a Avro,
-    /// Pairs of names that are being looked at: a type that holds itself is compatible if the rest is.
-    open: BTreeSet<(String, String)>,
+    /// Names of readers' and writers' types.
+    pairs: Pairs<(String, String)>,
 }
 
 impl<'a> Resolution<'a> {
     pub(super) fn new(reader: &'a Avro, writer: &'a Avro) -> Self {
-        Self { reader, writer, open: BTreeSet::new() }
+        Self { reader, writer, pairs: Pairs::default() }
     }
 
     pub(super) fn reads(&mut self, reader: &Type, writer: &Type) -> bool {
@@ -29,9 +29,10 @@ impl<'a> Resolution<'a> {
 
     fn named(&mut self, reader: &str, writer: &str) -> bool {
         let pair = (reader.to_owned(), writer.to_owned());
-        if !self.open.insert(pair.clone()) {
-            return true;
-        }
+        let mark = match self.pairs.open(&pair) {
+            Look::Known(reads) => return reads,
+            Look::Open(mark) => mark,
+        };
         let (r, w) = (self.reader.body(reader), self.writer.body(writer));
         let reads = same_name(r, w)
             && match (&r.body, &w.body) {
@@ -45,8 +46,7 @@ impl<'a> Resolution<'a> {
                 }),
                 _ => false,
             };
-        self.open.remove(&pair);
-        reads
+        self.pairs.close(mark, reads)
     }
 }
 

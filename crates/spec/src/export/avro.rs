@@ -1,6 +1,6 @@
 //! An Avro record of one row. Optional fields are unions with null and have null as default, so that they can be added.
 
-use super::{rules, said};
+use super::words::{rules, said};
 use crate::compatibility::{Field, Kind, ObjectShape, Scalar, Shape};
 use serde_json::{Map, Value, json};
 

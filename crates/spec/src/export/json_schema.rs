@@ -1,6 +1,6 @@
 //! JSON Schema 2020-12 of one row, in JSON's own types.
 
-use super::{is_number, rules};
+use super::words::{is_number, rules};
 use crate::{
     compatibility::{Field, Kind, Limits, ObjectShape, Scalar, Shape},
     contract::Bound,

@@ -1,6 +1,6 @@
 //! A page for people.
 
-use super::{rules, said};
+use super::words::{rules, said};
 use crate::compatibility::{Field, Kind, ObjectShape, Shape};
 
 pub fn markdown(shape: &Shape, object: &ObjectShape) -> String {

@@ -1,6 +1,6 @@
 //! `CREATE TABLE`, in the SQL that DuckDB and PostgreSQL have in common.
 
-use super::{is_number, rules, said, scalar};
+use super::words::{is_number, rules, said, scalar};
 use crate::{
     compatibility::{Field, Kind, ObjectShape, Scalar, Shape},
     contract::Bound,
@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 /// The table of `object`, with keys and checks. Patterns, nested fields and other rules are comments.
 pub fn sql(shape: &Shape, object: &ObjectShape) -> String {
     let mut out = comment("", &format!("Contract {} {}.", shape.id, shape.version));
-    out.extend(object.description.iter().map(|d| comment("", d)).collect::<Vec<_>>().concat().chars());
+    if let Some(description) = &object.description {
+        out.push_str(&comment("", description));
+    }
     let known: BTreeSet<&str> = object.fields.iter().map(|f| f.name.as_str()).collect();
     let is_key = |columns: &[String]| columns.iter().all(|c| known.contains(c.as_str()));
     for rule in rules(object, is_key) {
@@ -33,22 +35,28 @@ fn column(f: &Field) -> String {
         Kind::Scalar(s) => kind(*s),
         Kind::Object(_) | Kind::Array(_) => "JSON".to_owned(),
     };
-    let checks = checks(f, &name);
-    let unchecked = said(f).len().saturating_sub(checks.len()) > 0;
-    if unchecked {
-        let patterns = said(f).into_iter().filter(|s| s.starts_with("pattern") || scalar(f).is_none());
-        out.extend(
-            patterns.map(|s| comment("  ", &format!("Not checked here: {s}."))).collect::<Vec<_>>().concat().chars(),
-        );
+    for limit in unchecked(f) {
+        out.push_str(&comment("  ", &format!("Not checked here: {limit}.")));
     }
     out.push_str(&format!("  {name} {kind}"));
     if f.limits.required {
         out.push_str(" NOT NULL");
     }
-    for check in checks {
+    for check in checks(f, &name) {
         out.push_str(&format!(" CHECK ({check})"));
     }
     out
+}
+
+/// Limits that the two databases write in two ways, or that lie inside of JSON.
+fn unchecked(f: &Field) -> impl Iterator<Item = String> {
+    let kind = scalar(f);
+    let has_no_check = move |limit: &String| match kind {
+        None => true,
+        Some(Scalar::Number) if limit.starts_with("a multiple of") => true,
+        Some(_) => limit.starts_with("pattern "),
+    };
+    said(f).into_iter().filter(has_no_check)
 }
 
 fn kind(scalar: Scalar) -> String {

@@ -7,17 +7,20 @@ use super::{
     numbers::{high, is_multiple, keeps_high, keeps_low, low},
     objects::matches,
 };
+use crate::compatibility::{Look, Pairs};
 use serde_json::Value;
-use std::collections::BTreeSet;
 
-/// Alternatives of alternatives multiply; what is not decided by then counts as broken.
-const MOST_STEPS: usize = 4_000;
+/// What is not decided by then counts as broken.
+const MOST_STEPS: usize = 200_000;
+/// Alternatives of alternatives multiply.
+const MOST_CHOICES: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Inclusion<'a> {
-    /// Pairs that are being looked at: a schema that holds itself is included if the rest is.
-    open: BTreeSet<(Vec<usize>, usize)>,
+    /// A writer's parts and a reader's, by their places.
+    pairs: Pairs<(Vec<usize>, usize)>,
     steps: usize,
+    choices: usize,
     of: std::marker::PhantomData<&'a Value>,
 }
 
@@ -37,12 +40,12 @@ impl<'a> Inclusion<'a> {
         }
         let Some(keywords) = reader.map() else { return *reader.value == Value::Bool(true) };
         let pair = (writer.0.iter().map(|n| n.id()).collect(), reader.id());
-        if !self.open.insert(pair.clone()) {
-            return true;
-        }
+        let mark = match self.pairs.open(&pair) {
+            Look::Known(holds) => return holds,
+            Look::Open(mark) => mark,
+        };
         let holds = keywords.keys().all(|key| self.follows(writer, reader, key));
-        self.open.remove(&pair);
-        holds
+        self.pairs.close(mark, holds)
     }
 
     /// The keyword's demand follows from the writer, or from each of its alternatives.
@@ -69,8 +72,8 @@ impl<'a> Inclusion<'a> {
             Some((i, n.list(branches)))
         });
         let Some((i, branches)) = choice else { return false };
-        self.steps += 1;
-        if self.steps > MOST_STEPS {
+        self.choices += 1;
+        if self.choices > MOST_CHOICES {
             return false;
         }
         // The part stays without its alternatives: each of them is looked at beside the others.

@@ -70,22 +70,17 @@ impl<'a> Node<'a> {
 
     /// The schema with all that it refers to and all parts of its `allOf`.
     pub(super) fn parts(self) -> Both<'a> {
-        let (mut out, mut seen) = (Vec::new(), BTreeSet::new());
-        self.collect(&mut out, &mut seen);
+        let (mut out, mut seen, mut next) = (Vec::new(), BTreeSet::new(), vec![self]);
+        while let Some(node) = next.pop() {
+            if !seen.insert(node.id()) {
+                continue;
+            }
+            out.push(node);
+            next.extend(node.list("allOf").into_iter().rev());
+            let target = node.value.get("$ref").and_then(Value::as_str).and_then(|r| find(node.document, r));
+            next.extend(target.map(|t| node.at(t)));
+        }
         Both(out)
-    }
-
-    fn collect(self, out: &mut Vec<Self>, seen: &mut BTreeSet<usize>) {
-        if !seen.insert(self.id()) {
-            return;
-        }
-        out.push(self);
-        if let Some(target) = self.value.get("$ref").and_then(Value::as_str).and_then(|r| find(self.document, r)) {
-            self.at(target).collect(out, seen);
-        }
-        for part in self.list("allOf") {
-            part.collect(out, seen);
-        }
     }
 
     /// Written alike, and nothing in it depends on the document around.

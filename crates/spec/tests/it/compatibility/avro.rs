@@ -95,3 +95,22 @@ fn a_mistake_has_its_place() {
     std::fs::write(&path, "{\"type\": ").expect("a file");
     assert!(read_schema(&path).is_err());
 }
+
+#[test]
+fn shared_and_deep_types_end() {
+    // Each record holds the one before twice, so that ways to the first one multiply.
+    let of = |n: usize, first: &str| {
+        let mut all = vec![format!(r#"{{"type":"record","name":"R0","fields":[{{"name":"a","type":"{first}"}}]}}"#)];
+        all.extend((1..n).map(|i| {
+            let field = |name| format!(r#"{{"name":"{name}","type":"R{}"}}"#, i - 1);
+            format!(r#"{{"type":"record","name":"R{i}","fields":[{},{}]}}"#, field("a"), field("b"))
+        }));
+        format!("[{}]", all.join(","))
+    };
+    let compared = |n, first| read(&of(n, "int")).compare(&read(&of(n, first))).expect("one language");
+    assert!(compared(60, "int").changes.is_empty());
+    assert!(compared(60, "long").is_compatible(Mode::Backward));
+    assert!(!compared(60, "string").is_compatible(Mode::Backward));
+    // Too deep to be decided counts as broken.
+    assert!(!compared(400, "long").is_compatible(Mode::Backward));
+}

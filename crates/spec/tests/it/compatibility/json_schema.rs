@@ -113,6 +113,20 @@ fn alternatives_that_multiply_end() {
 }
 
 #[test]
+fn long_chains_of_references_end() {
+    let chain = |n: usize, last: &str| {
+        let mut all = serde_json::Map::new();
+        for i in 0..n {
+            all.insert(format!("d{i}"), json!({ "properties": { "a": { "$ref": format!("#/$defs/d{}", i + 1) } } }));
+        }
+        all.insert(format!("d{n}"), json!({ "type": last }));
+        json!({ "$ref": "#/$defs/d0", "$defs": all })
+    };
+    assert!(compared(&chain(50, "integer"), &chain(50, "number")).is_compatible(Mode::Backward));
+    assert!(!compared(&chain(5_000, "integer"), &chain(5_000, "number")).is_compatible(Mode::Backward));
+}
+
+#[test]
 fn a_mistake_has_its_place() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("t.json");

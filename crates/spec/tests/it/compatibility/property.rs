@@ -19,15 +19,19 @@ enum Value {
 
 const TEXTS: [&str; 12] = ["", "a", "b", "NA", "bb", "ccc", "z", "zz", "zzz", "zzzz", "ab", "aba"];
 const BOOLEANS: [&str; 5] = ["true", "false", "yes", "0", "T"];
-const INSTANTS: [&str; 8] = [
+const INSTANTS: [&str; 12] = [
     "2019-12-31",
     "2020-01-01",
     "2020-01-02",
     "2020-01-03",
     "2020-01-04",
     "2020-01-05",
+    "2019-12-31T12:00:00Z",
+    "2020-01-01T12:00:00Z",
     "2020-01-02T12:00:00Z",
     "2020-01-03T12:00:00Z",
+    "2020-01-04T12:00:00Z",
+    "2020-01-05T12:00:00Z",
 ];
 
 /// Bounds lie from -3 to 6, so there are numbers between, beside and far away from them.
