@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use alluvium_model::{DatasetName, Span, Stride};
-use alluvium_spec::Environment;
+use alluvium_spec::{Environment, Mode};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::{
@@ -250,6 +250,42 @@ pub enum OfContract {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Tell what a contract says that has no effect here or is deprecated; it stays in the contract
+    Lint {
+        /// Contracts of the project by name, or any by their files [default: all of the project]
+        contracts: Vec<PathBuf>,
+    },
+    /// Write CONTRACT in another language
+    Export {
+        /// A contract of the project by name, or any by its file
+        contract: PathBuf,
+        #[arg(long = "as", value_enum, value_name = "LANGUAGE")]
+        language: ExportLanguage,
+        /// Write into this file; it appears when it is complete
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Compare versions of a contract: exit code 1 where the new one breaks what MODE asks for
+    Diff {
+        /// The old versions, oldest first, then the new one: files, or names of the project's contracts
+        #[arg(required = true, num_args = 2.., value_names = ["OLD", "NEW"])]
+        files: Vec<PathBuf>,
+        /// NONE, BACKWARD, FORWARD, FULL, or one of these with _TRANSITIVE: against all old versions [default: what NEW
+        /// says, else BACKWARD]
+        #[arg(long, value_name = "MODE")]
+        mode: Option<Mode>,
+    },
+}
+
+/// What a contract is exported as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportLanguage {
+    /// JSON Schema 2020-12
+    JsonSchema,
+    Avro,
+    /// CREATE TABLE for DuckDB and PostgreSQL
+    Sql,
+    Markdown,
 }
 
 #[derive(Debug, Args)]

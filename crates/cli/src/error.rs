@@ -4,7 +4,7 @@ use alluvium_flow::FlowError;
 use alluvium_lake::LakeError;
 use alluvium_model::{DatasetName, Exit, Fault, RetryClass};
 use alluvium_server::ServerError;
-use alluvium_spec::Diagnostics;
+use alluvium_spec::{Diagnostics, Language};
 use alluvium_store::StoreError;
 use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
@@ -43,6 +43,10 @@ pub enum CliError {
     UnknownContract(String),
     #[error("there is no code `{code}`{}", suggested(.near))]
     UnknownCode { code: String, near: Vec<&'static str> },
+    #[error("{} has several objects, and none is named like the file", .0.display())]
+    NoObject(PathBuf),
+    #[error("{} is {}, and {} is {}", old.display(), old_language.words(), new.display(), new_language.words())]
+    TwoLanguages { old: PathBuf, old_language: Language, new: PathBuf, new_language: Language },
     #[error("{} cannot be read or written", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("standard input cannot be read")]
@@ -92,6 +96,8 @@ impl CliError {
             | Self::Terminal
             | Self::UnknownContract(_)
             | Self::UnknownCode { .. }
+            | Self::TwoLanguages { .. }
+            | Self::NoObject(_)
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
@@ -143,6 +149,8 @@ impl Fault for CliError {
             Self::UnknownEvent(_) => "C0013",
             Self::AmbiguousEvent(_) => "C0014",
             Self::UnknownCode { .. } => "C0015",
+            Self::TwoLanguages { .. } => "C0016",
+            Self::NoObject(_) => "C0017",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -174,6 +182,8 @@ impl Fault for CliError {
             | Self::NoTable(_)
             | Self::UnknownContract(_)
             | Self::UnknownCode { .. }
+            | Self::TwoLanguages { .. }
+            | Self::NoObject(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -207,6 +217,10 @@ impl Fault for CliError {
                 "contracts are the files contracts/<name>.odcs.yaml; write the name or the path"
             }
             Self::UnknownCode { .. } => "`alluvium explain` lists all codes",
+            Self::NoObject(_) => "name the file like one of its objects",
+            Self::TwoLanguages { .. } => {
+                "compare versions of one contract or schema; `contract export` turns a contract into a schema"
+            }
             Self::Terminal => "send it to a file with `--to result.parquet`",
             Self::File { .. } => "check the path, its permissions and the space on its disk",
             Self::Input(_) => "give the query as an argument",

@@ -158,6 +158,9 @@ codes! {
     COLUMN_NAME "E0311" Error "column name that cannot be used"
         "A column's name is used twice, is reserved, or has characters that a table cannot take."
         "Rename the column.";
+    SCHEMA "E0312" Error "schema that cannot be read"
+        "An Avro schema or a JSON Schema names a type that it does not define, defines one twice, or is no schema."
+        "Correct it at the place shown; a schema that refers to other files has to be put together first.";
     RULE_NOT_RUN "W0001" Warning "rule that is not run"
         "The rule is written for another engine, or for a nested field; it stays documentation."
         "Write it as a library metric, as SQL, or with `engine: alluvium`.";
@@ -167,6 +170,12 @@ codes! {
     TESTS_NOT_RUN "W0003" Warning "project tests are not run yet"
         "The folder `tests/` holds cases that this version does not run."
         "Nothing to do.";
+    FOR_PEOPLE "W0004" Warning "told to people only"
+        "The contract says something that looks like an instruction, and nothing here acts on it. Only `contract lint` tells this."
+        "Keep it as documentation, or say it where it is acted on.";
+    DEPRECATED "W0005" Warning "deprecated in the standard"
+        "The version of ODCS that the contract names writes this in another way. It is read all the same; only `contract lint` tells this."
+        "Write it in the new way when you change the contract.";
 }
 
 #[cfg(test)]

@@ -2,13 +2,18 @@
 //!
 //! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
 
+mod avro;
 mod codes;
+mod compatibility;
 mod condition;
 pub mod contract;
+mod contract_file;
 mod dataset;
 mod definition;
 mod diagnostic;
 mod discover;
+pub mod export;
+mod json_schema;
 mod load;
 mod nearest;
 mod odcs;
@@ -22,15 +27,22 @@ mod source_file;
 mod sql;
 mod yaml;
 
+pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};
+pub use compatibility::{
+    Change, Comparison, Field, InvalidMode, Kind as FieldKind, Language, Limits as FieldLimits, Mode, ObjectShape,
+    Path as FieldPath, Reader, Scalar, Shape, Sizes, TableRule, What, compare, mended, readers,
+};
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
+pub use contract_file::{ContractFile, SchemaFile, lint_contract, read_contract, read_schema};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
     Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,
     Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use json_schema::JsonSchema;
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;
 pub use schedule::{CatchUp, Schedule};

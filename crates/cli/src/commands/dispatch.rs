@@ -2,7 +2,7 @@
 
 use super::{backfill, check, contract, explain, init, query, replay, resume, run, serve, show, worker};
 use crate::{
-    args::{Cli, Command, OfContract, Replay},
+    args::{Cli, Command, Replay},
     error::CliError,
 };
 use alluvium_model::Exit;
@@ -27,9 +27,7 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
             replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await
         }
         Command::Backfill(args) => backfill::backfill(global, args).await,
-        Command::Contract { what: OfContract::Test { contract, files, to } } => {
-            contract::test(global, contract, files, to.as_ref()).await
-        }
+        Command::Contract { what } => contract::contract(global, what).await,
         Command::Resume { sink, dir } => resume::resume(global, sink, dir.as_ref()).await,
         Command::Explain { code } => explain::explain(global, code.as_deref()),
         Command::Query(query) => query::query(global, query).await,

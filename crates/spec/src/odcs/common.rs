@@ -1,6 +1,7 @@
 //! Parts that ODCS allows at many places: tags, custom properties, links, plain documentation.
 
 use crate::{
+    compatibility::Mode,
     contract::Action,
     source_file::Spanned,
     yaml::{Fields, Reader},
@@ -45,6 +46,21 @@ pub(super) fn tags(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     for tag in r.list(n).unwrap_or_default() {
         r.text(tag);
     }
+}
+
+/// As [`annotations`], of a whole document; a custom property `compatibility` says what a new version may change.
+pub(super) fn annotations_with_mode(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Mode> {
+    tags(f, r);
+    links(f, r);
+    let mut found = None;
+    each_custom(f, r, |name, value, r| {
+        if name == "compatibility"
+            && let Some(n) = value
+        {
+            found = r.choice(n, &Mode::ALL).map(|m| m.value);
+        }
+    });
+    found
 }
 
 pub(super) fn custom(f: &mut Fields<'_>, r: &mut Reader<'_>) {

@@ -1,7 +1,7 @@
 //! A whole ODCS document.
 
 use super::{
-    common::{annotations, custom, links, texts},
+    common::{annotations_with_mode, custom, links, texts},
     draft::{ContractDraft, ObjectDraft},
     parties, schema,
 };
@@ -29,7 +29,7 @@ pub(crate) fn read(file: Arc<SourceFile>, sink: &mut Sink) -> Option<ContractDra
     let description = f.take("description").and_then(|n| description(n, &mut r));
     let objects = f.take("schema").map_or_else(|| Some(Vec::new()), |n| objects(n, &mut r));
     let agreements = parties::read(&mut f, &mut r);
-    annotations(&mut f, &mut r);
+    annotations_with_mode(&mut f, &mut r);
     f.finish(&mut r);
     let objects = objects?;
     let chosen = choose(&objects, file.stem(".odcs.yaml"));

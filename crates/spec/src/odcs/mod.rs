@@ -3,14 +3,18 @@
 mod common;
 mod document;
 mod draft;
+mod lint;
 mod options;
 mod parties;
 mod quality;
 mod relationship;
 mod rules;
 mod schema;
+mod shape;
 mod types;
 
 pub(crate) use document::read;
 pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target};
+pub(crate) use lint::lint;
 pub(crate) use rules::{compile, rule};
+pub(crate) use shape::shape;

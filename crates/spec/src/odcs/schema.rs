@@ -104,22 +104,22 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
 }
 
 /// What a property says about itself, beside its name, rules and nested properties.
-struct Base {
-    id: Option<String>,
-    logical: types::Logical,
-    physical: Option<Spanned<String>>,
-    description: Option<String>,
-    classification: Option<String>,
+pub(super) struct Base {
+    pub(super) id: Option<String>,
+    pub(super) logical: types::Logical,
+    pub(super) physical: Option<Spanned<String>>,
+    pub(super) description: Option<String>,
+    pub(super) classification: Option<String>,
     /// Where `required: true` stands.
-    required: Option<Place>,
-    unique: Option<Place>,
+    pub(super) required: Option<Place>,
+    pub(super) unique: Option<Place>,
     /// Position and place of `primaryKey: true`.
-    key: Option<(i64, Place)>,
-    action: Option<Spanned<Action>>,
+    pub(super) key: Option<(i64, Place)>,
+    pub(super) action: Option<Spanned<Action>>,
 }
 
 impl Base {
-    fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Self {
+    pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Self {
         let mut text = |key| f.take(key).and_then(|n| r.text(n));
         let id = text("id").map(|t| t.value);
         let physical = text("physicalType");
@@ -181,7 +181,7 @@ fn nested(f: &mut Fields<'_>, name: &str, r: &mut Reader<'_>) {
     }
 }
 
-fn simple(kind: &str, column: &Column, check: Check, action: Action, place: Place) -> RuleDraft {
+pub(super) fn simple(kind: &str, column: &Column, check: Check, action: Action, place: Place) -> RuleDraft {
     RuleDraft {
         own_id: None,
         made_id: format!("{kind}:{}", column.name),

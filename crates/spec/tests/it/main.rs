@@ -1,8 +1,11 @@
 //! The crate as its callers see it: whole folders in, projects or all their mistakes out.
 
+mod compatibility;
 mod edges;
 mod effort;
+mod export;
 mod hostile;
+mod lint;
 mod mistakes;
 mod projects;
 mod turns;

@@ -19,7 +19,6 @@ use tokio::sync::mpsc;
 
 /// Batches of invalid rows on their way to the file.
 const QUEUE: usize = 8;
-const CONTRACT_ENDING: &str = ".odcs.yaml";
 
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
@@ -69,9 +68,7 @@ pub async fn test(global: &Global, name: &str, files: &[PathBuf], to: Option<&Pa
 
 /// By name, or by the path of its file.
 fn find<'a>(wired: &'a Wired, name: &str) -> Result<(&'a str, &'a Contract), CliError> {
-    let file = Path::new(name).file_name().map(|f| f.to_string_lossy());
-    let stem = file.as_deref().and_then(|f| f.strip_suffix(CONTRACT_ENDING)).unwrap_or(name);
-    let found = wired.project.contracts.get_key_value(stem);
+    let found = wired.project.contracts.get_key_value(super::find::stem(name));
     found.map(|(n, c)| (n.as_str(), c)).ok_or_else(|| CliError::UnknownContract(printable(name)))
 }
 

@@ -1,0 +1,28 @@
+//! A contract by its name or by the path of its file.
+
+use crate::{args::Global, error::CliError, render::printable};
+use std::path::{Path, PathBuf};
+
+const CONTRACT_ENDING: &str = ".odcs.yaml";
+
+/// The name of a project's contract that is meant by its name or by a path that ends with its file.
+pub fn stem(name: &str) -> &str {
+    let file = Path::new(name).file_name().and_then(|f| f.to_str());
+    file.and_then(|f| f.strip_suffix(CONTRACT_ENDING)).unwrap_or(name)
+}
+
+/// A file, or the file of the project's contract of this name.
+pub fn file(global: &Global, named: &Path) -> Result<PathBuf, CliError> {
+    if named.exists() {
+        return Ok(named.to_owned());
+    }
+    let name = named.to_str().filter(|n| !n.is_empty() && !n.contains(['/', '\\']) && !n.contains('.'));
+    let of_project =
+        name.map(|n| global.folder(None).map(|f| f.join("contracts").join(format!("{n}{CONTRACT_ENDING}"))));
+    match of_project.transpose()? {
+        Some(path) if path.exists() => Ok(path),
+        // A path that is not there is told as such when it is read.
+        _ if named.extension().is_some() => Ok(named.to_owned()),
+        _ => Err(CliError::UnknownContract(printable(&named.to_string_lossy()))),
+    }
+}

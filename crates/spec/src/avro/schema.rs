@@ -1,0 +1,100 @@
+//! A schema with its named types taken out, so that types that hold themselves are finite.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Avro {
+    pub(super) root: Type,
+    /// By full name.
+    pub(super) named: BTreeMap<String, Named>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Type {
+    Primitive(Primitive),
+    Array(Box<Type>),
+    Map(Box<Type>),
+    Union(Vec<Type>),
+    /// Full name of one of [`Avro::named`].
+    Named(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Primitive {
+    Null,
+    Boolean,
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    String,
+}
+
+pub(super) const PRIMITIVES: [(&str, Primitive); 8] = [
+    ("null", Primitive::Null),
+    ("boolean", Primitive::Boolean),
+    ("int", Primitive::Int),
+    ("long", Primitive::Long),
+    ("float", Primitive::Float),
+    ("double", Primitive::Double),
+    ("bytes", Primitive::Bytes),
+    ("string", Primitive::String),
+];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) name: String,
+    /// Full names.
+    pub(super) aliases: BTreeSet<String>,
+    pub(super) body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Body {
+    Record(Vec<Field>),
+    Enum { symbols: Vec<String>, has_default: bool },
+    Fixed(u64),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) aliases: BTreeSet<String>,
+    pub(super) kind: Type,
+    pub(super) has_default: bool,
+}
+
+impl Named {
+    /// Without the namespace.
+    pub(super) fn short(&self) -> &str {
+        self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+}
+
+impl Avro {
+    pub(super) fn body(&self, name: &str) -> &Named {
+        self.named.get(name).expect("every name was looked up when the schema was read")
+    }
+
+    /// As a person writes it.
+    pub(super) fn text(&self, kind: &Type) -> String {
+        match kind {
+            Type::Primitive(p) => {
+                let word = PRIMITIVES.iter().find(|(_, known)| known == p).map(|(word, _)| *word);
+                word.unwrap_or_default().to_owned()
+            }
+            Type::Array(items) => format!("array<{}>", self.text(items)),
+            Type::Map(values) => format!("map<{}>", self.text(values)),
+            Type::Union(all) => format!("[{}]", all.iter().map(|t| self.text(t)).collect::<Vec<_>>().join(", ")),
+            Type::Named(name) => {
+                let word = match self.body(name).body {
+                    Body::Record(_) => "record",
+                    Body::Enum { .. } => "enum",
+                    Body::Fixed(_) => "fixed",
+                };
+                format!("{word} {name}")
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A document as a [`Shape`]: what is promised of every field, nested ones too. Called once the document has been read
+//! without a mistake, so nothing is reported here.
+
+use super::{
+    common::annotations_with_mode,
+    draft::{CheckDraft, RuleDraft, Target},
+    options, quality, relationship,
+    rules::{Said, Scope, action},
+    schema::{Base, simple},
+    types::{self, Logical},
+};
+use crate::{
+    compatibility::{Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, TableRule},
+    contract::{Action, Check, Column, ColumnType},
+    diagnostic::Sink,
+    source_file::{SourceFile, Spanned},
+    sql,
+    yaml::{self, Node, Reader},
+};
+use serde_json::json;
+
+pub(crate) fn shape(file: &SourceFile) -> Option<Shape> {
+    let mut quiet = Sink::default();
+    let node = yaml::parse(&file.text, file, &mut quiet)?;
+    let mut r = Reader { file, sink: &mut quiet };
+    let mut f = r.fields(&node, "an ODCS document")?;
+    let mut text = |key| f.take(key).and_then(|n| r.text(n)).map(|t| t.value).unwrap_or_default();
+    let (id, version) = (text("id"), text("version"));
+    let objects = f.take("schema").and_then(|n| r.list(n)).unwrap_or_default();
+    let objects = objects.iter().filter_map(|n| object(n, &mut r)).collect();
+    Some(Shape { id, version, mode: annotations_with_mode(&mut f, &mut r), objects })
+}
+
+fn object(node: &Node, r: &mut Reader<'_>) -> Option<ObjectShape> {
+    let mut f = r.fields(node, "a schema object")?;
+    let name = f.take("name").and_then(|n| r.text(n))?.value;
+    let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
+    let mut found = Found::default();
+    let properties = f.take("properties").and_then(|n| r.list(n)).unwrap_or_default();
+    let fields = properties.iter().filter_map(|n| field(n, "", &mut found, r)).collect();
+    let said = super::common::annotations_with_action(&mut f, r);
+    for item in f.take("relationships").and_then(|n| r.list(n)).unwrap_or_default() {
+        found.rules.extend(relationship::at_schema(item, r).and_then(|d| table_rule(&d, "")));
+    }
+    for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
+        found.rules.extend(quality::read(item, None, said.as_ref(), r).iter().filter_map(|d| table_rule(d, "")));
+    }
+    found.keys.sort_by_key(|(position, _)| if *position > 0 { *position } else { i64::MAX });
+    let primary_key: Vec<String> = found.keys.into_iter().map(|(_, name)| name).collect();
+    if !primary_key.is_empty() && !found.rules.iter().any(|r| r.unique && r.columns == primary_key) {
+        found.rules.push(unique(&primary_key, ""));
+    }
+    Some(ObjectShape { name, description, primary_key, fields, rules: found.rules })
+}
+
+/// What fields say beyond themselves.
+#[derive(Default)]
+struct Found {
+    rules: Vec<TableRule>,
+    keys: Vec<(i64, String)>,
+}
+
+/// `above`: the path to the field, without its own name; empty for columns.
+fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Option<Field> {
+    let mut f = r.fields(node, "a property")?;
+    let name = f.take("name").and_then(|n| r.text(n)).map(|t| t.value).unwrap_or_default();
+    let base = Base::read(&mut f, r);
+    let column_type = types::column_type(base.logical, base.physical.as_ref(), r).unwrap_or(ColumnType::String);
+    let column = Column {
+        name: name.clone(),
+        kind: column_type,
+        description: None,
+        classification: None,
+        required: base.required.is_some(),
+    };
+    let said = Said { own: None, severity: None, property: base.action.as_ref() };
+    let act = action(Scope::Row, said, None, node.place, r);
+    let mut drafts = Vec::new();
+    if base.required.is_some() || base.key.is_some() {
+        drafts.push(simple("required", &column, Check::Required, act, node.place));
+    }
+    if base.unique.is_some() {
+        drafts.push(simple("unique", &column, Check::Unique, act, node.place));
+    }
+    let mut limits = Limits::default();
+    if let Some(n) = f.take("logicalTypeOptions") {
+        let checks = options::read(n, base.logical, column_type, r);
+        drafts.extend(checks.into_iter().map(|(made, check, at)| simple(made, &column, check, act, at)));
+        if act != Action::Warn {
+            nested_options(n, &mut limits, r);
+        }
+    }
+    for item in f.take("relationships").and_then(|n| r.list(n)).unwrap_or_default() {
+        let from = Spanned::new(name.clone(), node.place);
+        drafts.extend(relationship::at_property(item, from, base.action.as_ref(), r));
+    }
+    for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
+        drafts.extend(quality::read(item, Some(&name), base.action.as_ref(), r));
+    }
+    let scalar = Scalar::of(column_type);
+    for d in drafts.iter().filter(|d| d.action != Action::Warn) {
+        if !limit(d, scalar, &mut limits) {
+            found.rules.extend(table_rule(d, above));
+        }
+    }
+    if let Some((position, _)) = base.key {
+        found.keys.push((position, name.clone()));
+    }
+    let below = format!("{above}{name}.");
+    let kind = match scalar {
+        Some(scalar) => Kind::Scalar(scalar),
+        None if base.logical == Logical::Array => Kind::Array(items(f.take("items"), &below, found, r)),
+        None => {
+            let list = f.take("properties").and_then(|n| r.list(n));
+            let mut fields: Option<Vec<Field>> =
+                list.map(|l| l.iter().filter_map(|n| field(n, &below, found, r)).collect());
+            let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
+            for name in names.and_then(|n| r.names(n)).unwrap_or_default() {
+                let named = fields.iter_mut().flatten().find(|f| f.name == name.value);
+                named.into_iter().for_each(|f| f.limits.required = true);
+            }
+            Kind::Object(fields)
+        }
+    };
+    let (description, classification) = (base.description, base.classification);
+    Some(Field { name, id: base.id, description, classification, kind, limits })
+}
+
+/// The keys of an element are none of the object.
+fn items(node: Option<&Node>, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Option<Box<Field>> {
+    let keys = found.keys.len();
+    let item = field(node?, above, found, r).map(Box::new);
+    found.keys.truncate(keys);
+    item
+}
+
+/// Options of arrays and objects, which no rule runs.
+fn nested_options(node: &Node, limits: &mut Limits, r: &mut Reader<'_>) {
+    let mut size = |key| node.get(key).and_then(|n| r.whole::<u64>(n));
+    limits.items = Sizes { min: size("minItems"), max: size("maxItems") };
+    limits.properties = Sizes { min: size("minProperties"), max: size("maxProperties") };
+    limits.unique_items = node.get("uniqueItems").and_then(|n| r.boolean(n)) == Some(true);
+}
+
+/// Takes up what a rule says about single values; `false`: it says something else.
+fn limit(d: &RuleDraft, kind: Option<Scalar>, limits: &mut Limits) -> bool {
+    let CheckDraft::Ready(check) = &d.check else { return false };
+    if d.threshold.is_some() {
+        return false;
+    }
+    match check {
+        Check::Required => limits.required = true,
+        Check::Missing { values } => {
+            limits.required |= values.iter().any(Option::is_none);
+            limits.missing.extend(values.iter().flatten().cloned());
+        }
+        Check::OneOf { values } => limits.only(values.iter().cloned().collect()),
+        Check::Range { min, max } => {
+            let Some(kind) = kind else { return false };
+            min.iter().for_each(|b| limits.raise(kind, b));
+            max.iter().for_each(|b| limits.lower(kind, b));
+        }
+        Check::Length { min, max } => limits.length.within(Sizes { min: *min, max: *max }),
+        Check::Pattern { regex } => {
+            limits.patterns.insert(regex.clone());
+        }
+        Check::MultipleOf { divisor } => {
+            limits.steps.insert(divisor.to_string());
+        }
+        Check::Type => {}
+        Check::Unique | Check::Reference { .. } | Check::Expression { .. } | Check::RowCount | Check::Query { .. } => {
+            return false;
+        }
+    }
+    true
+}
+
+fn unique(columns: &[String], above: &str) -> TableRule {
+    let label = format!("unique {above}{}", columns.join(", "));
+    TableRule { text: label.clone(), label, columns: columns.to_vec(), unique: true }
+}
+
+/// `None`: it only warns.
+fn table_rule(d: &RuleDraft, above: &str) -> Option<TableRule> {
+    if d.action == Action::Warn {
+        return None;
+    }
+    let columns = if above.is_empty() {
+        d.columns.clone()
+    } else {
+        above.split('.').next().map(str::to_owned).into_iter().collect()
+    };
+    let (kind, meaning) = match &d.check {
+        CheckDraft::Ready(Check::Unique) if d.threshold.is_none() && above.is_empty() => {
+            return Some(unique(&d.columns, above));
+        }
+        CheckDraft::Ready(Check::Unique) => ("unique", d.columns.join(", ")),
+        CheckDraft::Ready(check) => ("rule", json!(check).to_string()),
+        CheckDraft::Expression { sql, .. } => {
+            ("expression", sql::row_expression(sql).map_or_else(|_| sql.clone(), |e| e.canonical))
+        }
+        CheckDraft::Query { sql, .. } => {
+            let parsed = sql::query(&sql.replace("${object}", "_object__"));
+            ("query", parsed.map_or_else(|_| sql.clone(), |q| q.canonical).replace("_object__", "${object}"))
+        }
+        CheckDraft::Reference { from, to } => {
+            let from: Vec<&str> = from.iter().map(|f| f.value.as_str()).collect();
+            let to: Vec<String> = to.iter().map(|t| target(&t.value)).collect();
+            ("reference", format!("{} -> {}", from.join(", "), to.join(", ")))
+        }
+    };
+    let tolerated = d.threshold.map(|t| format!(" {}", json!(t))).unwrap_or_default();
+    let text = format!("{kind} {above}{} {meaning}{tolerated}", d.columns.join(","));
+    let label = match &d.own_id {
+        Some(id) => format!("{} ({kind} {meaning}{tolerated})", id.value),
+        None => format!("{kind} {meaning}{tolerated}"),
+    };
+    Some(TableRule { text, label, columns, unique: false })
+}
+
+fn target(target: &Target) -> String {
+    match target {
+        Target::Property { contract, object, property, .. } => {
+            let file = contract.as_ref().map(|c| format!("{c}#")).unwrap_or_default();
+            format!("{file}{object}.{property}")
+        }
+        Target::Column { dataset, column } => format!("{dataset}.{column}"),
+    }
+}

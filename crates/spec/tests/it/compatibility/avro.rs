@@ -1,0 +1,116 @@
+//! Avro schemas: the verdicts of suites that others wrote, and how changes are told.
+
+use super::{registry, shown};
+use alluvium_spec::{Comparison, Mode, SchemaFile, read_schema};
+use serde_json::Value;
+
+fn read(schema: &str) -> SchemaFile {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("t.avsc");
+    std::fs::write(&path, schema).expect("a file");
+    read_schema(&path).unwrap_or_else(|e| panic!("{schema}: {e}"))
+}
+
+fn compared(old: &Value, new: &Value) -> Comparison {
+    read(&old.to_string()).compare(&read(&new.to_string())).expect("one language")
+}
+
+/// Pairs of the compatibility tests of Apache Avro 1.12.0 (Apache-2.0), `avro/test/test_compatibility.py`.
+#[test]
+fn apache_avro_agrees() {
+    let cases: Value =
+        serde_json::from_str(include_str!("../fixtures/compatibility/apache-avro-1.12.0.json")).expect("JSON");
+    let cases = cases.as_array().expect("a list");
+    assert_eq!(cases.len(), 131);
+    for case in cases {
+        let found = compared(&case["writer"], &case["reader"]);
+        assert_eq!(Value::from(found.is_compatible(Mode::Backward)), case["compatible"], "{case} {found:?}");
+        let found = compared(&case["reader"], &case["writer"]);
+        assert_eq!(Value::from(found.is_compatible(Mode::Forward)), case["compatible"], "{case} {found:?}");
+    }
+}
+
+#[test]
+fn apicurio_agrees() {
+    let text = include_str!("../fixtures/compatibility/apicurio-avro.json");
+    assert_eq!(registry(text, compared), 4);
+}
+
+#[test]
+fn changes_are_named() {
+    let old = r#"{"type":"record","name":"Order","namespace":"shop","fields":[
+        {"name":"id","type":"int"},
+        {"name":"state","type":{"type":"enum","name":"State","symbols":["NEW","PAID"]}},
+        {"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"sku","type":"string"}]}}},
+        {"name":"note","type":["null","string"],"default":null},
+        {"name":"hash","type":{"type":"fixed","name":"Hash","size":16}}]}"#;
+    let new = r#"{"type":"record","name":"Order","namespace":"shop","fields":[
+        {"name":"id","type":"long"},
+        {"name":"state","type":{"type":"enum","name":"State","symbols":["NEW","SENT"]}},
+        {"name":"lines","type":{"type":"array","items":{"type":"record","name":"Line","fields":[{"name":"article","type":"string","aliases":["sku"]},{"name":"n","type":"int"}]}}},
+        {"name":"hash","type":{"type":"fixed","name":"Hash","size":20}},
+        {"name":"tags","type":{"type":"map","values":"string"},"default":{}}]}"#;
+    let found = read(old).compare(&read(new)).expect("one language");
+    assert_eq!(
+        shown(&found),
+        [
+            "Order.hash size: 16 -> 20, breaks both",
+            "Order.id type: int -> long, breaks forward",
+            "Order.lines[].article field renamed: sku -> article, breaks forward",
+            "Order.lines[].n field added: - -> int, breaks backward",
+            "Order.note field removed: [null, string] -> -, breaks nothing",
+            "Order.state validValues: [NEW, PAID] -> [NEW, SENT], breaks both",
+            "Order.tags field added: - -> map<string>, breaks nothing",
+        ]
+    );
+    let fix = |i: usize| found.fix(&found.changes[i], Mode::Backward).expect("a way out");
+    assert_eq!(fix(3), "give it a default");
+    assert_eq!(fix(5), "keep the values of before: [NEW, PAID], or give the enum a default");
+}
+
+#[test]
+fn a_type_that_holds_itself_ends() {
+    let list = |value: &str| {
+        format!(
+            r#"{{"type":"record","name":"List","fields":[{{"name":"value","type":"{value}"}},{{"name":"next","type":["null","List"],"default":null}}]}}"#
+        )
+    };
+    let found = read(&list("int")).compare(&read(&list("string"))).expect("one language");
+    assert_eq!(shown(&found), ["List.value type: int -> string, breaks both"]);
+    assert!(read(&list("int")).compare(&read(&list("int"))).expect("one language").changes.is_empty());
+}
+
+#[test]
+fn a_mistake_has_its_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("t.avsc");
+    std::fs::write(
+        &path,
+        "{\"type\": \"record\", \"name\": \"A\",\n \"fields\": [{\"name\": \"a\", \"type\": \"strng\"}]}",
+    )
+    .expect("a file");
+    let found = read_schema(&path).expect_err("a mistake").to_string();
+    assert!(found.contains("`strng` is no type") && found.contains("t.avsc:2:35"), "{found}");
+    assert!(found.contains("did you mean `string`?"), "{found}");
+    std::fs::write(&path, "{\"type\": ").expect("a file");
+    assert!(read_schema(&path).is_err());
+}
+
+#[test]
+fn shared_and_deep_types_end() {
+    // Each record holds the one before twice, so that ways to the first one multiply.
+    let of = |n: usize, first: &str| {
+        let mut all = vec![format!(r#"{{"type":"record","name":"R0","fields":[{{"name":"a","type":"{first}"}}]}}"#)];
+        all.extend((1..n).map(|i| {
+            let field = |name| format!(r#"{{"name":"{name}","type":"R{}"}}"#, i - 1);
+            format!(r#"{{"type":"record","name":"R{i}","fields":[{},{}]}}"#, field("a"), field("b"))
+        }));
+        format!("[{}]", all.join(","))
+    };
+    let compared = |n, first| read(&of(n, "int")).compare(&read(&of(n, first))).expect("one language");
+    assert!(compared(60, "int").changes.is_empty());
+    assert!(compared(60, "long").is_compatible(Mode::Backward));
+    assert!(!compared(60, "string").is_compatible(Mode::Backward));
+    // Too deep to be decided counts as broken.
+    assert!(!compared(400, "long").is_compatible(Mode::Backward));
+}

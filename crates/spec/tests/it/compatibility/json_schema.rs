@@ -1,0 +1,142 @@
+//! JSON Schemas: the verdicts of a registry's suite, what Confluent documents, and how changes are told.
+
+use super::{registry, shown};
+use alluvium_spec::{Comparison, Mode, SchemaFile, read_schema};
+use serde_json::{Value, json};
+
+fn read(schema: &Value) -> SchemaFile {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("t.json");
+    std::fs::write(&path, schema.to_string()).expect("a file");
+    read_schema(&path).unwrap_or_else(|e| panic!("{schema}: {e}"))
+}
+
+fn compared(old: &Value, new: &Value) -> Comparison {
+    read(old).compare(&read(new)).expect("one language")
+}
+
+/// Cases of Apicurio Registry (Apache-2.0), `schema-util/json/.../jsonschema/compatibility-test-data.json`.
+#[test]
+fn apicurio_agrees() {
+    assert_eq!(registry(include_str!("../fixtures/compatibility/apicurio-json-schema.json"), compared), 133);
+}
+
+/// The table of open and closed content models in the documentation of Confluent's registry.
+#[test]
+fn content_models_are_as_confluent_documents_them() {
+    let of = |properties: Value, additional: Value, required: Value| json!({ "type": "object", "properties": properties, "additionalProperties": additional, "required": required });
+    let (one, two) =
+        (json!({ "a": { "type": "string" } }), json!({ "a": { "type": "string" }, "b": { "type": "integer" } }));
+    let with_default = json!({ "a": { "type": "string" }, "b": { "type": "integer", "default": 1 } });
+    let (open, closed, typed) = (json!(true), json!(false), json!({ "type": "integer" }));
+    let backward = |old: Value, new: Value| compared(&old, &new).is_compatible(Mode::Backward);
+    // Added.
+    assert!(!backward(of(one.clone(), open.clone(), json!([])), of(two.clone(), open.clone(), json!([]))));
+    assert!(backward(
+        of(one.clone(), open.clone(), json!([])),
+        of(json!({ "a": { "type": "string" }, "b": true }), open.clone(), json!([]))
+    ));
+    assert!(backward(of(one.clone(), closed.clone(), json!([])), of(two.clone(), closed.clone(), json!([]))));
+    assert!(!backward(of(one.clone(), closed.clone(), json!([])), of(two.clone(), closed.clone(), json!(["b"]))));
+    assert!(backward(of(one.clone(), closed.clone(), json!([])), of(with_default, closed.clone(), json!(["b"]))));
+    assert!(backward(of(one.clone(), typed.clone(), json!([])), of(two.clone(), typed.clone(), json!([]))));
+    // Removed.
+    assert!(backward(of(two.clone(), open.clone(), json!([])), of(one.clone(), open, json!([]))));
+    assert!(!backward(of(two.clone(), closed.clone(), json!([])), of(one.clone(), closed, json!([]))));
+    assert!(backward(of(two, typed.clone(), json!([])), of(one, typed, json!([]))));
+}
+
+#[test]
+fn changes_are_named() {
+    let old = json!({
+        "type": "object", "additionalProperties": false, "required": ["id"],
+        "properties": {
+            "id": { "type": "integer", "minimum": 0 },
+            "state": { "enum": ["NEW", "PAID"] },
+            "lines": { "type": "array", "items": { "$ref": "#/$defs/line" } },
+            "note": { "type": "string" },
+        },
+        "$defs": { "line": { "type": "object", "properties": { "sku": { "type": "string", "maxLength": 9 } } } },
+    });
+    let new = json!({
+        "type": "object", "additionalProperties": false, "required": ["id", "state"],
+        "properties": {
+            "id": { "type": "number", "minimum": 5 },
+            "state": { "enum": ["NEW", "PAID", "SENT"] },
+            "lines": { "type": "array", "items": { "$ref": "#/$defs/line" } },
+            "coupon": { "type": "string" },
+        },
+        "$defs": { "line": { "type": "object", "properties": { "sku": { "type": "string", "maxLength": 4 } } } },
+    });
+    let found = compared(&old, &new);
+    assert_eq!(
+        shown(&found),
+        [
+            "$.coupon field added: - -> string, breaks forward",
+            "$.id type: integer -> number, breaks forward",
+            "$.id minimum: 0 -> 5, breaks backward",
+            "$.lines[].sku maxLength: 9 -> 4, breaks backward",
+            "$.note field removed: string -> -, breaks backward",
+            "$.state required: - -> true, breaks backward",
+            "$.state validValues: [NEW, PAID] -> [NEW, PAID, SENT], breaks forward",
+        ]
+    );
+    let fix = |i: usize, mode| found.fix(&found.changes[i], mode);
+    assert_eq!(fix(2, Mode::Backward).as_deref(), Some("keep `minimum` 0"));
+    assert_eq!(fix(2, Mode::Forward), None);
+    assert_eq!(
+        fix(0, Mode::Forward).as_deref(),
+        Some("leave it out: readers have a closed schema (`additionalProperties`)")
+    );
+}
+
+#[test]
+fn listed_values_are_put_before_the_reader_one_by_one() {
+    let reads = |old: Value, new: Value| compared(&old, &new).is_compatible(Mode::Backward);
+    assert!(reads(json!({ "enum": ["ab", "cd"] }), json!({ "type": "string", "maxLength": 2, "pattern": "^[a-d]+$" })));
+    assert!(!reads(json!({ "enum": ["ab", "cde"] }), json!({ "type": "string", "maxLength": 2 })));
+    assert!(!reads(json!({ "enum": ["ab", 1] }), json!({ "type": "string" })));
+    assert!(reads(json!({ "enum": [1, 2.0] }), json!({ "type": "integer", "exclusiveMaximum": 3 })));
+}
+
+#[test]
+fn alternatives_that_multiply_end() {
+    let many = |n: usize| {
+        let one = |i: usize| json!({ "anyOf": (0..n).map(|j| json!({ "minimum": i * n + j })).collect::<Vec<_>>() });
+        json!({ "allOf": (0..n).map(one).collect::<Vec<_>>(), "type": "number" })
+    };
+    // Not decided in time counts as broken, in both directions.
+    let found = compared(&many(12), &many(13));
+    assert!(!found.changes.is_empty());
+    let itself = many(12);
+    assert!(compared(&itself, &itself).is_compatible(Mode::Full));
+}
+
+#[test]
+fn long_chains_of_references_end() {
+    let chain = |n: usize, last: &str| {
+        let mut all = serde_json::Map::new();
+        for i in 0..n {
+            all.insert(format!("d{i}"), json!({ "properties": { "a": { "$ref": format!("#/$defs/d{}", i + 1) } } }));
+        }
+        all.insert(format!("d{n}"), json!({ "type": last }));
+        json!({ "$ref": "#/$defs/d0", "$defs": all })
+    };
+    assert!(compared(&chain(50, "integer"), &chain(50, "number")).is_compatible(Mode::Backward));
+    assert!(!compared(&chain(5_000, "integer"), &chain(5_000, "number")).is_compatible(Mode::Backward));
+}
+
+#[test]
+fn a_mistake_has_its_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("t.json");
+    let mistake = |text: &str| {
+        std::fs::write(&path, text).expect("a file");
+        read_schema(&path).expect_err("a mistake").to_string()
+    };
+    let found = mistake("{\"type\": \"object\",\n \"properties\": {\"a\": {\"$ref\": \"#/$defs/b\"}}}");
+    assert!(found.contains("E0312") && found.contains("t.json:2:31") && found.contains("leads nowhere"), "{found}");
+    let found = mistake("{\"type\": \"object\",\n}");
+    assert!(found.contains("t.json:2:1") && found.contains("this is no JSON"), "{found}");
+    assert!(mistake("[]").contains("is an object, true or false"));
+}
