@@ -1,4 +1,4 @@
-//! Lists the files of the example projects, so that `alluvium init` can write them anywhere.
+//! Lists the files of the example projects, so that `alluvium init` can write them anywhere, and says how the binary is linked.
 
 use std::{
     env,
@@ -6,6 +6,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 const TEMPLATES: [&str; 2] = ["flights", "orders"];
@@ -27,7 +28,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push_str("]\n");
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("templates.rs"), code)?;
+    if packs_relocations() {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
     Ok(())
+}
+
+/// Whether the C library of this machine, for which the binary is, reads packed relocations. Plain ones are 24 bytes a pointer, all of
+/// them read at each start and held from then on. A linker that does not know them leaves them as they are.
+fn packs_relocations() -> bool {
+    let is = |variable: &str, value: &str| env::var(variable).is_ok_and(|v| v == value);
+    let native = env::var("HOST").is_ok_and(|host| is("TARGET", &host));
+    if !native || !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
+        return false;
+    }
+    let Ok(told) = Command::new("getconf").arg("GNU_LIBC_VERSION").output() else { return false };
+    let told = String::from_utf8_lossy(&told.stdout);
+    let number = told.trim().strip_prefix("glibc ").and_then(|version| version.split_once('.'));
+    let version = number.and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)));
+    version.is_some_and(|version| version >= (2, 36))
 }
 
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {

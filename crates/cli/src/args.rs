@@ -350,6 +350,13 @@ pub enum Show {
     DeadLetters { dir: Option<PathBuf> },
     /// Steps that failed and are tried again, and the retries that each dataset has used today
     Retries { dir: Option<PathBuf> },
+    /// Days on which a dataset took more, less or worse than its own history lets expect
+    Anomalies {
+        dir: Option<PathBuf>,
+        /// Those that lasted into the last so many days
+        #[arg(long, value_name = "N", default_value_t = 14)]
+        days: u32,
+    },
     /// What is or was made beside live tables
     Backfills { dir: Option<PathBuf> },
     /// What each dataset's work has used

@@ -115,6 +115,13 @@ impl<'a> Agenda<'a> {
         Some(freshness.saturating_sub(work).max(self.quiet(name)))
     }
 
+    /// How long what was received for the dataset may wait for more, if another process collects it. `None`: it waits for its next time.
+    pub fn may_wait(&self, name: &DatasetName) -> Option<Duration> {
+        let schedule = self.project.datasets.get(name)?.schedule();
+        let waits = schedule.is_some_and(|s| s.catch_up == CatchUp::None);
+        (!waits).then(|| self.collects(name).unwrap_or_default())
+    }
+
     /// Whether the last attempt at the dataset failed, and nothing of it is tried by itself.
     pub fn is_failing(&self, name: &DatasetName) -> bool {
         self.failing.contains_key(name)

@@ -1,7 +1,7 @@
 //! Fan-in: a run with all of its steps, or a backfill with all of its windows, has ended, and that is told by one event.
 //!
-//! Called by `life.rs` when any run ends, and by the backfill's swap. A run whose process died is told by the one that ended the last
-//! of its steps. Each step belongs to the run that planned it, whoever executes it, so no two events count the same rows.
+//! Called by `life.rs` when any run ends, by the backfill's swap, and by services and workers when they look. A run whose process died is
+//! told by the one that ended the last of its steps, or by the first that looks when its lease is over. Each step belongs to the run that planned it, whoever executes it, so no two events count the same rows.
 
 use crate::{Flow, FlowError, Signal, publication::Envelope};
 use alluvium_model::{Balance, Window, crash_point};
@@ -14,12 +14,15 @@ const BACKFILL: &str = "io.alluvium.backfill.completed";
 
 impl Flow<'_> {
     /// Whether somebody wants to know of the end of runs.
-    pub(crate) fn tells(&self) -> bool {
+    pub fn tells(&self) -> bool {
         !self.project.publish.is_empty()
     }
 
-    /// Tells the project's sinks of all runs that have ended, and were not told.
-    pub(crate) async fn tell_ended_runs(&self) -> Result<(), FlowError> {
+    /// Tells the project's sinks of all runs that have ended, and were not told. Each is told once, whoever calls this.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    pub async fn tell_ended_runs(&self) -> Result<(), FlowError> {
         if !self.tells() {
             return Ok(());
         }
@@ -27,7 +30,7 @@ impl Flow<'_> {
             let now = self.clock.now();
             let ending = self.of_run(&ended, now);
             crash_point("run.before_told");
-            let told = self.store.tell_run(&ended.run.run, &ending, now).await?;
+            let told = self.store.tell_run(&ended, &ending, now).await?;
             crash_point("run.after_told");
             if told && !ending.publish.is_empty() {
                 self.report.signal(Signal::RunTold { run: ended.run.run });

@@ -3,6 +3,7 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod anomaly;
 mod arrivals;
 mod assist;
 mod backfill;
@@ -26,6 +27,7 @@ mod step;
 mod summary;
 
 pub use agenda::{Agenda, Arrived};
+pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
 pub use backfill::{
     Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed,

@@ -86,11 +86,12 @@ mod tests {
     use super::*;
     use crate::{
         maintain::{compact, fixture::World},
+        remote::faulty::Faulty,
         scan::Source,
     };
     use alluvium_model::{DatasetName, Layer};
     use arrow::array::{RecordBatch, StringArray, new_null_array};
-    use std::sync::Arc;
+    use std::{fs, sync::Arc};
 
     fn waiting(step: &str) -> RecordBatch {
         let schema = crate::refine::quarantine_schema();
@@ -131,5 +132,38 @@ mod tests {
         }
         assert_eq!(left, (3..12).map(|n| format!("step{n:02}")).collect());
         assert_eq!(found.kept.iter().map(|f| f.rows).sum::<u64>(), 18);
+    }
+
+    /// Those that were merged, and those that are looked through for their rows.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_in_an_object_store_come_together() {
+        let store = Arc::new(Faulty::default());
+        let world = World::in_object_store(store.clone(), 1 << 30);
+        let place = Place::Quarantine(DatasetName::new(Layer::Silver, "t").expect("a name"));
+        let mut paths = Vec::new();
+        for n in 0..12 {
+            let step = format!("step{n:02}");
+            paths.push(world.append(&place, &step, &waiting(&step)).await.path);
+        }
+        let merged = world.table(&place).await;
+        compact(&world.engine, &place, &merged, None, &[]).await.expect("merges").expect("pays");
+        for n in 12..15 {
+            let step = format!("step{n:02}");
+            world.append(&place, &step, &waiting(&step)).await;
+        }
+        let table = world.table(&place).await;
+        let live = table.files().expect("files").into_iter().map(|f| f.path);
+        let all: BTreeSet<String> = paths.iter().cloned().chain(live).collect();
+        for path in &all {
+            fs::remove_file(table.dir.join(path)).expect("a copy");
+        }
+        for removed in [&paths[..3], &paths[..1]] {
+            store.down.most();
+            let change = FileChange { add: Vec::new(), remove: removed.to_vec() };
+            let found = taken(&world.engine, &place, &table, &change).await.expect("taken");
+            assert_eq!(found.remove.len(), 1, "the merged file");
+            assert!(store.down.most() > 1, "one after another");
+            all.iter().for_each(|path| drop(fs::remove_file(table.dir.join(path))));
+        }
     }
 }

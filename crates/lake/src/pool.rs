@@ -84,7 +84,8 @@ impl Held {
         let sorts = size.saturating_sub(self.others.max(size / OTHERS));
         // A merge needs as much as what it merges, and a little more; a second part is for it.
         let shares = sorts / 3 * 2;
-        // Of what can spill, what is more than its shares is given back at its next growth.
+        // Of what can spill, what is more than its shares is given back at its next growth: until then the pool holds more than its
+        // size, as otherwise who comes late could hold nothing, and would fail.
         let taken = self.merges + self.spillable.min(shares);
         match kind {
             Kind::Spillable => (shares / self.spillers.max(1)).saturating_sub(own),

@@ -2,6 +2,7 @@
 //!
 //! Called by cli, which puts the parts together. All work goes through [`alluvium_flow::Flow`], as that of `run` does.
 
+mod abandoned;
 mod audit;
 mod cloudevents;
 mod error;

@@ -1,8 +1,9 @@
-//! What a service learns from the state alone: commits of other processes, and replays that were asked for.
+//! What a service learns from the state alone: commits of other processes, replays that were asked for, and what others left.
 //!
 //! Called by the loop in `service.rs`, about once a second; then it costs one small question, or a look at the state's files. A commit is known by its dataset's newest
 //! version. It is forgotten only when everything that is made from the dataset was looked at after it.
 
+use crate::abandoned::{Abandoned, Mark};
 use alluvium_flow::{Agenda, Flow, FlowError, Replay, Signal};
 use alluvium_model::{DatasetName, Fault};
 use alluvium_store::{ReplayRecord, Stamp};
@@ -22,6 +23,8 @@ pub(crate) struct Seen {
     committed: BTreeMap<DatasetName, i64>,
     /// Replays that only another version of alluvium can do; told once.
     strange: BTreeSet<String>,
+    /// What waits, and whether anybody does it.
+    waits: Abandoned,
     /// While the state's files bear it, there is no news.
     rests: Option<Stamp>,
 }
@@ -31,7 +34,9 @@ pub(crate) struct News {
     /// Each dataset that somebody has committed to, its version, and what is made from it and has something to do.
     commits: Vec<(DatasetName, i64, Vec<DatasetName>)>,
     replays: Vec<ReplayRecord>,
-    going: bool,
+    waits: Vec<Mark>,
+    /// Something may follow without a word in the state.
+    is_open: bool,
     /// Of the files, before they were asked.
     stamp: Option<Stamp>,
 }
@@ -49,7 +54,7 @@ impl Seen {
         self.rests.is_some() && flow.store.stamp() == self.rests
     }
 
-    /// A question to the state, and one more for each dataset that was committed to.
+    /// A question to the state, and one more for each dataset that was committed to. Runs that have ended are told on the way.
     pub(crate) fn look<'f>(&self, flow: &'f Flow<'f>) -> impl Future<Output = Result<News, FlowError>> + use<'f> {
         let known = self.committed.clone();
         async move {
@@ -61,11 +66,16 @@ impl Seen {
                     commits.push((name.clone(), *version, flow.behind(name, &news.committed).await?));
                 }
             }
-            Ok(News { commits, replays: news.replays, going: news.going, stamp })
+            let is_untold = news.untold && flow.tells();
+            if is_untold {
+                flow.tell_ended_runs().await?;
+            }
+            let is_open = news.is_open() || is_untold;
+            Ok(News { commits, waits: Mark::all(&news, flow.project), replays: news.replays, is_open, stamp })
         }
     }
 
-    /// Puts on the agenda what follows from commits, and tells which replays can be begun. What is made from a dataset while turns go
+    /// Puts on the agenda what follows from commits, and what others left, and tells which replays can be begun. What is made from a dataset while turns go
     /// on over it is judged when they have ended.
     pub(crate) fn take(
         &mut self,
@@ -80,7 +90,7 @@ impl Seen {
             flow.report.signal(Signal::CommitsSeen);
         }
         // What waits or goes on may be let go without a word.
-        self.rests = news.stamp.filter(|_| news.replays.is_empty() && !news.going);
+        self.rests = news.stamp.filter(|_| !news.is_open);
         for (name, version, behind) in news.commits {
             if agenda.is_busy_below(&name, busy) {
                 self.rests = None;
@@ -92,6 +102,9 @@ impl Seen {
             }
             behind.iter().for_each(|d| agenda.at(d, now));
             self.committed.insert(name, version);
+        }
+        for dataset in self.waits.left(news.waits, agenda, busy, now) {
+            agenda.at(&dataset, now);
         }
         news.replays.into_iter().filter(|r| self.is_understood(r)).collect()
     }

@@ -1,7 +1,7 @@
 //! The loop of a worker: waits until a step is there that others planned, and executes what there is.
 //!
 //! Called by cli. It plans nothing, and keeps nothing that a restart needs. While nothing is planned it costs one small question
-//! to the state a second.
+//! to the state a second, and one more where the end of runs is told.
 
 use crate::{ServerError, Stop};
 use alluvium_flow::{Flow, FlowError, RefusedSteps};
@@ -49,6 +49,8 @@ impl Worker<'_> {
     /// Whether there was something to do.
     async fn look(&self, refused: &mut RefusedSteps, stop: &Stop) -> Result<bool, FlowError> {
         if !self.flow.is_asked(refused).await? {
+            // Of a killed process it may have been the last one.
+            self.flow.tell_ended_runs().await?;
             return Ok(false);
         }
         let last = async {

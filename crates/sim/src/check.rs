@@ -1,8 +1,8 @@
 //! What has to hold after every run, however it went.
 
-use crate::engine::{Table, Tables};
+use crate::tables::{Table, Tables};
 use alluvium_model::{DatasetName, RunId};
-use alluvium_store::{StepRecord, StepState};
+use alluvium_store::{BackfillRecord, BackfillState, StepKind, StepRecord, StepState};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(crate) fn held(tables: &Tables) -> Held {
         let aside = t.commits.iter().flat_map(|c| c.quarantine.iter().cloned()).collect();
         (sorted(t.at(t.head())), sorted(aside))
     };
-    tables.all().iter().map(|(name, table)| (name.clone(), of(table))).collect()
+    tables.live().iter().map(|(name, table)| (name.clone(), of(table))).collect()
 }
 
 /// What is wrong with what was told of runs: each that planned something is told once, with all that it planned, when that had
@@ -33,8 +33,11 @@ pub(crate) fn untold(events: &[String], steps: &[StepRecord]) -> Vec<String> {
             wrong.push(format!("run {run} is told twice"));
         }
     }
+    // Windows may be planned when the run that began the backfill has long ended; they are told with its swap.
+    let of_backfills = steps.iter().filter(|s| matches!(s.kind, StepKind::Backfill | StepKind::Swap)).map(|s| &s.run);
+    let of_backfills: BTreeSet<&RunId> = of_backfills.collect();
     let runs: BTreeSet<&RunId> = steps.iter().map(|s| &s.run).collect();
-    for run in runs {
+    for run in runs.difference(&of_backfills).copied() {
         let Some(word) = told.get(run.as_str()) else {
             wrong.push(format!("run {run} is not told"));
             continue;
@@ -51,10 +54,40 @@ pub(crate) fn untold(events: &[String], steps: &[StepRecord]) -> Vec<String> {
     wrong
 }
 
+/// What is wrong with backfills: each that ended swapped is in its table once, and was told once; none else is.
+pub(crate) fn misplaced(tables: &Tables, records: &[BackfillRecord], events: &[String]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let count = |all: Vec<String>| {
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        all.into_iter().for_each(|id| *counts.entry(id).or_default() += 1);
+        counts
+    };
+    let live = tables.live();
+    let swaps = live.values().flat_map(|t| &t.commits).filter_map(|c| c.swaps.as_ref());
+    let swaps = count(swaps.map(ToString::to_string).collect());
+    let told = events.iter().map(|e| serde_json::from_str::<Value>(e).unwrap_or_default());
+    let told = told.filter_map(|e| Some(e["data"]["backfill"].as_str()?.to_owned()));
+    let told = count(told.collect());
+    for record in records {
+        if record.state != BackfillState::Swapped {
+            wrong.push(format!("backfill {} is open", record.id));
+        }
+    }
+    let swapped = count(records.iter().map(|r| r.id.to_string()).collect());
+    if swaps != swapped {
+        wrong.push(format!("backfills {swapped:?} are swapped, and the tables show {swaps:?}"));
+    }
+    if told != swapped {
+        wrong.push(format!("backfills {swapped:?} are swapped, and {told:?} are told"));
+    }
+    wrong
+}
+
 /// What is wrong with the tables and the steps; nothing, if all is well.
 pub(crate) fn wrong(tables: &Tables, steps: &[StepRecord], calm: &Held) -> Vec<String> {
     let mut wrong: Vec<String> = tables.wrong().clone();
-    for (name, table) in tables.all().iter() {
+    let all = tables.live();
+    for (name, table) in &all {
         let mut seen = BTreeSet::new();
         for step in table.commits.iter().filter_map(|c| c.step.as_ref()) {
             if !seen.insert(step) {
@@ -62,8 +95,11 @@ pub(crate) fn wrong(tables: &Tables, steps: &[StepRecord], calm: &Held) -> Vec<S
             }
         }
     }
-    let all = tables.all();
     for step in steps {
+        // What stands beside a table goes with the end of the backfill, and what failed for good says why.
+        if step.kind == StepKind::Backfill && !matches!(step.state, StepState::Planned | StepState::Running) {
+            continue;
+        }
         let commits = all.get(&step.dataset).map_or(0, |t| t.of(&step.key).count());
         match step.state {
             StepState::Done if commits == 0 && step.committed.is_some() => {
@@ -81,13 +117,16 @@ pub(crate) fn wrong(tables: &Tables, steps: &[StepRecord], calm: &Held) -> Vec<S
             wrong.push(format!("{}: step {}: {e}", step.dataset, step.key));
         }
     }
-    drop(all);
     let now = held(tables);
     for (name, (rows, aside)) in calm {
         let (found, found_aside) = now.get(name).cloned().unwrap_or_default();
         if found != *rows {
+            let differs = |a: &[String], b: &[String]| a.iter().find(|r| !b.contains(r)).cloned().unwrap_or_default();
+            let (first, other) = (differs(&found, rows), differs(rows, &found));
             let (found, calm) = (found.len(), rows.len());
-            wrong.push(format!("{name}: {found} rows that are not the {calm} of undisturbed work"));
+            wrong.push(format!(
+                "{name}: {found} rows that are not the {calm} of undisturbed work: {first:?} first, and {other:?} there"
+            ));
         }
         if found_aside != *aside {
             let (found, calm) = (found_aside.len(), aside.len());

@@ -1,152 +1,20 @@
-//! An engine whose tables are lists of records, and whose commits are fenced as those of the lake are: by the step's key, by the
-//! version that was read where the work rests on it, and by a fence around steps that were superseded.
+//! An engine over the simulated lake: what it computes from records is simple, and how it commits is as the real one does it.
 //!
 //! A commit is on its way for a while, and arrives whether or not the process that sent it still lives.
 
 use crate::{
+    days,
     executor::Sim,
-    fault::{Late, Odds, Rejected, ReplyLost, way},
+    fault::{Gone, Moved, Odds, Rejected, ReplyLost, way},
+    tables::{Asks, Commit, Place, Table, Tables, Takes},
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
-use alluvium_model::{Balance, DatasetName, EventId, StepKey};
+use alluvium_model::{Balance, DatasetName, EventId};
 use alluvium_spec::{Dataset, Kind, Silver};
-use alluvium_store::{StepDone, StepKind, StepRecord};
+use alluvium_store::{StepKind, StepRecord};
 use async_trait::async_trait;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// What a lake looks at before it takes a commit in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
-    /// Whether its step has committed already, or is closed to this attempt, or another commit came since it read the table.
-    Up,
-    /// As one that holds superseded steps to be over: the simulation has to find what comes of it.
-    Ajar,
-    /// As one that trusts its workers: the simulation has to find what comes of this, too.
-    Down,
-}
-
-/// A version of a table.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Commit {
-    /// `None`: a fence, which changes nothing.
-    pub(crate) step: Option<StepKey>,
-    pub(crate) rows: Vec<String>,
-    /// The table holds only this commit's rows from now on.
-    pub(crate) anew: bool,
-    pub(crate) quarantine: Vec<String>,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Table {
-    pub(crate) commits: Vec<Commit>,
-    /// Attempts up to this one commit no more.
-    closed: BTreeMap<StepKey, u32>,
-}
-
-/// An attempt that wants to commit.
-struct Asks {
-    step: StepKey,
-    attempt: u32,
-    /// The version that its work rests on.
-    read: Option<i64>,
-}
-
-impl Table {
-    pub(crate) fn of(&self, step: &StepKey) -> impl Iterator<Item = &Commit> {
-        self.commits.iter().filter(move |c| c.step.as_ref() == Some(step))
-    }
-
-    fn refuses(&self, asks: &Asks) -> bool {
-        let closed = self.closed.get(&asks.step).is_some_and(|upto| *upto >= asks.attempt);
-        closed || self.of(&asks.step).next().is_some() || asks.read.is_some_and(|v| v != self.head())
-    }
-
-    /// Rows of the versions `(after, upto]`.
-    fn between(&self, after: i64, upto: i64) -> Vec<String> {
-        let versions = self.commits.iter().zip(1..).filter(|(_, v)| *v > after && *v <= upto);
-        versions.flat_map(|(c, _)| c.rows.iter().cloned()).collect()
-    }
-
-    /// Rows at a version.
-    pub(crate) fn at(&self, version: i64) -> Vec<String> {
-        let mut rows = Vec::new();
-        for (commit, _) in self.commits.iter().zip(1..).filter(|(_, v)| *v <= version) {
-            if commit.anew {
-                rows.clear();
-            }
-            rows.extend(commit.rows.iter().cloned());
-        }
-        rows
-    }
-
-    pub(crate) fn head(&self) -> i64 {
-        i64::try_from(self.commits.len()).expect("a few versions")
-    }
-}
-
-/// The lake, for all processes.
-pub(crate) struct Tables {
-    all: Mutex<BTreeMap<DatasetName, Table>>,
-    fence: Fence,
-    wrong: Mutex<Vec<String>>,
-}
-
-impl Tables {
-    pub(crate) fn new(fence: Fence) -> Self {
-        let (all, wrong) = Default::default();
-        Self { all, fence, wrong }
-    }
-
-    pub(crate) fn all(&self) -> MutexGuard<'_, BTreeMap<DatasetName, Table>> {
-        self.all.lock().expect("no holder of this lock panics")
-    }
-
-    /// Somebody says that these are done: what they committed has to be visible by then.
-    pub(crate) fn announced(&self, done: &[StepDone]) {
-        let all = self.all();
-        for step in done.iter().filter(|d| d.committed.is_some()) {
-            if !all.values().any(|t| t.of(&step.key).next().is_some()) {
-                self.wrong().push(format!("step {} was announced before it was visible", step.key));
-            }
-        }
-    }
-
-    pub(crate) fn wrong(&self) -> MutexGuard<'_, Vec<String>> {
-        self.wrong.lock().expect("no holder of this lock panics")
-    }
-
-    fn commit(&self, dataset: &DatasetName, asks: &Asks, mut commit: Commit) -> Result<Outcome, Late> {
-        let mut all = self.all();
-        let table = all.entry(dataset.clone()).or_default();
-        if self.fence != Fence::Down && table.refuses(asks) {
-            return Err(Late);
-        }
-        commit.outcome.committed = Some(table.head() + 1);
-        let outcome = commit.outcome.clone();
-        table.commits.push(commit);
-        Ok(outcome)
-    }
-
-    /// `false`: the step has committed.
-    fn close(&self, dataset: &DatasetName, step: &StepKey, attempt: u32) -> bool {
-        let mut all = self.all();
-        let table = all.entry(dataset.clone()).or_default();
-        if table.of(step).next().is_some() {
-            return false;
-        }
-        if self.fence == Fence::Up {
-            let closed = table.closed.entry(step.clone()).or_default();
-            *closed = attempt.max(*closed);
-            table.commits.push(Commit::default());
-        }
-        true
-    }
-}
 
 pub(crate) struct SimEngine {
     pub(crate) tables: Arc<Tables>,
@@ -157,7 +25,15 @@ pub(crate) struct SimEngine {
 
 impl SimEngine {
     fn table(&self, dataset: &DatasetName) -> Option<Table> {
-        self.tables.all().get(dataset).cloned()
+        self.tables.get(&Place::live(dataset))
+    }
+
+    /// Where the step's rows go.
+    fn place(dataset: &Dataset, step: &StepRecord) -> Place {
+        match step.kind {
+            StepKind::Backfill => Place::beside(&dataset.name, &step.run),
+            _ => Place::live(&dataset.name),
+        }
     }
 
     async fn look(&self) -> Result<(), StepError> {
@@ -169,44 +45,97 @@ impl SimEngine {
     }
 
     /// What the step would commit.
-    fn compute(&self, job: &Job<'_>) -> (Commit, Asks) {
-        let anew = matches!(job.dataset.kind, Kind::Gold(_));
-        // What is appended rests on nothing that the table holds.
-        let read = anew.then(|| self.table(&job.dataset.name).map_or(0, |t| t.head()));
-        let asks = Asks { step: job.step.key.clone(), attempt: job.step.attempts, read };
+    fn compute(&self, job: &Job<'_>) -> Result<(Commit, Asks), StepError> {
+        let step = job.step;
+        let place = Self::place(job.dataset, step);
+        let own = self.tables.get(&place).unwrap_or_default();
         let input = |name: &DatasetName| self.table(name).unwrap_or_default();
-        let (mut rows, mut quarantine, mut dead, mut received) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        match job.step.kind {
+        let mut made = Made::default();
+        match step.kind {
             StepKind::Ingest => {
                 for event in job.events {
-                    received += event.bytes;
+                    made.received += event.bytes;
                     if event.content.as_str().starts_with("bad") {
-                        dead.push((event.event.clone(), "SIM9: it cannot be read".to_owned()));
+                        made.dead.push((event.event.clone(), "SIM9: it cannot be read".to_owned()));
+                        made.dead_records += event.bytes;
                     } else {
-                        rows.extend((0..event.bytes).map(|n| record(&event.event, n)));
+                        made.rows.extend((0..event.bytes).map(|n| record(&event.event, n)));
                     }
                 }
             }
             StepKind::Refine | StepKind::Rebuild | StepKind::ReplayQuarantine => {
-                for (name, range) in &job.step.inputs {
+                for (name, range) in &step.inputs {
                     let from = input(name).between(range.after, range.upto);
-                    received += from.len() as u64;
+                    made.received += from.len() as u64;
                     let (bad, good): (Vec<_>, Vec<_>) = from.into_iter().partition(|r| r.ends_with('3'));
-                    rows.extend(good);
-                    quarantine.extend(bad);
+                    made.rows.extend(good);
+                    made.quarantine.extend(bad);
                 }
             }
-            StepKind::Backfill | StepKind::Swap => unreachable!("no process of the simulation asks for a backfill"),
-            StepKind::Curate => {
-                for (name, range) in &job.step.inputs {
-                    let from = input(name).at(range.upto);
-                    received += 1;
-                    rows.push(format!("{name}: {}", from.len()));
+            StepKind::Curate if matches!(&job.dataset.kind, Kind::Gold(gold) if gold.window.is_some()) => {
+                made.takes = Takes::Everything;
+                for (name, range) in &step.inputs {
+                    made.rows.extend(days::rows(&input(name).at(range.upto), &step.version));
+                    if range.after >= 0 {
+                        let changed = input(name).between(range.after, range.upto);
+                        let windows: Vec<_> = changed.iter().map(|r| days::of_record(r)).collect();
+                        made.rows.retain(|row| days::is_within(row, &windows));
+                        made.takes = Takes::Windows(windows);
+                    }
                 }
+                made.received = made.rows.len() as u64;
+            }
+            StepKind::Curate => {
+                made.takes = Takes::Everything;
+                for (name, range) in &step.inputs {
+                    made.rows.push(format!("{name}: {}", input(name).at(range.upto).len()));
+                }
+                made.received = made.rows.len() as u64;
+            }
+            StepKind::Backfill => {
+                let windows = step.windows.clone().unwrap_or_default();
+                for (name, version) in &step.lookups {
+                    made.rows.extend(days::rows(&input(name).at(*version), &step.version));
+                }
+                made.rows.retain(|row| days::is_within(row, &windows));
+                made.received = made.rows.len() as u64;
+                made.takes = Takes::Windows(windows);
+            }
+            StepKind::Swap => {
+                let checked = step.lookups.get(&job.dataset.name).copied().unwrap_or(-1);
+                if own.has_moved(checked) {
+                    return Err(StepError::new(Moved));
+                }
+                let side = self.tables.get(&Place::beside(&job.dataset.name, &step.run));
+                let side = side.ok_or_else(|| StepError::new(Gone))?;
+                (made.rows, made.takes) = match &step.windows {
+                    Some(windows) => (side.within(windows), Takes::Windows(windows.clone())),
+                    None => (side.at(side.head()), Takes::Everything),
+                };
+                made.received = made.rows.len() as u64;
             }
         }
-        let dead_records: u64 =
-            job.events.iter().filter(|e| dead.iter().any(|(d, _)| *d == e.event)).map(|e| e.bytes).sum();
+        // What is appended, or stands beside, rests on nothing that the table holds.
+        let read = matches!(step.kind, StepKind::Curate | StepKind::Swap).then(|| own.head());
+        let asks = Asks { place, step: step.key.clone(), attempt: step.attempts, read };
+        Ok((made.commit(step), asks))
+    }
+}
+
+/// By one step.
+#[derive(Default)]
+struct Made {
+    rows: Vec<String>,
+    takes: Takes,
+    quarantine: Vec<String>,
+    dead: Vec<(EventId, String)>,
+    received: u64,
+    dead_records: u64,
+}
+
+impl Made {
+    fn commit(self, step: &StepRecord) -> Commit {
+        let Self { rows, takes, quarantine, dead, received, dead_records } = self;
         let balance = Balance {
             received,
             loaded: rows.len() as u64,
@@ -215,7 +144,8 @@ impl SimEngine {
             ..Balance::default()
         };
         let outcome = Outcome { balance, dead, ..Outcome::default() };
-        (Commit { step: Some(job.step.key.clone()), rows, anew, quarantine, outcome }, asks)
+        let swaps = (step.kind == StepKind::Swap).then(|| step.run.clone());
+        Commit { step: Some(step.key.clone()), rows, takes, quarantine, swaps, outcome }
     }
 }
 
@@ -251,7 +181,7 @@ impl Engine for SimEngine {
 
     async fn execute(&self, job: &Job<'_>, _: &dyn Report) -> Result<Outcome, StepError> {
         let (name, key) = (job.dataset.name.clone(), job.step.key.as_str()[..8].to_owned());
-        let (commit, asks) = self.compute(job);
+        let (commit, asks) = self.compute(job)?;
         way(&self.sim, self.odds).await;
         if self.odds.is_some_and(|o| self.sim.once_in(o.reject)) {
             self.sim.note(format_args!("p{} {name} {key}: refused", self.process));
@@ -260,11 +190,12 @@ impl Engine for SimEngine {
         // On its own: it arrives even if this process is gone by then.
         let (arrived, answer) = oneshot::channel();
         let (tables, sim, odds, process) = (self.tables.clone(), self.sim.clone(), self.odds, self.process);
+        let kind = job.step.kind;
         self.sim.spawn(async move {
             way(&sim, odds).await;
-            let done = tables.commit(&name, &asks, commit);
+            let done = tables.commit(&asks, commit);
             let word = if done.is_ok() { "committed" } else { "came late" };
-            sim.note(format_args!("p{process} {name} {key}: {word}"));
+            sim.note(format_args!("p{process} {name} {kind:?} {key}: {word}"));
             // Who waits for it may be gone.
             let _ = arrived.send(done);
         });
@@ -278,13 +209,13 @@ impl Engine for SimEngine {
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
         self.look().await?;
-        let table = self.table(&dataset.name).unwrap_or_default();
+        let table = self.tables.get(&Self::place(dataset, step)).unwrap_or_default();
         Ok(table.of(&step.key).next().map(|c| c.outcome.clone()))
     }
 
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
         self.look().await?;
-        let is_off = self.tables.close(&dataset.name, &step.key, attempt);
+        let is_off = self.tables.close(&Self::place(dataset, step), &step.key, attempt);
         let (key, word) = (&step.key.as_str()[..8], if is_off { "is fenced off" } else { "has committed" });
         self.sim.note(format_args!("p{} {} {key}: {word} up to attempt {attempt}", self.process, dataset.name));
         way(&self.sim, self.odds).await;

@@ -31,15 +31,25 @@ pub(crate) struct ReplyLost;
 #[error("another commit came in between")]
 pub(crate) struct Late;
 
-macro_rules! passing {
-    ($($error:ty, $code:literal;)*) => {
+/// A swap was checked against an older version of the table.
+#[derive(Debug, thiserror::Error)]
+#[error("the table has moved")]
+pub(crate) struct Moved;
+
+/// What a backfill made was taken away.
+#[derive(Debug, thiserror::Error)]
+#[error("there is nothing beside the table")]
+pub(crate) struct Gone;
+
+macro_rules! faults {
+    ($($error:ty, $code:literal, $class:ident;)*) => {
         $(impl Fault for $error {
             fn code(&self) -> &'static str {
                 $code
             }
 
             fn class(&self) -> RetryClass {
-                RetryClass::Transient
+                RetryClass::$class
             }
 
             fn remedy(&self) -> &'static str {
@@ -49,10 +59,12 @@ macro_rules! passing {
     };
 }
 
-passing! {
-    Rejected, "SIM1";
-    ReplyLost, "SIM2";
-    Late, "SIM3";
+faults! {
+    Rejected, "SIM1", Transient;
+    ReplyLost, "SIM2", Transient;
+    Late, "SIM3", Transient;
+    Moved, "SIM4", Data;
+    Gone, "SIM5", Internal;
 }
 
 const MILLI: u64 = 1_000;

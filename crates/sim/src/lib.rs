@@ -4,14 +4,17 @@
 //! Called by its tests and by `cargo run -p alluvium-sim -- --seeds N`. Development only; no part of what users install. The
 //! same seed gives the same run.
 
+mod beside;
 mod check;
+mod days;
 mod engine;
 mod executor;
 mod fault;
 mod landing;
 mod process;
 mod store;
+mod tables;
 mod world;
 
-pub use engine::Fence;
+pub use tables::Fence;
 pub use world::{Found, explore, simulate};

@@ -1,15 +1,19 @@
 //! A process: everything that a real one puts together, over what all share.
 
 use crate::{
-    engine::{SimEngine, Tables},
+    beside::SimBeside,
+    days,
+    engine::SimEngine,
     executor::Sim,
     fault::Odds,
     landing::{Folders, SimLanding},
     store::SimStore,
+    tables::Tables,
 };
-use alluvium_flow::{Breakers, Flow, FlowError, Options, RefusedSteps, Report, Signal, Summary};
+use alluvium_flow::{Backfill, Breakers, Flow, FlowError, Options, RefusedSteps, Report, Signal, Summary};
+use alluvium_model::Window;
 use alluvium_spec::Project;
-use alluvium_store::{Owner, SqliteStore};
+use alluvium_store::{BackfillState, Owner, SqliteStore};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
@@ -38,6 +42,8 @@ pub(crate) enum Role {
     Planner,
     /// Executes what others planned.
     Worker,
+    /// Begins backfills, goes on with those of others, swaps them and drops them.
+    Backfiller,
 }
 
 pub(crate) struct Process {
@@ -47,6 +53,16 @@ pub(crate) struct Process {
     /// It was begun under the earlier definitions.
     pub(crate) is_old: bool,
     pub(crate) breakers: Breakers,
+}
+
+/// Windows of a backfill are made at once; of live steps a run executes one a dataset.
+const HANDS: usize = 2;
+
+/// Of the dataset that has windows.
+fn asked(range: Option<Window>, resume: bool, swap: bool) -> Backfill {
+    let stride = "1d".parse().expect("a stride");
+    let range = range.map(|range| (range, stride));
+    Backfill { dataset: days::dataset(), range, max_active: Some(2), tolerated: Some(0), resume, swap }
 }
 
 struct Quiet;
@@ -66,12 +82,14 @@ impl Process {
                     Ok(true) => flow.assist(&mut refused, || false, std::future::pending()).await.map(drop),
                     other => other.map(drop),
                 },
+                Role::Backfiller => self.backfill(flow).await,
             });
             let done = done.await;
             self.common.sim.note(format_args!("p{} {role:?}: {}", self.number, word(&done)));
             let pause = match role {
                 Role::Planner => 1_000 + self.common.sim.below(20_000),
                 Role::Worker => 1_000,
+                Role::Backfiller => 1_000 + self.common.sim.below(10_000),
             };
             alluvium_flow::Timer::wait(&self.common.sim, Duration::from_millis(pause)).await;
         }
@@ -80,6 +98,67 @@ impl Process {
     /// One run, to its end.
     pub(crate) async fn run(&self) -> Result<Summary, FlowError> {
         self.with(async |flow| flow.run(&Options::default(), std::future::pending()).await).await
+    }
+
+    /// As a service or a worker does that has nothing to do.
+    pub(crate) async fn look(&self) -> Result<(), FlowError> {
+        self.with(async |flow| flow.tell_ended_runs().await).await
+    }
+
+    /// Whatever comes to the mind of somebody who does not know what others do.
+    async fn backfill(&self, flow: &Flow<'_>) -> Result<(), FlowError> {
+        let sim = &self.common.sim;
+        let whole = Window { from: 0, to: days::DAYS * days::DAY };
+        let from = i64::try_from(sim.below(days::DAYS as u64)).expect("a few days");
+        let range = if sim.once_in(4) { Window { from: days::day(from).from, ..whole } } else { whole };
+        let swap = !sim.once_in(4);
+        let all = flow.store.backfills().await?;
+        let is_open = all.iter().any(|b| b.state != BackfillState::Swapped);
+        let (word, asked) = match sim.below(10) {
+            0..8 if !is_open => ("begins", asked(Some(range), false, swap)),
+            0..6 => ("goes on with", asked(None, true, swap)),
+            6..8 => ("swaps", asked(None, false, true)),
+            8 => ("begins", asked(Some(range), false, swap)),
+            _ => {
+                sim.note(format_args!("p{} drops a backfill", self.number));
+                return flow.drop_backfill(&self.beside(), &days::dataset()).await;
+            }
+        };
+        sim.note(format_args!("p{} {word} a backfill", self.number));
+        let done = flow.backfill(&self.beside(), &asked, "backfill", std::future::pending()).await;
+        match &done {
+            Ok(done) => {
+                let state = done.as_ref().map(|d| (d.record.state, d.committed));
+                sim.note(format_args!("p{} backfill: {state:?}", self.number));
+            }
+            Err(e) => sim.note(format_args!("p{} backfill: {e}", self.number)),
+        }
+        done.map(drop)
+    }
+
+    /// What others left of a backfill comes to its end, swapped or dropped. `false`: not yet.
+    pub(crate) async fn end_backfill(&self, swap: bool) -> Result<bool, FlowError> {
+        let dataset = days::dataset();
+        let end = async |flow: &Flow<'_>| {
+            let all = flow.store.backfills().await?;
+            let Some(open) = all.iter().find(|b| b.state != BackfillState::Swapped) else { return Ok(true) };
+            // One of another definition, or of half a table under a changed one, cannot be swapped.
+            let is_whole = open.range.from == 0 && open.version == flow.project.datasets[&dataset].version;
+            if swap && is_whole {
+                let asked = asked(None, true, true);
+                flow.backfill(&self.beside(), &asked, "backfill", std::future::pending()).await?;
+            } else {
+                flow.drop_backfill(&self.beside(), &dataset).await?;
+            }
+            let all = flow.store.backfills().await?;
+            Ok(all.iter().all(|b| b.state == BackfillState::Swapped))
+        };
+        self.with(end).await
+    }
+
+    fn beside(&self) -> SimBeside {
+        let Common { tables, sim, .. } = &self.common;
+        SimBeside { tables: tables.clone(), sim: sim.clone(), odds: self.faults.then_some(Odds::ENGINE) }
     }
 
     async fn with<T>(&self, work: impl AsyncFnOnce(&Flow<'_>) -> T) -> T {
@@ -97,7 +176,7 @@ impl Process {
             SimEngine { tables: tables.clone(), sim: sim.clone(), process: self.number, odds: odds(Odds::ENGINE) };
         let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::ENGINE) };
         let alive = |o: &Owner| !gone.lock().expect("no holder of this lock panics").contains(&o.process);
-        let hands = Semaphore::new(1);
+        let hands = Semaphore::new(HANDS);
         let flow = Flow {
             project: &projects[usize::from(self.is_old)],
             store: &store,

@@ -3,17 +3,17 @@
 //! Each process has its own. What the store does is done at one moment of the simulated time.
 
 use crate::{
-    engine::Tables,
     executor::Sim,
     fault::{Odds, Rejected, ReplyLost, way},
+    tables::Tables,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
-    VersionRecord, Watch, WatermarkRecord,
+    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
+    NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    ReplayRecord, RunRecord, RunState, RunStep, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError,
+    TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -124,7 +124,7 @@ over_the_way! {
     renew_run(run: &RunId, now: Timestamp, ttl: Span) -> ();
     finish_run(run: &RunId, state: RunState, at: Timestamp) -> ();
     ended_runs(watch: &Watch<'_>) -> Vec<EndedRun>;
-    tell_run(run: &RunId, ending: &Ending, at: Timestamp) -> bool;
+    tell_run(ended: &EndedRun, ending: &Ending, at: Timestamp) -> bool;
     runs(limit: u32, watch: &Watch<'_>) -> Vec<RunRecord>;
     run_steps(run: &RunId, watch: &Watch<'_>) -> Vec<RunStep>;
     watermarks() -> Vec<WatermarkRecord>;
@@ -144,8 +144,9 @@ over_the_way! {
     backfills() -> Vec<BackfillRecord>;
     change_backfill(backfill: &BackfillRecord) -> bool;
     end_backfill(backfill: &BackfillRecord, ending: &Ending) -> bool;
-    forget_backfill(id: &RunId) -> bool;
+    forget_backfill(id: &RunId) -> Forgotten;
     audit(refusals: &[Refusal], keep: u32) -> ();
+    hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;
     versions() -> Vec<VersionRecord>;
     activate(dataset: &DatasetName, version: &DefinitionVersion, now: Timestamp) -> ();

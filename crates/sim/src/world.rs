@@ -1,16 +1,17 @@
 //! One simulated project from its first file to its last step, and many of them.
 
 use crate::{
-    check::{Held, held, untold, wrong},
-    engine::{Fence, Tables},
+    check::{Held, held, misplaced, untold, wrong},
+    days,
     executor::{Executor, Sim},
     landing::Folders,
     process::{Common, Process, Role},
+    tables::{Fence, Tables},
 };
-use alluvium_flow::Breakers;
+use alluvium_flow::{Breakers, FlowError};
 use alluvium_model::{Clock, DatasetName, DefinitionVersion, Span, StepKey};
 use alluvium_spec::{Environment, Project, load};
-use alluvium_store::{Owner, SqliteStore, StepRecord, Store, Topic, Value, Watch};
+use alluvium_store::{BackfillRecord, Owner, SqliteStore, StepRecord, Store, Topic, Value, Watch};
 use std::{
     fs,
     path::Path,
@@ -19,8 +20,8 @@ use std::{
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// Two sources, cleaned each for itself, and a table of both; three datasets share two slots.
-const FILES: [(&str, &str); 8] = [
+/// Two sources, cleaned each for itself, a table of both, and one with windows; three datasets share two slots.
+const FILES: [(&str, &str); 9] = [
     (
         "alluvium.yaml",
         "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\nsinks: { out: { files: out/ } }\npublish: out\n",
@@ -36,11 +37,15 @@ const FILES: [(&str, &str); 8] = [
         "from: bronze.b\ncontract: b\nwhen: steps >= 1 AND received > 0\nthrottle: { limit: 30, period: 1m, burst: 3 }\nwrite: append\n",
     ),
     ("datasets/gold/both.sql", "SELECT a.id, b.id AS other FROM silver.a a JOIN silver.b b ON a.id = b.id\n"),
+    (
+        "datasets/gold/days.sql",
+        "/*\npublish: out\nwindow: { column: day, size: 1 day }\n*/\nSELECT CAST(id AS DATE) AS day, count(*) AS n FROM silver.a GROUP BY 1\n",
+    ),
     ("contracts/a.odcs.yaml", CONTRACT),
     ("contracts/b.odcs.yaml", CONTRACT),
 ];
 /// Defined in another way at first. What was received, and what is computed as a whole, follows a new definition by itself.
-const CHANGED: [&str; 3] = ["bronze.a", "bronze.b", "gold.both"];
+const CHANGED: [&str; 4] = ["bronze.a", "bronze.b", "gold.both", "gold.days"];
 const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
 id: c
@@ -58,6 +63,8 @@ const SECOND: i64 = 1_000_000;
 const TROUBLE: i64 = 200 * SECOND;
 /// Far beyond what anything here takes, a clock that was set back included.
 const END: i64 = 6 * 3_600 * SECOND;
+/// More than the clock is set back, and a lease.
+const MOST_BACK: i64 = 1_300 * SECOND;
 /// A delay lasts for a quarter of an hour at most.
 const MOST_LAST_RUNS: u32 = 50;
 
@@ -88,6 +95,15 @@ struct File {
     records: u64,
 }
 
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+enum Alone {
+    #[error("does not end")]
+    Endless,
+    #[error("failed: {0}")]
+    Failed(FlowError),
+}
+
 struct World {
     common: Common,
     _folder: TempDir,
@@ -105,7 +121,9 @@ pub fn simulate(seed: u64, fence: Fence) -> Result<Vec<String>, Box<Found>> {
     world.trouble(&mut executor, &files);
     let mut wrong_things = world.settle(&mut executor);
     wrong_things.extend(wrong(&world.common.tables, &world.steps(), &calm));
-    wrong_things.extend(untold(&world.told(), &world.steps()));
+    wrong_things.extend(untold(&world.told(&Topic::Runs), &world.steps()));
+    let told = world.told(&Topic::Dataset(days::dataset()));
+    wrong_things.extend(misplaced(&world.common.tables, &world.backfills(), &told));
     let trace = world.common.sim.trace();
     if wrong_things.is_empty() { Ok(trace) } else { Err(Box::new(Found { seed, wrong: wrong_things, trace })) }
 }
@@ -183,13 +201,16 @@ impl World {
         let within = |seconds: u64| i64::try_from(sim.below(seconds * 1_000)).expect("small") * 1_000;
         let mut events: Vec<(i64, Event<'_>)> = files.iter().map(|f| (f.at, Event::Comes(f))).collect();
         // The definitions are being changed, and back: each process goes on with those that it began with.
-        let begins = |at: i64, role: Role| (at, Event::Begins(role, sim.once_in(2)));
-        for role in [Role::Planner, Role::Planner, Role::Worker, Role::Worker] {
+        let begins = |at: i64, role: Role| {
+            let is_old = sim.once_in(if role == Role::Backfiller { 8 } else { 2 });
+            (at, Event::Begins(role, is_old))
+        };
+        for role in [Role::Planner, Role::Planner, Role::Worker, Role::Worker, Role::Backfiller, Role::Backfiller] {
             events.push(begins(within(5), role));
         }
-        for _ in 0..3 + sim.below(6) {
+        for _ in 0..4 + sim.below(8) {
             let at = within(200);
-            let role = if sim.once_in(2) { Role::Planner } else { Role::Worker };
+            let role = [Role::Planner, Role::Worker, Role::Backfiller][usize::try_from(sim.below(3)).expect("small")];
             events.push((at, Event::Killed { known: sim.once_in(2) }));
             events.push(begins(at + within(15), role));
         }
@@ -240,44 +261,69 @@ impl World {
         }
     }
 
-    /// One process after the other finishes what is left, while commits of killed ones still arrive, until two in a row have
-    /// nothing to wait for: the second one finds what arrived after the first one looked.
+    /// One process after the other finishes what is left, while commits of killed ones still arrive: a backfill that somebody
+    /// began, and then runs until two in a row have nothing to wait for. The second one finds what arrived after the first one looked.
     fn settle(&self, executor: &mut Executor) -> Vec<String> {
-        let (sim, mut quiet) = (&self.common.sim, 0);
+        let (sim, mut quiet, mut is_over) = (&self.common.sim, 0, false);
+        let swap = sim.once_in(2);
         for number in 1_000..1_000 + MOST_LAST_RUNS {
-            let ended = Arc::new(Mutex::new(None));
-            let breakers = Breakers::default();
-            let common = self.common.clone();
-            let process = Process { common, number, faults: false, is_old: false, breakers };
-            let told = ended.clone();
-            let task = executor.begin(async move {
-                let done = process.run().await;
-                *told.lock().expect("no holder of this lock panics") = Some(done);
-            });
-            if !executor.run(sim.elapsed() + END, Some(task)) {
-                return vec!["the last run does not end".to_owned()];
+            if !is_over {
+                match self.alone(executor, number, async move |p| p.end_backfill(swap).await) {
+                    Ok(ended) => is_over = ended,
+                    // Commits of killed processes may come in between.
+                    Err(Alone::Failed(e)) => sim.note(format_args!("p{number} cannot end the backfill: {e}")),
+                    Err(e) => return vec![format!("the end of the backfill {e}")],
+                }
             }
-            match ended.lock().expect("no holder of this lock panics").take() {
-                Some(Ok(summary)) if summary.failed_steps == 0 && summary.waiting.is_empty() => quiet += 1,
+            match self.alone(executor, number, async |p| p.run().await) {
+                Ok(summary) if summary.failed_steps == 0 && summary.waiting.is_empty() && is_over => quiet += 1,
                 // A step that lost its commit to a killed process's, or failed before, has a time for its next attempt.
-                Some(Ok(_)) => quiet = 0,
-                Some(Err(e)) => return vec![format!("the last run failed: {e}")],
-                None => return vec!["the last run says nothing".to_owned()],
+                Ok(_) => quiet = 0,
+                Err(e) => return vec![format!("the last run {e}")],
             }
             executor.run(sim.elapsed() + 300 * SECOND, None);
             if quiet == 2 {
-                return Vec::new();
+                // A killed run holds its lease for as long as the clock was set back. It is told by the first that looks after that.
+                executor.run(sim.elapsed() + MOST_BACK, None);
+                let told = self.alone(executor, number + 1, async |p| p.look().await);
+                return told.err().map(|e| format!("the last look {e}")).into_iter().collect();
             }
         }
         vec!["there is always something that waits".to_owned()]
     }
 
-    /// What the sinks are told of runs.
-    fn told(&self) -> Vec<String> {
+    /// What a process does to which nothing happens.
+    fn alone<T: 'static>(
+        &self,
+        executor: &mut Executor,
+        number: u32,
+        work: impl AsyncFnOnce(&Process) -> Result<T, FlowError> + 'static,
+    ) -> Result<T, Alone> {
+        let (ended, breakers, common) = (Arc::new(Mutex::new(None)), Breakers::default(), self.common.clone());
+        let process = Process { common, number, faults: false, is_old: false, breakers };
+        let told = ended.clone();
+        let task = executor.begin(async move {
+            let done = work(&process).await;
+            *told.lock().expect("no holder of this lock panics") = Some(done);
+        });
+        if !executor.run(self.common.sim.elapsed() + END, Some(task)) {
+            return Err(Alone::Endless);
+        }
+        let done = ended.lock().expect("no holder of this lock panics").take();
+        done.ok_or(Alone::Endless)?.map_err(Alone::Failed)
+    }
+
+    fn backfills(&self) -> Vec<BackfillRecord> {
+        let Common { state, runtime, .. } = &self.common;
+        runtime.block_on(state.backfills()).expect("the state can be read")
+    }
+
+    /// What the sinks are told.
+    fn told(&self, topic: &Topic) -> Vec<String> {
         let Common { state, runtime, sim, .. } = &self.common;
         let watch = Watch { now: Clock::now(sim), alive: &|_| true };
         let owner = Owner { host: "there".to_owned(), process: 0, started_ticks: 0 };
-        let lane = (&Topic::Runs, "out");
+        let lane = (topic, "out");
         let part = state.take_lane(lane, "out", &owner, Span::from_secs(1), &watch, u32::MAX);
         let part = runtime.block_on(part).expect("the state can be read");
         part.into_iter().map(|p| p.event).collect()

@@ -18,6 +18,15 @@ pub enum BackfillState {
     Swapped,
 }
 
+/// What became of a wish to forget a backfill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    Now,
+    NotThere,
+    /// A swap of it is planned, or done: it may take its place, or has. Nothing was changed.
+    Swapping,
+}
+
 /// A dataset has at most one that is not swapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackfillRecord {

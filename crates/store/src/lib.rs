@@ -18,12 +18,12 @@ mod sqlite;
 mod store;
 
 pub use audit::{Refusal, RefusalKind};
-pub use backfills::{BackfillRecord, BackfillState};
+pub use backfills::{BackfillRecord, BackfillState, Forgotten};
 pub use decisions::{Commits, Decision};
 pub use endings::{EndedRun, EndedSteps, Ending};
 pub use error::StoreError;
 pub use lanes::{Lane, LaneEnd, NewPublication, Publication, Topic};
-pub use measures::{DatasetMeasures, Measures};
+pub use measures::{DatasetMeasures, Hour, Measures};
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{

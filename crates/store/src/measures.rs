@@ -26,3 +26,12 @@ pub struct DatasetMeasures {
     pub inbox_events: u64,
     pub inbox_bytes: u64,
 }
+
+/// What a dataset's steps took of new input, by when they ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hour {
+    pub dataset: DatasetName,
+    /// Since 1970, in UTC.
+    pub hour: i64,
+    pub balance: Balance,
+}

@@ -1,6 +1,7 @@
 //! Replays that were asked for, and what else a service looks for in the state, as values.
 
-use alluvium_model::{DatasetName, RunId};
+use crate::StepRecord;
+use alluvium_model::{DatasetName, EventId, RunId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -52,15 +53,30 @@ pub struct ReplayRecord {
 }
 
 /// What a service has to know of others.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct News {
     /// The newest version of each dataset's table that a step committed; none of a dataset without one. Windows of backfills are
     /// not counted, they are in no live table.
     pub committed: BTreeMap<DatasetName, i64>,
     /// Replays that wait for somebody, oldest first.
     pub replays: Vec<ReplayRecord>,
-    /// Others go on elsewhere. Their processes may die, and write no word of it.
+    /// The place of the oldest record in each dataset's inbox.
+    pub pushed: BTreeMap<DatasetName, i64>,
+    /// The oldest landing object of each dataset that is in no step.
+    pub unplanned: BTreeMap<DatasetName, EventId>,
+    /// As [`Store::ready_steps`](crate::Store::ready_steps).
+    pub ready: Vec<StepRecord>,
+    /// Some run that has not been told is to be told.
+    pub untold: bool,
+    /// Replays and steps go on elsewhere, or wait for their time. Their processes may die, and write no word of it.
     pub going: bool,
+}
+
+impl News {
+    /// Whether something becomes of this without another word in the state.
+    pub fn is_open(&self) -> bool {
+        self.going || !self.replays.is_empty() || !self.pushed.is_empty() || !self.unplanned.is_empty()
+    }
 }
 
 /// Size and time of change of the files of a state; `None`: the file is not there.

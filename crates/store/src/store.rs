@@ -3,10 +3,10 @@
 
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, VersionRecord,
-    Watch, WatermarkRecord,
+    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
+    NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    ReplayRecord, RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms,
+    Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -88,8 +88,8 @@ pub trait Store: Send + Sync {
     /// As [`Store::finish_run`], and the replay has ended with this outcome. Idempotent: the first outcome stays.
     async fn end_replay(&self, id: &RunId, state: RunState, at: Timestamp, outcome: &str) -> Result<(), StoreError>;
 
-    /// What any process has committed, and which replays nobody is at. Asked about once a second; it costs a look into an index
-    /// for each dataset.
+    /// What any process has committed, and what waits in the state: replays that nobody is at, what was received and is in no
+    /// step, steps that nobody holds. Asked about once a second; it costs a few looks into indexes for each dataset.
     async fn news(&self, datasets: &[DatasetName], watch: &Watch<'_>) -> Result<News, StoreError>;
 
     /// Differs when any process has written since, if files tell that: a look at them costs much less than [`Store::news`]. `None`: it
@@ -114,7 +114,8 @@ pub trait Store: Send + Sync {
     async fn decisions(&self, run: &RunId) -> Result<Vec<Decision>, StoreError>;
 
     /// Creates the step, takes its events and moves the positions. A run that was told as ended plans nothing more, but for a
-    /// backfill's steps; `Conflict` when an event is taken or a position
+    /// backfill's steps; `Conflict` when an event is taken, when the backfill is swapped or forgotten, when a swap would
+    /// replace a table for which a live step is open, or when a position
     /// is not at `after` any more (for `Rebuild` and whole-table `Curate` steps `after` may lie before it).
     async fn plan(&self, step: &NewStep) -> Result<Planned, StoreError>;
 
@@ -189,8 +190,9 @@ pub trait Store: Send + Sync {
     /// letter has ended.
     async fn ended_runs(&self, watch: &Watch<'_>) -> Result<Vec<EndedRun>, StoreError>;
 
-    /// Tells once that the run has ended; from then on it plans nothing. `false`: it was told before, or a step of it is open again; nothing was changed.
-    async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError>;
+    /// Tells once that the run has ended as it was found; from then on it plans nothing. `false`: it was told before, or its steps
+    /// are not those any more that were found; nothing was changed.
+    async fn tell_run(&self, ended: &EndedRun, ending: &Ending, at: Timestamp) -> Result<bool, StoreError>;
 
     /// Newest first. One whose lease does not hold any more reads as interrupted.
     async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError>;
@@ -254,15 +256,19 @@ pub trait Store: Send + Sync {
     /// Writes down its state, summary, inputs and limits; what it was begun with stays. `false`: it is swapped, and stays so.
     async fn change_backfill(&self, backfill: &BackfillRecord) -> Result<bool, StoreError>;
 
-    /// It took its place in the live table, and that is told, both once. `false`: it was swapped before, and nothing was changed.
+    /// It took its place in the live table, and that is told, both once. Windows that somebody still wanted to make never run, and
+    /// it plans nothing from then on. `false`: it was swapped before, and nothing was changed.
     async fn end_backfill(&self, backfill: &BackfillRecord, ending: &Ending) -> Result<bool, StoreError>;
 
-    /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. `false`: it is not
-    /// there.
-    async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError>;
+    /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. It plans nothing from
+    /// then on.
+    async fn forget_backfill(&self, id: &RunId) -> Result<Forgotten, StoreError>;
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;
+
+    /// What steps with new input took, by dataset and hour, of those that ended at that time or later.
+    async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError>;
 
     /// Counts of everything; runs and steps as in [`Store::runs`] and [`Store::run_steps`].
     async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError>;

@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Format, Global},
+    commands::show::recent_anomalies,
     error::CliError,
     load, logging,
     output::{print, print_json},
@@ -69,15 +70,30 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// What is unusual now about the datasets that were worked on. The work is done: no failure to tell this is one of it.
+    async fn note_anomalies(&self, summary: &mut Summary) {
+        let found = recent_anomalies(self.wired, self.wired.clock.now(), 1).await;
+        let found =
+            found.inspect_err(|error| tracing::warn!(%error, "anomalies could not be looked for")).unwrap_or_default();
+        for anomaly in found.iter().filter(|a| a.open) {
+            if let Some(dataset) = summary.datasets.get_mut(&anomaly.dataset) {
+                dataset.notes.push(anomaly.to_string());
+            }
+        }
+    }
+
     /// Tells the sinks what was committed, and then a person what was done.
     pub async fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
         if summary.as_ref().is_ok_and(|s| !s.stopped) {
             self.publish().await?;
         }
         let heard = self.reporter.finish();
-        let summary = summary?;
+        let mut summary = summary?;
         if summary.stopped {
             return Err(CliError::Stopped);
+        }
+        if !summary.did_nothing() {
+            self.note_anomalies(&mut summary).await;
         }
         let wall = self.wired.clock.now().as_microsecond() - self.started.as_microsecond();
         let wall = u64::try_from(wall).unwrap_or(0);

@@ -22,6 +22,7 @@ mod http;
 mod init;
 mod input;
 mod late;
+mod left;
 mod maintain;
 mod market;
 mod memory;

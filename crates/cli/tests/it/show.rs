@@ -1,7 +1,7 @@
 //! `alluvium show`.
 
 use crate::{
-    harness::Project,
+    harness::{Project, python},
     market::{MARKET, killed_at},
 };
 
@@ -162,4 +162,25 @@ fn looking_makes_nothing() {
         p.done(view);
     }
     assert_eq!(p.json(&["show", "runs"]), runs);
+}
+
+#[test]
+fn a_day_with_fewer_rows_than_ever_is_shown_and_noted_by_a_run() {
+    let p = Project::shop();
+    p.done(&["run"]);
+    p.done(&["show", "anomalies"]).said("nothing is unusual");
+    python("tests/past.py", &[p.path(".alluvium/dev.db").as_os_str()]);
+    let found = p.json(&["show", "anomalies"]);
+    let orders: Vec<_> = found.as_array().expect("a list").iter().filter(|a| a["dataset"] == "silver.orders").collect();
+    assert_eq!(orders.len(), 1, "{found:#}");
+    assert_eq!(
+        (&orders[0]["kind"], &orders[0]["open"], &orders[0]["seen"]),
+        (&"drop".into(), &true.into(), &50.0.into())
+    );
+    p.done(&["show", "anomalies", "--days", "20"]).said("silver.orders");
+    p.put(
+        "landing/orders/2024-01-09.csv",
+        b"id,customer,day,amount,updated_at\n77,c1,2024-01-09,4,2024-01-09T00:00:00Z\n",
+    );
+    p.done(&["run"]).said("note silver.orders: unusual: drop of received on");
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use alluvium_model::{DatasetName, RunId, Window};
 use alluvium_store::{
-    BackfillRecord, BackfillState, NewStep, StepKind, StepRecord, StepState, Store, StoreError, Watch,
+    BackfillRecord, BackfillState, NewStep, Planned, StepKind, StepRecord, StepState, Store, StoreError, Watch,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{
@@ -97,8 +97,12 @@ impl Flow<'_> {
         let new = windows.iter().filter(|w| !is_open(w)).map(|w| window_step(record, *w, inputs, now));
         let new: Vec<NewStep> = new.collect();
         alluvium_model::crash_point("plan.before_record");
-        self.store.plan_many(&new).await?;
+        let planned = self.store.plan_many(&new).await?;
         alluvium_model::crash_point("plan.after_record");
+        // It takes no input of its own: another process brought the backfill to its end.
+        if planned.contains(&Planned::Conflict) {
+            return Err(FlowError::NoBackfill(record.dataset.clone()));
+        }
         let keys = windows.iter().filter(|w| is_open(w)).map(|w| open[w].key.clone());
         let keys: Vec<_> = keys.chain(new.into_iter().map(|s| s.key)).collect();
         let mut steps = Vec::with_capacity(keys.len());

@@ -47,6 +47,8 @@ pub struct Measure {
 }
 
 /// Tables that stand beside live ones. All but [`Beside::remove`] only read.
+///
+/// What a backfill made is there when its first window has committed, which is after the state knows of the backfill.
 #[async_trait]
 pub trait Beside: Send + Sync {
     /// Of the input that the window is told by, at its version in `inputs`; one a window.
@@ -76,6 +78,9 @@ pub trait Beside: Send + Sync {
     /// The live table as it is now with the one that backfill `id` made, one answer a window.
     async fn compare(&self, of: Windowed<'_>, id: &RunId, windows: &[Window]) -> Result<Vec<Compared>, StepError>;
 
-    /// Takes away what backfills of the dataset made. `false`: there is nothing.
-    async fn remove(&self, dataset: &DatasetName) -> Result<bool, StepError>;
+    /// Backfills of the dataset that made something which is still there.
+    async fn made(&self, dataset: &DatasetName) -> Result<Vec<RunId>, StepError>;
+
+    /// Takes away what this one made. Idempotent.
+    async fn remove(&self, dataset: &DatasetName, id: &RunId) -> Result<(), StepError>;
 }

@@ -1,10 +1,10 @@
 //! What is asked of a backfill, and from its beginning to its end what follows from that.
 
-use super::{Backfilled, Beside, Extent, Windowed, build::parts, plan};
+use super::{Backfilled, Beside, Extent, Windowed, build::parts, plan, swap::ATTEMPTS};
 use crate::{Flow, FlowError, Summary, drain::look_error};
 use alluvium_model::{DatasetName, RunId, Stride, Window, crash_point};
 use alluvium_spec::Kind;
-use alluvium_store::{BackfillRecord, BackfillState};
+use alluvium_store::{BackfillRecord, BackfillState, Forgotten, StoreError};
 use std::collections::BTreeMap;
 
 /// What is asked of a backfill.
@@ -110,17 +110,9 @@ impl Flow<'_> {
     /// When there is none, or the state store or the lake cannot be written.
     pub async fn drop_backfill(&self, beside: &dyn Beside, dataset: &DatasetName) -> Result<(), FlowError> {
         self.windowed(dataset)?;
-        let under_way = self.under_way(dataset).await?;
-        if let Some(record) = &under_way {
-            if let Some(version) = self.end_swaps(&record.id, record, &mut Summary::default()).await? {
-                let windows = plan::cut(record);
-                self.complete(&mut record.clone(), &windows, version).await?;
-                self.remove_beside(beside, dataset).await?;
-                return Err(FlowError::NoBackfill(dataset.clone()));
-            }
-            crash_point("backfill.before_record");
-            self.store.forget_backfill(&record.id).await?;
-            crash_point("backfill.after_record");
+        let mut under_way = self.under_way(dataset).await?;
+        if let Some(record) = &mut under_way {
+            self.forget(beside, record).await?;
         }
         // Also what a process left behind that was killed between the two.
         let removed = self.remove_beside(beside, dataset).await?;
@@ -138,7 +130,7 @@ impl Flow<'_> {
         }
     }
 
-    async fn under_way(&self, name: &DatasetName) -> Result<Option<BackfillRecord>, FlowError> {
+    pub(super) async fn under_way(&self, name: &DatasetName) -> Result<Option<BackfillRecord>, FlowError> {
         let all = self.store.backfills().await?;
         Ok(all.into_iter().find(|b| b.dataset == *name && b.state != BackfillState::Swapped))
     }
@@ -190,16 +182,48 @@ impl Flow<'_> {
     pub(super) async fn change(&self, record: &mut BackfillRecord) -> Result<(), FlowError> {
         record.changed_at = self.clock.now();
         crash_point("backfill.before_record");
-        let changed = self.store.change_backfill(record).await?;
+        let changed = self.store.change_backfill(record).await;
         crash_point("backfill.after_record");
-        // Another process brought it to its end.
-        if changed { Ok(()) } else { Err(FlowError::NoBackfill(record.dataset.clone())) }
+        match changed {
+            Ok(true) => Ok(()),
+            // Another process brought it to its end.
+            Ok(false) | Err(StoreError::Unknown { .. }) => Err(FlowError::NoBackfill(record.dataset.clone())),
+            Err(error) => Err(error.into()),
+        }
     }
 
+    /// It never takes its place from then on, unless it has: then it is no more to be dropped.
+    async fn forget(&self, beside: &dyn Beside, record: &mut BackfillRecord) -> Result<(), FlowError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(version) = self.end_swaps(&record.id, record, &mut Summary::default()).await? {
+                let windows = plan::cut(record);
+                self.is_in_place(beside, record, &windows, version).await?;
+                return Err(FlowError::NoBackfill(record.dataset.clone()));
+            }
+            crash_point("backfill.before_record");
+            let forgotten = self.store.forget_backfill(&record.id).await?;
+            crash_point("backfill.after_record");
+            match forgotten {
+                Forgotten::Now | Forgotten::NotThere => return Ok(()),
+                // Another process wants to put it in place, since its swaps were ended.
+                Forgotten::Swapping => {}
+            }
+        }
+        Err(FlowError::Contended(record.dataset.clone()))
+    }
+
+    /// What backfills made that are over goes. `false`: there is nothing.
     pub(super) async fn remove_beside(&self, beside: &dyn Beside, dataset: &DatasetName) -> Result<bool, FlowError> {
-        crash_point("backfill.before_removal");
-        let removed = beside.remove(dataset).await.map_err(|e| look_error(dataset, e))?;
-        crash_point("backfill.after_removal");
-        Ok(removed)
+        let failed = |e| look_error(dataset, e);
+        let made = beside.made(dataset).await.map_err(failed)?;
+        // After that: another process may begin one meanwhile, and what that makes is not among these.
+        let kept = self.under_way(dataset).await?.map(|record| record.id);
+        let over: Vec<RunId> = made.into_iter().filter(|id| kept.as_ref() != Some(id)).collect();
+        for id in &over {
+            crash_point("backfill.before_removal");
+            beside.remove(dataset, id).await.map_err(failed)?;
+            crash_point("backfill.after_removal");
+        }
+        Ok(!over.is_empty())
     }
 }

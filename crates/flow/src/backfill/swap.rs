@@ -8,14 +8,18 @@ use super::{
     Beside, Windowed,
     plan::{merged, swap_step},
 };
-use crate::{Flow, FlowError, Summary, drain::look_error, retire::Retired};
+use crate::{
+    Flow, FlowError, Summary,
+    drain::{is_live, look_error},
+    retire::Retired,
+};
 use alluvium_model::{DatasetName, RunId, StepKey, Window, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{BackfillRecord, BackfillState, Claimed, NewStep, Planned, StepKind, StepState};
 use std::collections::BTreeMap;
 
 /// How often a swap may be overtaken by commits of the live table.
-const ATTEMPTS: u32 = 16;
+pub(super) const ATTEMPTS: u32 = 16;
 
 impl Flow<'_> {
     /// `None`: it stays as it is, built or failed; what hindered it was told.
@@ -32,20 +36,27 @@ impl Flow<'_> {
         for _ in 0..ATTEMPTS {
             // One that a killed process had planned is first brought to its end.
             if let Some(version) = self.end_swaps(run, record, summary).await? {
-                self.complete(record, windows, version).await?;
-                self.remove_beside(beside, name).await?;
-                return Ok(Some(version));
+                return self.is_in_place(beside, record, windows, version).await.map(Some);
+            }
+            let whole = self.is_whole(record).await?;
+            if whole {
+                self.make_room(run, of.dataset, summary).await?;
             }
             // Before the positions: what is committed by then is of steps that these know of.
             let live = self.live_version(name).await?;
             if !self.follow_live(run, of, beside, record, windows).await? {
                 return Ok(None);
             }
-            let step = self.swap_of(of, beside, record, windows, live).await?;
+            let step = self.swap_of(of, beside, record, windows, (live, whole)).await?;
             crash_point("plan.before_record");
             let planned = self.store.plan(&step).await?;
             crash_point("plan.after_record");
             if planned == Planned::Conflict {
+                if self.under_way(name).await?.is_none_or(|b| b.id != record.id)
+                    && self.swapped(record).await?.is_none()
+                {
+                    return Err(FlowError::NoBackfill(name.clone()));
+                }
                 continue;
             }
             let mut own = Summary { patience: summary.patience, ..Summary::default() };
@@ -55,20 +66,31 @@ impl Flow<'_> {
             let overtaken = self.live_version(name).await? != live;
             let ended = self.end_swaps(run, record, &mut own).await?;
             summary.datasets.append(&mut own.datasets);
-            if ended.is_none() && !overtaken {
+            if let Some(version) = ended {
+                return self.is_in_place(beside, record, windows, version).await.map(Some);
+            }
+            if !overtaken {
                 return Ok(None);
             }
         }
         Err(FlowError::Contended(name.clone()))
     }
 
-    /// It is in the live table: that is written down and told, at once and once. Fan-in: what was expected, and what was made.
-    pub(super) async fn complete(
+    /// It is written down and told, and what is beside it goes.
+    pub(super) async fn is_in_place(
         &self,
+        beside: &dyn Beside,
         record: &mut BackfillRecord,
         windows: &[Window],
         version: i64,
-    ) -> Result<(), FlowError> {
+    ) -> Result<i64, FlowError> {
+        self.complete(record, windows, version).await?;
+        self.remove_beside(beside, &record.dataset).await?;
+        Ok(version)
+    }
+
+    /// It is in the live table: that is written down and told, at once and once. Fan-in: what was expected, and what was made.
+    async fn complete(&self, record: &mut BackfillRecord, windows: &[Window], version: i64) -> Result<(), FlowError> {
         let made = self.done_of(record, windows).await?.len();
         record.state = BackfillState::Swapped;
         record.changed_at = self.clock.now();
@@ -127,21 +149,35 @@ impl Flow<'_> {
         Ok(true)
     }
 
+    /// A table is made under one definition: under another one than its rows are of, the backfill is the whole of it.
+    async fn is_whole(&self, record: &BackfillRecord) -> Result<bool, FlowError> {
+        Ok(self.active_version(&record.dataset).await?.is_some_and(|active| active != record.version))
+    }
+
+    /// Whoever replaces the whole table stands for all that was planned before, which must not be executed after that. One that may
+    /// still run keeps the swap from being planned.
+    async fn make_room(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<(), FlowError> {
+        let open = self.store.open_steps().await?.into_iter();
+        let live = open.filter(|s| s.dataset == dataset.name && is_live(s) && s.kind != StepKind::Swap);
+        for step in live.rev() {
+            self.replaced(run, dataset, &step, summary).await?;
+        }
+        Ok(())
+    }
+
     async fn swap_of(
         &self,
         of: Windowed<'_>,
         beside: &dyn Beside,
         record: &BackfillRecord,
         windows: &[Window],
-        live: i64,
+        (live, whole): (i64, bool),
     ) -> Result<NewStep, FlowError> {
         let name = &record.dataset;
         let done = self.done_of(record, windows).await?;
-        let active = self.active_version(name).await?;
-        if active.is_none_or(|a| a == record.version) {
+        if !whole {
             return Ok(swap_step(record, Some(merged(done)), live, BTreeMap::new(), self.clock.now()));
         }
-        // A table is made under one definition as a whole.
         let covers = beside.covers(of, &record.inputs, record.range).await.map_err(|e| look_error(name, e))?;
         if done.len() < windows.len() || !covers {
             return Err(FlowError::PartOfDefinition(name.clone()));

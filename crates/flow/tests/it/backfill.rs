@@ -6,7 +6,10 @@ use alluvium_model::{DatasetName, DefinitionVersion, Layer, RunId, Span, StepKey
 use alluvium_store::{BackfillState, Claimed, NewStep, Owner, StepKind, StepState, Store, Terms, Topic};
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
 use tokio::sync::Semaphore;
 
 const DAY: i64 = 86_400_000_000;
@@ -15,7 +18,11 @@ SELECT CAST(id AS DATE) AS day, count(*) AS n FROM silver.t GROUP BY 1
 ";
 
 /// Nothing changes and nothing differs.
-struct Calm;
+#[derive(Default)]
+struct Calm {
+    /// Backfills that made something which is there.
+    there: Mutex<BTreeSet<RunId>>,
+}
 
 #[async_trait]
 impl Beside for Calm {
@@ -45,8 +52,13 @@ impl Beside for Calm {
         Ok(vec![Compared { live_rows: 2, new_rows: 2, measures: Vec::new() }; windows.len()])
     }
 
-    async fn remove(&self, _: &DatasetName) -> Result<bool, StepError> {
-        Ok(false)
+    async fn made(&self, _: &DatasetName) -> Result<Vec<RunId>, StepError> {
+        Ok(self.there.lock().expect("no holder panics").iter().cloned().collect())
+    }
+
+    async fn remove(&self, _: &DatasetName, id: &RunId) -> Result<(), StepError> {
+        self.there.lock().expect("no holder panics").remove(id);
+        Ok(())
     }
 }
 
@@ -78,9 +90,13 @@ fn resume() -> Backfill {
 }
 
 async fn ask(world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
+    ask_over(&Calm::default(), world, asked).await
+}
+
+async fn ask_over(beside: &Calm, world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
     let hands = Semaphore::new(64);
     let flow = Flow { hands: &hands, ..world.flow() };
-    let done = flow.backfill(&Calm, asked, "backfill", std::future::pending()).await?;
+    let done = flow.backfill(beside, asked, "backfill", std::future::pending()).await?;
     Ok(done.expect("nobody stopped it"))
 }
 
@@ -134,7 +150,7 @@ async fn what_a_backfill_shows_is_kept_until_it_is_in_place_or_dropped() {
         world.engine.maintained().into_iter().find(|(name, ..)| *name == silver).map(|(.., needed)| needed)
     };
     assert_eq!(needed("b.csv").await, Some(1), "it was begun with version 1");
-    world.flow().drop_backfill(&Calm, &gold()).await.expect("dropped");
+    world.flow().drop_backfill(&Calm::default(), &gold()).await.expect("dropped");
     assert_eq!(needed("c.csv").await, Some(3), "gold has read it all");
 }
 
@@ -155,7 +171,7 @@ async fn a_window_lets_live_work_go_first_but_not_without_end() {
     ask(&world, &days(1, 1, 0)).await.expect("it works");
     let quick = world.clock().now().duration_since(calm).as_secs();
     assert!(quick < 5, "nothing was waited for: {quick} s");
-    world.flow().drop_backfill(&Calm, &gold()).await.expect("dropped");
+    world.flow().drop_backfill(&Calm::default(), &gold()).await.expect("dropped");
 
     let run = world.store.runs(1, &world.watch()).await.expect("runs").remove(0).run;
     let step = NewStep {
@@ -247,4 +263,89 @@ async fn a_swap_whose_process_died_is_told_by_the_next_one() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0]["data"]["windows"], json!({ "expected": 3, "made": 3, "failed": 0 }));
     assert_eq!(events[0]["data"]["table_version"].as_i64(), again.committed);
+}
+
+/// Each time it looks again at what came; in the end somebody has to try later.
+#[tokio::test]
+async fn a_swap_is_in_place_at_its_last_attempt() {
+    for (times, at_last) in [(15, true), (16, false)] {
+        let world = world().await;
+        ask(&world, &days(3, 2, 0)).await.expect("it works");
+        world.engine.overtake(&gold(), times);
+        let swap = Backfill { resume: false, swap: true, ..resume() };
+        match ask(&world, &swap).await {
+            Ok(done) => {
+                assert!(at_last, "after {times}");
+                assert_eq!((done.record.state, done.committed), (BackfillState::Swapped, Some(17)));
+            }
+            Err(error) => {
+                assert!(!at_last, "after {times}: {error}");
+                assert!(matches!(error, FlowError::Contended(_)), "{error:?}");
+                let done = ask(&world, &swap).await.expect("it works");
+                assert_eq!(done.record.state, BackfillState::Swapped);
+            }
+        }
+    }
+}
+
+/// One of a process that was killed at its end, and one of a process that has just begun.
+#[tokio::test]
+async fn what_is_under_way_stays_when_others_go() {
+    let world = world().await;
+    let beside = Calm::default();
+    let put = |id: &RunId| beside.there.lock().expect("no holder panics").insert(id.clone());
+    let there = || beside.there.lock().expect("no holder panics").iter().cloned().collect::<Vec<_>>();
+    put(&RunId::from_stored("left"));
+    let first = ask_over(&beside, &world, &days(2, 1, 0)).await.expect("it works").record.id;
+    assert!(there().is_empty(), "what was left behind");
+    put(&first);
+    put(&RunId::from_stored("left"));
+    world.flow().drop_backfill(&beside, &gold()).await.expect("dropped");
+    assert!(there().is_empty());
+    let second = ask_over(&beside, &world, &days(2, 1, 0)).await.expect("it works").record.id;
+    put(&second);
+    let swap = Backfill { resume: false, swap: true, ..resume() };
+    ask_over(&beside, &world, &swap).await.expect("it works");
+    assert!(there().is_empty(), "it is in place");
+    // Whoever ends one that is over takes nothing of the next.
+    let third = ask_over(&beside, &world, &days(2, 1, 0)).await.expect("it works").record.id;
+    put(&second);
+    put(&third);
+    assert!(ask_over(&beside, &world, &Backfill { tolerated: Some(1), ..resume() }).await.is_ok());
+    assert_eq!(there().len(), 2, "nobody has come to an end");
+    let begin = ask_over(&beside, &world, &days(2, 1, 0)).await;
+    assert!(matches!(begin, Err(FlowError::BackfillUnderWay { .. })));
+    assert!(there().contains(&third));
+}
+
+/// Of the new definition, planned by a process that then died. Executed after the swap it would bring back older input.
+#[tokio::test]
+async fn a_swap_of_the_whole_table_comes_after_no_open_step() {
+    let mut world = world().await;
+    world.redefine(&gold());
+    let built = ask(&world, &days(3, 2, 0)).await.expect("it works");
+    let step = NewStep {
+        key: StepKey::from_stored("older"),
+        run: built.record.id.clone(),
+        kind: StepKind::Curate,
+        dataset: gold(),
+        version: world.version(&gold()),
+        events: Vec::new(),
+        inputs: BTreeMap::from([(
+            DatasetName::new(Layer::Silver, "t").expect("a name"),
+            Claimed { after: -1, upto: 1 },
+        )]),
+        lookups: BTreeMap::new(),
+        windows: None,
+        watermark: None,
+        planned_at: world.clock().now(),
+    };
+    let run = world.store.runs(9, &world.watch()).await.expect("runs").remove(1).run;
+    let step = NewStep { run, ..step };
+    world.store.plan(&step).await.expect("planned");
+    let swap = Backfill { resume: false, swap: true, ..resume() };
+    let done = ask(&world, &swap).await.expect("it works");
+    assert_eq!(done.record.state, BackfillState::Swapped);
+    assert_eq!(world.store.step_state(&step.key).await.expect("read"), Some(StepState::Superseded));
+    assert!(world.run(&Options::default()).await.did_nothing(), "nothing is left to do");
 }

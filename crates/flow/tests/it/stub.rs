@@ -41,6 +41,8 @@ struct Tables {
     hanging: BTreeSet<DatasetName>,
     waiting: BTreeMap<DatasetName, u64>,
     late: BTreeSet<DatasetName>,
+    /// So many of its swaps find that another commit came first.
+    overtaking: BTreeMap<DatasetName, u32>,
     /// How often executing it is rejected, and with what.
     rejecting: BTreeMap<DatasetName, (RetryClass, Blame, u32)>,
     attempts: BTreeMap<DatasetName, u32>,
@@ -158,6 +160,11 @@ impl StubEngine {
         self.tables().late.insert(dataset.clone());
     }
 
+    /// Its next swaps, so many of them, are overtaken by a commit of somebody else.
+    pub fn overtake(&self, dataset: &DatasetName, times: u32) {
+        self.tables().overtaking.insert(dataset.clone(), times);
+    }
+
     /// Its tables cannot be put in order the next time.
     pub fn untidy_next(&self, dataset: &DatasetName) {
         self.tables().untidy.insert(dataset.clone());
@@ -263,6 +270,14 @@ impl Engine for StubEngine {
         {
             *left = fewer;
             return Err(StepError::new(Rejected(*class, *blame)));
+        }
+        if job.step.kind == StepKind::Swap
+            && let Some(left) = tables.overtaking.get_mut(&name)
+            && let Some(fewer) = left.checked_sub(1)
+        {
+            *left = fewer;
+            tables.rows.entry(name).or_default().push(0);
+            return Err(StepError::new(Told));
         }
         if tables.late.remove(&name) {
             return Err(StepError::new(Late));

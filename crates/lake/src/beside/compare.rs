@@ -236,7 +236,10 @@ impl std::fmt::Display for Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maintain::fixture::{World, gives_way, ids};
+    use crate::{
+        maintain::fixture::{World, gives_way, ids},
+        remote::faulty::without_copies,
+    };
 
     #[tokio::test]
     async fn reading_leaves_its_task_to_others_meanwhile() {
@@ -253,6 +256,16 @@ mod tests {
         assert_eq!(totals.rows, [3, 2]);
         let exact = |sum| Sum::Exact { sum, scale: 0 };
         assert_eq!(totals.sums, [[exact(3), exact(21)]]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_in_an_object_store_come_together() {
+        let (store, world) = without_copies(12).await;
+        let table = world.table(&World::silver()).await;
+        let windows = [Window { from: 0, to: 100 }];
+        let totals = totals(&world.engine, Some(&table), "id", &[], &windows).await.expect("added up");
+        assert_eq!(totals.rows, [12]);
+        assert!(store.down.most() > 1, "one after another");
     }
 
     #[test]

@@ -109,7 +109,10 @@ fn in_order(side: &Table) -> Result<Vec<scan::Source>, LakeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maintain::fixture::{World, gives_way, ids};
+    use crate::{
+        maintain::fixture::{World, gives_way, ids},
+        remote::faulty::without_copies,
+    };
     use alluvium_model::Window;
 
     #[tokio::test]
@@ -127,5 +130,16 @@ mod tests {
         let files = gives_way(&tables.meter, again).expect("written");
         assert_eq!(files.iter().map(|f| f.rows).collect::<Vec<_>>(), [3], "1, 2 and 10, in one file");
         assert_eq!(told, 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn files_in_an_object_store_come_together() {
+        let (store, world) = without_copies(12).await;
+        let side = world.table(&World::silver()).await;
+        let stager = world.engine.tables.stager(&World::silver(), "swapped".to_owned(), ids(&[]).schema());
+        let touched = touching(&[Window { from: 0, to: 1 }]);
+        let files = taken(&world.engine, &side, &Arc::new(stager), "id", &touched, |_| ()).await.expect("written");
+        assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 1);
+        assert!(store.down.most() > 1, "one after another");
     }
 }

@@ -123,16 +123,16 @@ impl Work<'_> {
     async fn kept(&self, table: &Table, job: &Job<'_>) -> Result<Option<Groups>, LakeError> {
         let newest = table.newest().await?.filter(|info| info.version == job.step.version);
         let Some(groups) = newest.and_then(|info| info.groups) else { return Ok(None) };
+        Ok(self.fits(&groups).await?.then_some(groups))
+    }
+
+    /// Whether all of them is there, and as the query of today would keep it.
+    async fn fits(&self, groups: &Groups) -> Result<bool, LakeError> {
         let files: Vec<LakeFile> = groups.base.iter().chain(&groups.parts).map(|k| self.file(k)).collect();
         // One that is nowhere is missed below.
         self.engine.tables.disk.have_all(&files).await?;
-        for file in &files {
-            match scan::schema_of(file) {
-                Ok(found) if alike(&found, &self.shape.schema()) => {}
-                _ => return Ok(None),
-            }
-        }
-        Ok(Some(groups))
+        let schema = self.shape.schema();
+        Ok(files.iter().all(|file| scan::schema_of(file).is_ok_and(|found| alike(&found, &schema))))
     }
 
     /// `None`: not to be had, or so much that the whole is less work.
@@ -318,4 +318,100 @@ fn alike(a: &SchemaRef, b: &SchemaRef) -> bool {
     let pairs = a.fields().iter().zip(b.fields());
     a.fields().len() == b.fields().len()
         && pairs.into_iter().all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintain::fixture::World,
+        remote::faulty::{Faulty, without_copies},
+    };
+    use alluvium_model::{DatasetName, Layer};
+    use std::{collections::BTreeMap, sync::atomic::Ordering::SeqCst};
+
+    /// The highest numbers of a table of twelve files, none of which is here.
+    struct Kit {
+        store: Arc<Faulty>,
+        world: World,
+        table: Table,
+        session: SessionContext,
+        shape: Shape,
+        gold: Gold,
+    }
+
+    impl Kit {
+        async fn new() -> Self {
+            let (store, world) = without_copies(12).await;
+            let table = world.table(&World::silver()).await;
+            let session = session::bare(&world.engine).expect("a session");
+            let name = DatasetName::new(Layer::Silver, "t").expect("a name");
+            let inputs = BTreeMap::from([(name, table.version())]);
+            session::register_inputs(&world.engine, &session, &inputs).await.expect("an input");
+            let sql = "SELECT id FROM silver.t GROUP BY id ORDER BY id DESC LIMIT 3".to_owned();
+            let query = session.sql(&sql).await.expect("a query");
+            let shape = Shape::of(query.logical_plan()).expect("it can be kept");
+            let gold = Gold { sql, sql_line: 1, inputs: Vec::new(), window: None };
+            store.down.most();
+            Self { store, world, table, session, shape, gold }
+        }
+
+        fn work(&self) -> Work<'_> {
+            let stager = self.world.engine.tables.stager(&World::silver(), "kept".to_owned(), self.shape.schema());
+            Work {
+                engine: &self.world.engine,
+                session: &self.session,
+                shape: &self.shape,
+                gold: &self.gold,
+                dir: &self.table.dir,
+                stager,
+            }
+        }
+
+        /// As if the table's files were the groups.
+        fn groups(&self) -> Groups {
+            let files = self.table.files().expect("files");
+            let base = files.into_iter().map(|f| Kept { path: f.path, rows: 1 }).collect();
+            Groups { upto: self.table.version(), base, parts: Vec::new() }
+        }
+
+        fn came_together(&self) {
+            assert!(self.store.down.most() > 1, "one after another");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn changes_in_an_object_store_come_together() {
+        let kit = Kit::new().await;
+        let delta = kit.work().delta(&kit.table, 0, kit.table.version()).await.expect("read").expect("it is little");
+        assert_eq!((delta.added.rows(), delta.removed.rows()), (12, 0));
+        kit.came_together();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn groups_in_an_object_store_come_together() {
+        let kit = Kit::new().await;
+        // They are none: how many rows each has is not in them.
+        assert!(!kit.work().fits(&kit.groups()).await.expect("read"));
+        kit.came_together();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_top_in_an_object_store_comes_together() {
+        let kit = Kit::new().await;
+        let top = kit.shape.limit().expect("a limit");
+        let nothing = Groups { upto: 0, base: Vec::new(), parts: Vec::new() };
+        kit.work().top(&nothing, &[], top, &kit.table).await.expect("read");
+        kit.came_together();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_object_store_that_cannot_be_read_is_no_reason_to_forget_the_groups() {
+        let kit = Kit::new().await;
+        kit.store.cut.store(true, SeqCst);
+        let failed = kit.work().fits(&kit.groups()).await.err();
+        assert!(matches!(failed, Some(LakeError::Store { .. })), "{failed:?}");
+        let failed = kit.work().delta(&kit.table, 0, kit.table.version()).await.err();
+        assert!(matches!(failed, Some(LakeError::Store { .. })), "{failed:?}");
+    }
 }

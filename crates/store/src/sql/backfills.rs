@@ -3,12 +3,13 @@
 //! Called by `store.rs` of this folder, inside a transaction. Their windows are steps as any others.
 
 use super::{
-    Row, Session,
+    Arg, Row, Session,
     codec::{Cells, Word, json, micros},
     lanes, runs,
 };
-use crate::{BackfillRecord, BackfillState, Ending, StoreError, Topic};
+use crate::{BackfillRecord, BackfillState, Ending, Forgotten, StoreError, Topic};
 use alluvium_model::{DefinitionVersion, RunId, Window};
+use std::collections::HashSet;
 
 pub(super) async fn start(tx: &mut Session<'_>, new: &BackfillRecord) -> Result<Option<RunId>, StoreError> {
     runs::require(tx, [new.id.as_str()]).await?;
@@ -100,21 +101,48 @@ pub(super) async fn end(tx: &mut Session<'_>, now: &BackfillRecord, ending: &End
     tx.take_datasets([now.dataset.to_string()]).await?;
     let ended = change(tx, &BackfillRecord { state: BackfillState::Swapped, ..now.clone() }).await?;
     if ended {
+        // One that failed for good says why.
+        for give_up in [
+            "DELETE FROM leases WHERE step IN
+                 (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running'))",
+            "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running')",
+        ] {
+            tx.execute(give_up, &[now.id.as_str().into()]).await?;
+        }
         lanes::tell(tx, &Topic::Dataset(now.dataset.clone()), ending, now.changed_at).await?;
     }
     Ok(ended)
 }
 
 /// Its open windows never run. Those that are done stay, with what they used.
-pub(super) async fn forget(tx: &mut Session<'_>, id: &RunId) -> Result<bool, StoreError> {
+pub(super) async fn forget(tx: &mut Session<'_>, id: &RunId) -> Result<Forgotten, StoreError> {
     let row = tx.row("SELECT dataset FROM backfills WHERE id = $1", &[id.as_str().into()]).await?;
-    let Some(row) = row else { return Ok(false) };
+    let Some(row) = row else { return Ok(Forgotten::NotThere) };
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
+    let swap = "SELECT key FROM steps WHERE run = $1 AND kind = 'swap' AND state <> 'superseded' LIMIT 1";
+    if tx.row(swap, &[id.as_str().into()]).await?.is_some() {
+        return Ok(Forgotten::Swapping);
+    }
     for forget in [
         "DELETE FROM leases WHERE step IN (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill')",
         "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state <> 'done'",
     ] {
         tx.execute(forget, &[id.as_str().into()]).await?;
     }
-    Ok(tx.execute("DELETE FROM backfills WHERE id = $1", &[id.as_str().into()]).await? == 1)
+    let forgotten = tx.execute("DELETE FROM backfills WHERE id = $1", &[id.as_str().into()]).await?;
+    Ok(if forgotten == 1 { Forgotten::Now } else { Forgotten::NotThere })
+}
+
+/// Of those runs that are named, backfills that are under way.
+pub(super) async fn under_way<'a>(
+    tx: &mut Session<'_>,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> Result<HashSet<String>, StoreError> {
+    let ids: HashSet<&str> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = "SELECT id FROM backfills WHERE id IN (SELECT value ->> 0 FROM json_each($1)) AND state <> $2";
+    let rows = tx.rows(sql, &[Arg::column(ids), BackfillState::Swapped.word().into()]).await?;
+    rows.iter().map(|row| Cells(row).text("id")).collect()
 }

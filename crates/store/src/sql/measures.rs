@@ -3,9 +3,14 @@
 //! Called by `store.rs` of this folder, inside a transaction that reads. It reads every step once; what nobody holds any more
 //! is counted as it is read elsewhere.
 
-use super::{Arg, Session, codec::Cells, leases, runs};
-use crate::{DatasetMeasures, Measures, RunState, StepState, StoreError, Watch};
+use super::{
+    Arg, Row, Session,
+    codec::{Cells, micros},
+    leases, runs,
+};
+use crate::{DatasetMeasures, Hour, Measures, RunState, StepState, StoreError, Watch};
 use alluvium_model::{Balance, DatasetName};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 pub(super) async fn all(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Measures, StoreError> {
@@ -64,6 +69,22 @@ async fn steps(
         moved(&mut of(datasets, &cells)?.steps, StepState::Running, StepState::Planned, number);
     }
     Ok(())
+}
+
+/// Of steps that took new input and ended at that time or later: a replay or a rebuild says nothing about what arrives.
+pub(super) async fn hours(tx: &mut Session<'_>, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
+    let sql = "SELECT dataset, finished_at / 3600000000 AS hour,
+                      CAST(sum(received) AS BIGINT) AS received, CAST(sum(loaded) AS BIGINT) AS loaded,
+                      CAST(sum(quarantined) AS BIGINT) AS quarantined, CAST(sum(dropped) AS BIGINT) AS dropped,
+                      CAST(sum(dead) AS BIGINT) AS dead, CAST(sum(duplicates) AS BIGINT) AS duplicates,
+                      CAST(sum(late) AS BIGINT) AS late
+               FROM steps WHERE state = 'done' AND kind IN ('ingest', 'refine') AND finished_at >= $1
+               GROUP BY dataset, finished_at / 3600000000 ORDER BY dataset, hour";
+    let hour = |row: &Row| {
+        let cells = Cells(row);
+        Ok(Hour { dataset: cells.dataset("dataset")?, hour: cells.integer("hour")?, balance: cells.balance()? })
+    };
+    tx.rows(sql, &[micros(since).into()]).await?.iter().map(hour).collect()
 }
 
 fn of<'m>(

@@ -4,7 +4,7 @@
 //! is decided on in order over that picture, and the accepted ones are written at once.
 
 use super::{
-    Arg, Row, Session,
+    Arg, Row, Session, backfills,
     codec::{Cells, ROWS_PER_STATEMENT, Word, json, micros},
     runs,
 };
@@ -44,16 +44,32 @@ struct Picture<'a> {
     /// Whether an event may be taken.
     free: HashMap<String, bool>,
     positions: HashMap<(&'a DatasetName, &'a DatasetName), i64>,
+    /// Backfills that have not come to their end.
+    backfills: HashSet<String>,
+    /// Datasets with live steps that have not ended.
+    open: HashSet<String>,
+}
+
+/// Whether the step replaces a live table.
+fn is_whole_swap(step: &NewStep) -> bool {
+    step.kind == StepKind::Swap && step.windows.is_none()
+}
+
+/// Whether the step is part of a backfill.
+fn is_of_backfill(step: &NewStep) -> bool {
+    matches!(step.kind, StepKind::Backfill | StepKind::Swap)
 }
 
 impl<'a> Picture<'a> {
     async fn read(tx: &mut Session<'_>, steps: &'a [NewStep]) -> Result<Self, StoreError> {
         runs::require(tx, steps.iter().map(|s| s.run.as_str())).await?;
         // What a backfill plans is told by its own word.
-        let live = steps.iter().filter(|s| !matches!(s.kind, StepKind::Backfill | StepKind::Swap));
+        let live = steps.iter().filter(|s| !is_of_backfill(s));
         runs::not_told(tx, live.map(|s| s.run.as_str())).await?;
         tx.take_datasets(steps.iter().map(|s| s.dataset.to_string())).await?;
-        let mut picture = Self::default();
+        let of_backfills = steps.iter().filter(|s| is_of_backfill(s)).map(|s| s.run.as_str());
+        let mut picture = Self { backfills: backfills::under_way(tx, of_backfills).await?, ..Self::default() };
+        picture.open = open(tx, steps.iter().filter(|s| is_whole_swap(s)).map(|s| &s.dataset)).await?;
         let keys: Vec<&str> = steps.iter().map(|s| s.key.as_str()).collect();
         for (key, state, attempts) in states(tx, &keys).await? {
             if state == StepState::Superseded.word() {
@@ -92,6 +108,13 @@ impl<'a> Picture<'a> {
     fn decide(&mut self, step: &'a NewStep) -> Result<Planned, StoreError> {
         if self.there.contains(step.key.as_str()) {
             return Ok(Planned::Exists);
+        }
+        if is_of_backfill(step) && !self.backfills.contains(step.run.as_str()) {
+            return Ok(Planned::Conflict);
+        }
+        // It stands for all that was planned before, and none of that may be executed after it.
+        if is_whole_swap(step) && self.open.contains(&step.dataset.to_string()) {
+            return Ok(Planned::Conflict);
         }
         for event in &step.events {
             match self.free.get(event.as_str()) {
@@ -138,6 +161,20 @@ impl<'a> Picture<'a> {
         }
         Ok(())
     }
+}
+
+/// Of these datasets, those with live steps that have not ended.
+async fn open<'a>(
+    tx: &mut Session<'_>,
+    datasets: impl IntoIterator<Item = &'a DatasetName>,
+) -> Result<HashSet<String>, StoreError> {
+    let datasets: HashSet<String> = datasets.into_iter().map(ToString::to_string).collect();
+    if datasets.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = "SELECT DISTINCT dataset FROM steps WHERE state NOT IN ('done', 'superseded') AND kind <> 'backfill'
+               AND dataset IN (SELECT value ->> 0 FROM json_each($1))";
+    tx.rows(sql, &[Arg::column(datasets)]).await?.iter().map(|row| Cells(row).text("dataset")).collect()
 }
 
 async fn states(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, String, i64)>, StoreError> {

@@ -5,10 +5,10 @@
 use super::{
     Arg, Row, Session,
     codec::{Cells, micros, micros_after},
-    runs,
+    runs, steps,
 };
 use crate::{AskedReplay, NewReplay, News, Owner, ReplayRecord, RunRecord, RunState, StoreError, Watch};
-use alluvium_model::{DatasetName, RunId, Span};
+use alluvium_model::{DatasetName, EventId, RunId, Span};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -160,19 +160,39 @@ pub(super) async fn news(
 ) -> Result<News, StoreError> {
     let sql = "SELECT j.value ->> 0 AS dataset,
                       (SELECT max(s.committed) FROM steps AS s
-                       WHERE s.dataset = j.value ->> 0 AND s.committed IS NOT NULL AND s.kind <> 'backfill') AS committed
+                       WHERE s.dataset = j.value ->> 0 AND s.committed IS NOT NULL AND s.kind <> 'backfill') AS committed,
+                      (SELECT min(i.seq) FROM inbox AS i WHERE i.dataset = j.value ->> 0) AS pushed,
+                      (SELECT e.event FROM events AS e WHERE e.dataset = j.value ->> 0 AND e.state = 'pending'
+                       ORDER BY e.received_at, e.path LIMIT 1) AS unplanned
                FROM json_each($1) AS j";
     let rows = tx.rows(sql, &[Arg::column(datasets.iter().map(ToString::to_string))]).await?;
     let mut news = News::default();
     for cells in rows.iter().map(Cells) {
-        if let Some(version) = cells.optional_integer("committed")? {
-            news.committed.insert(cells.dataset("dataset")?, version);
-        }
+        let dataset = cells.dataset("dataset")?;
+        news.committed.extend(cells.optional_integer("committed")?.map(|version| (dataset.clone(), version)));
+        news.pushed.extend(cells.optional_integer("pushed")?.map(|place| (dataset.clone(), place)));
+        let event = cells.optional_text("unplanned")?.map(EventId::from_stored);
+        news.unplanned.extend(event.map(|event| (dataset, event)));
     }
-    let open = tx.rows(select_replays!("WHERE ended_at IS NULL ORDER BY asked_at, id"), &[]).await?;
-    news.replays = records(tx, &open, watch).await?;
-    news.going = news.replays.iter().any(|r| r.is_live);
-    news.replays.retain(|r| !r.is_live);
+    // One look more, most of the time; what it finds is read.
+    let sql = "SELECT (SELECT count(*) FROM (SELECT 1 FROM steps
+                           WHERE state NOT IN ('done', 'superseded') AND state <> 'dead' AND kind <> 'backfill' LIMIT 1) AS s) AS steps,
+                      (SELECT count(*) FROM (SELECT 1 FROM replays WHERE ended_at IS NULL LIMIT 1) AS p) AS replays,
+                      (SELECT count(*) FROM (SELECT 1 FROM runs WHERE tells = 1 LIMIT 1) AS r) AS untold";
+    let Some(row) = tx.row(sql, &[]).await? else { return Ok(news) };
+    let cells = Cells(&row);
+    let (steps, replays) = (cells.integer("steps")? > 0, cells.integer("replays")? > 0);
+    news.untold = cells.integer("untold")? > 0;
+    news.going = steps;
+    if steps {
+        news.ready = steps::ready(tx, watch).await?;
+    }
+    if replays {
+        let open = tx.rows(select_replays!("WHERE ended_at IS NULL ORDER BY asked_at, id"), &[]).await?;
+        news.replays = records(tx, &open, watch).await?;
+        news.going |= news.replays.iter().any(|r| r.is_live);
+        news.replays.retain(|r| !r.is_live);
+    }
     Ok(news)
 }
 

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, HeldOff, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures, NewEvent, NewReplay,
-    NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal, ReplayRecord, RunRecord,
-    RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
-    VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
+    NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    ReplayRecord, RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump,
+    Terms, Topic, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -273,8 +273,8 @@ macro_rules! store_over {
                 within!(Read, self, |tx| endings::runs(tx, watch))
             }
 
-            async fn tell_run(&self, run: &RunId, ending: &Ending, at: Timestamp) -> Result<bool, StoreError> {
-                within!(Write, self, |tx| endings::tell_run(tx, run, ending, at))
+            async fn tell_run(&self, ended: &EndedRun, ending: &Ending, at: Timestamp) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| endings::tell_run(tx, ended, ending, at))
             }
 
             async fn runs(&self, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
@@ -353,12 +353,16 @@ macro_rules! store_over {
                 within!(Write, self, |tx| backfills::end(tx, backfill, ending))
             }
 
-            async fn forget_backfill(&self, id: &RunId) -> Result<bool, StoreError> {
+            async fn forget_backfill(&self, id: &RunId) -> Result<Forgotten, StoreError> {
                 within!(Write, self, |tx| backfills::forget(tx, id))
             }
 
             async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError> {
                 within!(Write, self, |tx| audit::write(tx, refusals, keep))
+            }
+
+            async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
+                within!(Read, self, |tx| measures::hours(tx, since))
             }
 
             async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError> {

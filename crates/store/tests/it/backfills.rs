@@ -3,11 +3,12 @@
 use crate::build::*;
 use alluvium_model::{DefinitionVersion, Window};
 use alluvium_store::{
-    AfterFailure, BackfillRecord, BackfillState, Claim, NewStep, Planned, StepKind, StepState, Store, StoreError,
+    AfterFailure, BackfillRecord, BackfillState, Claim, Claimed, Ending, Forgotten, NewStep, Planned, StepKind,
+    StepState, Store, StoreError,
 };
 use std::collections::BTreeMap;
 
-fn record() -> BackfillRecord {
+pub fn record() -> BackfillRecord {
     BackfillRecord {
         id: run(),
         dataset: name("silver.flights"),
@@ -59,6 +60,7 @@ pub async fn one_backfill_of_a_dataset_is_under_way(store: &dyn Store) {
 
 pub async fn windows_stand_beside_the_live_step(store: &dyn Store) {
     started(store).await;
+    store.start_backfill(&record()).await.unwrap();
     let steps = [refine("live", -1, 1), window("a", 0), window("b", 1)];
     assert_eq!(store.plan_many(&steps).await.unwrap(), [Planned::New, Planned::New, Planned::New]);
     assert!(!store.is_busy(&watch(2)).await.unwrap());
@@ -92,8 +94,8 @@ pub async fn a_backfill_that_is_dropped_is_forgotten(store: &dyn Store) {
     claim(store, "a", 1, 2).await;
     store.finish(&done("a")).await.unwrap();
     claim(store, "b", 1, 2).await;
-    assert!(store.forget_backfill(&run()).await.unwrap());
-    assert!(!store.forget_backfill(&run()).await.unwrap());
+    assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::Now);
+    assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::NotThere);
     assert!(store.backfills().await.unwrap().is_empty());
     let mut states = Vec::new();
     for step in ["live", "a", "b"] {
@@ -101,4 +103,65 @@ pub async fn a_backfill_that_is_dropped_is_forgotten(store: &dyn Store) {
     }
     assert_eq!(states, [Some(StepState::Planned), Some(StepState::Done), Some(StepState::Superseded)]);
     assert!(!store.renew(&key("b"), &owner(1), at(3), MINUTE).await.unwrap(), "whoever works on it stops");
+}
+
+/// Those windows take their place.
+fn swap(step: &str) -> NewStep {
+    NewStep { kind: StepKind::Swap, ..window(step, 0) }
+}
+
+/// What was planned before would be executed after it, and take away what it brought.
+pub async fn a_whole_table_is_not_swapped_over_open_steps(store: &dyn Store) {
+    started(store).await;
+    store.start_backfill(&record()).await.unwrap();
+    let inputs = BTreeMap::from([(name("bronze.flights"), Claimed { after: -1, upto: 4 })]);
+    let whole = |step: &str| NewStep { windows: None, inputs: inputs.clone(), ..swap(step) };
+    store.plan_many(&[curate("live", -1, 3, None), window("w", 0)]).await.unwrap();
+    assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::Conflict);
+    assert_eq!(store.plan(&swap("part")).await.unwrap(), Planned::New, "what it does not touch is no matter");
+    supersede(store, "part").await;
+    store.fail(&failure("live", 2, 1, 1)).await.unwrap();
+    assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::Conflict, "a dead letter may come back");
+    supersede(store, "live").await;
+    assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::New);
+    assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::Exists);
+}
+
+/// A process that still works on it does not know.
+pub async fn a_backfill_that_is_over_plans_nothing(store: &dyn Store) {
+    started(store).await;
+    let plan = async |step: &NewStep| store.plan(step).await.unwrap();
+    assert_eq!(plan(&window("early", 0)).await, Planned::Conflict, "it has not begun");
+    store.start_backfill(&record()).await.unwrap();
+    assert_eq!(store.plan_many(&[window("a", 0), swap("s")]).await.unwrap(), [Planned::New, Planned::New]);
+    // What may take its place, or has, is not forgotten.
+    assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::Swapping);
+    assert_eq!(store.backfills().await.unwrap(), [record()]);
+    supersede(store, "s").await;
+    assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::Now);
+    assert_eq!(plan(&window("b", 1)).await, Planned::Conflict);
+    assert_eq!(plan(&swap("t")).await, Planned::Conflict);
+    assert!(store.step(&key("b")).await.unwrap().is_none());
+    assert_eq!(plan(&refine("live", -1, 1)).await, Planned::New, "live work has nothing to do with it");
+
+    store.start_backfill(&record()).await.unwrap();
+    let steps = ["c", "d", "e", "f"].map(|step| window(step, 1));
+    store.plan_many(&steps).await.unwrap();
+    store.plan(&swap("u")).await.unwrap();
+    for step in ["d", "e", "f"] {
+        claim(store, step, 1, 2).await;
+    }
+    store.fail(&failure("e", 3, 1, 1)).await.unwrap();
+    store.finish_many(&[done("f"), done("u")]).await.unwrap();
+    assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::Swapping);
+    let ending = Ending { id: "backfill".into(), committed: Some(9), publish: Vec::new() };
+    assert!(store.end_backfill(&record(), &ending).await.unwrap());
+    assert_eq!(plan(&window("g", 2)).await, Planned::Conflict);
+    let mut states = Vec::new();
+    for step in ["c", "d", "e", "f"] {
+        states.push(found(store, step).await.state);
+    }
+    use StepState::{Dead, Done, Superseded};
+    assert_eq!(states, [Superseded, Superseded, Dead, Done], "what failed for good says why");
+    assert!(!store.renew(&key("d"), &owner(1), at(4), MINUTE).await.unwrap(), "whoever works on it stops");
 }

@@ -4,8 +4,8 @@ use alluvium_model::{
     Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, Span, StepKey, Window,
 };
 use alluvium_store::{
-    Claim, Claimed, EventState, Failure, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult, Recorded,
-    RunRecord, RunState, Slot, StepDone, StepKind, StepRecord, Store, Terms, Watch,
+    Claim, Claimed, EndedRun, EventState, Failure, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult,
+    Recorded, RunRecord, RunState, Slot, StepDone, StepKind, StepRecord, Store, Terms, Watch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -42,6 +42,13 @@ pub fn run_record(run: &RunId, started: i64) -> RunRecord {
         objects_dead: 0,
         tells: false,
     }
+}
+
+/// As a look that found it at that second. `None` of its steps, if that look did not find it ended.
+pub async fn ended_at(store: &dyn Store, run: &RunId, now: i64) -> EndedRun {
+    let all = store.ended_runs(&watch(now)).await.expect("read");
+    let found = all.into_iter().find(|e| e.run.run == *run);
+    found.unwrap_or_else(|| EndedRun { run: run_record(run, 0), datasets: BTreeMap::new() })
 }
 
 pub const MINUTE: Span = Span::from_secs(60);

@@ -1,6 +1,6 @@
 //! What waits for a dataset, and what is told when a run or a backfill has ended as a whole; over a fresh store of whatever kind.
 
-use crate::build::*;
+use crate::{backfills::record, build::*};
 use alluvium_model::{Balance, RunId};
 use alluvium_store::{
     BackfillRecord, BackfillState, Claimed, Commits, Decision, EndedRun, Ending, NewPublication, NewStep, Owner,
@@ -32,6 +32,7 @@ pub async fn what_waits_is_what_was_committed_in_the_range(store: &dyn Store) {
     assert_eq!(commits(store, -1, 2).await, (2, 1, 10, Some(20)));
     assert_eq!(commits(store, 3, 9).await, (9, 0, 0, None));
     // Another table than the dataset's.
+    store.start_backfill(&record()).await.unwrap();
     let window = NewStep { kind: StepKind::Backfill, inputs: BTreeMap::new(), ..refine("w", -1, 4) };
     store.plan(&window).await.unwrap();
     store.finish(&StepDone { committed: Some(7), ..done("w") }).await.unwrap();
@@ -107,7 +108,7 @@ pub async fn a_run_has_ended_with_the_last_of_its_steps(store: &dyn Store) {
     store.finish_run(&first, RunState::Failed, at(5)).await.unwrap();
     store.finish_run(&run(), RunState::Done, at(5)).await.unwrap();
     assert!(ended(store, 6).await.is_empty(), "three of its steps are open, and the other run is not to be told");
-    assert!(!store.tell_run(&first, &ending("run-first", &["hook"]), at(6)).await.unwrap());
+    assert!(!store.tell_run(&ended_at(store, &first, 6).await, &ending("run-first", &["hook"]), at(6)).await.unwrap());
     // Others end them, each in another way.
     store.finish(&StepDone { committed: Some(5), ..done("b") }).await.unwrap();
     supersede(store, "d").await;
@@ -121,8 +122,8 @@ pub async fn a_run_has_ended_with_the_last_of_its_steps(store: &dyn Store) {
     assert_eq!((of.states.clone(), of.balance.received, of.committed), (states.into(), 10, Some(5)));
 
     assert!(store.lanes().await.unwrap().is_empty());
-    assert!(store.tell_run(&first, &ending("run-first", &["hook", "folder"]), at(8)).await.unwrap());
-    assert!(!store.tell_run(&first, &ending("other", &["hook"]), at(9)).await.unwrap(), "once");
+    assert!(store.tell_run(&all[0], &ending("run-first", &["hook", "folder"]), at(8)).await.unwrap());
+    assert!(!store.tell_run(&all[0], &ending("other", &["hook"]), at(9)).await.unwrap(), "once");
     assert!(ended(store, 10).await.is_empty());
     let part = taken(store, &Topic::Runs, 10).await;
     let told: Vec<_> = part.iter().map(|p| (p.id.as_str(), p.committed, p.event.as_str())).collect();
@@ -136,6 +137,29 @@ fn part_owner() -> Owner {
     Owner { host: "there".into(), process: 7, started_ticks: 7 }
 }
 
+/// A process that was cut off comes back, and goes on before it hears of that.
+pub async fn a_word_that_is_not_true_any_more_is_not_said(store: &dyn Store) {
+    started(store).await;
+    let run = begun(store, "cut-off", 13).await;
+    let step = |name: &str, after: i64| NewStep { run: run.clone(), ..refine(name, after, after + 1) };
+    store.plan_many(&[step("a", -1), step("b", 0)]).await.unwrap();
+    store.finish(&done("a")).await.unwrap();
+    store.fail(&failure("b", 2, 60, 1)).await.unwrap();
+    let early = ended_at(store, &run, 3).await;
+    let tell = async |found: &EndedRun| store.tell_run(found, &ending("run-cut-off", &["hook"]), at(9)).await.unwrap();
+    store.plan(&step("c", 1)).await.unwrap();
+    store.finish(&done("c")).await.unwrap();
+    assert!(!tell(&early).await, "one more is done");
+    let later = ended_at(store, &run, 4).await;
+    assert!(store.revive_step(&key("b")).await.unwrap());
+    store.finish(&done("b")).await.unwrap();
+    assert!(!tell(&later).await, "a dead letter came back");
+    assert!(store.lanes().await.unwrap().is_empty());
+    let last = ended_at(store, &run, 5).await;
+    assert_eq!(last.datasets[&name("silver.flights")].states, BTreeMap::from([(StepState::Done, 3)]));
+    assert!(tell(&last).await);
+}
+
 pub async fn a_run_without_its_process_has_ended(store: &dyn Store) {
     begun(store, "empty", 1).await;
     begun(store, "dead", 13).await;
@@ -144,21 +168,19 @@ pub async fn a_run_without_its_process_has_ended(store: &dyn Store) {
     let seen: Vec<_> = all.iter().map(|e| (e.run.run.as_str(), e.run.state, e.datasets.len())).collect();
     assert_eq!(seen, [("empty", RunState::Interrupted, 0), ("dead", RunState::Interrupted, 0)]);
     // Nothing to tell of it is a word as well.
-    assert!(store.tell_run(&all[0].run.run, &ending("run-empty", &[]), at(101)).await.unwrap());
+    assert!(store.tell_run(&all[0], &ending("run-empty", &[]), at(101)).await.unwrap());
     assert_eq!(ended(store, 102).await, ["dead"]);
     // Its machine only slept: what it plans now nobody would tell.
     let late = |step: &str| NewStep { run: all[0].run.run.clone(), ..refine(step, -1, 0) };
     let refused = store.plan(&late("late")).await.unwrap_err();
     assert!(matches!(refused, StoreError::RunTold { .. }), "{refused:?}");
     assert!(store.step(&key("late")).await.unwrap().is_none());
+    store.start_backfill(&BackfillRecord { id: all[0].run.run.clone(), ..record() }).await.unwrap();
     let window = NewStep { kind: StepKind::Backfill, inputs: BTreeMap::new(), ..late("window") };
     assert_eq!(store.plan(&window).await.unwrap(), Planned::New);
     let own = NewStep { run: all[1].run.run.clone(), ..refine("own", -1, 0) };
     assert_eq!(store.plan(&own).await.unwrap(), Planned::New, "the other one was not told");
-    assert!(
-        !store.tell_run(&all[1].run.run, &ending("run-dead", &[]), at(103)).await.unwrap(),
-        "it has an open step now"
-    );
+    assert!(!store.tell_run(&all[1], &ending("run-dead", &[]), at(103)).await.unwrap(), "it has an open step now");
     assert!(store.lanes().await.unwrap().is_empty());
 }
 

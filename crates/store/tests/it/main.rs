@@ -111,18 +111,22 @@ conform!(
     backfills:
     one_backfill_of_a_dataset_is_under_way,
     windows_stand_beside_the_live_step,
-    a_backfill_that_is_dropped_is_forgotten;
+    a_backfill_that_is_dropped_is_forgotten,
+    a_backfill_that_is_over_plans_nothing,
+    a_whole_table_is_not_swapped_over_open_steps;
     endings:
     what_waits_is_what_was_committed_in_the_range,
     what_is_not_known_to_be_committed_is_not_in_the_range,
     the_last_decision_of_a_run_counts,
     a_run_has_ended_with_the_last_of_its_steps,
+    a_word_that_is_not_true_any_more_is_not_said,
     a_run_without_its_process_has_ended,
     a_backfill_ends_once_and_is_told_with_that;
     replays:
     a_replay_is_asked_for_once,
     a_replay_is_taken_until_somebody_has_done_it,
     the_newest_commit_of_each_dataset_is_told,
+    what_nobody_takes_up_is_told,
     what_waits_is_told_newest_first;
     told:
     a_commit_is_told_with_the_end_of_its_step,

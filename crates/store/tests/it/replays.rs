@@ -1,6 +1,6 @@
 //! What [`Store`] promises of replays that were asked for, and of what it tells a service that looks.
 
-use crate::build::*;
+use crate::{backfills::record, build::*};
 use alluvium_model::{DatasetName, RunId};
 use alluvium_store::{
     AskedReplay, Ending, EventState, InboxBound, NewEvent, NewReplay, NewStep, PushedEvent, RunState, StepKind, Store,
@@ -88,7 +88,7 @@ pub async fn a_replay_is_taken_until_somebody_has_done_it(store: &dyn Store) {
     assert_eq!(waiting(store, 73).await, [id(1), id(2)]);
     assert!(store.ended_runs(&watch(73)).await.unwrap().is_empty(), "another process may go on with it");
     let ending = Ending { id: format!("run-{}", id(1)), committed: None, publish: Vec::new() };
-    assert!(!store.tell_run(&id(1), &ending, at(73)).await.unwrap());
+    assert!(!store.tell_run(&ended_at(store, &id(1), 73).await, &ending, at(73)).await.unwrap());
     assert!(takes(store, 1, 3, 74).await);
     store.end_replay(&id(1), RunState::Failed, at(75), "first").await.unwrap();
     store.end_replay(&id(1), RunState::Done, at(76), "second").await.unwrap();
@@ -97,7 +97,7 @@ pub async fn a_replay_is_taken_until_somebody_has_done_it(store: &dyn Store) {
     let run = store.runs(1, &watch(76)).await.unwrap().remove(0);
     assert_eq!((run.state, run.finished_at), (RunState::Failed, Some(at(75))));
     assert_eq!(store.ended_runs(&watch(76)).await.unwrap()[0].run.run, id(1));
-    assert!(store.tell_run(&id(1), &ending, at(76)).await.unwrap());
+    assert!(store.tell_run(&ended_at(store, &id(1), 76).await, &ending, at(76)).await.unwrap());
     assert!(!takes(store, 1, 1, 200).await);
     assert_eq!(waiting(store, 200).await, [id(2)]);
     let unknown = store.start_replay(&id(9), &owner(1), MINUTE, true, &watch(1)).await;
@@ -111,6 +111,7 @@ pub async fn the_newest_commit_of_each_dataset_is_told(store: &dyn Store) {
     let news = async || store.news(&names, &watch(9)).await.unwrap().committed;
     assert_eq!(news().await, BTreeMap::new());
     started(store).await;
+    store.start_backfill(&record()).await.unwrap();
     let window = NewStep { kind: StepKind::Backfill, inputs: BTreeMap::new(), ..refine("w", -1, 1) };
     let steps = [ingest("a", &[]), ingest("b", &[]), refine("s", -1, 1), window];
     store.plan_many(&steps).await.unwrap();
@@ -123,6 +124,59 @@ pub async fn the_newest_commit_of_each_dataset_is_told(store: &dyn Store) {
     store.finish(&committed("w", Some(9))).await.unwrap();
     assert_eq!(news().await, BTreeMap::from([(name("bronze.flights"), 6)]));
     assert_eq!(store.news(&names[1..], &watch(9)).await.unwrap().committed, BTreeMap::new(), "only what is asked for");
+}
+
+pub async fn what_nobody_takes_up_is_told(store: &dyn Store) {
+    let names = [name("bronze.flights"), name("silver.flights")];
+    let news = async |now| store.news(&names, &watch(now)).await.unwrap();
+    let ready = async |now| news(now).await.ready.into_iter().map(|s| s.key.to_string()).collect::<Vec<_>>();
+    started(store).await;
+    assert!(!news(1).await.is_open());
+    let pushed = |id: &str| PushedEvent {
+        source: "/shop".into(),
+        id: id.into(),
+        record: id.into(),
+        datasets: vec![name("bronze.flights")],
+    };
+    let bound = InboxBound { events: 9, bytes: 99 };
+    store.push(&[vec![pushed("a"), pushed("b")]], bound, at(2)).await.unwrap();
+    let found = news(3).await;
+    let part = store.inbox(&name("bronze.flights"), 1).await.unwrap();
+    assert_eq!((found.pushed, part.records.len()), (BTreeMap::from([(name("bronze.flights"), part.upto)]), 1));
+    let late = NewEvent { received_at: at(9), ..event("late.csv", "late") };
+    store.record_events(&run(), &[late, event("1.csv", "1")]).await.unwrap();
+    assert_eq!(news(3).await.unplanned, BTreeMap::from([(name("bronze.flights"), event_id("1"))]), "the oldest");
+    assert!(store.land(&run(), &event("2.csv", "2"), &part).await.unwrap());
+    let second = store.inbox(&name("bronze.flights"), 9).await.unwrap();
+    assert_eq!(news(3).await.pushed, BTreeMap::from([(name("bronze.flights"), second.upto)]));
+    assert!(store.land(&run(), &event("3.csv", "3"), &second).await.unwrap());
+    store.plan(&ingest("a", &["1", "2", "3", "late"])).await.unwrap();
+    let found = news(3).await;
+    assert_eq!((found.pushed, found.unplanned, found.going), (BTreeMap::new(), BTreeMap::new(), true));
+
+    // A step is nobody's when none holds it, and its time has come.
+    assert_eq!(ready(3).await, ["a"]);
+    claim(store, "a", 1, 10).await;
+    assert!(ready(69).await.is_empty());
+    assert!(news(69).await.going, "who holds it may die");
+    assert_eq!(ready(70).await, ["a"], "its lease has ended");
+    store.fail(&failure("a", 71, 60, 9)).await.unwrap();
+    assert!(ready(100).await.is_empty());
+    assert!(news(100).await.going, "who knows of its time may die");
+    assert_eq!(ready(131).await, ["a"]);
+    store.finish(&done("a")).await.unwrap();
+    store.start_backfill(&record()).await.unwrap();
+    let window = NewStep { kind: StepKind::Backfill, inputs: BTreeMap::new(), ..refine("w", -1, 1) };
+    store.plan(&window).await.unwrap();
+    assert!(!news(140).await.is_open(), "a window is done by nobody else");
+    assert!(!news(140).await.untold);
+    let record = alluvium_store::RunRecord { tells: true, ..run_record(&id(9), 141) };
+    store.start_run(&record, &owner(1), MINUTE, &watch(141)).await.unwrap();
+    assert!(news(142).await.untold);
+    store.finish_run(&id(9), RunState::Done, at(143)).await.unwrap();
+    let ending = Ending { id: "run".into(), committed: None, publish: Vec::new() };
+    assert!(store.tell_run(&ended_at(store, &id(9), 144).await, &ending, at(144)).await.unwrap());
+    assert!(!news(145).await.untold);
 }
 
 pub async fn what_waits_is_told_newest_first(store: &dyn Store) {

@@ -2,7 +2,7 @@
 
 use crate::build::*;
 use alluvium_store::{
-    LaneEnd, NewPublication, Publication, Refusal, RefusalKind, StepDone, Store, TableDump, Topic, Value,
+    Hour, LaneEnd, NewPublication, Publication, Refusal, RefusalKind, StepDone, Store, TableDump, Topic, Value,
 };
 
 const TARGET: &str = "here";
@@ -173,6 +173,10 @@ pub async fn everything_is_counted(store: &dyn Store) {
     assert_eq!(silver.steps.get(&StepState::Planned), Some(&1));
     assert_eq!(silver.steps.get(&StepState::Running).copied().unwrap_or(0), 0);
     assert_eq!(measures.refused, [(RefusalKind::Forged, 5)].into());
+    // By the hour in which steps ended.
+    let hour = Hour { dataset: name("bronze.flights"), hour: at(9).as_second() / 3600, balance: end.balance };
+    assert_eq!(store.hours(at(9)).await.unwrap(), [hour]);
+    assert_eq!(store.hours(at(10)).await.unwrap(), []);
     // A run whose lease has ended is interrupted.
     let later = store.measures(&watch(500)).await.unwrap();
     assert_eq!(later.runs.get(&alluvium_store::RunState::Interrupted), Some(&1));

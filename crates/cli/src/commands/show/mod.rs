@@ -1,5 +1,6 @@
 //! `alluvium show`: one view a file. Views only read.
 
+mod anomalies;
 mod backfills;
 mod datasets;
 mod dead_letters;
@@ -17,5 +18,6 @@ mod versions;
 mod view;
 mod waiting;
 
+pub use anomalies::recent as recent_anomalies;
 pub use served::Served;
 pub use view::show;

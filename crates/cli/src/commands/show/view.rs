@@ -1,6 +1,8 @@
 //! From the arguments of `show` to the view.
 
-use super::{backfills, datasets, dead_letters, event, ledger, publications, quarantine, retries, run, runs, versions};
+use super::{
+    anomalies, backfills, datasets, dead_letters, event, ledger, publications, quarantine, retries, run, runs, versions,
+};
 use crate::{
     args::{Global, Show},
     error::CliError,
@@ -19,6 +21,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Event { dir, .. }
         | Show::DeadLetters { dir }
         | Show::Retries { dir }
+        | Show::Anomalies { dir, .. }
         | Show::Backfills { dir }
         | Show::Ledger { dir }
         | Show::Publications { dir }
@@ -38,6 +41,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
+        Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,
         Show::Backfills { .. } => backfills::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Publications { .. } => publications::show(global, &wired).await?,
