@@ -9,6 +9,7 @@ mod condition;
 pub mod contract;
 mod contract_file;
 mod dataset;
+mod decimal;
 mod definition;
 mod diagnostic;
 mod discover;
@@ -31,7 +32,7 @@ pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};
 pub use compatibility::{
     Change, Comparison, Field, InvalidMode, Kind as FieldKind, Language, Limits as FieldLimits, Mode, ObjectShape,
-    Path as FieldPath, Reader, Scalar, Shape, Sizes, TableRule, What, compare, mended, readers,
+    Path as FieldPath, Reader, Scalar, Shape, Sizes, TableRule, What, compare, readers,
 };
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};

@@ -1,7 +1,7 @@
 //! The differences between two schemas, named. The verdict of a direction is the resolution's, as a whole.
 
 use super::{
-    resolution::{Resolution, has_value, same_name, written},
+    resolution::{Resolution, matches, same_name, written},
     schema::{Avro, Body, Field, Type},
 };
 use crate::compatibility::{Change, Comparison, Language, Path, What};
@@ -112,10 +112,19 @@ impl Walk<'_> {
             self.changes.push(change);
         }
         match (&old.body, &new.body) {
-            (Body::Fixed(a), Body::Fixed(b)) if a != b => {
-                let mut change = named(path.clone(), What::Size, true, true);
-                (change.before, change.after) = (Some(a.to_string()), Some(b.to_string()));
-                self.changes.push(change);
+            (Body::Fixed(size, a), Body::Fixed(new_size, b)) => {
+                if size != new_size {
+                    let mut change = named(path.clone(), What::Size, true, true);
+                    (change.before, change.after) = (Some(size.to_string()), Some(new_size.to_string()));
+                    self.changes.push(change);
+                }
+                if a != b {
+                    let breaks = !matches(a.as_ref(), b.as_ref());
+                    let mut change = named(path.clone(), What::Type, breaks, breaks);
+                    let (was, is) = (Type::Named(old_name.to_owned()), Type::Named(new_name.to_owned()));
+                    (change.before, change.after) = (Some(self.old.text(&was)), Some(self.new.text(&is)));
+                    self.changes.push(change);
+                }
             }
             (Body::Enum { symbols: a, has_default: d }, Body::Enum { symbols: b, has_default: e }) if a != b => {
                 let all = |kept: &[String], of: &[String]| of.iter().all(|s| kept.contains(s));
@@ -125,8 +134,7 @@ impl Walk<'_> {
                 self.changes.push(change);
             }
             (Body::Record(a), Body::Record(b)) => self.fields(path, a, b),
-            (Body::Fixed(_) | Body::Enum { .. }, Body::Fixed(_) | Body::Enum { .. })
-                if std::mem::discriminant(&old.body) == std::mem::discriminant(&new.body) => {}
+            (Body::Enum { .. }, Body::Enum { .. }) => {}
             _ => self.retyped(path, &Type::Named(old_name.to_owned()), &Type::Named(new_name.to_owned())),
         }
         self.depth -= 1;
@@ -137,14 +145,14 @@ impl Walk<'_> {
         for field in new {
             let path = path.to(&field.name);
             let Some(was) = written(field, old) else {
-                let mut change = named(path, What::FieldAdded, !has_value(field, self.new), false);
+                let mut change = named(path, What::FieldAdded, !field.has_default, false);
                 change.after = Some(self.new.text(&field.kind));
                 self.changes.push(change);
                 continue;
             };
             gone.retain(|g| g.name != was.name);
             if was.name != field.name {
-                let known = written(was, new).is_some() || has_value(was, self.old);
+                let known = written(was, new).is_some() || was.has_default;
                 let mut change = named(path.clone(), What::FieldRenamed, false, !known);
                 (change.before, change.after) = (Some(was.name.clone()), Some(field.name.clone()));
                 self.changes.push(change);
@@ -157,7 +165,7 @@ impl Walk<'_> {
             self.types(&path, &was.kind, &field.kind);
         }
         for field in gone {
-            let known = written(field, new).is_some() || has_value(field, self.old);
+            let known = written(field, new).is_some() || field.has_default;
             let mut change = named(path.to(&field.name), What::FieldRemoved, false, !known);
             change.before = Some(self.old.text(&field.kind));
             self.changes.push(change);

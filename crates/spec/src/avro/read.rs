@@ -1,13 +1,13 @@
 //! A schema's JSON to [`Avro`]. JSON is YAML, so the reader that keeps places reads it. What the specification does not name is
 //! somebody's own attribute, and stays unread.
 
-use super::schema::{Avro, Body, Field, Named, PRIMITIVES, Type};
+use super::schema::{Avro, Body, Field, Logical, Named, PRIMITIVES, Type};
 use crate::{
     codes,
     diagnostic::{Sink, quoted},
     nearest,
     source_file::{SourceFile, Spanned},
-    yaml::{self, Node, Reader, Value},
+    yaml::{self, Fields, Node, Reader, Value},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ fn kind(node: &Node, namespace: &str, names: &mut Names, r: &mut Reader<'_>) -> 
 
 fn by_name(text: &str, node: &Node, namespace: &str, names: &mut Names) -> Type {
     if let Some((_, primitive)) = PRIMITIVES.iter().find(|(word, _)| *word == text) {
-        return Type::Primitive(*primitive);
+        return Type::Primitive(*primitive, None);
     }
     let full = full_name(text, namespace);
     // An unqualified name may be one without a namespace.
@@ -88,7 +88,10 @@ fn complex(node: &Node, namespace: &str, names: &mut Names, r: &mut Reader<'_>) 
                     let symbols = r.names(symbols)?.into_iter().map(|s| s.value).collect();
                     Body::Enum { symbols, has_default: f.take("default").is_some() }
                 }
-                "fixed" => Body::Fixed(f.require("size", r).and_then(|n| r.whole(n))?),
+                "fixed" => {
+                    let size = f.require("size", r).and_then(|n| r.whole(n))?;
+                    Body::Fixed(size, logical("fixed", &mut f))
+                }
                 _ => {
                     let fields = f.require("fields", r)?;
                     let fields = r.list(fields)?;
@@ -99,8 +102,42 @@ fn complex(node: &Node, namespace: &str, names: &mut Names, r: &mut Reader<'_>) 
             names.known.get_mut(&full).expect("inserted above").body = body;
             Some(Type::Named(full))
         }
-        other => Some(by_name(other, written, namespace, names)),
+        other => Some(match by_name(other, written, namespace, names) {
+            Type::Primitive(primitive, _) => Type::Primitive(primitive, logical(other, &mut f)),
+            named => named,
+        }),
     }
+}
+
+/// By the type beneath.
+const LOGICAL: [(&str, &str); 12] = [
+    ("int", "date"),
+    ("int", "time-millis"),
+    ("long", "time-micros"),
+    ("long", "timestamp-millis"),
+    ("long", "timestamp-micros"),
+    ("long", "timestamp-nanos"),
+    ("long", "local-timestamp-millis"),
+    ("long", "local-timestamp-micros"),
+    ("long", "local-timestamp-nanos"),
+    ("string", "uuid"),
+    ("fixed", "uuid"),
+    ("fixed", "duration"),
+];
+
+/// A logical type that is not valid is to be read as the type beneath it, says the specification; so it is no mistake.
+fn logical(kind: &str, f: &mut Fields<'_>) -> Option<Logical> {
+    let mut scalar = |key: &'static str| match &f.take(key)?.value {
+        Value::Scalar(s) => Some(s.text.clone()),
+        Value::List(_) | Value::Map(_) => None,
+    };
+    let name = scalar("logicalType")?;
+    if name == "decimal" && matches!(kind, "bytes" | "fixed") {
+        let precision = scalar("precision")?.parse().ok()?;
+        let scale = scalar("scale").map_or(Some(0), |s| s.parse().ok())?;
+        return (precision > 0 && scale <= precision).then_some(Logical::Decimal { precision, scale });
+    }
+    LOGICAL.iter().find(|known| **known == (kind, name.as_str())).map(|(_, name)| Logical::Other(name))
 }
 
 fn field(node: &Node, namespace: &str, names: &mut Names, r: &mut Reader<'_>) -> Option<Field> {

@@ -1,6 +1,6 @@
 //! Whether a reader's schema reads what a writer's schema wrote, as the specification resolves them.
 
-use super::schema::{Avro, Body, Field, Named, Primitive, Type};
+use super::schema::{Avro, Body, Field, Logical, Named, Primitive, Type};
 use crate::compatibility::{Look, Pairs};
 
 /// One direction: who reads, and who wrote.
@@ -20,7 +20,7 @@ impl<'a> Resolution<'a> {
         match (reader, writer) {
             (_, Type::Union(all)) => all.iter().all(|w| self.reads(reader, w)),
             (Type::Union(all), _) => all.iter().any(|r| self.reads(r, writer)),
-            (Type::Primitive(r), Type::Primitive(w)) => promotes(*r, *w),
+            (Type::Primitive(r, a), Type::Primitive(w, b)) => promotes(*r, *w) && matches(a.as_ref(), b.as_ref()),
             (Type::Array(r), Type::Array(w)) | (Type::Map(r), Type::Map(w)) => self.reads(r, w),
             (Type::Named(r), Type::Named(w)) => self.named(r, w),
             _ => false,
@@ -33,20 +33,32 @@ impl<'a> Resolution<'a> {
             Look::Known(reads) => return reads,
             Look::Open(mark) => mark,
         };
-        let (r, w) = (self.reader.body(reader), self.writer.body(writer));
-        let reads = same_name(r, w)
+        let reads = self.bodies(self.reader.body(reader), self.writer.body(writer));
+        self.pairs.close(mark, reads)
+    }
+
+    fn bodies(&mut self, r: &Named, w: &Named) -> bool {
+        same_name(r, w)
             && match (&r.body, &w.body) {
-                (Body::Fixed(r), Body::Fixed(w)) => r == w,
+                (Body::Fixed(r, a), Body::Fixed(w, b)) => r == w && matches(a.as_ref(), b.as_ref()),
                 (Body::Enum { symbols, has_default }, Body::Enum { symbols: written, .. }) => {
                     *has_default || written.iter().all(|s| symbols.contains(s))
                 }
                 (Body::Record(r), Body::Record(w)) => r.iter().all(|field| match written(field, w) {
                     Some(w) => self.reads(&field.kind, &w.kind),
-                    None => has_value(field, self.reader),
+                    None => field.has_default,
                 }),
                 _ => false,
-            };
-        self.pairs.close(mark, reads)
+            }
+    }
+}
+
+/// Two decimals match if precision and scale do. Of other logical types the specification demands nothing: their values are
+/// read as the types beneath.
+pub(super) fn matches(reader: Option<&Logical>, writer: Option<&Logical>) -> bool {
+    match (reader, writer) {
+        (Some(r @ Logical::Decimal { .. }), Some(w @ Logical::Decimal { .. })) => r == w,
+        _ => true,
     }
 }
 
@@ -54,15 +66,6 @@ impl<'a> Resolution<'a> {
 pub(super) fn written<'f>(field: &Field, writer: &'f [Field]) -> Option<&'f Field> {
     let by_name = writer.iter().find(|w| w.name == field.name);
     by_name.or_else(|| writer.iter().find(|w| field.aliases.contains(&w.name)))
-}
-
-/// What a reader takes for a field that was not written.
-pub(super) fn has_value(field: &Field, reader: &Avro) -> bool {
-    let of_enum = match &field.kind {
-        Type::Named(name) => matches!(reader.body(name).body, Body::Enum { has_default: true, .. }),
-        _ => false,
-    };
-    field.has_default || of_enum
 }
 
 /// Namespaces do not count.

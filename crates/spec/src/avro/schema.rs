@@ -11,12 +11,19 @@ pub struct Avro {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Type {
-    Primitive(Primitive),
+    Primitive(Primitive, Option<Logical>),
     Array(Box<Type>),
     Map(Box<Type>),
     Union(Vec<Type>),
     /// Full name of one of [`Avro::named`].
     Named(String),
+}
+
+/// What the values of a type stand for. One that the specification does not know, or that does not fit its type, is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Logical {
+    Decimal { precision: u64, scale: u64 },
+    Other(&'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +61,7 @@ pub(super) struct Named {
 pub(super) enum Body {
     Record(Vec<Field>),
     Enum { symbols: Vec<String>, has_default: bool },
-    Fixed(u64),
+    Fixed(u64, Option<Logical>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +87,9 @@ impl Avro {
     /// As a person writes it.
     pub(super) fn text(&self, kind: &Type) -> String {
         match kind {
-            Type::Primitive(p) => {
+            Type::Primitive(p, logical) => {
                 let word = PRIMITIVES.iter().find(|(_, known)| known == p).map(|(word, _)| *word);
-                word.unwrap_or_default().to_owned()
+                with(word.unwrap_or_default(), logical.as_ref())
             }
             Type::Array(items) => format!("array<{}>", self.text(items)),
             Type::Map(values) => format!("map<{}>", self.text(values)),
@@ -91,10 +98,22 @@ impl Avro {
                 let word = match self.body(name).body {
                     Body::Record(_) => "record",
                     Body::Enum { .. } => "enum",
-                    Body::Fixed(_) => "fixed",
+                    Body::Fixed(..) => "fixed",
                 };
-                format!("{word} {name}")
+                let logical = match &self.body(name).body {
+                    Body::Fixed(_, logical) => logical.as_ref(),
+                    Body::Record(_) | Body::Enum { .. } => None,
+                };
+                with(&format!("{word} {name}"), logical)
             }
         }
+    }
+}
+
+fn with(kind: &str, logical: Option<&Logical>) -> String {
+    match logical {
+        None => kind.to_owned(),
+        Some(Logical::Decimal { precision, scale }) => format!("{kind} (decimal({precision}, {scale}))"),
+        Some(Logical::Other(name)) => format!("{kind} ({name})"),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     scalar::{self, Family},
     shape::{Limits, Scalar, Sizes},
 };
-use crate::contract::Bound;
+use crate::{contract::Bound, decimal};
 use std::collections::BTreeSet;
 
 /// A range of whole numbers up to this long is looked at one by one.
@@ -73,7 +73,7 @@ impl<'a> Side<'a> {
         say(l.length.min.is_none_or(|min| characters >= min), What::MinLength);
         say(l.length.max.is_none_or(|max| characters <= max), What::MaxLength);
         say(self.patterns.iter().all(|p| p.is_match(value)), What::Pattern);
-        say(l.steps.iter().all(|s| is_multiple(value, s)), What::MultipleOf);
+        say(l.steps.iter().all(|s| is_multiple(self.kind, value, s)), What::MultipleOf);
         say(l.values.as_ref().is_none_or(|v| v.contains(value)), What::Values);
         say(!l.missing.contains(value), What::MissingValues);
         out
@@ -115,7 +115,7 @@ fn demands(writer: &Side<'_>, reader: &Side<'_>) -> BTreeSet<What> {
     say(r.patterns.is_subset(&w.patterns), What::Pattern);
     let own = scalar::scale(writer.kind).map(|s| format!("1e-{s}"));
     let steps: Vec<&String> = w.steps.iter().chain(&own).collect();
-    say(r.steps.iter().all(|d| steps.iter().any(|s| is_multiple(s, d))), What::MultipleOf);
+    say(r.steps.iter().all(|d| steps.iter().any(|s| decimal::is_multiple(s, d))), What::MultipleOf);
     say(r.values.is_none(), What::Values);
     say(r.missing.iter().all(|v| !writer.refuses(v).is_empty()), What::MissingValues);
     out
@@ -143,8 +143,27 @@ pub(super) fn keeps_max(kept: Sizes, demanded: Sizes) -> bool {
     demanded.max.is_none_or(|max| kept.max.is_some_and(|k| k <= max))
 }
 
-fn is_multiple(value: &str, step: &str) -> bool {
+/// As the engine checks it: exactly, and within a billionth of the quotient for floating point.
+fn is_multiple(kind: Scalar, value: &str, step: &str) -> bool {
+    if kind != Scalar::Number {
+        return decimal::is_multiple(value, step);
+    }
     let (Ok(value), Ok(step)) = (value.trim().parse::<f64>(), step.parse::<f64>()) else { return false };
     let times = value / step;
     (times - times.round()).abs() <= 1e-9 * times.abs().max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiples_are_as_exact_as_the_type() {
+        let decimal = Scalar::Decimal { precision: 38, scale: 2 };
+        for kind in [Scalar::Integer, decimal] {
+            assert!(is_multiple(kind, "10000000000", "2") && !is_multiple(kind, "10000000001", "2"), "{kind:?}");
+        }
+        assert!(is_multiple(decimal, "0.30", "0.1"));
+        assert!(is_multiple(Scalar::Number, "0.3", "0.1") && !is_multiple(Scalar::Number, "0.25", "0.1"));
+    }
 }

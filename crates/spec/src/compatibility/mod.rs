@@ -5,7 +5,6 @@
 mod change;
 mod domain;
 mod fix;
-mod mend;
 mod mode;
 mod pairs;
 mod readers;
@@ -15,7 +14,6 @@ mod shape;
 mod table;
 
 pub use change::{Change, Comparison, Language, Path, What};
-pub use mend::mended;
 pub use mode::{InvalidMode, Mode};
 pub(crate) use pairs::{Look, Pairs};
 pub use readers::{Reader, readers};

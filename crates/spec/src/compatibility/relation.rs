@@ -100,7 +100,7 @@ fn field(path: &Path, old: &Field, new: &Field, out: &mut Vec<Change>) {
 }
 
 /// What the new field demands and the old one does not keep to, and the other way round; nested fields apart.
-pub(super) fn breaks(old: &Field, new: &Field) -> (BTreeSet<What>, BTreeSet<What>) {
+fn breaks(old: &Field, new: &Field) -> (BTreeSet<What>, BTreeSet<What>) {
     (broken(old, new), broken(new, old))
 }
 

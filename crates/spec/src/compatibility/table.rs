@@ -33,7 +33,7 @@ fn said(rules: &[TableRule], rule: &TableRule) -> bool {
 }
 
 /// Whether it holds wherever `rules` hold: rows that differ in some columns differ in more of them.
-pub(super) fn follows(rules: &[TableRule], rule: &TableRule) -> bool {
+fn follows(rules: &[TableRule], rule: &TableRule) -> bool {
     let columns: BTreeSet<&String> = rule.columns.iter().collect();
     let fewer = |r: &TableRule| r.unique && rule.unique && r.columns.iter().all(|c| columns.contains(c));
     said(rules, rule) || rules.iter().any(fewer)

@@ -3,31 +3,37 @@
 use super::words::{rules, said};
 use crate::compatibility::{Field, Kind, ObjectShape, Scalar, Shape};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The rows of `object`. Avro knows types only: every limit and rule is in `doc`.
 pub fn avro(shape: &Shape, object: &ObjectShape) -> String {
     let mut doc: Vec<String> = object.description.iter().cloned().collect();
     doc.push(format!("Contract {} {}.", shape.id, shape.version));
     doc.extend(rules(object, |_| false).map(|r| format!("Not checked here: {r}.")));
-    let name = name(&object.name);
-    let mut record = record(&name, &object.fields);
+    let mut types = BTreeSet::new();
+    let mut record = record(unused(name(&object.name), &mut types), &object.fields, &mut types);
     record.insert("doc".to_owned(), json!(doc.join("\n")));
     let text = serde_json::to_string_pretty(&Value::Object(record)).expect("a value of JSON");
     text + "\n"
 }
 
-fn record(path: &str, fields: &[Field]) -> Map<String, Value> {
-    let fields: Vec<Value> = fields.iter().map(|f| field(path, f)).collect();
+/// `types` are the names of types that are taken.
+fn record(own: String, fields: &[Field], types: &mut BTreeSet<String>) -> Map<String, Value> {
+    // A column whose name is one in Avro keeps it, whatever stands before it.
+    let is_kept = |f: &Field| name(&f.name) == f.name;
+    let mut names: BTreeSet<String> = fields.iter().filter(|f| is_kept(f)).map(|f| f.name.clone()).collect();
+    let mut named = |f: &Field| if is_kept(f) { f.name.clone() } else { unused(name(&f.name), &mut names) };
+    let fields: Vec<Value> = fields.iter().map(|f| field(&own, named(f), f, types)).collect();
     Map::from_iter([
         ("type".to_owned(), json!("record")),
-        ("name".to_owned(), json!(path)),
+        ("name".to_owned(), json!(own)),
         ("fields".to_owned(), Value::Array(fields)),
     ])
 }
 
-fn field(path: &str, f: &Field) -> Value {
-    let own = name(&f.name);
-    let mut out = Map::from_iter([("name".to_owned(), json!(own)), ("type".to_owned(), optional(path, f))]);
+fn field(path: &str, own: String, f: &Field, types: &mut BTreeSet<String>) -> Value {
+    let kind = optional(&format!("{path}_{own}"), f, types);
+    let mut out = Map::from_iter([("name".to_owned(), json!(own)), ("type".to_owned(), kind)]);
     if own != f.name {
         out.insert("column".to_owned(), json!(f.name));
     }
@@ -42,13 +48,13 @@ fn field(path: &str, f: &Field) -> Value {
     Value::Object(out)
 }
 
-fn optional(path: &str, f: &Field) -> Value {
-    let kind = kind(&format!("{path}_{}", name(&f.name)), f);
+fn optional(path: &str, f: &Field, types: &mut BTreeSet<String>) -> Value {
+    let kind = kind(path, f, types);
     if f.limits.required { kind } else { json!(["null", kind]) }
 }
 
-/// Named types have one name each in the whole schema, so they are named by their path.
-fn kind(path: &str, f: &Field) -> Value {
+/// Named types have one name each in the whole schema, so they are named by their path, with a number where that is taken.
+fn kind(path: &str, f: &Field, types: &mut BTreeSet<String>) -> Value {
     match &f.kind {
         Kind::Scalar(scalar) => match scalar {
             Scalar::String | Scalar::Time => json!("string"),
@@ -62,11 +68,23 @@ fn kind(path: &str, f: &Field) -> Value {
             Scalar::Date => json!({ "type": "int", "logicalType": "date" }),
             Scalar::Timestamp => json!({ "type": "long", "logicalType": "timestamp-micros" }),
         },
-        Kind::Object(Some(fields)) => Value::Object(record(path, fields)),
+        Kind::Object(Some(fields)) => Value::Object(record(unused(path.to_owned(), types), fields, types)),
         // JSON text: nobody said what is in it.
         Kind::Object(None) | Kind::Array(None) => json!("string"),
-        Kind::Array(Some(item)) => json!({ "type": "array", "items": optional(path, item) }),
+        Kind::Array(Some(item)) => {
+            let path = format!("{path}_{}", name(&item.name));
+            json!({ "type": "array", "items": optional(&path, item, types) })
+        }
     }
+}
+
+/// The name, or with the first number that makes it one of its own.
+fn unused(name: String, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..=taken.len() + 2).map(|n| format!("{name}_{n}"));
+    let own = std::iter::once(name.clone()).chain(numbered).find(|n| !taken.contains(n));
+    let own = own.expect("more names were tried than are taken");
+    taken.insert(own.clone());
+    own
 }
 
 /// Letters, digits and `_`, and no digit first.

@@ -1,6 +1,6 @@
 //! `CREATE TABLE`, in the SQL that DuckDB and PostgreSQL have in common.
 
-use super::words::{is_number, rules, said, scalar};
+use super::words::{Limit, is_number, limits, rules, scalar};
 use crate::{
     compatibility::{Field, Kind, ObjectShape, Scalar, Shape},
     contract::Bound,
@@ -35,28 +35,19 @@ fn column(f: &Field) -> String {
         Kind::Scalar(s) => kind(*s),
         Kind::Object(_) | Kind::Array(_) => "JSON".to_owned(),
     };
-    for limit in unchecked(f) {
-        out.push_str(&comment("  ", &format!("Not checked here: {limit}.")));
+    let checks = checks(f, &name);
+    let is_checked = |limit: &Limit| checks.iter().any(|(l, _)| l == limit);
+    for (_, text) in limits(f).into_iter().filter(|(limit, _)| !is_checked(limit)) {
+        out.push_str(&comment("  ", &format!("Not checked here: {text}.")));
     }
     out.push_str(&format!("  {name} {kind}"));
     if f.limits.required {
         out.push_str(" NOT NULL");
     }
-    for check in checks(f, &name) {
+    for (_, check) in checks {
         out.push_str(&format!(" CHECK ({check})"));
     }
     out
-}
-
-/// Limits that the two databases write in two ways, or that lie inside of JSON.
-fn unchecked(f: &Field) -> impl Iterator<Item = String> {
-    let kind = scalar(f);
-    let has_no_check = move |limit: &String| match kind {
-        None => true,
-        Some(Scalar::Number) if limit.starts_with("a multiple of") => true,
-        Some(_) => limit.starts_with("pattern "),
-    };
-    said(f).into_iter().filter(has_no_check)
 }
 
 fn kind(scalar: Scalar) -> String {
@@ -72,7 +63,8 @@ fn kind(scalar: Scalar) -> String {
     }
 }
 
-fn checks(f: &Field, name: &str) -> Vec<String> {
+/// Limits that the two databases write alike and check exactly. Those inside of JSON are not among them.
+fn checks(f: &Field, name: &str) -> Vec<(Limit, String)> {
     let Some(kind) = scalar(f) else { return Vec::new() };
     let l = &f.limits;
     let value = |text: &str| literal(kind, text);
@@ -81,16 +73,17 @@ fn checks(f: &Field, name: &str) -> Vec<String> {
     };
     let list = |all: &BTreeSet<String>| all.iter().map(|v| value(v)).collect::<Vec<_>>().join(", ");
     let mut out = Vec::new();
-    out.extend(l.low.as_ref().map(|b| edge(b, ">")));
-    out.extend(l.high.as_ref().map(|b| edge(b, "<")));
-    out.extend(l.length.min.map(|n| format!("length({name}) >= {n}")));
-    out.extend(l.length.max.map(|n| format!("length({name}) <= {n}")));
+    out.extend(l.low.as_ref().map(|b| (Limit::Low, edge(b, ">"))));
+    out.extend(l.high.as_ref().map(|b| (Limit::High, edge(b, "<"))));
+    out.extend(l.length.min.map(|n| (Limit::MinLength, format!("length({name}) >= {n}"))));
+    out.extend(l.length.max.map(|n| (Limit::MaxLength, format!("length({name}) <= {n}"))));
     if matches!(kind, Scalar::Integer | Scalar::Int32 | Scalar::Decimal { .. }) {
-        out.extend(l.steps.iter().map(|s| format!("{name} % {s} = 0")));
+        out.extend(l.steps.iter().map(|s| (Limit::Step, format!("{name} % {s} = 0"))));
     }
-    out.extend(l.values.as_ref().filter(|v| !v.is_empty()).map(|v| format!("{name} IN ({})", list(v))));
+    let values = l.values.as_ref().filter(|v| !v.is_empty());
+    out.extend(values.map(|v| (Limit::Values, format!("{name} IN ({})", list(v)))));
     if !l.missing.is_empty() {
-        out.push(format!("{name} NOT IN ({})", list(&l.missing)));
+        out.push((Limit::Missing, format!("{name} NOT IN ({})", list(&l.missing))));
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use super::{
     inclusion::Inclusion,
-    node::{JsonSchema, Node},
+    node::{Document, JsonSchema, Node},
 };
 use crate::compatibility::{Change, Comparison, Language, Path, What};
 use serde_json::Value;
@@ -52,8 +52,14 @@ const KEYWORDS: [(&str, What); 35] = [
 ];
 
 pub(crate) fn compare(old: &JsonSchema, new: &JsonSchema) -> Comparison {
-    let root = |s| Node { document: s, value: s };
-    let (old, new) = (root(&old.0), root(&new.0));
+    if old == new {
+        return Comparison { language: Language::JsonSchema, changes: Vec::new() };
+    }
+    let (old, new) = (Document::new(&old.0), Document::new(&new.0));
+    between(Node { document: &old, value: old.root }, Node { document: &new, value: new.root })
+}
+
+fn between<'a>(old: Node<'a>, new: Node<'a>) -> Comparison {
     let path = Path::root(new.value.get("title").and_then(Value::as_str).unwrap_or("$"));
     let mut walk = Walk { changes: Vec::new(), seen: BTreeSet::new() };
     walk.schemas(&path, old, new, 0);
@@ -126,7 +132,7 @@ impl Walk {
             // The side without the property has whatever it lets through besides.
             let passes = |kept, side| match own(side) {
                 Some(demanded) => Inclusion::default().reads(kept, demanded),
-                None => match Node::get(side, "additionalProperties") {
+                None => match Node::get(side, "additionalProperties").or_else(|| side.get("unevaluatedProperties")) {
                     Some(others) => Inclusion::default().reads(kept, others),
                     None => true,
                 },
@@ -190,7 +196,7 @@ impl Walk {
 fn target(mut node: Node<'_>) -> Node<'_> {
     for _ in 0..MOST_DEPTH {
         let reference = node.value.get("$ref").and_then(Value::as_str);
-        match reference.and_then(|r| super::node::find(node.document, r)) {
+        match reference.and_then(|r| node.document.find(r)) {
             Some(found) => node = node.at(found),
             None => break,
         }

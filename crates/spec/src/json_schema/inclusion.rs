@@ -4,16 +4,20 @@
 
 use super::{
     node::{Both, Node, Type, named_types, type_of},
-    numbers::{high, is_multiple, keeps_high, keeps_low, low},
-    objects::matches,
+    numbers::{high, keeps_high, keeps_low, low},
 };
-use crate::compatibility::{Look, Pairs};
+use crate::{
+    compatibility::{Look, Pairs},
+    decimal::is_multiple,
+};
 use serde_json::Value;
 
 /// What is not decided by then counts as broken.
 const MOST_STEPS: usize = 200_000;
 /// Alternatives of alternatives multiply.
 const MOST_CHOICES: usize = 1_000;
+/// Alternatives within alternatives; what is deeper counts as broken.
+const MOST_NESTED: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Inclusion<'a> {
@@ -21,13 +25,13 @@ pub(super) struct Inclusion<'a> {
     pairs: Pairs<(Vec<usize>, usize)>,
     steps: usize,
     choices: usize,
+    nested: usize,
     of: std::marker::PhantomData<&'a Value>,
 }
 
 impl<'a> Inclusion<'a> {
     pub(super) fn reads(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
-        let demands = reader.parts();
-        demands.0.iter().all(|r| self.part(writer, *r))
+        reader.demands().is_some_and(|demands| demands.0.iter().all(|r| self.part(writer, *r)))
     }
 
     fn part(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
@@ -73,16 +77,19 @@ impl<'a> Inclusion<'a> {
         });
         let Some((i, branches)) = choice else { return false };
         self.choices += 1;
-        if self.choices > MOST_CHOICES {
+        if self.choices > MOST_CHOICES || self.nested == MOST_NESTED {
             return false;
         }
+        self.nested += 1;
         // The part stays without its alternatives: each of them is looked at beside the others.
         let mut rest = writer.clone();
         let part = rest.0.remove(i);
-        branches.into_iter().all(|branch| {
+        let all = branches.into_iter().all(|branch| {
             let with = rest.and(branch.parts());
             self.follows(&with, reader, key) || self.follows_part(&part, &with, reader, key)
-        })
+        });
+        self.nested -= 1;
+        all
     }
 
     /// As above, from what a part says beside its alternatives.
@@ -118,9 +125,9 @@ impl<'a> Inclusion<'a> {
                 !numbers || high(reader).is_none_or(|d| writer.any(|n| high(*n).is_some_and(|k| keeps_high(k, d))))
             }
             "multipleOf" => {
-                let step = reader.number("multipleOf").unwrap_or(1.0);
-                let whole = !types.contains(&Type::Fraction) && is_multiple(1.0, step);
-                !numbers || whole || writer.any(|n| n.number("multipleOf").is_some_and(|n| is_multiple(n, step)))
+                let step = reader.numeral(key).unwrap_or_else(|| "1".to_owned());
+                let whole = !types.contains(&Type::Fraction) && is_multiple("1", &step);
+                !numbers || whole || writer.any(|n| n.numeral(key).is_some_and(|n| is_multiple(&n, &step)))
             }
             "minLength" => !texts || at_least(key),
             "maxLength" => !texts || at_most(key),
@@ -140,8 +147,13 @@ impl<'a> Inclusion<'a> {
             "minItems" => !arrays || at_least(key),
             "maxItems" => !arrays || self.max_items(writer, reader.number(key).unwrap_or(f64::INFINITY)),
             "uniqueItems" => !arrays || reader.value[key] != true || same(key),
-            "minContains" | "maxContains" => !arrays || same(key),
-            "unevaluatedProperties" | "unevaluatedItems" => reader.value[key] == true || same(key),
+            "minContains" | "maxContains" => {
+                let of =
+                    |n: &Node<'a>| n.get("contains").zip(reader.get("contains")).is_some_and(|(n, r)| n.is_same(r));
+                !arrays || writer.any(|n| n.value.get(key) == reader.value.get(key) && of(n))
+            }
+            "unevaluatedProperties" => !objects || self.unevaluated_properties(writer, reader),
+            "unevaluatedItems" => !arrays || self.unevaluated_items(writer, reader),
             "anyOf" | "oneOf" => reader.list(key).into_iter().any(|branch| self.reads(writer, branch)),
             "not" => self.not(writer, reader),
             "if" => self.conditional(writer, reader),
@@ -164,9 +176,19 @@ impl<'a> Inclusion<'a> {
         disjoint || kept.into_iter().any(|k| self.reads(&refused.parts(), k))
     }
 
+    /// Both lack the keyword, or have it written alike, and what that refers to means the same on both sides.
+    pub(super) fn alike(&mut self, writer: Node<'a>, reader: Node<'a>, key: &str) -> bool {
+        match (writer.get(key), reader.get(key)) {
+            (None, None) => true,
+            (Some(w), Some(r)) => {
+                w.is_same(r) || (w.value == r.value && self.reads(&w.parts(), r) && self.reads(&r.parts(), w))
+            }
+            _ => false,
+        }
+    }
+
     fn conditional(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
-        let same: Vec<Node<'a>> =
-            writer.0.iter().filter(|n| n.value.get("if") == reader.value.get("if")).copied().collect();
+        let same: Vec<Node<'a>> = writer.0.iter().copied().filter(|n| self.alike(*n, reader, "if")).collect();
         let mut branch = |key: &str| match reader.get(key) {
             None => true,
             Some(demanded) => {
@@ -188,10 +210,10 @@ fn accepts(reader: Node<'_>, key: &str, value: &Value) -> Option<bool> {
         "enum" | "const" => reader.values()?.contains(&value),
         "minimum" | "exclusiveMinimum" => number.is_none_or(|n| low(reader).is_none_or(|d| keeps_low((n, false), d))),
         "maximum" | "exclusiveMaximum" => number.is_none_or(|n| high(reader).is_none_or(|d| keeps_high((n, false), d))),
-        "multipleOf" => number.is_none_or(|n| reader.number(key).is_none_or(|s| is_multiple(n, s))),
+        "multipleOf" => number.is_none() || reader.numeral(key).is_none_or(|s| is_multiple(&value.to_string(), &s)),
         "minLength" => length().is_none_or(|n| reader.number(key).is_none_or(|min| n >= min)),
         "maxLength" => length().is_none_or(|n| reader.number(key).is_none_or(|max| n <= max)),
-        "pattern" => text.is_none_or(|t| reader.value[key].as_str().is_none_or(|p| matches(p, t))),
+        "pattern" => text.is_none_or(|t| reader.value[key].as_str().is_none_or(|p| reader.matches(p, t) == Some(true))),
         _ => return None,
     })
 }

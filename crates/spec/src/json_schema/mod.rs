@@ -9,7 +9,9 @@ mod inclusion;
 mod node;
 mod numbers;
 mod objects;
+mod patterns;
 mod read;
+mod unevaluated;
 
 pub(crate) use changes::compare;
 pub use node::JsonSchema;

@@ -1,20 +1,32 @@
 //! A schema within its document, and several of them that hold at once.
 
+use super::patterns::Patterns;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Parts that are looked at together; a schema of more counts as one that cannot be decided.
+const MOST_PARTS: usize = 500;
 
 /// A document whose references all lead somewhere in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonSchema(pub(super) Value);
 
-#[derive(Debug, Clone, Copy)]
+/// A document with its schemas by their own names, and the patterns that were compiled.
+pub(super) struct Document<'a> {
+    pub(super) root: &'a Value,
+    ids: BTreeMap<&'a str, &'a Value>,
+    anchors: BTreeMap<&'a str, &'a Value>,
+    pub(super) patterns: Patterns,
+}
+
+#[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
-    pub(super) document: &'a Value,
+    pub(super) document: &'a Document<'a>,
     pub(super) value: &'a Value,
 }
 
 /// Schemas that all hold: the parts of `allOf`, and what references lead to. None: any value.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Both<'a>(pub(super) Vec<Node<'a>>);
 
 /// A JSON type; `Integer` is part of `number`.
@@ -54,6 +66,12 @@ impl<'a> Node<'a> {
         self.value.get(key)?.as_f64()
     }
 
+    /// A number as it is written.
+    pub(super) fn numeral(self, key: &str) -> Option<String> {
+        let number = self.value.get(key)?;
+        number.is_number().then(|| number.to_string())
+    }
+
     pub(super) fn names(self, key: &str) -> Vec<&'a str> {
         let all = self.value.get(key).and_then(Value::as_array);
         all.into_iter().flatten().filter_map(Value::as_str).collect()
@@ -68,24 +86,43 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The schema with all that it refers to and all parts of its `allOf`.
+    /// The schema with all that it refers to and all parts of its `allOf`; of very many the first. What a writer's values
+    /// are is then said less exactly, and still right.
     pub(super) fn parts(self) -> Both<'a> {
-        let (mut out, mut seen, mut next) = (Vec::new(), BTreeSet::new(), vec![self]);
-        while let Some(node) = next.pop() {
+        Both(self.collect().0)
+    }
+
+    /// As above; `None` if there are very many. A reader's demands all count.
+    pub(super) fn demands(self) -> Option<Both<'a>> {
+        let (parts, complete) = self.collect();
+        complete.then_some(Both(parts))
+    }
+
+    fn collect(self) -> (Vec<Self>, bool) {
+        let (mut out, mut seen, mut waiting) = (Vec::new(), BTreeSet::new(), vec![self]);
+        while let Some(node) = waiting.pop() {
             if !seen.insert(node.id()) {
                 continue;
             }
+            if out.len() == MOST_PARTS {
+                return (out, false);
+            }
             out.push(node);
-            next.extend(node.list("allOf").into_iter().rev());
-            let target = node.value.get("$ref").and_then(Value::as_str).and_then(|r| find(node.document, r));
-            next.extend(target.map(|t| node.at(t)));
+            waiting.extend(node.list("allOf").into_iter().rev());
+            let reference = node.value.get("$ref").and_then(Value::as_str);
+            waiting.extend(reference.and_then(|r| node.document.find(r)).map(|target| node.at(target)));
         }
-        Both(out)
+        (out, true)
     }
 
     /// Written alike, and nothing in it depends on the document around.
     pub(super) fn is_same(self, other: Self) -> bool {
         self.id() == other.id() || (self.value == other.value && !has_reference(self.value))
+    }
+
+    /// Whether a pattern of this document matches; `None`: it cannot be compiled.
+    pub(super) fn matches(self, pattern: &str, text: &str) -> Option<bool> {
+        self.document.patterns.matches(pattern, text)
     }
 
     /// The same for the same place of the same document.
@@ -181,31 +218,47 @@ fn has_reference(value: &Value) -> bool {
     }
 }
 
-/// What a reference leads to within its document: a pointer, or a schema's own name.
-pub(super) fn find<'a>(document: &'a Value, reference: &str) -> Option<&'a Value> {
-    let own = document.get("$id").or(document.get("id")).and_then(Value::as_str).unwrap_or_default();
-    let fragment = match reference.split_once('#') {
-        Some((base, fragment)) if base.is_empty() || base == own.trim_end_matches('#') => fragment,
-        _ => return by_id(document, reference),
-    };
-    let decoded = fragment.replace("%25", "%").replace("%22", "\"");
-    if decoded.is_empty() || decoded.starts_with('/') {
-        return document.pointer(&decoded);
+impl<'a> Document<'a> {
+    pub(super) fn new(root: &'a Value) -> Self {
+        let mut out = Self { root, ids: BTreeMap::new(), anchors: BTreeMap::new(), patterns: Patterns::default() };
+        out.index(root);
+        out
     }
-    by_id(document, &format!("#{decoded}"))
-}
 
-fn by_id<'a>(value: &'a Value, id: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(map) => {
-            let is = |key: &str| map.get(key).and_then(Value::as_str) == Some(id);
-            let anchor = map.get("$anchor").and_then(Value::as_str);
-            if is("$id") || is("id") || (anchor.is_some() && anchor == id.strip_prefix('#')) {
-                return Some(value);
+    /// The first schema of a name has it. A document is at most 128 levels deep.
+    fn index(&mut self, value: &'a Value) {
+        match value {
+            Value::Object(map) => {
+                let text = |key: &str| map.get(key).and_then(Value::as_str);
+                for id in [text("$id"), text("id")].into_iter().flatten() {
+                    self.ids.entry(id).or_insert(value);
+                }
+                if let Some(anchor) = text("$anchor") {
+                    self.anchors.entry(anchor).or_insert(value);
+                }
+                map.values().for_each(|v| self.index(v));
             }
-            map.values().find_map(|v| by_id(v, id))
+            Value::Array(all) => all.iter().for_each(|v| self.index(v)),
+            _ => {}
         }
-        Value::Array(all) => all.iter().find_map(|v| by_id(v, id)),
-        _ => None,
+    }
+
+    /// What a reference leads to: a pointer, or a schema's own name.
+    pub(super) fn find(&self, reference: &str) -> Option<&'a Value> {
+        let own = self.root.get("$id").or(self.root.get("id")).and_then(Value::as_str).unwrap_or_default();
+        let fragment = match reference.split_once('#') {
+            Some((base, fragment)) if base.is_empty() || base == own.trim_end_matches('#') => fragment,
+            _ => return self.by_id(reference),
+        };
+        let decoded = fragment.replace("%25", "%").replace("%22", "\"");
+        if decoded.is_empty() || decoded.starts_with('/') {
+            return self.root.pointer(&decoded);
+        }
+        self.by_id(&format!("#{decoded}"))
+    }
+
+    fn by_id(&self, id: &str) -> Option<&'a Value> {
+        let anchor = || self.anchors.get(id.strip_prefix('#')?);
+        self.ids.get(id).or_else(anchor).copied()
     }
 }

@@ -28,8 +28,3 @@ pub(super) fn keeps_low(kept: (f64, bool), demanded: (f64, bool)) -> bool {
 pub(super) fn keeps_high(kept: (f64, bool), demanded: (f64, bool)) -> bool {
     kept.0 < demanded.0 || (kept.0 == demanded.0 && (kept.1 || !demanded.1))
 }
-
-pub(super) fn is_multiple(value: f64, step: f64) -> bool {
-    let times = value / step;
-    (times - times.round()).abs() <= 1e-9 * times.abs().max(1.0)
-}

@@ -3,6 +3,7 @@
 use super::{
     inclusion::Inclusion,
     node::{Both, Node},
+    unevaluated::rest,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -12,16 +13,23 @@ impl<'a> Inclusion<'a> {
     pub(super) fn property(&self, writer: &Both<'a>, name: &str) -> Both<'a> {
         let of = |n: &Node<'a>| {
             let own = n.get("properties").and_then(|p| p.get(name));
-            let by_pattern = patterns(*n).into_iter().filter(|(p, _)| matches(p, name)).map(|(_, s)| s);
+            let matching = patterns(*n).into_iter().map(|(p, schema)| (n.matches(p, name), schema));
+            let (known, unknown): (Vec<_>, Vec<_>) = matching.partition(|(m, _)| m.is_some());
+            let by_pattern = known.into_iter().filter(|(m, _)| *m == Some(true)).map(|(_, schema)| schema);
             let found: Vec<Node<'a>> = own.into_iter().chain(by_pattern).collect();
-            if found.is_empty() { n.get("additionalProperties").into_iter().collect() } else { found }
+            match (found.is_empty(), unknown.is_empty()) {
+                (true, true) => n.get("additionalProperties").or_else(|| rest(*n, Some(name))).into_iter().collect(),
+                // It may be one of a pattern or one besides.
+                (true, false) => Vec::new(),
+                (false, _) => found,
+            }
         };
         all(writer.0.iter().flat_map(of))
     }
 
     /// What they have under names that nobody wrote down.
     fn others(&self, writer: &Both<'a>) -> Both<'a> {
-        all(writer.0.iter().filter_map(|n| n.get("additionalProperties")))
+        all(writer.0.iter().filter_map(|n| n.get("additionalProperties").or_else(|| rest(*n, None))))
     }
 
     pub(super) fn properties(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
@@ -32,35 +40,64 @@ impl<'a> Inclusion<'a> {
 
     /// Names that the reader does not have are what it lets through besides.
     pub(super) fn additional_properties(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
-        let Some(others) = reader.get("additionalProperties") else { return true };
+        reader.get("additionalProperties").is_none_or(|others| self.besides(writer, &[reader], others))
+    }
+
+    /// The same, where several parts of the reader say which names it has.
+    pub(super) fn besides(&mut self, writer: &Both<'a>, parts: &[Node<'a>], others: Node<'a>) -> bool {
         if *others.value == Value::Bool(true) {
             return true;
         }
-        let own = reader.get("properties").and_then(Node::map);
-        let own_patterns = patterns(reader);
-        let known = |name: &str| {
-            own.is_some_and(|o| o.contains_key(name)) || own_patterns.iter().any(|(p, _)| matches(p, name))
+        let is_known = |part: &Node<'a>, name: &str| {
+            part.get("properties").is_some_and(|p| p.get(name).is_some())
+                || patterns(*part).into_iter().any(|(p, _)| part.matches(p, name) == Some(true))
         };
-        let written: Vec<String> = names(writer).into_iter().filter(|n| !known(n)).collect();
-        let by_pattern: Vec<Node<'a>> = writer
-            .0
-            .iter()
-            .flat_map(|n| patterns(*n))
-            .filter(|(p, _)| !own_patterns.iter().any(|(o, _)| o == p))
-            .map(|(_, schema)| schema)
-            .collect();
+        let has_pattern = |pattern: &str| parts.iter().any(|n| patterns(*n).into_iter().any(|(p, _)| p == pattern));
+        let written = names(writer).into_iter().filter(|name| !parts.iter().any(|p| is_known(p, name)));
+        let written: Vec<String> = written.collect();
+        let by_pattern = writer.0.iter().flat_map(|n| patterns(*n)).filter(|(p, _)| !has_pattern(p));
+        let by_pattern: Vec<Node<'a>> = by_pattern.map(|(_, schema)| schema).collect();
         written.iter().all(|name| self.reads(&self.property(writer, name), others))
             && by_pattern.into_iter().all(|schema| self.reads(&schema.parts(), others))
             && self.reads(&self.others(writer), others)
     }
 
     pub(super) fn pattern_properties(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
-        patterns(reader).into_iter().all(|(pattern, schema)| {
-            let named: Vec<String> = names(writer).into_iter().filter(|n| matches(pattern, n)).collect();
-            let same = |n: &Node<'a>| patterns(*n).into_iter().find(|(p, _)| *p == pattern).map(|(_, s)| s);
-            let kept: Vec<Node<'a>> = writer.0.iter().filter_map(same).collect();
-            let rest = if kept.is_empty() { self.others(writer) } else { all(kept.into_iter()) };
-            named.iter().all(|name| self.reads(&self.property(writer, name), schema)) && self.reads(&rest, schema)
+        patterns(reader).into_iter().all(|(pattern, schema)| self.pattern(writer, reader, pattern, schema))
+    }
+
+    /// Names under a pattern of the reader are the writer's own, or fall under a pattern of it, or under none.
+    fn pattern(&mut self, writer: &Both<'a>, reader: Node<'a>, pattern: &str, schema: Node<'a>) -> bool {
+        let same = |n: &Node<'a>| patterns(*n).into_iter().find(|(p, _)| *p == pattern).map(|(_, s)| s);
+        let (with_same, without): (Vec<Node<'a>>, Vec<Node<'a>>) =
+            writer.0.iter().copied().partition(|n| same(n).is_some());
+        let kept = all(with_same.iter().filter_map(same));
+        if !with_same.is_empty() && self.reads(&kept, schema) {
+            return true;
+        }
+        // Which names it is about nobody knows of a pattern that cannot be compiled.
+        let Some(named) = names(writer)
+            .into_iter()
+            .map(|name| reader.matches(pattern, &name).map(|m| (m, name)))
+            .collect::<Option<Vec<_>>>()
+        else {
+            return false;
+        };
+        if reader.matches(pattern, "").is_none()
+            || !named.iter().filter(|(m, _)| *m).all(|(_, name)| self.reads(&self.property(writer, name), schema))
+        {
+            return false;
+        }
+        let (by_pattern, plain): (Vec<Node<'a>>, Vec<Node<'a>>) =
+            without.into_iter().partition(|n| !patterns(*n).is_empty());
+        let sure = kept.and(self.others(&Both(plain)));
+        if by_pattern.is_empty() {
+            return self.reads(&sure, schema);
+        }
+        by_pattern.into_iter().any(|n| {
+            let besides = sure.and(self.others(&Both(vec![n])));
+            let mut each = patterns(n).into_iter().map(|(_, s)| sure.and(s.parts()));
+            self.reads(&besides, schema) && each.all(|held| self.reads(&held, schema))
         })
     }
 
@@ -116,12 +153,7 @@ fn names(writer: &Both<'_>) -> BTreeSet<String> {
     writer.0.iter().filter_map(|n| n.get("properties")?.map()).flat_map(|m| m.keys().cloned()).collect()
 }
 
-fn patterns(node: Node<'_>) -> Vec<(&str, Node<'_>)> {
+pub(super) fn patterns(node: Node<'_>) -> Vec<(&str, Node<'_>)> {
     let all = node.get("patternProperties").and_then(Node::map).into_iter().flatten();
     all.map(|(pattern, schema)| (pattern.as_str(), node.at(schema))).collect()
-}
-
-/// Patterns of JSON Schema match anywhere in a text. One that cannot be compiled matches everything, to be careful.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().is_ok_and(|r| r.is_match(text))
 }

@@ -1,12 +1,13 @@
 //! A file to a [`JsonSchema`].
 
-use super::node::{JsonSchema, find};
+use super::node::{Document, JsonSchema};
 use crate::{
     codes,
     diagnostic::{Sink, quoted},
     source_file::{Place, SourceFile},
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Reports every mistake; `None` if there is one.
 pub(crate) fn read(file: &SourceFile, sink: &mut Sink) -> Option<JsonSchema> {
@@ -24,10 +25,10 @@ pub(crate) fn read(file: &SourceFile, sink: &mut Sink) -> Option<JsonSchema> {
         sink.report(codes::SCHEMA, file, Place::START, "a JSON Schema is an object, true or false", None);
         return None;
     }
-    let mut lost = Vec::new();
+    let (mut lost, document) = (BTreeSet::new(), Document::new(&value));
     references(&value, &mut |r| {
-        if find(&value, r).is_none() && !lost.contains(&r.to_owned()) {
-            lost.push(r.to_owned());
+        if document.find(r).is_none() {
+            lost.insert(r.to_owned());
         }
     });
     for reference in &lost {

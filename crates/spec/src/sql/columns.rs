@@ -66,9 +66,21 @@ impl Uses<'_> {
         tables.is_none_or(|t| t.contains(self.table) || t.iter().any(|t| !t.contains('.')))
     }
 
+    /// The name starts with another table, by its alias or in full.
+    fn is_of_others(&self, parts: &[Ident]) -> bool {
+        let in_full = match parts {
+            [space, table, _, ..] => Some(format!("{}.{}", normalized(space), normalized(table))),
+            _ => None,
+        };
+        let is_other = |full: String| full != self.table && self.names.values().any(|tables| tables.contains(&full));
+        parts.first().is_some_and(|q| !self.may_be(q)) || in_full.is_some_and(is_other)
+    }
+
     fn reads(&self, tables: &[TableWithJoins]) -> bool {
-        let is = |factor: &TableFactor| matches!(factor, TableFactor::Table { name, .. } if dotted(name) == self.table);
-        tables.iter().any(|t| is(&t.relation) || t.joins.iter().any(|j| is(&j.relation)))
+        joins_within(tables).into_iter().any(|t| {
+            let mut all = std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation));
+            all.any(|f| matches!(f, TableFactor::Table { name, .. } if dotted(name) == self.table))
+        })
     }
 }
 
@@ -78,12 +90,12 @@ impl Visitor for Uses<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Identifier(name) => self.column(name),
-            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [.., qualifier, name] if self.may_be(qualifier) => self.column(name),
-                // A field of a column.
-                [name, ..] => self.column(name),
-                [] => {}
-            },
+            // Any part may be the column: qualifiers stand before it, fields after it.
+            Expr::CompoundIdentifier(parts) if !self.is_of_others(parts) => {
+                parts.iter().for_each(|part| self.column(part));
+            }
+            // A column can be named as another table.
+            Expr::CompoundIdentifier(parts) => parts.iter().take(1).for_each(|part| self.column(part)),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -102,7 +114,7 @@ impl Visitor for Uses<'_> {
                 _ => {}
             }
         }
-        for join in select.from.iter().flat_map(|t| &t.joins) {
+        for join in joins_within(&select.from).into_iter().flat_map(|t| &t.joins) {
             match constraint(&join.join_operator) {
                 Some(JoinConstraint::Using(names)) => {
                     names.iter().filter_map(|n| n.0.last()?.as_ident()).for_each(|n| self.column(n));
@@ -113,6 +125,20 @@ impl Visitor for Uses<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Those in parentheses, too.
+fn joins_within(tables: &[TableWithJoins]) -> Vec<&TableWithJoins> {
+    let (mut out, mut waiting): (Vec<&TableWithJoins>, Vec<&TableWithJoins>) = (Vec::new(), tables.iter().collect());
+    while let Some(t) = waiting.pop() {
+        out.push(t);
+        let factors = std::iter::once(&t.relation).chain(t.joins.iter().map(|j| &j.relation));
+        waiting.extend(factors.filter_map(|f| match f {
+            TableFactor::NestedJoin { table_with_joins, .. } => Some(table_with_joins.as_ref()),
+            _ => None,
+        }));
+    }
+    out
 }
 
 fn constraint(operator: &JoinOperator) -> Option<&JoinConstraint> {
@@ -163,6 +189,14 @@ mod tests {
         assert_eq!(read("SELECT f.* FROM silver.flights f, silver.airports a").len(), 4);
         assert_eq!(read("SELECT a.* FROM silver.flights f, silver.airports a"), Vec::<String>::new());
         assert_eq!(read("SELECT 1 FROM silver.flights NATURAL JOIN silver.airports").len(), 4);
+        let nested = "FROM (silver.flights f JOIN silver.airports a ON f.origin = a.day)";
+        assert_eq!(read(&format!("SELECT * {nested}")).len(), 4);
+        assert_eq!(read(&format!("SELECT f.* {nested}")).len(), 4);
+        assert_eq!(read(&format!("SELECT a.* {nested}")), ["origin"]);
+        assert_eq!(read("SELECT 1 FROM (silver.flights JOIN silver.airports USING (dest))"), ["dest"]);
+        assert_eq!(read("SELECT f.origin.street FROM silver.flights f"), ["origin"]);
+        assert_eq!(read("SELECT origin.street FROM silver.flights f"), ["origin"]);
+        assert_eq!(read("SELECT silver.airports.dest FROM silver.flights, silver.airports"), Vec::<String>::new());
         assert_eq!(read("SELECT Flights.ORIGIN FROM silver.flights"), ["origin"]);
         assert_eq!(read("SELECT silver.flights.dest FROM silver.flights ORDER BY day"), ["day", "dest"]);
     }

@@ -58,3 +58,50 @@ fn no_text_of_a_contract_becomes_sql_or_markup() {
     assert_eq!(avro["name"], "t_x");
     assert!(Path::new(&path).exists());
 }
+
+fn made(properties: &str) -> Shape {
+    let head = "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\nschema:\n  - name: t\n    properties:\n";
+    let (_dir, path) = written("t.odcs.yaml", &format!("{head}{properties}"));
+    read_contract(&path).unwrap_or_else(|e| panic!("{e}")).shape
+}
+
+#[test]
+fn what_a_language_does_not_check_is_told() {
+    let mut shape = made(
+        "      - { name: a, logicalType: number, logicalTypeOptions: { multipleOf: 0.5, minimum: 1 } }\n      \
+         - { name: o, logicalType: object, logicalTypeOptions: { minProperties: 1, maxProperties: 3 }, properties: [{ name: x, logicalType: string }] }\n      \
+         - { name: none, logicalType: string }\n",
+    );
+    shape.objects[0].fields[2].limits.values = Some(std::collections::BTreeSet::new());
+    let object = shape.object("t").expect("an object");
+    let sql = export::sql(&shape, object);
+    for text in ["a multiple of 0.5", "at least 1 fields", "at most 3 fields", "no value at all"] {
+        assert!(sql.contains(&format!("-- Not checked here: {text}.\n")), "{text}: {sql}");
+        assert!(export::avro(&shape, object).contains(text), "{text}");
+        assert!(export::markdown(&shape, object).contains(text), "{text}");
+    }
+    assert!(sql.contains("CHECK (\"a\" >= 1)") && !sql.contains("Not checked here: minimum"), "{sql}");
+}
+
+#[test]
+fn names_that_are_alike_in_avro_are_numbered() {
+    let object =
+        |name: &str, inner: &str| format!("      - {{ name: {name}, logicalType: object, properties: [{inner}] }}\n");
+    let scalar = |name: &str| format!("{{ name: {name}, logicalType: string }}");
+    let plain = |name: &str| format!("      - {}\n", scalar(name));
+    let inner = format!("{{ name: b, logicalType: object, properties: [{}] }}", scalar("x"));
+    let columns: String = ["c-d", "c_d", "größe", "grüße"].into_iter().map(plain).collect();
+    let shape = made(&format!("{columns}{}{}", object("a", &inner), object("a_b", &scalar("y"))));
+    let text = export::avro(&shape, shape.object("t").expect("an object"));
+    let (_dir, path) = written("t.avsc", &text);
+    read_schema(&path).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    let fields = value["fields"].as_array().expect("a list");
+    let names: Vec<(&str, &str)> =
+        fields.iter().map(|f| (f["name"].as_str().expect("a name"), f["column"].as_str().unwrap_or("-"))).collect();
+    assert_eq!(
+        names,
+        [("c_d_2", "c-d"), ("c_d", "-"), ("gr__e", "größe"), ("gr__e_2", "grüße"), ("a", "-"), ("a_b", "-")]
+    );
+    assert!(text.contains("\"t_a_b\"") && text.contains("\"t_a_b_2\""), "{text}");
+}

@@ -113,3 +113,58 @@ fn shared_and_deep_types_end() {
     assert!(!compared(60, "string").is_compatible(Mode::Backward));
     assert!(compared(400, "long").is_compatible(Mode::Backward));
 }
+
+/// Each record has ten fields of the next, whose type is defined where it is first used.
+#[test]
+fn nested_records_are_looked_at_once() {
+    fn record(i: usize, last: &str) -> String {
+        let first = if i == 20 { format!("\"{last}\"") } else { record(i + 1, last) };
+        let more = if i == 20 { format!("\"{last}\"") } else { format!("\"r{}\"", i + 1) };
+        let fields: Vec<String> =
+            (0..10).map(|f| format!(r#"{{"name":"f{f}","type":{}}}"#, if f == 0 { &first } else { &more })).collect();
+        format!(r#"{{"type":"record","name":"r{i}","fields":[{}]}}"#, fields.join(","))
+    }
+    let compared = |old, new| read(&record(0, old)).compare(&read(&record(0, new))).expect("one language");
+    assert!(compared("int", "int").changes.is_empty());
+    assert!(compared("int", "long").is_compatible(Mode::Backward));
+    assert!(!compared("int", "string").is_compatible(Mode::Backward));
+}
+
+#[test]
+fn decimals_match_by_precision_and_scale() {
+    let of = |kind: &str| format!(r#"{{"type":"record","name":"R","fields":[{{"name":"a","type":{kind}}}]}}"#);
+    let diff = |old: &str, new: &str| shown(&read(&of(old)).compare(&read(&of(new))).expect("one language"));
+    let bytes = |p: u8, s: &str| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":{p}{s}}}"#);
+    let fixed =
+        |p: u8| format!(r#"{{"type":"fixed","name":"F","size":8,"logicalType":"decimal","precision":{p},"scale":2}}"#);
+    let two = bytes(10, r#","scale":2"#);
+    assert_eq!(
+        diff(&two, &bytes(10, r#","scale":4"#)),
+        ["R.a type: bytes (decimal(10, 2)) -> bytes (decimal(10, 4)), breaks both"]
+    );
+    assert_eq!(
+        diff(&fixed(10), &fixed(12)),
+        ["R.a type: fixed F (decimal(10, 2)) -> fixed F (decimal(12, 2)), breaks both"]
+    );
+    assert_eq!(diff(&bytes(10, ""), &bytes(10, r#","scale":0"#)), Vec::<String>::new());
+    // The bytes beneath, and a decimal that is none.
+    assert_eq!(diff(&two, "\"bytes\""), ["R.a type: bytes (decimal(10, 2)) -> bytes, breaks nothing"]);
+    assert_eq!(diff(&bytes(2, r#","scale":4"#), "\"bytes\""), Vec::<String>::new());
+    let time = |unit: &str| format!(r#"{{"type":"long","logicalType":"timestamp-{unit}"}}"#);
+    assert_eq!(
+        diff(&time("millis"), &time("micros")),
+        ["R.a type: long (timestamp-millis) -> long (timestamp-micros), breaks nothing"]
+    );
+    assert_eq!(diff(&time("picos"), "\"long\""), Vec::<String>::new());
+}
+
+/// The default of an enum stands for symbols that the reader does not know, and for no field that was not written.
+#[test]
+fn the_default_of_an_enum_is_none_of_the_field() {
+    let field = r#"{"name":"e","type":{"type":"enum","name":"E","symbols":["A"],"default":"A"}}"#;
+    let of = |fields: &str| read(&format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#));
+    let found = of("").compare(&of(field)).expect("one language");
+    assert_eq!(shown(&found), ["R.e field added: - -> enum E, breaks backward"]);
+    let with_default = field.replace(r#""default":"A"}}"#, r#""default":"A"},"default":"A"}"#);
+    assert!(of("").compare(&of(&with_default)).expect("one language").is_compatible(Mode::Backward));
+}

@@ -1,7 +1,7 @@
 //! Contracts as they are written: each change is named, with the direction that it breaks and the way out.
 
-use super::shown;
-use alluvium_spec::{Mode, Shape, compare, mended, read_contract};
+use super::{mend::mended, shown};
+use alluvium_spec::{Mode, Shape, compare, read_contract};
 
 fn read(properties: &str) -> Shape {
     document(&format!("  - name: t\n    properties:\n{properties}"))

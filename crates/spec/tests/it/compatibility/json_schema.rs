@@ -140,3 +140,128 @@ fn a_mistake_has_its_place() {
     assert!(found.contains("t.json:2:1") && found.contains("this is no JSON"), "{found}");
     assert!(mistake("[]").contains("is an object, true or false"));
 }
+
+fn reads(old: Value, new: Value) -> bool {
+    compared(&old, &new).is_compatible(Mode::Backward)
+}
+
+#[test]
+fn documents_of_any_form_end() {
+    // Each reference leads to the next one, and each schema has a name of its own.
+    let chain = |n: usize, last: &str| {
+        let mut all = serde_json::Map::from_iter([("$ref".to_owned(), json!("#/1"))]);
+        for i in 1..n {
+            all.insert(i.to_string(), json!({ "$ref": format!("#/{}", i + 1) }));
+        }
+        all.insert(n.to_string(), json!({ "type": last }));
+        Value::Object(all)
+    };
+    assert!(reads(chain(50, "integer"), chain(50, "number")));
+    assert!(!reads(chain(100_000, "integer"), chain(100_000, "number")));
+    let named = |n: usize, last: &str| {
+        let one = |i: usize| (format!("p{i}"), json!({ "$ref": format!("urn:s{i}") }));
+        let of = |i: usize| (format!("d{i}"), json!({ "$id": format!("urn:s{i}"), "type": last }));
+        json!({
+            "properties": (0..n).map(one).collect::<serde_json::Map<_, _>>(),
+            "$defs": (0..n).map(of).collect::<serde_json::Map<_, _>>(),
+        })
+    };
+    assert!(reads(named(10_000, "integer"), named(10_000, "integer")));
+}
+
+#[test]
+fn shared_definitions_are_looked_at_once() {
+    let of = |last: &str| {
+        let level = |next: &str| {
+            let uses = (0..16).map(|i| (format!("p{i}"), json!({ "$ref": next })));
+            json!({ "properties": uses.collect::<serde_json::Map<_, _>>() })
+        };
+        let defs =
+            json!({ "a": level("#/$defs/b"), "b": level("#/$defs/c"), "c": level("#/$defs/d"), "d": { "type": last } });
+        json!({ "$ref": "#/$defs/a", "$defs": defs })
+    };
+    assert!(compared(&of("integer"), &of("integer")).changes.is_empty());
+    assert!(reads(of("integer"), of("number")) && !reads(of("number"), of("integer")));
+}
+
+#[test]
+fn patterns_that_overlap_hold_together() {
+    let old = json!({ "patternProperties": { "^a": { "type": "string" } }, "additionalProperties": false });
+    let new = |kind: &str| json!({ "patternProperties": { "^ab": { "type": kind } } });
+    assert!(!reads(old.clone(), new("integer")), "{{\"abc\": \"x\"}} is refused");
+    assert!(reads(old.clone(), new("string")));
+    // What falls under no pattern of the writer counts, too.
+    let open = json!({ "patternProperties": { "^a": { "type": "string" } } });
+    assert!(!reads(open.clone(), json!({ "patternProperties": { "b": { "type": "string" } } })));
+    assert!(reads(
+        open.clone(),
+        json!({ "title": "t", "patternProperties": { "^a": { "type": ["string", "null"] } } })
+    ));
+}
+
+#[test]
+fn a_pattern_that_cannot_be_compiled_counts_as_broken() {
+    let text = |pattern: &str| json!({ "enum": ["a"], "pattern": pattern });
+    assert!(reads(json!({ "enum": ["a"] }), text("^a$")) && !reads(json!({ "enum": ["a"] }), text("(?!b)")));
+    let names = |kind: &str| json!({ "patternProperties": { "^(?!b)": { "type": kind } }, "properties": { "c": {} } });
+    let closed = json!({ "properties": { "a": { "type": "string" } }, "additionalProperties": false });
+    assert!(!reads(closed, names("integer")));
+    // The same one on both sides says the same.
+    assert!(reads(names("integer"), names("number")) && !reads(names("number"), names("integer")));
+}
+
+#[test]
+fn what_is_not_evaluated_is_closed_as_well() {
+    let of = |names: &[&str], more: Value| {
+        let all = names.iter().map(|n| ((*n).to_owned(), json!({ "type": "string" })));
+        let mut out = json!({ "properties": all.collect::<serde_json::Map<_, _>>(), "unevaluatedProperties": false });
+        out.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        out
+    };
+    let none = || json!({});
+    let found = compared(&of(&["a", "b"], none()), &of(&["a"], none()));
+    assert_eq!(shown(&found), ["$.b field removed: string -> -, breaks backward"]);
+    assert!(reads(of(&["a"], none()), of(&["a", "b"], none())));
+    // Parts of `allOf` evaluate, too.
+    let part = || json!({ "allOf": [{ "properties": { "b": { "type": "string" } } }] });
+    assert!(reads(of(&["a", "b"], none()), of(&["a"], part())) && reads(of(&["a"], part()), of(&["a", "b"], none())));
+    assert!(!reads(of(&["a"], part()), of(&["a"], none())));
+    // Of alternatives nobody knows.
+    let any =
+        |name: &str| json!({ "anyOf": [{ "properties": { name: { "type": "string" } } }, { "maxProperties": 3 }] });
+    assert!(!reads(of(&["a"], any("b")), of(&["a"], none())));
+    assert!(!reads(of(&["a"], any("b")), of(&["a"], any("c"))));
+    let titled = |title: &str| json!({ "title": title, "anyOf": any("b")["anyOf"], "required": [title] });
+    assert!(reads(of(&["a"], titled("a")), of(&["a"], any("b"))));
+    let items = |n: usize| json!({ "title": n.to_string(), "prefixItems": vec![json!({ "type": "string" }); n], "unevaluatedItems": false });
+    assert!(!reads(items(2), items(1)));
+    let limited = |most: usize| json!({ "prefixItems": [true, true], "maxItems": most, "unevaluatedItems": false });
+    assert!(reads(limited(1), limited(2)));
+}
+
+#[test]
+fn a_condition_is_what_its_references_say() {
+    let of = |kind: &str, then: u64| {
+        json!({
+            "if": { "$ref": "#/$defs/c" }, "then": { "maxProperties": then },
+            "$defs": { "c": { "properties": { "a": { "type": kind } } } },
+        })
+    };
+    assert!(!reads(of("integer", 2), of("string", 2)));
+    assert!(reads(of("integer", 2), of("integer", 3)) && !reads(of("integer", 3), of("integer", 2)));
+}
+
+#[test]
+fn large_multiples_are_exact() {
+    let listed = |n: u64| json!({ "enum": [n] });
+    let even = json!({ "multipleOf": 2 });
+    assert!(reads(listed(10_000_000_000), even.clone()) && !reads(listed(10_000_000_001), even));
+    let step = |n: Value| json!({ "type": "number", "multipleOf": n });
+    assert!(reads(step(json!(0.3)), step(json!(0.1))) && !reads(step(json!(10_000_000_001_u64)), step(json!(2))));
+}
+
+#[test]
+fn counted_items_are_those_of_one_schema() {
+    let of = |kind: &str| json!({ "type": "array", "contains": { "type": kind }, "maxContains": 1 });
+    assert!(!reads(of("integer"), of("number")));
+}

@@ -3,6 +3,7 @@
 mod avro;
 mod contracts;
 mod json_schema;
+mod mend;
 mod property;
 mod readers;
 

@@ -1,9 +1,10 @@
 //! The relation against a brute-force check: every value that is valid under the writer, out of a pool that has something
 //! on each side of every limit, is put before the reader.
 
+use super::mend::mended;
 use alluvium_spec::contract::Bound;
 use alluvium_spec::{
-    Field, FieldKind as Kind, FieldLimits as Limits, Mode, ObjectShape, Scalar, Shape, Sizes, compare, mended,
+    Field, FieldKind as Kind, FieldLimits as Limits, Mode, ObjectShape, Scalar, Shape, Sizes, compare,
 };
 use proptest::{collection::btree_set, option, prelude::*, sample::select};
 use std::collections::BTreeMap;

@@ -1,16 +1,12 @@
-//! The new version with the smallest changes that make it compatible: what [`super::Change::fix`] says, done.
+//! What the texts of [`Comparison::fix`](alluvium_spec::Comparison::fix) advise, done to the new version: what breaks is as it was before.
 
-use super::{
-    change::What,
-    mode::Mode,
-    relation,
-    shape::{Field, Kind, Limits, Shape},
-    table,
+use alluvium_spec::{
+    Field, FieldKind as Kind, FieldLimits as Limits, Mode, ObjectShape, Shape, TableRule, What, compare,
 };
 use std::collections::BTreeSet;
 
 /// `new`, changed as little as needed so that it keeps to `mode` beside `old`.
-pub fn mended(old: &Shape, new: &Shape, mode: Mode) -> Shape {
+pub(super) fn mended(old: &Shape, new: &Shape, mode: Mode) -> Shape {
     let mut out = new.clone();
     let only = old.objects.len() == 1 && new.objects.len() == 1;
     for was in &old.objects {
@@ -18,10 +14,10 @@ pub fn mended(old: &Shape, new: &Shape, mode: Mode) -> Shape {
             Some(now) => {
                 fields(&was.fields, &mut now.fields, mode);
                 if mode.backward() {
-                    now.rules.retain(|r| table::follows(&was.rules, r));
+                    now.rules.retain(|r| follows(&was.rules, r));
                 }
                 if mode.forward() {
-                    let lost = was.rules.iter().filter(|r| !table::follows(&now.rules, r));
+                    let lost = was.rules.iter().filter(|r| !follows(&now.rules, r));
                     let lost: Vec<_> = lost.cloned().collect();
                     now.rules.extend(lost);
                 }
@@ -64,11 +60,21 @@ fn field(old: &Field, new: &mut Field, mode: Mode) {
     }
 }
 
-/// What breaks in a direction that the mode asks for.
+/// What breaks in a direction that the mode asks for, nested fields apart.
 fn asked(old: &Field, new: &Field, mode: Mode) -> BTreeSet<What> {
-    let (backward, forward) = relation::breaks(old, new);
-    let backward = backward.into_iter().filter(|_| mode.backward());
-    backward.chain(forward.into_iter().filter(|_| mode.forward())).collect()
+    let of = |f: &Field| alone(vec![Field { name: "f".to_owned(), ..f.clone() }], Vec::new());
+    let found = compare(&of(old), &of(new));
+    found.breaking(mode).filter(|c| c.path.to_string() == "t.f").map(|c| c.what).collect()
+}
+
+fn follows(rules: &[TableRule], rule: &TableRule) -> bool {
+    let more = [rules, std::slice::from_ref(rule)].concat();
+    compare(&alone(Vec::new(), rules.to_vec()), &alone(Vec::new(), more)).is_compatible(Mode::Backward)
+}
+
+fn alone(fields: Vec<Field>, rules: Vec<TableRule>) -> Shape {
+    let object = ObjectShape { name: "t".to_owned(), fields, rules, ..ObjectShape::default() };
+    Shape { objects: vec![object], ..Shape::default() }
 }
 
 fn restore(what: What, old: &Field, new: &mut Field, mode: Mode) {
