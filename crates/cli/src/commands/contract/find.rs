@@ -13,7 +13,8 @@ pub fn stem(name: &str) -> &str {
 
 /// A file, or the file of the project's contract of this name.
 pub fn file(global: &Global, named: &Path) -> Result<PathBuf, CliError> {
-    if named.exists() {
+    // A folder is no contract; a pipe may be.
+    if named.exists() && !named.is_dir() {
         return Ok(named.to_owned());
     }
     let name = named.to_str().filter(|n| !n.is_empty() && !n.contains(['/', '\\']) && !n.contains('.'));
