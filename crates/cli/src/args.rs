@@ -134,13 +134,19 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Replay {
-    /// Rows that wait in the quarantine of DATASET, under the present contract
+    /// Rows that wait in the quarantine of DATASET, bronze or silver, under the present definition
     Quarantine {
         dataset: DatasetName,
         dir: Option<PathBuf>,
         /// Apply the dataset's changed definition to these rows and to new ones
         #[arg(long)]
         adopt: bool,
+    },
+    /// Values that bronze put aside and the definition of DATASET names by now: its table is made anew from all of bronze
+    Rescued {
+        /// A silver dataset
+        dataset: DatasetName,
+        dir: Option<PathBuf>,
     },
     /// Steps and landing objects that were given up, after what was wrong is mended; each comes back once
     DeadLetters {
@@ -355,6 +361,12 @@ pub enum Show {
     DeadLetters { dir: Option<PathBuf> },
     /// Steps that failed and are tried again, and the retries that each dataset has used today
     Retries { dir: Option<PathBuf> },
+    /// Fields that came otherwise than the columns have them, and what was done about it
+    Drift {
+        /// Only of this dataset
+        dataset: Option<String>,
+        dir: Option<PathBuf>,
+    },
     /// Days on which a dataset took more, less or worse than its own history lets expect
     Anomalies {
         dir: Option<PathBuf>,

@@ -175,6 +175,10 @@ impl Engine for SimEngine {
         Ok(None)
     }
 
+    async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
+        Ok(BTreeMap::new())
+    }
+
     fn rows_per_step(&self, _: &Silver) -> u64 {
         20
     }

@@ -13,6 +13,7 @@ mod decimal;
 mod definition;
 mod diagnostic;
 mod discover;
+mod drift;
 pub mod export;
 mod json_schema;
 mod load;
@@ -43,6 +44,7 @@ pub use definition::{
     Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};
 pub use json_schema::JsonSchema;
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;

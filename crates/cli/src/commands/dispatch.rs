@@ -23,6 +23,9 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
         }
+        Command::Replay { what: Replay::Rescued { dataset, dir } } => {
+            replay::rescued(global, dataset, dir.as_ref()).await
+        }
         Command::Replay { what: Replay::DeadLetters { dir, dataset, id, version } } => {
             replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await
         }

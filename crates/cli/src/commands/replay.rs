@@ -20,6 +20,10 @@ pub async fn quarantine(
     replay(global, dir, &Replay::Quarantine { dataset: dataset.clone(), adopt }).await
 }
 
+pub async fn rescued(global: &Global, dataset: &DatasetName, dir: Option<&PathBuf>) -> Result<Exit, CliError> {
+    replay(global, dir, &Replay::Rescued { dataset: dataset.clone() }).await
+}
+
 pub async fn dead_letters(
     global: &Global,
     dir: Option<&PathBuf>,

@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod day;
 mod dead_letters;
+mod drift;
 mod edges;
 mod examples;
 mod exits;

@@ -249,6 +249,10 @@ impl Engine for StubEngine {
         Ok(self.tables().waiting.get(dataset).map(|rows| (1, *rows)))
     }
 
+    async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
+        Ok(BTreeMap::new())
+    }
+
     fn rows_per_step(&self, _: &Silver) -> u64 {
         1_000
     }

@@ -4,6 +4,7 @@ mod anomalies;
 mod backfills;
 mod datasets;
 mod dead_letters;
+mod drift;
 mod event;
 mod ledger;
 mod listing;

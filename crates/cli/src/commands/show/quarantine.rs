@@ -86,9 +86,11 @@ pub async fn show(global: &Global, wired: &Wired, only: Option<&DatasetName>) ->
 fn way_on(name: &DatasetName) -> String {
     match name.layer() {
         Layer::Bronze => {
-            "correct them: these records could not be read, so they are not replayed. Deliver them once more,\n\
-             \x20            corrected, in a file of their own: the other records of their files are loaded"
-                .to_owned()
+            format!(
+                "drift:       once more, under another contract or policy:   alluvium replay quarantine {name}\n\
+                 malformed:   correct them: these records could not be read, so they are not replayed. Deliver them once more,\n\
+                 \x20            corrected, in a file of their own: the other records of their files are loaded"
+            )
         }
         Layer::Silver | Layer::Gold => format!("once more:   alluvium replay quarantine {name}"),
     }
