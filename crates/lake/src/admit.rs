@@ -69,7 +69,7 @@ pub(crate) fn admit(table: Option<&Table>, bronze: &Bronze, job: &Job<'_>) -> Re
 
 fn judge(bronze: &Bronze, event: &EventRecord, limit: u64, columns: &[Field]) -> Result<Gate, DecodeError> {
     let found = discover(bronze, event, limit)?;
-    drift::gate(&found, columns, bronze.drift, format(bronze, &event.path))
+    drift::gate(&found, columns, &bronze.inside, bronze.drift, format(bronze, &event.path))
 }
 
 /// How the object's types differ inside of the columns.

@@ -13,7 +13,7 @@ use alluvium_model::{Balance, DatasetName, EventId};
 use alluvium_spec::{Dataset, Kind, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
 
 pub(crate) struct SimEngine {

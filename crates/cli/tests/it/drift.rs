@@ -420,7 +420,7 @@ fn other_engines_read_a_table_that_grew() {
         let (p, _) = differs(format, "new", "evolve");
         let read = python("tests/readers.py", &[p.path("lake/dev").as_os_str()]);
         let rows: Value = serde_json::from_str(&read).expect("JSON");
-        assert_eq!(rows["bronze/t"], 4, "{read}");
+        assert_eq!(rows["bronze.t"], 4, "{read}");
     }
 }
 

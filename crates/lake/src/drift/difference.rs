@@ -1,7 +1,7 @@
 //! One difference between an object's fields and a dataset's columns, and all of them in a sentence.
 
 use crate::decode;
-use alluvium_spec::{DriftKind, nearest};
+use alluvium_spec::{DriftKind, Inside, nearest};
 use arrow::datatypes::{DataType, Field};
 use std::collections::BTreeSet;
 
@@ -108,6 +108,38 @@ pub(crate) fn inside(path: &str, found: &DataType, column: &DataType, all: &mut 
     }
 }
 
+/// How a type differs from what the contract says of the column, down to fields inside.
+pub(crate) fn against(path: &str, found: &DataType, said: &Inside, all: &mut Vec<Difference>) {
+    let retyped = |what: &str| Difference {
+        kind: DriftKind::Retyped,
+        field: path.to_owned(),
+        detail: format!("it is {}, where the contract has {what}", word(found)),
+    };
+    match (said, found) {
+        (Inside::Scalar, t) if t.is_nested() => all.push(retyped("a single value")),
+        (Inside::Object(fields), DataType::Struct(theirs)) if !fields.is_empty() => {
+            let ours: Vec<Field> = fields.keys().map(|n| Field::new(n, DataType::Null, true)).collect();
+            let untyped: Vec<Field> = theirs.iter().map(|f| Field::new(f.name(), DataType::Null, true)).collect();
+            let found = compare(&untyped, &ours, false);
+            all.extend(found.into_iter().map(|d| Difference { field: format!("{path}.{}", d.field), ..d }));
+            for (field, inner) in theirs.iter().filter_map(|f| Some((f, fields.get(f.name())?))) {
+                against(&format!("{path}.{}", field.name()), field.data_type(), inner, all);
+            }
+        }
+        (Inside::Array(item), DataType::List(theirs)) => {
+            against(&format!("{path}[]"), theirs.data_type(), item, all);
+        }
+        (Inside::Object(_), t) if is_single(t) || matches!(t, DataType::List(_)) => all.push(retyped("an object")),
+        (Inside::Array(_), t) if is_single(t) || matches!(t, DataType::Struct(_)) => all.push(retyped("an array")),
+        _ => {}
+    }
+}
+
+/// A type of which no value is JSON in a text.
+fn is_single(t: &DataType) -> bool {
+    t.is_numeric() || t.is_temporal() || matches!(t, DataType::Boolean)
+}
+
 /// Whether every value of the one type is one of the other.
 fn always_fits(found: &DataType, column: &DataType) -> bool {
     use DataType::{Decimal128, Float32, Float64, Int8, Int16, Int32, Int64};
@@ -211,6 +243,22 @@ mod tests {
             said(&found, &columns),
             [pair("new", "part.c"), pair("missing", "part.b"), pair("recased", "parts[].A")]
         );
+    }
+
+    #[test]
+    fn a_type_is_held_against_the_contract_too() {
+        let part = DataType::Struct(Fields::from(text(&["a", "c"])));
+        let of = |t: &DataType, said: &Inside| {
+            let mut all = Vec::new();
+            against("p", t, said, &mut all);
+            all.into_iter().map(|d| (d.kind.word(), d.field)).collect::<Vec<_>>()
+        };
+        let fields = [("a".to_owned(), Inside::Any), ("b".to_owned(), Inside::Any)].into();
+        assert_eq!(of(&part, &Inside::Object(fields)), [pair("new", "p.c"), pair("missing", "p.b")]);
+        assert_eq!(of(&part, &Inside::Scalar), [pair("retyped", "p")]);
+        assert_eq!(of(&DataType::Int64, &Inside::Object([].into())), [pair("retyped", "p")]);
+        assert_eq!(of(&DataType::Utf8, &Inside::Object([].into())), [], "JSON in a text");
+        assert_eq!(of(&DataType::Utf8, &Inside::Scalar), []);
     }
 
     #[test]

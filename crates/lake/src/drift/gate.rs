@@ -2,12 +2,12 @@
 
 use super::{
     Seen,
-    difference::{Difference, compare, sentence},
+    difference::{Difference, against, compare, sentence},
 };
 use crate::decode::{self, DecodeError};
-use alluvium_spec::{DriftKind, DriftPolicies, DriftPolicy, Format};
+use alluvium_spec::{DriftKind, DriftPolicies, DriftPolicy, Format, Inside};
 use arrow::datatypes::{DataType, Field, Schema};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A table that grew to so many columns takes in no more of them: what comes then is rescued.
 const MOST_COLUMNS: usize = 1_000;
@@ -23,10 +23,11 @@ pub(crate) struct Gate {
     pub(crate) typed: Vec<Difference>,
 }
 
-/// `found`: the object's fields in their order; none for an empty object, which differs from nothing.
+/// `said`: what contracts say of the columns. `found`: the object's fields in their order; none for an empty object, which differs from nothing.
 pub(crate) fn gate(
     found: &[Field],
     columns: &[Field],
+    said: &BTreeMap<String, Inside>,
     policies: DriftPolicies,
     format: Format,
 ) -> Result<Gate, DecodeError> {
@@ -34,7 +35,14 @@ pub(crate) fn gate(
         return Ok(Gate::default());
     }
     let ordered = !matches!(format, Format::Ndjson);
-    let differences = compare(found, columns, ordered);
+    let mut differences = compare(found, columns, ordered);
+    if format == Format::Parquet {
+        for (field, inside) in found.iter().filter_map(|f| Some((f, said.get(f.name())?))) {
+            against(field.name(), field.data_type(), inside, &mut differences);
+        }
+        differences.sort();
+        differences.dedup_by(|a, b| (a.kind, &a.field) == (b.kind, &b.field));
+    }
     stop(differences.iter(), policies)?;
     let absent =
         differences.iter().filter(|d| d.kind == DriftKind::Missing && policies.missing == DriftPolicy::Quarantine);
@@ -101,7 +109,7 @@ mod tests {
     }
 
     fn judged(found: &[&str], policy: DriftPolicy) -> Result<Gate, DecodeError> {
-        gate(&text(found), &text(&["id", "day"]), all(policy), Format::Csv)
+        gate(&text(found), &text(&["id", "day"]), &BTreeMap::new(), all(policy), Format::Csv)
     }
 
     #[test]
@@ -119,7 +127,7 @@ mod tests {
     fn a_file_that_is_to_fail_holds_nothing_up() {
         let policies =
             DriftPolicies { new: DriftPolicy::Fail, missing: DriftPolicy::Freeze, ..DriftPolicies::default() };
-        let judged = gate(&text(&["id", "x"]), &text(&["id", "day"]), policies, Format::Csv);
+        let judged = gate(&text(&["id", "x"]), &text(&["id", "day"]), &BTreeMap::new(), policies, Format::Csv);
         assert!(matches!(judged, Err(DecodeError::Unfit { .. })));
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn differences_of(drift: &Drift, columns: &Schema, rows: u64, typed: 
     let mut all = Vec::new();
     let mut add = |what: Difference, records: u64, inside: bool| all.push(Found { what, records, inside });
     for (name, records) in &drift.new_fields {
-        match decode::in_other_letters(name, names().filter(|c| missing.contains(c))) {
+        match decode::in_other_letters(name, names()) {
             Some(column) => {
                 other_letters.insert(column);
                 add(difference::recased(name, column), *records, false);
