@@ -1,7 +1,6 @@
 //! Values that bronze had put aside when a silver dataset's definition did not name them, once more under the definition that does.
 //!
-//! Called by `request.rs`. Rows of silver do not say from which record they came, and so the table is made anew as a whole, in one
-//! commit: each value lands once, whatever the write.
+//! Called by `request.rs`. The table is made anew as a whole, in one commit: so each value lands once, whatever the write.
 
 use crate::{Flow, FlowError, Options, Signal, Summary, Tried, drain::look_error};
 use alluvium_model::{DatasetName, RunId};
