@@ -23,7 +23,7 @@ pub struct Drift {
     /// Two columns that the object has in another order: the one that comes first there, and one that comes before it here.
     pub reordered: Option<(String, String)>,
     /// What differs inside of columns, by path, with the number of records.
-    pub inside: BTreeMap<(DriftKind, String), u64>,
+    pub inside: BTreeMap<DriftKind, BTreeMap<String, u64>>,
     /// Paths inside of columns that their contract names, and whether some record had them.
     pub inside_known: BTreeMap<String, bool>,
 }
@@ -72,12 +72,13 @@ impl Drift {
         }
     }
 
-    /// A difference inside of a column.
-    pub fn inside(&mut self, kind: DriftKind, path: &str) {
-        if let Some(n) = self.inside.iter_mut().find(|((k, p), _)| *k == kind && p == path).map(|(_, n)| n) {
-            *n += 1;
-        } else if self.inside.len() < NAMES_LIMIT {
-            self.inside.insert((kind, super::names::cut(path).to_owned()), 1);
+    /// A difference inside of a column, in so many records.
+    pub fn inside(&mut self, kind: DriftKind, path: &str, records: u64) {
+        let of_kind = self.inside.entry(kind).or_default();
+        if let Some(n) = of_kind.get_mut(path) {
+            *n += records;
+        } else if of_kind.len() < NAMES_LIMIT {
+            of_kind.insert(super::names::cut(path).to_owned(), records);
         }
     }
 
@@ -139,8 +140,8 @@ impl Drift {
 
     /// Adds what was found inside of columns.
     pub fn merge_inside(&mut self, part: &Self) {
-        for (at, records) in &part.inside {
-            *self.inside.entry(at.clone()).or_default() += records;
+        for (kind, paths) in &part.inside {
+            paths.iter().for_each(|(path, records)| self.inside(*kind, path, *records));
         }
         for (path, found) in &part.inside_known {
             self.inside_known(path, *found);

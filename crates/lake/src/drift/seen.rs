@@ -72,7 +72,7 @@ pub(crate) fn differences_of(drift: &Drift, columns: &Schema, rows: u64, typed: 
             add(Difference { kind: DriftKind::Retyped, field: name.clone(), detail }, rescues.retyped, false);
         }
     }
-    for ((kind, path), records) in &drift.inside {
+    for (kind, (path, records)) in drift.inside.iter().flat_map(|(k, paths)| paths.iter().map(move |p| (k, p))) {
         let detail = "the contract has it otherwise".to_owned();
         let inside = path.contains(['.', '[']);
         add(Difference { kind: *kind, field: path.clone(), detail }, *records, inside);

@@ -102,7 +102,7 @@ impl Watch {
                 inside::look(name, &value, said, &mut |found| match found {
                     Found::Known { path, there } => drift.inside_known(&path, there),
                     Found::Differs { kind, path, detail } => {
-                        drift.inside(kind, &path);
+                        drift.inside(kind, &path, 1);
                         if self.sets_aside(kind) {
                             let what = Difference { kind, field: path, detail };
                             add(aside, row, Reason { what, value: None });
