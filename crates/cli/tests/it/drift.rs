@@ -180,6 +180,7 @@ fn new_fields_become_columns_or_are_rescued_or_wait() {
 
         let (p, ran) = differs(format, "new", "quarantine");
         ran.said("drift:new:extra");
+        p.done(&["show", "quarantine", "bronze.t"]).said("alluvium replay quarantine bronze.t, under a definition");
         assert_eq!(counts(&p), (4 - having, having), "{format}");
         assert_eq!(shown(&p), [line("new", "extra", "quarantine", having)], "{format}");
     }
