@@ -132,6 +132,16 @@ mod tests {
     }
 
     #[test]
+    fn a_first_file_that_the_contract_cannot_take_is_stopped_too() {
+        let part = vec![Field::new("id", DataType::Struct(text(&["a"]).into()), true)];
+        let said = BTreeMap::from([("id".to_owned(), Inside::Scalar)]);
+        let judged = gate(&part, &part, &said, all(DriftPolicy::Fail), Format::Parquet);
+        let Err(DecodeError::Unfit { differences }) = judged else { panic!("{judged:?}") };
+        assert!(differences.contains("it is object, where the contract has a single value"), "{differences}");
+        assert!(gate(&part, &part, &said, all(DriftPolicy::Rescue), Format::Parquet).is_ok());
+    }
+
+    #[test]
     fn a_table_grows_up_to_a_bound() {
         let names: Vec<String> = (0..1_200).map(|n| format!("c{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
