@@ -15,7 +15,7 @@ use crate::{
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_spec::{Gold, Kind};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::{dataframe::DataFrame, physical_plan::execute_stream_partitioned};
+use datafusion::{dataframe::DataFrame, physical_plan::execute_stream};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -131,7 +131,7 @@ pub(crate) fn replaced_schema(table: Option<&Table>, schema: &SchemaRef) -> Resu
     Ok((!same).then(|| schema.clone()))
 }
 
-/// Runs the query on all cores into staged files, one lane a partition.
+/// Runs the query on all cores into staged files.
 pub(crate) async fn stage(
     result: DataFrame,
     stager: &Stager,
@@ -139,8 +139,7 @@ pub(crate) async fn stage(
 ) -> Result<Vec<StagedFile>, LakeError> {
     let context = Arc::new(result.task_ctx());
     let plan = result.create_physical_plan().await?;
-    let streams = execute_stream_partitioned(plan, context)?;
-    let mut merged = futures::stream::select_all(streams);
+    let mut merged = execute_stream(plan, context)?;
     let mut lane = stager.lane();
     let mut rows = 0;
     while let Some(batch) = merged.next().await {

@@ -7,14 +7,15 @@
 use crate::{error::LakeError, table::Place};
 use alluvium_model::Layer;
 use arrow::{
-    array::{Array, ArrayRef, RecordBatch},
+    array::{Array, ArrayRef, AsArray, GenericByteArray, RecordBatch},
     compute::filter,
-    datatypes::DataType,
+    datatypes::{ByteArrayType, DataType},
 };
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use hashbrown::HashSet;
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
+    errors::ParquetError,
     file::properties::{EnabledStatistics, WriterPropertiesBuilder},
     schema::types::ColumnPath,
 };
@@ -25,6 +26,8 @@ const SAMPLE_ROWS: usize = 4096;
 const SAMPLE_LEAST: usize = 64;
 /// A dictionary is worth while if each of the sampled values comes this often, in the mean.
 const REPEATS: usize = 4;
+/// Snappy is worth while if it takes one byte in so many away.
+const SAVES: usize = 5;
 /// The widest decimal that Parquet holds as an integer.
 const INTEGER_DIGITS: u8 = 18;
 
@@ -42,8 +45,8 @@ pub(crate) fn compression(place: &Place) -> Compression {
 
 /// Sets the encodings for a file of this compression that begins with `batch`.
 ///
-/// Texts that hardly repeat have no bounds where they are as received: to find them takes as long as to write them, and of ids, addresses and
-/// numbers as text they tell nothing.
+/// Texts that hardly repeat have no bounds where they are as received, and elsewhere where they come in no order and begin differently: to find
+/// them takes as long as to write them, and of ids, addresses, hashes and numbers as text they tell nothing.
 pub(crate) fn choose(
     mut to: WriterPropertiesBuilder,
     compression: Compression,
@@ -56,8 +59,11 @@ pub(crate) fn choose(
         let path = ColumnPath::new(vec![field.name().clone()]);
         if !repeats(values)? {
             to = to.set_column_dictionary_enabled(path.clone(), false);
-            if received && encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY {
+            if encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY && (received || scattered(values)) {
                 to = to.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
+            if compression == Compression::SNAPPY && !shrinks(values, encoding)? {
+                to = to.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
             }
         }
         // With a dictionary: for what comes when it is full.
@@ -77,6 +83,45 @@ fn direct(t: &DataType) -> Option<Encoding> {
         DataType::Dictionary(_, values) => direct(values),
         _ => None,
     }
+}
+
+/// Whether Snappy, which only finds repetitions, makes values that hardly repeat much smaller.
+fn shrinks(values: &ArrayRef, encoding: Encoding) -> Result<bool, LakeError> {
+    if encoding == Encoding::DELTA_BINARY_PACKED {
+        return Ok(false);
+    }
+    let sample = values.slice(0, values.len().min(SAMPLE_ROWS));
+    let bytes = match sample.data_type() {
+        DataType::Utf8 => text(sample.as_string::<i32>()),
+        DataType::Binary => text(sample.as_binary::<i32>()),
+        _ => return Ok(true),
+    };
+    let packed = snap::raw::Encoder::new().compress_vec(bytes).map_err(ParquetError::from)?;
+    Ok(packed.len() + bytes.len() / SAVES <= bytes.len())
+}
+
+/// Whether the values come in no order, and from so far apart that the bounds of a file would exclude nothing.
+fn scattered(values: &ArrayRef) -> bool {
+    fn look<T: ByteArrayType>(values: &GenericByteArray<T>) -> bool
+    where
+        T::Native: AsRef<[u8]>,
+    {
+        let all: Vec<&[u8]> = values.iter().take(SAMPLE_ROWS).flatten().map(AsRef::as_ref).collect();
+        let rises = all.windows(2).filter(|pair| pair[0] <= pair[1]).count();
+        let (first, last) = (all.iter().min(), all.iter().max());
+        (all.len() / 4..all.len() / 4 * 3).contains(&rises) && first.map(|v| v.first()) != last.map(|v| v.first())
+    }
+    match values.data_type() {
+        DataType::Utf8 => look(values.as_string::<i32>()),
+        DataType::Binary => look(values.as_binary::<i32>()),
+        _ => false,
+    }
+}
+
+/// All of the values, one after another.
+fn text<T: ByteArrayType<Offset = i32>>(values: &GenericByteArray<T>) -> &[u8] {
+    let ends = values.value_offsets();
+    &values.value_data()[ends[0] as usize..ends[values.len()] as usize]
 }
 
 /// Whether the values come again so often that a dictionary pays.
@@ -141,6 +186,44 @@ mod tests {
         let expected: Vec<_> = dictionary.into_iter().zip(bounds).map(|(d, b)| (d, true, b)).collect();
         let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
         assert_eq!(written(zstd, columns), expected);
+    }
+
+    fn hash(i: usize) -> String {
+        format!("{:016x}", (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    #[test]
+    fn bounds_are_for_texts_in_order_or_with_a_common_start() {
+        let texts =
+            |f: &dyn Fn(usize) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values((0..2_000).map(f))) };
+        let columns = vec![
+            ("hash", texts(&hash), Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            ("labelled", texts(&|i| format!("id-{}", hash(i))), Encoding::DELTA_LENGTH_BYTE_ARRAY),
+            ("backwards", texts(&|i| format!("{:08}", 60_000_000 - i * 10_000)), Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        ];
+        let bounds = [false, true, true].map(|b| (false, true, b));
+        assert_eq!(written(Compression::SNAPPY, columns), bounds);
+    }
+
+    #[test]
+    fn snappy_is_for_what_it_makes_smaller() {
+        let alike = |i: usize| format!("customer{i}@mail.example.com");
+        let texts = |f: &dyn Fn(usize) -> String| -> ArrayRef {
+            let padding = StringArray::from_iter_values((0..5_000).map(f));
+            Arc::new(padding.slice(500, 4_000))
+        };
+        let times: ArrayRef = Arc::new(Int64Array::from_iter_values(0..4_000));
+        let columns = vec![("unlike", texts(&hash)), ("alike", texts(&alike)), ("times", times)];
+        let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+        let used = |compression| {
+            let properties = choose(WriterProperties::builder(), compression, &batch).expect("choices").build();
+            let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
+            ["unlike", "alike", "times"].map(|name| properties.compression(&path(name)))
+        };
+        let (none, snappy) = (Compression::UNCOMPRESSED, Compression::SNAPPY);
+        assert_eq!(used(snappy), [none, snappy, none]);
+        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).expect("a level"));
+        assert_eq!(used(zstd), [zstd; 3]);
     }
 
     #[test]

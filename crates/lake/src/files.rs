@@ -2,7 +2,11 @@
 //!
 //! Registered by sessions, gates and the window finder. Reads nothing but the files it was given.
 
-use crate::{error::LakeError, remote::LakeFile, scan::Source};
+use crate::{
+    error::LakeError,
+    remote::LakeFile,
+    scan::{Pick, Source},
+};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -30,17 +34,23 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Files {
     schema: SchemaRef,
-    files: Vec<PartitionedFile>,
-    rows: u64,
-    /// Keeps copies for as long as they may be read.
-    _held: Vec<LakeFile>,
+    files: Vec<OneFile>,
+}
+
+#[derive(Debug)]
+struct OneFile {
+    part: PartitionedFile,
+    /// Those that are not meant included.
+    rows: usize,
+    pick: Pick,
+    /// Keeps a copy for as long as it may be read.
+    _held: LakeFile,
 }
 
 impl Files {
     /// Opens the footers of files of which not all rows are meant.
     pub(crate) fn new(schema: SchemaRef, sources: &[Source]) -> std::result::Result<Self, LakeError> {
         let mut files = Vec::with_capacity(sources.len());
-        let mut rows = 0;
         for source in sources {
             let (size, count) = match source.path.told_by_log() {
                 Some(known) => known,
@@ -51,18 +61,21 @@ impl Files {
                 ObjectPath::from_absolute_path(&*source.path).map_err(|e| LakeError::Query(Box::new(e.into())))?;
             // The content never changes under a name.
             let meta = ObjectMeta { location, last_modified: DateTime::UNIX_EPOCH, size, e_tag: None, version: None };
-            let mut part = PartitionedFile::new_from_meta(meta);
-            match source.pick.mask(0, count) {
-                Some(mask) => {
-                    rows += mask.count_set_bits() as u64;
-                    part = part.with_extension(ParquetRowSelection::new(RowSelection::from_boolean_buffer(mask)));
-                }
-                None => rows += count as u64,
-            }
-            files.push(part);
+            let part = PartitionedFile::new_from_meta(meta);
+            files.push(OneFile { part, rows: count, pick: source.pick.clone(), _held: source.path.clone() });
         }
-        let held = sources.iter().map(|s| s.path.clone()).collect();
-        Ok(Self { schema, files, rows, _held: held })
+        Ok(Self { schema, files })
+    }
+}
+
+impl OneFile {
+    /// With the rows that are meant, which takes time by their number: only for who reads it.
+    fn picked(&self) -> PartitionedFile {
+        let part = self.part.clone();
+        match self.pick.mask(0, self.rows) {
+            Some(mask) => part.with_extension(ParquetRowSelection::new(RowSelection::from_boolean_buffer(mask))),
+            None => part,
+        }
     }
 }
 
@@ -76,7 +89,7 @@ fn of_file(path: &LakeFile) -> std::result::Result<(u64, u64), LakeError> {
 
 impl Files {
     pub(crate) fn rows(&self) -> u64 {
-        self.rows
+        self.files.iter().map(|f| f.pick.of(f.rows as u64)).sum()
     }
 }
 
@@ -92,7 +105,7 @@ impl TableProvider for Files {
 
     fn statistics(&self) -> Option<Statistics> {
         let mut known = Statistics::new_unknown(&self.schema);
-        known.num_rows = Precision::Exact(usize::try_from(self.rows).unwrap_or(usize::MAX));
+        known.num_rows = Precision::Exact(usize::try_from(self.rows()).unwrap_or(usize::MAX));
         Some(known)
     }
 
@@ -122,9 +135,10 @@ impl TableProvider for Files {
             let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
-        let picked = self.files.iter().any(|f| f.extension::<ParquetRowSelection>().is_some());
+        let picked = self.files.iter().any(|f| !matches!(f.pick, Pick::All));
+        let files = self.files.iter().map(OneFile::picked).collect();
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(vec![FileGroup::new(self.files.clone())])
+            .with_file_groups(vec![FileGroup::new(files)])
             .with_projection_indices(projection.cloned())?
             // A limit over rows that are left out would count them.
             .with_limit(limit.filter(|_| !picked))

@@ -14,7 +14,7 @@ const OTHERS: usize = 4;
 /// DataFusion's name for the consumer of a sort's merges, of what it holds and of what it spilled.
 const MERGE: &str = "ExternalSorterMerge";
 
-/// Equal shares for consumers that can spill, room for their merges, and room for what reads from them.
+/// Equal shares for consumers that can spill, which they lend each other, room for their merges, and room for what reads from them.
 ///
 /// A sort that has filled its share merges what it holds, and that takes memory which cannot spill. DataFusion's own
 /// fair pool lets spillable consumers hold all of it, and more when one joins after another has grown; and the merge of
@@ -88,7 +88,13 @@ impl Held {
         // size, as otherwise who comes late could hold nothing, and would fail.
         let taken = self.merges + self.spillable.min(shares);
         match kind {
-            Kind::Spillable => (shares / self.spillers.max(1)).saturating_sub(own),
+            Kind::Spillable => {
+                let share = shares / self.spillers.max(1);
+                // Of two stages of a query one may hold nothing while the other spills.
+                let unused = shares.saturating_sub(self.spillable).min(sorts.saturating_sub(taken));
+                let lent = (2 * share).saturating_sub(own).min(unused);
+                share.saturating_sub(own).max(lent)
+            }
             Kind::Merge => sorts.saturating_sub(taken),
             Kind::Other => size.saturating_sub(taken + self.others),
         }
@@ -175,12 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn shares_that_are_not_used_are_lent_to_who_holds_less_than_two() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(QueryPool::new(1600));
+        let four: Vec<MemoryReservation> = (0..4).map(|i| consumer(&pool, &i.to_string(), true)).collect();
+        assert_eq!(takes_all(&four[0]), 400, "two shares of 200");
+        assert_eq!(takes_all(&four[1]), 400);
+        assert_eq!(takes_all(&four[2]), 200, "its own, though nothing is left to lend");
+        assert!(four[0].try_grow(1).is_err());
+        four[1].free();
+        assert_eq!(takes_all(&four[2]), 200);
+    }
+
+    #[test]
     fn what_cannot_spill_makes_the_shares_smaller() {
         let pool: Arc<dyn MemoryPool> = Arc::new(QueryPool::new(1200));
         let build = consumer(&pool, "build", false);
         build.try_grow(900).expect("alone it might hold all");
         let (left, right) = (consumer(&pool, "left", true), consumer(&pool, "right", true));
-        assert_eq!((takes_all(&left), takes_all(&right)), (100, 100));
+        assert_eq!((takes_all(&right), takes_all(&left)), (200, 100));
         drop(right);
         assert_eq!(takes_all(&left), 100, "the share of who left");
         drop(build);

@@ -53,6 +53,16 @@ impl Pick {
         }
         Some(mask.finish())
     }
+
+    /// How many of the first `count` rows are meant.
+    pub(crate) fn of(&self, count: u64) -> u64 {
+        let named = |rows: &Rows| count.checked_sub(1).map_or(0, |last| rows.rank(last));
+        match self {
+            Self::All => count,
+            Self::Without(gone) => count - named(gone),
+            Self::Only(only) => named(only),
+        }
+    }
 }
 
 /// One row group of one file.

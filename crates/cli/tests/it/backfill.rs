@@ -6,7 +6,7 @@ use crate::{
 };
 use alluvium_model::CRASH_POINTS;
 use serde_json::Value;
-use std::{fs, process::Stdio};
+use std::{collections::BTreeMap, fs, process::Stdio, thread, time::Duration};
 
 const GOLD: &str = "datasets/gold/daily.sql";
 const RANGE: [&str; 8] = ["backfill", "gold.daily", "--from", "2024-01-01", "--to", "2024-01-11", "--window", "2d"];
@@ -342,5 +342,58 @@ fn a_run_beside_a_killed_swap_ends_it_or_leaves_it() {
         p.done(&swap);
         assert_eq!((daily(&p), backfills(&p)[0]["state"].as_str()), (daily(&calm), Some("swapped")), "{point}");
         assert_eq!(told(&p).iter().filter(|k| *k == "swap").count(), 1, "{point}");
+    }
+}
+
+/// Who is first decides, and the other is told; nothing is left half done.
+#[test]
+fn a_swap_and_a_drop_at_once_are_one_of_both() {
+    let start = market();
+    start.done(&RANGE);
+    let calm = market();
+    put_all(&calm, MORE);
+    calm.done(&["run"]);
+    let begun = |p: &Project, what| {
+        let mut command = p.command(&["backfill", "gold.daily", what]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs")
+    };
+    let offsets: Vec<i64> = (-7..=7).map(|n| n * 15).collect();
+    two_at_a_time(&offsets, |offset| {
+        let p = copied(&start);
+        let order = if *offset < 0 { ["--drop", "--swap"] } else { ["--swap", "--drop"] };
+        let first = begun(&p, order[0]);
+        thread::sleep(Duration::from_millis(offset.unsigned_abs()));
+        let both = [first, begun(&p, order[1])].map(|c| c.wait_with_output().expect("it ends").status.success());
+        let won = BTreeMap::from([(order[0], both[0]), (order[1], both[1])]);
+        assert_eq!(both.iter().filter(|done| **done).count(), 1, "{offset} ms: {won:?}");
+        let state = if won["--swap"] { "swapped" } else { "dropped" };
+        assert_eq!(backfills(&p)[0]["state"], state, "{offset} ms");
+        put_all(&p, MORE);
+        p.done(&["run"]);
+        assert_eq!(daily(&p), daily(&calm), "{offset} ms, {state}");
+        assert_eq!(told(&p).iter().filter(|k| *k == "swap").count(), usize::from(won["--swap"]), "{offset} ms");
+    });
+}
+
+/// A swap that was killed is dropped, or has happened.
+#[test]
+fn what_a_killed_swap_left_can_be_dropped_unless_it_is_in_place() {
+    let start = market();
+    start.done(&RANGE);
+    let calm = market();
+    put_all(&calm, MORE);
+    calm.done(&["run"]);
+    for point in
+        ["plan.before_record", "plan.after_record", "step.after_claim", "commit.before_main", "commit.after_main"]
+    {
+        let p = copied(&start);
+        assert!(killed_at(&p, &["backfill", "gold.daily", "--swap"], point, 1), "{point}");
+        let dropped = p.alluvium(&["backfill", "gold.daily", "--drop"]).code == Some(0);
+        put_all(&p, MORE);
+        p.done(&["run"]);
+        let state = backfills(&p)[0]["state"].clone();
+        assert_eq!(dropped, state == "dropped", "{point}: {state}");
+        assert_eq!(daily(&p), daily(&calm), "{point}: {state}");
+        assert_eq!(told(&p).iter().any(|k| *k == "swap"), !dropped, "{point}: {state}");
     }
 }

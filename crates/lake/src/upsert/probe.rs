@@ -18,7 +18,11 @@ use std::{
     cmp::Ordering,
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
 };
 
 /// Rows of one file whose content is in memory at once while it is compared.
@@ -102,21 +106,38 @@ impl Probed {
         self.files[file].keys.set(found).map_err(|_| LakeError::Worker("a key file is opened once"))
     }
 
-    /// Looks for the keys of `winners`, which ascend without repetition. Answers the number of duplicates.
-    pub(super) fn ask(&self, winners: &[Candidate], asking: &Asking<'_>) -> Result<u64, LakeError> {
-        let mut duplicates = 0;
-        for file in 0..self.files.len() {
-            let found = self.find(file, winners, asking)?;
-            let full = {
-                let mut all = self.files[file].found.lock().unwrap_or_else(PoisonError::into_inner);
-                all.superseded |= found.superseded;
-                all.deleted |= found.deleted;
-                all.close.extend(found.close);
-                if all.close.len() > CLOSE_ROWS { std::mem::take(&mut all.close) } else { Vec::new() }
-            };
-            duplicates += self.decide(file, full, asking)?;
-        }
-        Ok(duplicates)
+    /// Looks for the keys of `winners`, which ascend without repetition, in so many threads. Answers the number of duplicates.
+    pub(super) fn ask(&self, winners: &[Candidate], threads: usize, asking: &Asking<'_>) -> Result<u64, LakeError> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<u64, LakeError> {
+            let mut duplicates = 0;
+            loop {
+                let file = next.fetch_add(1, Relaxed);
+                if file >= self.files.len() {
+                    return Ok(duplicates);
+                }
+                duplicates += self.ask_one(file, winners, asking)?;
+            }
+        };
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads.min(self.files.len())).map(|_| scope.spawn(work)).collect();
+            others.into_iter().try_fold(work()?, |all, other| {
+                let theirs = other.join().map_err(|_| LakeError::Worker("a thread ended early"))?;
+                Ok(all + theirs?)
+            })
+        })
+    }
+
+    fn ask_one(&self, file: usize, winners: &[Candidate], asking: &Asking<'_>) -> Result<u64, LakeError> {
+        let found = self.find(file, winners, asking)?;
+        let full = {
+            let mut all = self.files[file].found.lock().unwrap_or_else(PoisonError::into_inner);
+            all.superseded |= found.superseded;
+            all.deleted |= found.deleted;
+            all.close.extend(found.close);
+            if all.close.len() > CLOSE_ROWS { std::mem::take(&mut all.close) } else { Vec::new() }
+        };
+        self.decide(file, full, asking)
     }
 
     fn find(&self, file: usize, winners: &[Candidate], asking: &Asking<'_>) -> Result<Found, LakeError> {

@@ -12,7 +12,13 @@ use super::{
     runs::Room,
     winners::{self, TIE_ROWS, Ties},
 };
-use crate::{error::LakeError, lanes::Shared, meter::Meter, stage::StagedFile, vector::Rows};
+use crate::{
+    error::LakeError,
+    lanes::{self, Shared},
+    meter::Meter,
+    stage::StagedFile,
+    vector::Rows,
+};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -183,10 +189,12 @@ impl Settling {
     }
 
     fn against_table(&self, winners: &[Candidate]) -> Result<(), LakeError> {
+        // Few parts leave lanes without work.
+        let threads = lanes::count() / self.parts().max(1);
         self.asking(|asking| {
-            let mut duplicates = self.table.ask(winners, asking)?;
+            let mut duplicates = self.table.ask(winners, threads, asking)?;
             if let Some(graves) = &self.graves {
-                duplicates += graves.ask(winners, asking)?;
+                duplicates += graves.ask(winners, threads, asking)?;
             }
             self.duplicates.fetch_add(duplicates, Relaxed);
             Ok(())
