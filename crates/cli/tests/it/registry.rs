@@ -196,6 +196,11 @@ fn a_client_of_schema_registries_registers_and_fetches() {
     assert!(verdict["messages"][0].as_str().is_some_and(|m| m.contains("id")), "{verdict}");
     assert_eq!(ask(&at, "GET", "/config/orders", &[], b"").json(), json!({ "compatibilityLevel": "FULL" }));
     assert_eq!(ask(&at, "DELETE", "/subjects/orders", &[], b"").json()["error_code"], 42205);
+    let document = ask(&at, "GET", "/openapi.json", &[], b"").json();
+    let register = &document["paths"]["/subjects/{subject}/versions"]["post"]["responses"];
+    let told = &register["409"]["content"]["application/vnd.schemaregistry.v1+json"]["schema"]["$ref"];
+    assert_eq!(told, "#/components/schemas/RegistryError", "{register}");
+    assert!(register["401"]["content"]["application/json"].is_object(), "{register}");
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!(versions(&p, "orders-value"), [(1, false, 0), (2, false, 1), (3, false, 0)]);
 }

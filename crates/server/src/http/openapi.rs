@@ -31,7 +31,7 @@ fn document(state: &Shared) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Error": error() },
+            "schemas": { "Error": error(), "RegistryError": registry_error() },
         },
     })
 }
@@ -94,9 +94,15 @@ fn responses(answers: &[(u16, &str, Content)], errors: &[u16]) -> Value {
         }
         all.insert(status.to_string(), response);
     }
+    let of_registry = answers.iter().any(|(_, _, content)| *content == Content::Registry);
     for status in errors {
-        let schema = json!({ "$ref": "#/components/schemas/Error" });
-        let error = json!({ "description": meaning(*status), "content": { "application/json": { "schema": schema } } });
+        // Who may not ask is told so before it is known what for.
+        let (kind, name) = match of_registry && !matches!(status, 401 | 403) {
+            true => ("application/vnd.schemaregistry.v1+json", "RegistryError"),
+            false => ("application/json", "Error"),
+        };
+        let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
+        let error = json!({ "description": meaning(*status), "content": { kind: { "schema": schema } } });
         all.entry(status.to_string()).or_insert(error);
     }
     Value::Object(all)
@@ -133,6 +139,17 @@ fn hook_operation(path: &str, most_bytes: u64) -> Value {
         "requestBody": { "required": true, "content": { "application/json": {}, "application/cloudevents+json": {} } },
         "responses": responses(&answers, &[400, 401, 408, 413, 429, 500, 503]),
         "security": [],
+    })
+}
+
+fn registry_error() -> Value {
+    json!({
+        "type": "object",
+        "required": ["error_code", "message"],
+        "properties": {
+            "error_code": { "type": "integer", "description": "As clients of schema registries know it" },
+            "message": { "type": "string" },
+        },
     })
 }
 
