@@ -3,9 +3,8 @@
 use super::run::{Work, stop};
 use crate::{
     args::{Global, UnderVersion},
+    contracts::admitted,
     error::CliError,
-    load,
-    wire::Wired,
 };
 use alluvium_flow::{Letters, Replay, Version};
 use alluvium_model::{DatasetName, Exit};
@@ -40,7 +39,7 @@ pub async fn dead_letters(
 
 async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {
     let stop = stop()?;
-    let wired = Wired::open(load::checked(global, dir).await?).await?;
+    let wired = admitted(global, dir, &[]).await?;
     let work = Work::new(global, &wired);
     let summary = wired.flow(work.reporter.as_ref()).replay(what, stop).await;
     work.close(summary).await

@@ -33,6 +33,7 @@ mod parquet;
 mod postgres;
 mod proxy;
 mod query;
+mod registry;
 mod remote;
 mod replays;
 mod run;

@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod backfills;
+mod contracts;
 mod datasets;
 mod dead_letters;
 mod drift;
