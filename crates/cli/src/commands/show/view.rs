@@ -1,8 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    anomalies, backfills, contracts, datasets, dead_letters, drift, event, ledger, publications, quarantine, retries, run,
-    runs, versions,
+    anomalies, backfills, contracts, datasets, dead_letters, drift, event, ledger, publications, quarantine, retries,
+    run, runs, versions,
 };
 use crate::{
     args::{Global, Show},
