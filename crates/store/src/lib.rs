@@ -16,6 +16,7 @@ mod replays;
 mod sql;
 mod sqlite;
 mod store;
+mod verdicts;
 
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState, Forgotten};
@@ -35,3 +36,4 @@ pub use records::{
 pub use replays::{AskedReplay, NewReplay, News, ReplayRecord, Stamp};
 pub use sqlite::SqliteStore;
 pub use store::Store;
+pub use verdicts::{Verdict, VerdictKind};
