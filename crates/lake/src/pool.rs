@@ -91,7 +91,8 @@ impl Held {
             Kind::Spillable => {
                 let share = shares / self.spillers.max(1);
                 // Of two stages of a query one may hold nothing while the other spills.
-                let lent = (2 * share).saturating_sub(own).min(shares.saturating_sub(self.spillable));
+                let unused = shares.saturating_sub(self.spillable).min(sorts.saturating_sub(taken));
+                let lent = (2 * share).saturating_sub(own).min(unused);
                 share.saturating_sub(own).max(lent)
             }
             Kind::Merge => sorts.saturating_sub(taken),

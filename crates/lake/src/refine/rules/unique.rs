@@ -7,7 +7,7 @@ use arrow::{
     buffer::NullBuffer,
     row::{RowConverter, SortField},
 };
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::{
     hash::Hasher,
@@ -55,13 +55,50 @@ impl KeyHasher {
     }
 }
 
-/// The keys accepted so far, one table for each `unique` rule. Shared by the workers of a step; 16 bytes a key.
+/// Tables that the keys of a rule are spread over: each grows by itself, so that little is moved at once, and in the cache.
+const TABLES: usize = 64;
+
+/// The keys of one rule.
+#[derive(Debug, Clone)]
+struct Keys(Vec<HashTable<u128>>);
+
+impl Keys {
+    fn new() -> Self {
+        Self(vec![HashTable::new(); TABLES])
+    }
+
+    /// A key is a hash already: its upper half tells the table, its lower half the place in it.
+    fn table(&mut self, key: u128) -> &mut HashTable<u128> {
+        &mut self.0[(key >> 64) as usize % TABLES]
+    }
+
+    fn hash(key: &u128) -> u64 {
+        *key as u64
+    }
+
+    fn has(&mut self, key: u128) -> bool {
+        self.table(key).find(Self::hash(&key), |other| *other == key).is_some()
+    }
+
+    /// Whether the key is new.
+    fn insert(&mut self, key: u128) -> bool {
+        match self.table(key).entry(Self::hash(&key), |other| *other == key, Self::hash) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(key);
+                true
+            }
+        }
+    }
+}
+
+/// The keys accepted so far, for each `unique` rule. Shared by the workers of a step; 16 bytes a key.
 #[derive(Debug)]
-pub(crate) struct Seen(Mutex<Vec<HashTable<u128>>>);
+pub(crate) struct Seen(Mutex<Vec<Keys>>);
 
 impl Seen {
     pub fn new(rules: usize) -> Self {
-        Self(Mutex::new(vec![HashTable::new(); rules]))
+        Self(Mutex::new(vec![Keys::new(); rules]))
     }
 
     /// For each row the rules (by position) under which its key was there before. A row that breaks a rule which
@@ -72,14 +109,17 @@ impl Seen {
         removes: &[bool],
         candidate: impl Fn(usize) -> bool,
     ) -> Vec<(usize, usize)> {
-        // A key is a hash already.
-        let hash = |key: &u128| *key as u64;
-        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = (0..keys.first().map_or(0, Vec::len)).filter(|r| candidate(*r));
+        if let ([keys], [seen]) = (keys, &mut seen[..]) {
+            let again = |row: &usize| keys[*row].is_some_and(|key| !seen.insert(key));
+            return rows.filter(again).map(|row| (row, 0)).collect();
+        }
         let mut broken = Vec::new();
-        for row in (0..keys.first().map_or(0, Vec::len)).filter(|r| candidate(*r)) {
+        for row in rows {
             let first = broken.len();
             for (rule, keys) in keys.iter().enumerate() {
-                if keys[row].is_some_and(|k| tables[rule].find(hash(&k), |other| *other == k).is_some()) {
+                if keys[row].is_some_and(|key| seen[rule].has(key)) {
                     broken.push((row, rule));
                 }
             }
@@ -90,7 +130,7 @@ impl Seen {
                 if let Some(key) = keys[row]
                     && !broken[first..].contains(&(row, rule))
                 {
-                    tables[rule].insert_unique(hash(&key), key, hash);
+                    seen[rule].insert(key);
                 }
             }
         }
