@@ -18,7 +18,7 @@ use crate::{
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, Fault, RetryClass};
 use alluvium_spec::{Action, Bronze, Format, Kind, Severity};
-use alluvium_store::{EventRecord, QualityResult};
+use alluvium_store::{EventRecord, QualityResult, VerdictKind};
 use arrow::{
     array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
@@ -115,7 +115,9 @@ pub(crate) async fn execute(
             Err(unreadable) => dead.extend(unreadable),
         }
     };
-    let ahead = ahead::begin(engine, job, attempt).map(Arc::new);
+    // What is dropped is nobody's to go on with.
+    let goes_on = job.verdict.is_none_or(|v| v.kind == VerdictKind::Release);
+    let ahead = goes_on.then(|| ahead::begin(engine, job, attempt)).flatten().map(Arc::new);
     let (done, lanes) = loop {
         let skip = dead.keys().copied().collect();
         let work = Work { ahead: ahead.clone(), ..work(engine, job, attempt, bronze, &schema, skip)? };

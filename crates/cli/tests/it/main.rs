@@ -17,6 +17,7 @@ mod exits;
 mod explain;
 mod fixtures;
 mod harness;
+mod held;
 mod history;
 mod hooks;
 mod http;

@@ -2,11 +2,11 @@
 //!
 //! Called by cli, and by `asked.rs` for a service. It is written into the state as JSON.
 
-use super::{Letters, Tried, Version};
+use super::{Letters, Settle, Tried, Version};
 use crate::{Flow, FlowError, Summary};
 use alluvium_model::{DatasetName, RunId};
-use alluvium_spec::Project;
-use alluvium_store::ReplayRecord;
+use alluvium_spec::{Kind, Project};
+use alluvium_store::{ReplayRecord, VerdictKind};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum Replay {
         adopt: bool,
     },
     DeadLetters(Letters),
+    /// What its gate held back.
+    Held(Settle),
 }
 
 impl Replay {
@@ -48,6 +50,7 @@ impl Replay {
                 }
                 command
             }
+            Self::Held(what) => what.command(),
         }
     }
 
@@ -56,6 +59,7 @@ impl Replay {
         match self {
             Self::Quarantine { dataset, .. } => Some(dataset),
             Self::DeadLetters(letters) => letters.dataset.as_ref(),
+            Self::Held(what) => Some(&what.dataset),
         }
     }
 
@@ -64,7 +68,10 @@ impl Replay {
         let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
         match self {
             Self::Quarantine { .. } if dataset.silver().is_none() => Err(FlowError::NoQuarantine(name.clone())),
-            Self::Quarantine { .. } | Self::DeadLetters(_) => Ok(()),
+            Self::Held(what) if what.verdict == VerdictKind::Drop && matches!(dataset.kind, Kind::Gold(_)) => {
+                Err(FlowError::NothingToDrop(name.clone()))
+            }
+            Self::Quarantine { .. } | Self::DeadLetters(_) | Self::Held(_) => Ok(()),
         }
     }
 }
@@ -86,7 +93,7 @@ impl Flow<'_> {
     pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
         what.check(self.project)?;
         Ok(match what {
-            Replay::Quarantine { .. } => what.clone(),
+            Replay::Quarantine { .. } | Replay::Held(_) => what.clone(),
             Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
         })
     }
@@ -101,6 +108,7 @@ impl Flow<'_> {
         match what {
             Replay::Quarantine { dataset, adopt } => self.replay_quarantine(run, dataset, *adopt, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
+            Replay::Held(what) => self.settle_held(run, what, tried, summary).await,
         }
     }
 }

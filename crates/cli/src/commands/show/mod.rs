@@ -5,6 +5,7 @@ mod backfills;
 mod datasets;
 mod dead_letters;
 mod event;
+mod held;
 mod ledger;
 mod listing;
 mod publications;

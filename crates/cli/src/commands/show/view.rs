@@ -1,7 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    anomalies, backfills, datasets, dead_letters, event, ledger, publications, quarantine, retries, run, runs, versions,
+    anomalies, backfills, datasets, dead_letters, event, held, ledger, publications, quarantine, retries, run, runs,
+    versions,
 };
 use crate::{
     args::{Global, Show},
@@ -26,7 +27,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Ledger { dir }
         | Show::Publications { dir }
         | Show::Versions { dir } => dir.clone(),
-        Show::Quarantine { dataset, dir } => {
+        Show::Quarantine { dataset, dir } | Show::Held { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
             only = dataset;
             dir
@@ -40,6 +41,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Event { id, .. } => event::show(global, &wired, id).await?,
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
+        Show::Held { .. } => held::show(global, &wired, only.as_ref()).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,
         Show::Backfills { .. } => backfills::show(global, &wired).await?,
