@@ -8,6 +8,7 @@ use crate::{
     query,
     stage::StagedFile,
     table::{DataFile, Place, Table},
+    volume,
 };
 use alluvium_flow::Job;
 use alluvium_model::Fault;
@@ -27,6 +28,12 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     let table = engine.tables.open(&Place::Dataset(job.dataset.name.clone())).await?;
     let rows = staged.add.iter().map(StagedFile::live).sum::<u64>() + kept(table.as_ref(), staged)?.1;
     row_bounds(job, rows, &mut breaches);
+    // What is made anew, or once more, is no measure of what arrives.
+    if let Some(limits) = job.dataset.accept.volume
+        && matches!(job.step.kind, StepKind::Ingest | StepKind::Refine | StepKind::Curate)
+    {
+        volume::judge(limits, table.as_ref(), staged, &mut breaches).await?;
+    }
     if let Some(contract) = job.project.contract_of(job.dataset) {
         failed_rules(staged, &mut breaches);
         dataset_rules(engine, job, contract, table.as_ref(), rows, staged, &mut breaches).await?;

@@ -46,6 +46,7 @@ mod table;
 mod trial;
 mod upsert;
 mod vector;
+mod volume;
 mod windows;
 
 pub use check::{Mistake, check};

@@ -40,7 +40,7 @@ pub use contract_file::{ContractFile, SchemaFile, lint_contract, read_contract, 
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
     Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,
-    Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
+    Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Volume, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use json_schema::JsonSchema;

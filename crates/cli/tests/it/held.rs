@@ -227,3 +227,37 @@ fn what_nobody_has_seen_is_released_by_nobody() {
     assert_eq!(rows(&p), expected());
     assert_eq!(number(&p, "SELECT count(*) FROM state.verdicts"), 2);
 }
+
+/// By the same path in each layer: what is far from the commits before it is held, and what is near is not.
+#[test]
+fn a_step_that_adds_far_less_than_those_before_it_is_held() {
+    let p = Project::new(MARKET);
+    let limits = "accept: { volume: { of_last: 5, warn_below: 80%, error_below: 20% } }\nsource:";
+    p.edit("datasets/bronze/clicks.yaml", "source:", limits);
+    let clicks = |name: &str, first: u64, count: u64| {
+        let lines: String = (first..first + count).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+        p.put(&format!("landing/clicks/{name}.ndjson"), lines.as_bytes());
+    };
+    // The first commits have nothing to be compared with.
+    p.done(&["run"]);
+    for (name, first) in [("a", 100), ("b", 200), ("c", 300)] {
+        clicks(name, first, 10);
+        p.done(&["run"]);
+    }
+    clicks("d", 400, 6);
+    p.done(&["run"]).said("the step adds 6 rows, 60 % of 10, the median of the last 4 commits, below 80 %");
+    clicks("e", 500, 1);
+    fails(&p, &["run"]).said("the step adds 1 rows, 10 % of 10, the median of the last 5 commits, below 20 %");
+    assert_eq!(number(&p, "SELECT count(*) FROM bronze.clicks WHERE id = '500'"), 0);
+    assert_eq!(number(&p, "SELECT count(*) FROM held.bronze_clicks"), 1);
+    // Other files of bronze do not wait for it.
+    clicks("f", 600, 9);
+    p.alluvium(&["run"]);
+    assert_eq!(number(&p, "SELECT count(*) FROM bronze.clicks WHERE id LIKE '60%'"), 9);
+    p.done(&["release", "bronze.clicks"]);
+    assert_eq!(number(&p, "SELECT count(*) FROM silver.clicks WHERE id = 500"), 1);
+    p.edit("datasets/bronze/clicks.yaml", "warn_below: 80%", "warn_below: 10%");
+    let wrong = p.alluvium(&["check"]);
+    assert_eq!(wrong.code, Some(2), "{wrong}");
+    wrong.said("it would fail before it warns");
+}
