@@ -97,7 +97,7 @@ pub enum FlowError {
     Look { dataset: DatasetName, source: StepError },
     #[error("{0} is not a dataset of this project")]
     UnknownDataset(DatasetName),
-    #[error("{0} has no quarantine to replay: only silver datasets validate rows")]
+    #[error("{0} has no quarantine to replay: gold sets no row aside")]
     NoQuarantine(DatasetName),
     #[error("{0} has no input to drop: it is gold, and recomputed from its inputs")]
     NothingToDrop(DatasetName),
@@ -181,7 +181,8 @@ impl Fault for FlowError {
             Self::Store(e) => e.remedy(),
             Self::Look { source, .. } => source.remedy(),
             Self::UnknownDataset(_) => "name a dataset that `alluvium show datasets` lists",
-            Self::NoQuarantine(_) | Self::NotSilver(_) => "name a silver dataset",
+            Self::NoQuarantine(_) => "name a bronze or silver dataset",
+            Self::NotSilver(_) => "name a silver dataset",
             Self::NothingToDrop(_) => {
                 "release it, or correct its inputs or its definition and run again: that computes it anew"
             }

@@ -6,6 +6,7 @@ mod letters;
 mod outcome;
 mod quarantine;
 mod request;
+mod rescued;
 
 pub use held::{HELD, Settle, is_held};
 pub use letters::{Letters, Replayed, Version};

@@ -12,12 +12,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Replay {
-    /// What waits in a silver dataset's quarantine.
+    /// What waits in the quarantine of a bronze or silver dataset.
     Quarantine {
         dataset: DatasetName,
         /// The dataset's changed definition applies to these rows and to new ones.
         #[serde(default)]
         adopt: bool,
+    },
+    /// Values that bronze put aside, and that the silver dataset's definition names by now.
+    Rescued {
+        dataset: DatasetName,
     },
     DeadLetters(Letters),
     /// What its gate held back.
@@ -41,6 +45,7 @@ impl Replay {
                 let adopt = if *adopt { " --adopt" } else { "" };
                 format!("replay quarantine {dataset}{adopt}")
             }
+            Self::Rescued { dataset } => format!("replay rescued {dataset}"),
             Self::DeadLetters(Letters { dataset, ids, version }) => {
                 let mut command = "replay dead-letters".to_owned();
                 dataset.iter().for_each(|d| command.push_str(&format!(" --dataset {d}")));
@@ -57,7 +62,7 @@ impl Replay {
     /// The dataset that it names.
     pub fn dataset(&self) -> Option<&DatasetName> {
         match self {
-            Self::Quarantine { dataset, .. } => Some(dataset),
+            Self::Quarantine { dataset, .. } | Self::Rescued { dataset } => Some(dataset),
             Self::DeadLetters(letters) => letters.dataset.as_ref(),
             Self::Held(what) => Some(&what.dataset),
         }
@@ -67,11 +72,14 @@ impl Replay {
         let Some(name) = self.dataset() else { return Ok(()) };
         let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
         match self {
-            Self::Quarantine { .. } if dataset.silver().is_none() => Err(FlowError::NoQuarantine(name.clone())),
+            Self::Quarantine { .. } if matches!(dataset.kind, Kind::Gold(_)) => {
+                Err(FlowError::NoQuarantine(name.clone()))
+            }
+            Self::Rescued { .. } if dataset.silver().is_none() => Err(FlowError::NotSilver(name.clone())),
             Self::Held(what) if what.verdict == VerdictKind::Drop && matches!(dataset.kind, Kind::Gold(_)) => {
                 Err(FlowError::NothingToDrop(name.clone()))
             }
-            Self::Quarantine { .. } | Self::DeadLetters(_) | Self::Held(_) => Ok(()),
+            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) | Self::Held(_) => Ok(()),
         }
     }
 }
@@ -93,7 +101,7 @@ impl Flow<'_> {
     pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
         what.check(self.project)?;
         Ok(match what {
-            Replay::Quarantine { .. } | Replay::Held(_) => what.clone(),
+            Replay::Quarantine { .. } | Replay::Rescued { .. } | Replay::Held(_) => what.clone(),
             Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
         })
     }
@@ -107,6 +115,7 @@ impl Flow<'_> {
     ) -> Result<(), FlowError> {
         match what {
             Replay::Quarantine { dataset, adopt } => self.replay_quarantine(run, dataset, *adopt, tried, summary).await,
+            Replay::Rescued { dataset } => self.replay_rescued(run, dataset, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
             Replay::Held(what) => self.settle_held(run, what, tried, summary).await,
         }
