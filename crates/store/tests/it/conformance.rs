@@ -510,6 +510,7 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "retries",
             "backfills",
             "decisions",
+            "verdicts",
             "replays",
             "publications",
             "lanes",
