@@ -512,6 +512,8 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "decisions",
             "verdicts",
             "replays",
+            "contracts",
+            "contracts_in_force",
             "publications",
             "lanes",
             "audit"
