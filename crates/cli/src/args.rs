@@ -413,6 +413,13 @@ pub enum Show {
         #[arg(long, value_name = "N", default_value_t = 14)]
         days: u32,
     },
+    /// What is wrong and was told, and what is over lately
+    Alerts {
+        dir: Option<PathBuf>,
+        /// Those that were resolved in the last so many days as well
+        #[arg(long, value_name = "N", default_value_t = 7)]
+        days: u32,
+    },
     /// What is or was made beside live tables
     Backfills { dir: Option<PathBuf> },
     /// What each dataset's work has used

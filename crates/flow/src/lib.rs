@@ -3,6 +3,7 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod alert;
 mod anomaly;
 mod arrivals;
 mod assist;
@@ -28,6 +29,7 @@ mod step;
 mod summary;
 
 pub use agenda::{Agenda, Arrived};
+pub use alert::{ALERT_CODES, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
 pub use backfill::{

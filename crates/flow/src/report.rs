@@ -2,7 +2,7 @@
 
 use crate::{Dependency, Maintained, Outcome, Replayed};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
-use alluvium_store::{StepKind, Topic};
+use alluvium_store::{Alert, StepKind, Topic};
 use jiff::Timestamp;
 use serde_json::Number;
 use std::{collections::BTreeMap, time::Duration};
@@ -184,6 +184,10 @@ pub enum Signal {
     },
     RunFinished {
         run: RunId,
+    },
+    /// The sinks are to be told that something is wrong, or that it is over.
+    AlertTold {
+        alert: Box<Alert>,
     },
     /// The run has ended with all of its steps, and the sinks are to be told.
     RunTold {

@@ -116,7 +116,7 @@ impl Flow<'_> {
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
                     self.done(run, dataset, &step, outcome, recovered, summary).await?;
-                    for dependency in self.breakers.succeeded(&uses) {
+                    for dependency in self.breakers.succeeded(&uses, self.clock.now()) {
                         self.report.signal(Signal::BreakerClosed { dependency });
                     }
                     return Ok(Worked::Done);

@@ -58,6 +58,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("maintain.after_removal"),
     CrashPoint("run.before_finish"),
     CrashPoint("run.after_finish"),
+    CrashPoint("alert.before_told"),
+    CrashPoint("alert.after_told"),
     CrashPoint("run.before_told"),
     CrashPoint("run.after_told"),
 ];

@@ -102,7 +102,7 @@ codes! {
         "Two settings of one definition cannot both hold."
         "Correct one of them.";
     UNKNOWN_SINK "E0120" Error "unknown sink"
-        "`publish` names sinks of the project, and there is no such sink."
+        "`publish` and `alerts` name sinks of the project, and there is no such sink."
         "Use the suggested name, or add the sink under `sinks` in alluvium.yaml.";
     DRIFT_POLICY "E0140" Error "drift that cannot be handled so"
         "Not every policy makes sense for every kind of drift: what is missing cannot be rescued, and a column keeps its type."

@@ -34,6 +34,8 @@ pub struct Project {
     pub sinks: BTreeMap<String, Sink>,
     /// Names of the sinks that are told of each run, when all of it has ended.
     pub publish: Vec<String>,
+    /// Names of the sinks that are told what somebody has to know while it lasts.
+    pub alerts: Vec<String>,
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.
     pub contracts: BTreeMap<String, Contract>,
@@ -72,6 +74,8 @@ pub struct Dataset {
     pub concurrency: Vec<Concurrency>,
     pub throttle: Option<Throttle>,
     pub effort: Effort,
+    /// So long after a commit the next one is overdue, as the contract agrees.
+    pub overdue_after: Option<Span>,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
     /// Under which it takes what waits; `None`: whatever waits. Decides when its steps are planned, and nothing about rows.

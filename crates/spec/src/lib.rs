@@ -54,4 +54,4 @@ pub use nearest::nearest;
 pub use registered::{Document, not_compared, verdict};
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;
-pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};
+pub use sinks::{BodyFormat, InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

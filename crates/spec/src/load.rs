@@ -103,6 +103,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         limits: settings.limits,
         sinks: settings.sinks.usable,
         publish: settings.publish,
+        alerts: settings.alerts,
         datasets,
         contracts,
         order,

@@ -2,6 +2,7 @@
 //!
 //! Called by flow and cli. Tables hold no row data and no secret.
 
+mod alerts;
 mod audit;
 mod backfills;
 mod decisions;
@@ -19,6 +20,7 @@ mod sqlite;
 mod store;
 mod verdicts;
 
+pub use alerts::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Troubles, Warned};
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState, Forgotten};
 pub use decisions::{Commits, Decision};

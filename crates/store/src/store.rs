@@ -2,11 +2,12 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
-    StepState, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
+    EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent,
+    Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp,
+    StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles, Verdict, VersionRecord, Watch,
+    WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -295,6 +296,16 @@ pub trait Store: Send + Sync {
         under: u64,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// What is wrong now: dead letters of all datasets, and of these what their newest run was beyond, and when they committed last.
+    async fn troubles(&self, datasets: &[DatasetName]) -> Result<Troubles, StoreError>;
+
+    /// Alerts that are open, and those that were resolved at that time or later.
+    async fn alerts(&self, resolved_since: Timestamp) -> Result<Alerts, StoreError>;
+
+    /// Alerts open and are resolved, each once and with the event that tells it. `false`: somebody changed one since revision `under`;
+    /// nothing was changed.
+    async fn change_alerts(&self, changes: &[AlertChange], under: u64, at: Timestamp) -> Result<bool, StoreError>;
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;

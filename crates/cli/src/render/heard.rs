@@ -319,6 +319,7 @@ impl Heard {
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
             | Signal::RunTold { .. }
+            | Signal::AlertTold { .. }
             | Signal::RunFinished { .. } => {}
         }
     }

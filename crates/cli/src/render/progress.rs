@@ -6,7 +6,7 @@ use super::{
     printable, seconds, size,
 };
 use crate::output::say;
-use alluvium_flow::{Report, Signal};
+use alluvium_flow::{Report, Signal, runbook};
 use alluvium_model::StepKey;
 use alluvium_store::StepKind;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -125,6 +125,7 @@ impl Bars {
             | Signal::Published { .. }
             | Signal::NotPublished { .. }
             | Signal::RunTold { .. }
+            | Signal::AlertTold { .. }
             | Signal::RunFinished { .. } => {}
         }
         drop(open);
@@ -286,6 +287,16 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
                 None => format!("it is off until its `url` changes or `alluvium resume {sink}`"),
             };
             format!("{head} {topic}: {sink} was not told: {}; {then}", printable(message))
+        }
+        Signal::AlertTold { alert } => {
+            let (subject, summary) = (printable(&alert.subject), printable(&alert.summary));
+            match alert.resolved_at {
+                Some(_) => format!("alert over: {subject}: {summary}"),
+                None => {
+                    let way = runbook(alert.code.as_deref());
+                    format!("{} {subject}: {summary} ({way})", style.yellow("alert"))
+                }
+            }
         }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
         Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),

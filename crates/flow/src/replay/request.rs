@@ -3,7 +3,7 @@
 //! Called by cli, and by `asked.rs` for a service. It is written into the state as JSON.
 
 use super::{Letters, Settle, Tried, Version};
-use crate::{Flow, FlowError, Summary};
+use crate::{Flow, FlowError, Judged, Summary};
 use alluvium_model::{DatasetName, RunId};
 use alluvium_spec::{Kind, Project};
 use alluvium_store::{ReplayRecord, VerdictKind};
@@ -94,7 +94,7 @@ impl Flow<'_> {
         let what = self.meant(what).await?;
         let work =
             async |run: &RunId, summary: &mut Summary| self.replay_as(run, &what, &mut Tried::default(), summary).await;
-        self.live(&command, stop, work).await
+        self.live(&command, Judged::All, stop, work).await
     }
 
     /// The same, as it means the same at all times: with whole ids in place of their beginnings.

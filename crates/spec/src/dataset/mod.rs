@@ -23,7 +23,7 @@ pub(crate) use draft::{
 };
 pub(crate) use effort::{EffortDraft, defaults as read_defaults};
 pub(crate) use gold::read as read_gold;
-pub(crate) use publish::read as read_publish;
+pub(crate) use publish::{read as read_publish, read_key as read_sinks};
 pub(crate) use silver::read as read_silver;
 pub(crate) use turns::TurnsDraft;
 

@@ -36,6 +36,7 @@ const SHAPES: &[Shape] = &[
     REPLAYS,
     CONTRACTS,
     CONTRACTS_IN_FORCE,
+    ALERTS,
     PUBLICATIONS,
     LANES,
     AUDIT,
@@ -245,6 +246,20 @@ const VERDICTS: Shape = Shape {
         ("held", TEXT),
     ],
     select: "SELECT step, dataset, kind, decided_by, reason, run, decided_at, held FROM verdicts ORDER BY seq",
+};
+
+const ALERTS: Shape = Shape {
+    name: "alerts",
+    columns: &[
+        ("id", TEXT),
+        ("kind", TEXT),
+        ("subject", TEXT),
+        ("code", TEXT),
+        ("summary", TEXT),
+        ("opened_at", TIME),
+        ("resolved_at", TIME),
+    ],
+    select: "SELECT id, kind, subject, code, summary, opened_at, resolved_at FROM alerts ORDER BY seq",
 };
 
 const REPLAYS: Shape = Shape {

@@ -514,6 +514,7 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "replays",
             "contracts",
             "contracts_in_force",
+            "alerts",
             "publications",
             "lanes",
             "audit"

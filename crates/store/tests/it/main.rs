@@ -1,6 +1,7 @@
-//! What every store promises (`conformance`, `backfills`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `alerts`, `backfills`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
+mod alerts;
 mod backfills;
 mod build;
 mod conformance;
@@ -96,6 +97,9 @@ conform!(
     a_run_without_its_process_is_interrupted,
     a_run_that_ends_gives_back_what_it_held,
     a_step_is_told_with_the_run_that_finished_it;
+    alerts:
+    an_alert_opens_once_and_is_resolved_once,
+    troubles_are_those_of_now;
     inbox:
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,

@@ -1,8 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, publications, quarantine,
-    retries, run, runs, versions,
+    alerts, anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, publications,
+    quarantine, retries, run, runs, versions,
 };
 use crate::{
     args::{Global, Show},
@@ -23,6 +23,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::DeadLetters { dir }
         | Show::Retries { dir }
         | Show::Anomalies { dir, .. }
+        | Show::Alerts { dir, .. }
         | Show::Backfills { dir }
         | Show::Ledger { dir }
         | Show::Publications { dir }
@@ -47,6 +48,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Drift { .. } => drift::show(global, &wired, only.as_ref()).await?,
         Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,
+        Show::Alerts { days, .. } => alerts::show(global, &wired, *days).await?,
         Show::Backfills { .. } => backfills::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Publications { .. } => publications::show(global, &wired).await?,
