@@ -127,6 +127,10 @@ pub enum Command {
         #[command(subcommand)]
         what: Drop,
     },
+    /// Never load rows that wait in the quarantine of DATASET, bronze or silver; they are counted as dropped
+    Discard(Discard),
+    /// Write down what is known of rows that wait in the quarantine of DATASET
+    Annotate(Annotate),
     /// Make history of a gold dataset anew beside its table, compare, and swap it in or drop it
     Backfill(Backfill),
     /// Work with a contract
@@ -194,6 +198,79 @@ pub struct Verdict {
     /// Kept with the verdict
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+/// Rows of a quarantine: those that all of it applies to.
+#[derive(Debug, Args)]
+pub struct Selected {
+    /// Rows that broke this rule, as `show quarantine` names it
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<String>,
+    /// Rows that broke a rule in this column; with --rule, that rule
+    #[arg(long, value_name = "COLUMN")]
+    pub column: Option<String>,
+    /// Rows of this landing object
+    #[arg(long, value_name = "PATH")]
+    pub object: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Quarantine {
+    pub dataset: Option<String>,
+    pub dir: Option<PathBuf>,
+    /// What the counts are by; hours and days (UTC) are those of arrival
+    #[arg(long, value_enum, default_value_t = By::Rule)]
+    pub by: By,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// So many rows are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// Write all of these rows to a file, as `query` does: .csv, .json, .ndjson or .parquet
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub to: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    Rule,
+    Column,
+    Reason,
+    Object,
+    Hour,
+    Day,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["rule", "column", "object", "all"]).required(true).multiple(true)))]
+pub struct Discard {
+    pub dataset: DatasetName,
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// All rows that wait
+    #[arg(long, conflicts_with_all = ["rule", "column", "object"])]
+    pub all: bool,
+    /// Why; kept for good
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Annotate {
+    pub dataset: DatasetName,
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// What is known
+    #[arg(long, value_name = "TEXT")]
+    pub note: String,
     /// Who says so [default: the user of this process]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
@@ -393,7 +470,7 @@ pub enum Show {
         dir: Option<PathBuf>,
     },
     /// What waits in quarantine, by rule; with DATASET also the first rows
-    Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
+    Quarantine(Quarantine),
     /// Landing objects and steps that were given up, and why
     DeadLetters { dir: Option<PathBuf> },
     /// What gates held back, and why; with DATASET also the first rows

@@ -461,7 +461,7 @@ impl Flow<'_> {
                 return Ok(true);
             }
             // It took no input: what waits, waits on, and new input need not wait for it.
-            (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
+            (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine | StepKind::Discard) => {
                 if let Some(step) = self.store.step(key).await? {
                     self.replaced(run, dataset, &step, summary).await?;
                 }

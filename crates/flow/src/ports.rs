@@ -3,7 +3,7 @@
 use crate::{Report, StepError};
 use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
 use alluvium_spec::{Dataset, Project, Silver};
-use alluvium_store::{EventRecord, QualityResult, Reached, StepRecord, Verdict};
+use alluvium_store::{Discard, EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -71,6 +71,8 @@ pub struct Job<'a> {
     pub readers: &'a [Reader],
     /// What a person said of it after its gate had held it back.
     pub verdict: Option<&'a Verdict>,
+    /// Discard: what of its quarantine goes, and who said so.
+    pub discard: Option<&'a Discard>,
 }
 
 /// A silver dataset under the definition that made its rows so far, and the version of its input up to which it has read.

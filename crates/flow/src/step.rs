@@ -283,6 +283,10 @@ impl Flow<'_> {
                 ..2 => None,
                 _ => self.store.verdict(&step.key).await.map_err(StepError::new)?,
             };
+            let discard = match step.kind {
+                StepKind::Discard => self.store.discard(&step.key).await.map_err(StepError::new)?,
+                _ => None,
+            };
             let job = Job {
                 project: self.project,
                 dataset,
@@ -290,6 +294,7 @@ impl Flow<'_> {
                 events: &events,
                 readers: &readers,
                 verdict: verdict.as_ref(),
+                discard: discard.as_ref(),
             };
             Ok((self.engine.execute(&job, self.report).await?, false))
         };

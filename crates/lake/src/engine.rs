@@ -4,7 +4,7 @@ use crate::{
     ahead::Aheads,
     beside,
     commit::{self, Attempt},
-    curate,
+    curate, discard,
     error::LakeError,
     fence, held, ingest, maintain,
     meter::Meter,
@@ -125,6 +125,7 @@ impl LakeEngine {
             StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Rebuild => {
                 silver::execute(self, job, &attempt, report).await?
             }
+            StepKind::Discard => discard::execute(self, job, &attempt, report).await?,
             StepKind::Curate => curate::execute(self, job, &attempt, report).await?,
             StepKind::Backfill => beside::window(self, job, &attempt, report).await?,
             StepKind::Swap => beside::swap(self, job, &attempt, report).await?,

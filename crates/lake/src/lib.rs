@@ -14,6 +14,7 @@ mod commit;
 mod curate;
 mod decode;
 mod describe;
+mod discard;
 mod drift;
 mod encoding;
 mod engine;

@@ -47,6 +47,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("replay.after_record"),
     CrashPoint("replay.before_revive"),
     CrashPoint("replay.after_revive"),
+    CrashPoint("discard.before_record"),
+    CrashPoint("discard.after_record"),
     CrashPoint("backfill.before_record"),
     CrashPoint("backfill.after_record"),
     CrashPoint("backfill.before_removal"),

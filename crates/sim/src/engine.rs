@@ -63,7 +63,7 @@ impl SimEngine {
                     }
                 }
             }
-            StepKind::Refine | StepKind::Rebuild | StepKind::ReplayQuarantine => {
+            StepKind::Refine | StepKind::Rebuild | StepKind::ReplayQuarantine | StepKind::Discard => {
                 for (name, range) in &step.inputs {
                     let from = input(name).between(range.after, range.upto);
                     made.received += from.len() as u64;

@@ -6,6 +6,7 @@ mod alerts;
 mod audit;
 mod backfills;
 mod decisions;
+mod discards;
 mod endings;
 mod error;
 mod lanes;
@@ -24,6 +25,7 @@ pub use alerts::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Troubles, War
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState, Forgotten};
 pub use decisions::{Commits, Decision};
+pub use discards::{Discard, QuarantineNote, Selection};
 pub use endings::{EndedRun, EndedSteps, Ending};
 pub use error::StoreError;
 pub use lanes::{Lane, LaneEnd, NewPublication, Publication, Topic};

@@ -3,11 +3,11 @@
 
 use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
-    EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane,
-    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent,
-    Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp,
-    StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles, Verdict, VersionRecord, Watch,
-    WatermarkRecord,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
+    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
+    SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles, Verdict,
+    VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -129,6 +129,17 @@ pub trait Store: Send + Sync {
 
     /// Many steps in one transaction; answers in order. One conflict does not undo the others.
     async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError>;
+
+    /// As [`Store::plan`], and what the step takes is written down with it. Of a step that is there already nothing is written.
+    async fn plan_discard(&self, step: &NewStep, discard: &Discard) -> Result<Planned, StoreError>;
+
+    /// What the step takes out of its dataset's quarantine.
+    async fn discard(&self, step: &StepKey) -> Result<Option<Discard>, StoreError>;
+
+    async fn note_quarantine(&self, note: &QuarantineNote) -> Result<(), StoreError>;
+
+    /// Oldest first.
+    async fn quarantine_notes(&self, dataset: &DatasetName) -> Result<Vec<QuarantineNote>, StoreError>;
 
     /// Steps that are neither done nor superseded, dead letters among them, oldest first (by planning order).
     async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError>;

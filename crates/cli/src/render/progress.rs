@@ -165,6 +165,7 @@ fn bar_style(kind: StepKind) -> ProgressStyle {
         StepKind::Refine
         | StepKind::Curate
         | StepKind::ReplayQuarantine
+        | StepKind::Discard
         | StepKind::Rebuild
         | StepKind::Backfill
         | StepKind::Swap => "{human_pos} rows  {per_sec}  {elapsed}",
@@ -321,6 +322,7 @@ pub fn word(kind: StepKind) -> &'static str {
         StepKind::Refine => "refine",
         StepKind::Curate => "curate",
         StepKind::ReplayQuarantine => "replay",
+        StepKind::Discard => "discard",
         StepKind::Rebuild => "rebuild",
         StepKind::Backfill => "backfill",
         StepKind::Swap => "swap",

@@ -38,10 +38,12 @@ fn matrix(start: &Project, command: &[&str], again: &[&[&str]], reached: &[&str]
         // Nothing fails here: `dead_letters.rs` kills around failures and replays.
         // `backfill.rs` kills backfills.
         // Nobody is told of alerts: `alerts.rs` kills there.
+        // `discard.rs` kills discards.
         // No gate refuses anything here: `held.rs` kills there.
         // Nobody is superseded in the midst of its work: `workers.rs` kills there.
         let elsewhere = [
             "alert.",
+            "discard.",
             "backfill.",
             "hold.",
             "maintain.",

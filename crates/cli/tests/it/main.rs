@@ -12,6 +12,7 @@ mod contract;
 mod crash;
 mod day;
 mod dead_letters;
+mod discard;
 mod drift;
 mod edges;
 mod examples;

@@ -2,7 +2,7 @@
 //!
 //! Called by cli, and by `asked.rs` for a service. It is written into the state as JSON.
 
-use super::{Letters, Settle, Tried, Version};
+use super::{Discard, Letters, Settle, Tried, Version};
 use crate::{Flow, FlowError, Judged, Summary};
 use alluvium_model::{DatasetName, RunId};
 use alluvium_spec::{Kind, Project};
@@ -26,6 +26,8 @@ pub enum Replay {
     DeadLetters(Letters),
     /// What its gate held back.
     Held(Settle),
+    /// What waits in its quarantine, and never comes into its table.
+    Discard(Discard),
 }
 
 impl Replay {
@@ -56,6 +58,7 @@ impl Replay {
                 command
             }
             Self::Held(what) => what.command(),
+            Self::Discard(what) => what.command(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Replay {
             Self::Quarantine { dataset, .. } | Self::Rescued { dataset } => Some(dataset),
             Self::DeadLetters(letters) => letters.dataset.as_ref(),
             Self::Held(what) => Some(&what.dataset),
+            Self::Discard(what) => Some(&what.dataset),
         }
     }
 
@@ -72,14 +76,18 @@ impl Replay {
         let Some(name) = self.dataset() else { return Ok(()) };
         let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
         match self {
-            Self::Quarantine { .. } if matches!(dataset.kind, Kind::Gold(_)) => {
+            Self::Quarantine { .. } | Self::Discard(_) if matches!(dataset.kind, Kind::Gold(_)) => {
                 Err(FlowError::NoQuarantine(name.clone()))
             }
             Self::Rescued { .. } if dataset.silver().is_none() => Err(FlowError::NotSilver(name.clone())),
             Self::Held(what) if what.verdict == VerdictKind::Drop && matches!(dataset.kind, Kind::Gold(_)) => {
                 Err(FlowError::NothingToDrop(name.clone()))
             }
-            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) | Self::Held(_) => Ok(()),
+            Self::Quarantine { .. }
+            | Self::Rescued { .. }
+            | Self::DeadLetters(_)
+            | Self::Held(_)
+            | Self::Discard(_) => Ok(()),
         }
     }
 }
@@ -101,7 +109,7 @@ impl Flow<'_> {
     pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
         what.check(self.project)?;
         Ok(match what {
-            Replay::Quarantine { .. } | Replay::Rescued { .. } | Replay::Held(_) => what.clone(),
+            Replay::Quarantine { .. } | Replay::Rescued { .. } | Replay::Held(_) | Replay::Discard(_) => what.clone(),
             Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
         })
     }
@@ -118,6 +126,7 @@ impl Flow<'_> {
             Replay::Rescued { dataset } => self.replay_rescued(run, dataset, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
             Replay::Held(what) => self.settle_held(run, what, tried, summary).await,
+            Replay::Discard(what) => self.discard(run, what, tried, summary).await,
         }
     }
 }

@@ -29,7 +29,7 @@ mod types;
 
 pub use compile::{Compiled, lookup_needs};
 pub use error::{Part, Place, RefineError};
-pub use quarantine::{Cause, Stamp, quarantine_schema, set_aside};
+pub use quarantine::{Cause, Stamp, quarantine_schema, replayed, set_aside};
 pub use record::{unquarantine, with_columns};
 pub use refinery::{Binding, Refinery};
 pub use tally::{Stop, Tally};

@@ -102,7 +102,7 @@ pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> 
                FROM (SELECT value ->> 0 AS dataset FROM json_each($1)) AS n JOIN steps AS s ON s.seq =
                    (SELECT l.seq FROM steps AS l
                     WHERE l.dataset = n.dataset AND l.committed IS NOT NULL AND l.kind <> 'backfill'
-                          AND l.kind <> 'replay_quarantine' AND l.state = 'done'
+                          AND l.kind NOT IN ('replay_quarantine', 'discard') AND l.state = 'done'
                     ORDER BY l.committed DESC LIMIT 1)";
     let mut newest = Vec::new();
     for row in tx.rows(sql, &[Arg::column(names())]).await? {

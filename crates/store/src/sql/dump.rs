@@ -33,6 +33,8 @@ const SHAPES: &[Shape] = &[
     BACKFILLS,
     DECISIONS,
     VERDICTS,
+    DISCARDS,
+    QUARANTINE_NOTES,
     REPLAYS,
     CONTRACTS,
     CONTRACTS_IN_FORCE,
@@ -246,6 +248,29 @@ const VERDICTS: Shape = Shape {
         ("held", TEXT),
     ],
     select: "SELECT step, dataset, kind, decided_by, reason, run, decided_at, held FROM verdicts ORDER BY seq",
+};
+
+const DISCARDS: Shape = Shape {
+    name: "discards",
+    columns: &[
+        ("step", TEXT),
+        ("dataset", TEXT),
+        ("selection", TEXT),
+        ("decided_by", TEXT),
+        ("reason", TEXT),
+        ("run", TEXT),
+        ("asked_at", TIME),
+        ("state", TEXT),
+        ("rows", INTEGER),
+    ],
+    select: "SELECT d.step, d.dataset, d.selection, d.decided_by, d.reason, d.run, d.asked_at, s.state, s.dropped
+             FROM discards AS d JOIN steps AS s ON s.key = d.step ORDER BY d.asked_at, d.step",
+};
+
+const QUARANTINE_NOTES: Shape = Shape {
+    name: "quarantine_notes",
+    columns: &[("dataset", TEXT), ("selection", TEXT), ("text", TEXT), ("noted_by", TEXT), ("noted_at", TIME)],
+    select: "SELECT dataset, selection, text, noted_by, noted_at FROM quarantine_notes ORDER BY seq",
 };
 
 const ALERTS: Shape = Shape {

@@ -9,6 +9,7 @@ mod backfills;
 mod codec;
 mod dead_letters;
 mod decisions;
+mod discards;
 mod dump;
 mod endings;
 mod events;

@@ -511,6 +511,8 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "backfills",
             "decisions",
             "verdicts",
+            "discards",
+            "quarantine_notes",
             "replays",
             "contracts",
             "contracts_in_force",

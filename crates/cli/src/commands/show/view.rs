@@ -30,7 +30,12 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Contracts { dir }
         | Show::Contract { dir, .. }
         | Show::Versions { dir } => dir.clone(),
-        Show::Quarantine { dataset, dir } | Show::Drift { dataset, dir } | Show::Held { dataset, dir } => {
+        Show::Quarantine(args) => {
+            let (dataset, dir) = quarantine::target(args.dataset.as_deref(), args.dir.clone())?;
+            only = dataset;
+            dir
+        }
+        Show::Drift { dataset, dir } | Show::Held { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
             only = dataset;
             dir
@@ -42,7 +47,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Runs { limit, .. } => runs::show(global, &wired, *limit).await?,
         Show::Run { id, .. } => run::show(global, &wired, id).await?,
         Show::Event { id, .. } => event::show(global, &wired, id).await?,
-        Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
+        Show::Quarantine(args) => quarantine::show(global, &wired, only.as_ref(), args).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
         Show::Held { .. } => held::show(global, &wired, only.as_ref()).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,

@@ -18,3 +18,22 @@ CREATE TABLE alerting (
     revision bigint NOT NULL
 );
 INSERT INTO alerting (one, revision) VALUES (1, 0);
+-- Who threw away what of a quarantine, and why. Never forgotten.
+CREATE TABLE discards (
+    step       text COLLATE "C" NOT NULL PRIMARY KEY,
+    dataset    text COLLATE "C" NOT NULL,
+    selection  text COLLATE "C" NOT NULL, -- JSON
+    decided_by text COLLATE "C" NOT NULL,
+    reason     text COLLATE "C" NOT NULL,
+    run        text COLLATE "C" NOT NULL REFERENCES runs (run),
+    asked_at   bigint NOT NULL
+);
+CREATE TABLE quarantine_notes (
+    seq       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dataset   text COLLATE "C" NOT NULL,
+    selection text COLLATE "C" NOT NULL, -- JSON
+    text      text COLLATE "C" NOT NULL,
+    noted_by  text COLLATE "C" NOT NULL,
+    noted_at  bigint NOT NULL
+);
+CREATE INDEX quarantine_notes_of ON quarantine_notes (dataset, seq);

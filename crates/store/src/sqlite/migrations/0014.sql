@@ -18,3 +18,22 @@ CREATE TABLE alerting (
     revision INTEGER NOT NULL
 ) STRICT;
 INSERT INTO alerting (one, revision) VALUES (1, 0);
+-- Who threw away what of a quarantine, and why. Never forgotten.
+CREATE TABLE discards (
+    step       TEXT    NOT NULL PRIMARY KEY,
+    dataset    TEXT    NOT NULL,
+    selection  TEXT    NOT NULL, -- JSON
+    decided_by TEXT    NOT NULL,
+    reason     TEXT    NOT NULL,
+    run        TEXT    NOT NULL REFERENCES runs (run),
+    asked_at   INTEGER NOT NULL
+) STRICT;
+CREATE TABLE quarantine_notes (
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    dataset   TEXT    NOT NULL,
+    selection TEXT    NOT NULL, -- JSON
+    text      TEXT    NOT NULL,
+    noted_by  TEXT    NOT NULL,
+    noted_at  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX quarantine_notes_of ON quarantine_notes (dataset, seq);
