@@ -9,9 +9,9 @@ use crate::{
 use alluvium_model::CRASH_POINTS;
 use serde_json::{Value, json};
 use std::{
+    fs,
     process::{Child, Command, Stdio},
     thread,
-    time::Duration,
 };
 
 const DISCARD: &[&str] =
@@ -83,7 +83,7 @@ fn what_waits_is_counted_sampled_and_exported() {
         p.done(&["show", "quarantine", "silver.orders", "--column", "customer", "--to", file]);
         assert!(p.path(file).metadata().expect("a file").len() > 0, "{file}");
     }
-    let text = std::fs::read_to_string(p.path("out.ndjson")).expect("a file");
+    let text = fs::read_to_string(p.path("out.ndjson")).expect("a file");
     let rows: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).expect("a row")).collect();
     assert_eq!(rows.len(), 1, "{text}");
     assert_eq!((&rows[0]["_object"], &rows[0]["_replays"]), (&json!("1.csv"), &json!(0)));
@@ -263,16 +263,12 @@ fn begin(mut command: Command) -> Child {
 
 /// Until the process is stopped by the signal that it sends itself.
 fn stopped(child: &Child) {
-    let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
-    let is_stopped = || state().rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
-    for _ in 0..3_000 {
-        if is_stopped() {
-            return;
-        }
-        #[expect(clippy::disallowed_methods, reason = "another process tells of its state by this file alone")]
-        thread::sleep(Duration::from_millis(10));
+    let stat = format!("/proc/{}/stat", child.id());
+    let is_stopped =
+        || fs::read_to_string(&stat).is_ok_and(|s| s.rsplit(") ").next().is_some_and(|s| s.starts_with('T')));
+    while !is_stopped() {
+        thread::yield_now();
     }
-    panic!("it does not stop");
 }
 
 #[test]

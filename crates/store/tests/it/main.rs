@@ -1,10 +1,11 @@
-//! What every store promises (`conformance`, `alerts`, `backfills`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `alerts`, `backfills`, `discards`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod alerts;
 mod backfills;
 mod build;
 mod conformance;
+mod discards;
 mod endings;
 mod file;
 mod inbox;
@@ -100,6 +101,10 @@ conform!(
     alerts:
     an_alert_opens_once_and_is_resolved_once,
     troubles_are_those_of_now;
+    discards:
+    a_discard_is_written_down_with_its_step,
+    a_discard_makes_no_version_active,
+    notes_stay_in_their_order;
     inbox:
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
