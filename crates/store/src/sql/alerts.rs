@@ -83,18 +83,26 @@ pub(super) async fn change(
     Ok(true)
 }
 
+/// What the view of dead letters tells, by way of the indexes of what is dead and what is open. A code has five characters.
+const DEAD: &str = "SELECT dataset, code, count(*) AS letters, min(reason) AS reason
+    FROM (SELECT l.dataset, l.reason, CASE WHEN substr(l.reason, 6, 2) = ': ' THEN substr(l.reason, 1, 5) END AS code
+          FROM (SELECT e.dataset, coalesce(e.reason, '') AS reason FROM events AS e WHERE e.state = 'dead'
+                UNION ALL
+                SELECT s.dataset, coalesce(s.error, '') AS reason FROM steps AS s
+                WHERE s.state NOT IN ('done', 'superseded') AND s.state = 'dead' AND s.kind <> 'backfill') AS l) AS c
+    GROUP BY dataset, code ORDER BY dataset, code";
+
 pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> Result<Troubles, StoreError> {
     let mut troubles = Troubles::default();
-    let sql = "SELECT dataset, code, count(*) AS letters, min(message) AS message FROM dead_letters
-               GROUP BY dataset, code ORDER BY dataset, code";
-    for row in tx.rows(sql, &[]).await? {
+    for row in tx.rows(DEAD, &[]).await? {
         let cells = Cells(&row);
-        troubles.dead.push(DeadGroup {
-            dataset: cells.dataset("dataset")?,
-            code: cells.optional_text("code")?,
-            letters: cells.count("letters")?,
-            message: cells.text("message")?,
-        });
+        let (code, reason) = (cells.optional_text("code")?, cells.text("reason")?);
+        let message = match &code {
+            Some(code) => reason[code.len() + 2..].to_owned(),
+            None => reason,
+        };
+        let (dataset, letters) = (cells.dataset("dataset")?, cells.count("letters")?);
+        troubles.dead.push(DeadGroup { dataset, code, letters, message });
     }
     let names = || datasets.iter().map(ToString::to_string);
     // Commits of a backfill are to another table, and a replay says nothing about what arrives.
