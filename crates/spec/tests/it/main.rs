@@ -4,6 +4,7 @@ mod compatibility;
 mod drift;
 mod edges;
 mod effort;
+mod events;
 mod export;
 mod hostile;
 mod lint;
