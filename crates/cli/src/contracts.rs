@@ -5,14 +5,10 @@
 use crate::{args::Global, error::CliError, load, render, wire::Wired};
 use alluvium_flow::registry::{MOST_TURNS, document_of, looked_at, new_version};
 use alluvium_spec::{
-    Comparison, Dataset, Diagnostic, Diagnostics, Document, EventSchema, Language, Mode, Project, Reading,
-    event_verdict, not_compared, verdict,
+    Comparison, Diagnostic, Diagnostics, Document, Language, Mode, Reading, event_verdict, not_compared, verdict,
 };
 use alluvium_store::{NewSchema, Registered, Registry, StateStore, StoreError};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 #[error("others kept registering schemas meanwhile")]
@@ -62,18 +58,12 @@ pub async fn looked_back(reading: &Reading, accept: &[String]) -> Result<Diagnos
 
 fn known<'a>(reading: &Reading, accept: &'a [String]) -> Result<BTreeSet<&'a str>, CliError> {
     let is_known = |name: &String| {
-        reading.project.contracts.contains_key(name) || event_schemas(&reading.project).contains_key(name)
+        reading.project.contracts.contains_key(name) || reading.project.event_schemas().contains_key(name)
     };
     match accept.iter().find(|name| !is_known(name)) {
         Some(unknown) => Err(CliError::UnknownContract(render::printable(unknown))),
         None => Ok(accept.iter().map(String::as_str).collect()),
     }
-}
-
-/// By type, each once.
-fn event_schemas(project: &Project) -> BTreeMap<&String, &EventSchema> {
-    let all = project.datasets.values().filter_map(Dataset::push).flat_map(|push| &push.schemas);
-    all.map(|(name, schema)| (name, &**schema)).collect()
 }
 
 struct Compared {
@@ -96,7 +86,7 @@ fn compared(reading: &Reading, registry: &Registry, accept: &BTreeSet<&str>) -> 
             Err(mistakes) => out.found.extend(mistakes.0),
         }
     }
-    for (name, schema) in event_schemas(project) {
+    for (name, schema) in project.event_schemas() {
         match Document::read(Language::JsonSchema, &schema.file, &schema.text) {
             Ok(document) => {
                 let said = |against: &Against| event_verdict(name, schema, against);

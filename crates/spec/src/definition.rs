@@ -566,6 +566,12 @@ impl Project {
         self.contracts.get(dataset.contract.as_deref()?)
     }
 
+    /// By type, each once.
+    pub fn event_schemas(&self) -> BTreeMap<&String, &EventSchema> {
+        let all = self.datasets.values().filter_map(Dataset::push).flat_map(|push| &push.schemas);
+        all.map(|(name, schema)| (name, &**schema)).collect()
+    }
+
     /// Whether the dataset keeps a row for each version of a key.
     pub fn is_history(&self, dataset: &DatasetName) -> bool {
         let silver = self.datasets.get(dataset).and_then(Dataset::silver);

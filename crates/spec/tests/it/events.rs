@@ -1,6 +1,7 @@
 //! Schemas of events: the JSON Schema Test Suite, the relation between validity and compatibility, and what a dataset may say of them.
 
-use alluvium_spec::{Language, Mode, SchemaFile, Validator, read_schema_text};
+use super::{folder, write};
+use alluvium_spec::{Diagnostics, Environment, Language, Mode, Project, SchemaFile, Validator, load, read_schema_text};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path};
 
@@ -137,6 +138,68 @@ fn breaches_say_where_and_what_and_show_no_values() {
     assert_eq!(said(unknown), ["`/e\\n~1x` is not allowed (`false`)"]);
     assert_eq!(said(json!([])), ["is no object (`type`)"]);
     assert_eq!(said(json!({ "id": "o-1" })), ["has no `lines` (`required`)"]);
+}
+
+const BRONZE: &str = "datasets/bronze/orders.yaml";
+
+fn project(bronze: &str, schema: &str) -> Result<Project, Diagnostics> {
+    let files = [("alluvium.yaml", "name: shop\n"), (BRONZE, bronze), ("schemas/order.json", schema)];
+    let dir = folder(&files);
+    load(dir.path(), &Environment::default())
+}
+
+#[test]
+fn a_dataset_names_the_schema_of_each_type() {
+    let bronze = "source:\n  http:\n    types:\n      order.placed: schemas/order.json\n      order.paid: { schema: schemas/order.json, compatibility: full }\n";
+    let project = project(bronze, "{\"type\": \"object\"}").expect("a project");
+    let schemas = project.event_schemas();
+    let said: Vec<_> = schemas.iter().map(|(name, s)| (name.as_str(), s.file.to_str(), s.mode)).collect();
+    let file = Some("schemas/order.json");
+    assert_eq!(said, [("order.paid", file, Mode::Full), ("order.placed", file, Mode::Backward)]);
+    let push = project.datasets.values().find_map(|d| d.push()).expect("pushed");
+    assert!(push.takes("order.paid") && !push.takes("order.gone"));
+}
+
+#[test]
+fn mistakes_in_schemas_are_told() {
+    let types = |of: &str| format!("source: {{ http: {{ types: {of} }} }}\n");
+    for (of, schema, code, part) in [
+        ("{ order.*: schemas/order.json }", "true", "E0009", "a schema is that of one"),
+        ("{ order.placed: schemas/order.avsc }", "true", "E0009", "ends with `.json`"),
+        ("{ order.placed: ../order.json }", "true", "E0013", "outside the project"),
+        ("{ order.placed: schemas/none.json }", "true", "E0001", "cannot be read"),
+        (
+            "{ order.placed: { schema: schemas/order.json, compatibility: SOME } }",
+            "true",
+            "E0009",
+            "no compatibility mode",
+        ),
+        ("{ order.placed: schemas/order.json }", "{", "E0312", "no JSON"),
+        ("{ order.placed: schemas/order.json }", "{\"pattern\": \"(?=a)\"}", "E0312", "look-around"),
+        ("{}", "true", "E0005", "list of types"),
+    ] {
+        let found = project(&types(of), schema).expect_err(of);
+        let told = found.0.iter().any(|d| d.code == code && format!("{} {:?}", d.message, d.help).contains(part));
+        assert!(told, "{of}: {found}");
+    }
+}
+
+#[test]
+fn a_type_has_one_schema() {
+    let one = "source: { http: { types: { order.placed: schemas/order.json } } }\n";
+    let other = "source: { http: { types: { order.placed: schemas/other.json } } }\n";
+    let files = [
+        ("alluvium.yaml", "name: shop\n"),
+        ("datasets/bronze/a.yaml", one),
+        ("datasets/bronze/b.yaml", other),
+        ("schemas/order.json", "true"),
+        ("schemas/other.json", "true"),
+    ];
+    let dir = folder(&files);
+    let found = load(dir.path(), &Environment::default()).expect_err("two schemas");
+    assert!(found.to_string().contains("bronze.a says that `order.placed` has another schema"), "{found}");
+    write(dir.path(), "datasets/bronze/b.yaml", one.as_bytes());
+    load(dir.path(), &Environment::default()).expect("one schema");
 }
 
 /// Events are made by strangers, and schemas by people who make mistakes: each ends soon, and says why.

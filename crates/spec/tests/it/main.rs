@@ -10,6 +10,7 @@ mod hostile;
 mod lint;
 mod mistakes;
 mod projects;
+mod standard;
 mod turns;
 mod versions;
 mod watermark;

@@ -192,7 +192,7 @@ impl<'a, 'v> Check<'a, 'v> {
                 let demand = |i: usize| places.get(i).copied().or(*rest);
                 self.each(all.iter().enumerate().filter_map(|(i, v)| Some((Part::Place(i), demand(i)?, v))))
             }
-            (Keyword::All(all), _) => all.iter().fold(true, |holds, s| self.into(*s, value, seen) && holds),
+            (Keyword::All(all), _) => all.iter().filter(|s| !self.into(**s, value, seen)).count() == 0,
             (Keyword::If { condition, then, or_else }, _) => {
                 let met = self.quietly(*condition, value);
                 let next = if met.is_some() { then } else { or_else };
@@ -232,12 +232,10 @@ impl<'a, 'v> Check<'a, 'v> {
                         seen.properties.insert(name.clone());
                     }
                 }
-                Keyword::PropertyNames(schema) => {
-                    // The name is a value that lies nowhere else.
-                    if !self.validator.is_valid_text(*schema, name, self.steps) {
-                        self.tell(keyword.word(), format!("has a property named {}", shown(name)));
-                        holds = false;
-                    }
+                // The name is a value that lies nowhere else.
+                Keyword::PropertyNames(schema) if !self.validator.is_valid_text(*schema, name, self.steps) => {
+                    self.tell(keyword.word(), format!("has a property named {}", shown(name)));
+                    holds = false;
                 }
                 _ => {}
             }
