@@ -15,6 +15,7 @@ mod dead_letters;
 mod discard;
 mod drift;
 mod edges;
+mod event_schemas;
 mod examples;
 mod exits;
 mod explain;
