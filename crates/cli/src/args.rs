@@ -286,6 +286,8 @@ pub enum ExportLanguage {
     /// CREATE TABLE for DuckDB and PostgreSQL
     Sql,
     Markdown,
+    /// One page that loads nothing
+    Html,
 }
 
 #[derive(Debug, Args)]
