@@ -70,7 +70,12 @@ pub enum Command {
         dir: Option<PathBuf>,
     },
     /// Read the whole project and show every mistake
-    Check { dir: Option<PathBuf> },
+    Check {
+        dir: Option<PathBuf>,
+        /// Take a new version of this contract although it breaks the compatibility mode that it declares
+        #[arg(long, value_name = "CONTRACT")]
+        accept: Vec<String>,
+    },
     /// Process what is new until nothing is pending
     Run {
         dir: Option<PathBuf>,
@@ -80,10 +85,16 @@ pub enum Command {
         /// Make this silver dataset anew from all of its input
         #[arg(long, value_name = "DATASET")]
         rebuild: Vec<DatasetName>,
+        /// Take a new version of this contract although it breaks the compatibility mode that it declares
+        #[arg(long, value_name = "CONTRACT")]
+        accept: Vec<String>,
     },
     /// Process what arrives, when it arrives, until stopped
     Serve {
         dir: Option<PathBuf>,
+        /// Take a new version of this contract although it breaks the compatibility mode that it declares
+        #[arg(long, value_name = "CONTRACT")]
+        accept: Vec<String>,
         /// Look into every landing folder so often, for files of which no notice came
         #[arg(long, value_name = "SPAN", default_value = "5m")]
         scan_every: Span,
@@ -134,13 +145,19 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Replay {
-    /// Rows that wait in the quarantine of DATASET, under the present contract
+    /// Rows that wait in the quarantine of DATASET, bronze or silver, under the present definition
     Quarantine {
         dataset: DatasetName,
         dir: Option<PathBuf>,
         /// Apply the dataset's changed definition to these rows and to new ones
         #[arg(long)]
         adopt: bool,
+    },
+    /// Values that bronze put aside and the definition of DATASET names by now: its table is made anew from all of bronze
+    Rescued {
+        /// A silver dataset
+        dataset: DatasetName,
+        dir: Option<PathBuf>,
     },
     /// Steps and landing objects that were given up, after what was wrong is mended; each comes back once
     DeadLetters {
@@ -267,7 +284,8 @@ pub enum OfContract {
     },
     /// Compare versions of a contract: exit code 1 where the new one breaks what MODE asks for
     Diff {
-        /// The old versions, oldest first, then the new one: files, or names of the project's contracts
+        /// The old versions, oldest first, then the new one: files, names of the project's contracts, or NAME@N for a version that
+        /// is registered
         #[arg(required = true, num_args = 2.., value_names = ["OLD", "NEW"])]
         files: Vec<PathBuf>,
         /// NONE, BACKWARD, FORWARD, FULL, or one of these with _TRANSITIVE: against all old versions [default: what NEW
@@ -357,6 +375,12 @@ pub enum Show {
     DeadLetters { dir: Option<PathBuf> },
     /// Steps that failed and are tried again, and the retries that each dataset has used today
     Retries { dir: Option<PathBuf> },
+    /// Fields that came otherwise than the columns have them, and what was done about it
+    Drift {
+        /// Only of this dataset
+        dataset: Option<String>,
+        dir: Option<PathBuf>,
+    },
     /// Days on which a dataset took more, less or worse than its own history lets expect
     Anomalies {
         dir: Option<PathBuf>,
@@ -370,6 +394,14 @@ pub enum Show {
     Ledger { dir: Option<PathBuf> },
     /// What waits for each sink of the project
     Publications { dir: Option<PathBuf> },
+    /// Contracts and schemas that are registered, and the version of each that is in force
+    Contracts { dir: Option<PathBuf> },
+    /// Every version of one of them, and when it was in force
+    Contract {
+        /// Of the project, or a subject that was registered over HTTP
+        name: String,
+        dir: Option<PathBuf>,
+    },
     /// The definition versions of each dataset
     Versions { dir: Option<PathBuf> },
 }

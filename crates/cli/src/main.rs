@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod contracts;
 mod error;
 mod load;
 mod logging;

@@ -5,10 +5,11 @@
 
 use crate::{
     Flow, FlowError, Signal, Summary,
+    drain::is_frozen,
     step::{FIRST_LOOK, LAST_LOOK, Taken},
 };
 use alluvium_model::{RunId, StepKey};
-use alluvium_spec::Dataset;
+use alluvium_spec::{Dataset, DriftPolicy, Kind};
 use alluvium_store::StepRecord;
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -84,11 +85,21 @@ impl Flow<'_> {
         let ready = self.store.ready_steps(&watch).await?;
         refused.0.retain(|key, until| *until > watch.now && ready.iter().any(|s| s.key == *key));
         let own = ready.into_iter().filter(|s| !refused.0.contains_key(&s.key));
-        Ok(own.filter_map(|s| Some((self.own(&s)?, s))).collect())
+        let mut own: Vec<(&Dataset, StepRecord)> = own.filter_map(|s| Some((self.own(&s)?, s))).collect();
+        if own.iter().any(|(d, _)| can_freeze(d)) {
+            let open = self.store.open_steps().await?;
+            own.retain(|(d, _)| !can_freeze(d) || !open.iter().any(|s| is_frozen(d, s)));
+        }
+        Ok(own)
     }
 
     /// The step's dataset, if the step was planned under the same definition as this process has.
     fn own(&self, step: &StepRecord) -> Option<&Dataset> {
         self.project.datasets.get(&step.dataset).filter(|d| d.version == step.version)
     }
+}
+
+/// Whether drift may keep later input of the dataset out.
+fn can_freeze(dataset: &Dataset) -> bool {
+    matches!(&dataset.kind, Kind::Bronze(bronze) if bronze.drift.any(DriftPolicy::Freeze))
 }

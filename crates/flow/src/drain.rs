@@ -6,7 +6,7 @@ use crate::{
     step::{Worked, chain},
 };
 use alluvium_model::{Clock, DatasetName, DefinitionVersion, Entropy, Fault, RunId, StepKey, crash_point};
-use alluvium_spec::{Dataset, Gold, Kind, Project};
+use alluvium_spec::{Dataset, FROZEN, Gold, Kind, Project};
 use alluvium_store::{Claimed, NewStep, Owner, Planned, StepKind, StepRecord, StepState, Store, Watch};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
@@ -465,10 +465,11 @@ impl Flow<'_> {
                 }
                 summary.waiting.remove(&dataset.name);
             }
-            // Landing objects do not depend on each other: those of the step wait, others go on.
+            // Landing objects do not depend on each other: those of the step wait, others go on. Unless it froze the dataset: then
+            // all that comes waits, and what is loaded is gone on from.
             (Worked::Dead, StepKind::Ingest) => {
                 summary.dead.insert(key.clone());
-                return Ok(true);
+                return Ok(!self.store.step(key).await?.is_some_and(|s| is_frozen(dataset, &s)));
             }
             (Worked::Dead, StepKind::Refine | StepKind::Curate | StepKind::Rebuild) => {
                 summary.dead.insert(key.clone());
@@ -492,6 +493,12 @@ pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> Flo
 /// Windows of a backfill are done by nobody else.
 pub(crate) fn is_live(step: &StepRecord) -> bool {
     step.kind != StepKind::Backfill
+}
+
+/// Whether the step keeps all that comes out of the dataset, until its definition changes.
+pub(crate) fn is_frozen(dataset: &Dataset, step: &StepRecord) -> bool {
+    let said = step.error.as_deref().and_then(|e| e.strip_prefix(FROZEN)).is_some_and(|rest| rest.starts_with(':'));
+    said && step.state == StepState::Dead && step.dataset == dataset.name && step.version == dataset.version
 }
 
 pub(crate) fn is_open(state: StepState) -> bool {

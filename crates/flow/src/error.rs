@@ -97,7 +97,7 @@ pub enum FlowError {
     Look { dataset: DatasetName, source: StepError },
     #[error("{0} is not a dataset of this project")]
     UnknownDataset(DatasetName),
-    #[error("{0} has no quarantine to replay: only silver datasets validate rows")]
+    #[error("{0} has no quarantine to replay: gold sets no row aside")]
     NoQuarantine(DatasetName),
     #[error("{0} is not silver: bronze keeps what it received, and gold is recomputed by itself")]
     NotSilver(DatasetName),
@@ -177,7 +177,8 @@ impl Fault for FlowError {
             Self::Store(e) => e.remedy(),
             Self::Look { source, .. } => source.remedy(),
             Self::UnknownDataset(_) => "name a dataset that `alluvium show datasets` lists",
-            Self::NoQuarantine(_) | Self::NotSilver(_) => "name a silver dataset",
+            Self::NoQuarantine(_) => "name a bronze or silver dataset",
+            Self::NotSilver(_) => "name a silver dataset",
             Self::Contended(_) => "run again when the other process has finished",
             Self::UnknownLetter(_) => "name one that `alluvium show dead-letters` lists",
             Self::AmbiguousLetter(_) => "write more of its id",

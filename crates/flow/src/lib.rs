@@ -19,6 +19,7 @@ mod maintain;
 mod plan;
 mod ports;
 mod publication;
+pub mod registry;
 mod replay;
 mod report;
 mod retire;

@@ -144,6 +144,9 @@ pub trait Engine: Send + Sync {
     /// Version and rows of the dataset's quarantine; `None` when nothing waits there.
     async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError>;
 
+    /// Which of the fields `wanted` the dataset's input has only among what it put aside, with the number of its rows. Reads only.
+    async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError>;
+
     /// At most about this many input rows belong into one refine step of such a dataset, given the memory limit.
     fn rows_per_step(&self, silver: &Silver) -> u64;
 

@@ -123,6 +123,11 @@ pub enum Signal {
         letter: String,
         done: Replayed,
     },
+    /// What a replay of rescued values found: fields that the dataset's definition names and its table lacks, with the rows that have them.
+    Rescued {
+        dataset: DatasetName,
+        fields: BTreeMap<String, u64>,
+    },
     /// A folder or a table of the dataset could not be read; the service goes on with the others.
     NotLooked {
         dataset: DatasetName,

@@ -4,7 +4,7 @@
 
 use crate::{
     Flow, FlowError, Signal, StepError, Summary,
-    drain::{is_live, look_error},
+    drain::{is_frozen, is_live, look_error},
     step::{FIRST_LOOK, LAST_LOOK, Worked},
 };
 use alluvium_model::RunId;
@@ -46,7 +46,7 @@ impl Flow<'_> {
             return Ok(Worked::Done);
         }
         if step.kind != StepKind::ReplayQuarantine {
-            let blocks = step.kind != StepKind::Ingest;
+            let blocks = step.kind != StepKind::Ingest || is_frozen(dataset, &step);
             let (dataset, error) = (dataset.name.clone(), step.error.unwrap_or_default());
             self.report.signal(Signal::StepDead { step: step.key, dataset, error, blocks });
         }

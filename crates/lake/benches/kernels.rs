@@ -115,7 +115,7 @@ fn decode(bencher: Bencher<'_, '_>, format: Format, text: &[u8]) {
         again
     };
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
-    let options = Options { format, csv: &csv, max_record_bytes: 16 << 20, batch_rows: BATCH };
+    let options = Options { format, csv: &csv, max_record_bytes: 16 << 20, batch_rows: BATCH, any_case: false };
     let columns: SchemaRef = Arc::new(Schema::new(discover(from_start(), &options).expect("columns")));
     bencher.counter(ItemsCount::new(ROWS)).counter(BytesCount::new(text.len())).bench(|| {
         let mut decoder = open(from_start(), &options, &columns).expect("opens");

@@ -9,7 +9,7 @@ use crate::{
     fence, ingest, maintain,
     meter::Meter,
     pool::QueryPool,
-    refine,
+    redrive, refine,
     remote::{self, Remote},
     session, silver,
     table::{Place, Tables},
@@ -21,7 +21,7 @@ use alluvium_spec::{Contract, Dataset, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
 const BYTES_PER_CANDIDATE: u64 = 64;
@@ -119,6 +119,9 @@ impl LakeEngine {
         let attempt = Attempt { step: job.step, nonce: self.entropy.next_u64(), at: self.clock.now() };
         let mut outcome = match job.step.kind {
             StepKind::Ingest => ingest::execute(self, job, &attempt, report).await?,
+            StepKind::ReplayQuarantine if job.dataset.silver().is_none() => {
+                redrive::execute(self, job, &attempt, report).await?
+            }
             StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Rebuild => {
                 silver::execute(self, job, &attempt, report).await?
             }
@@ -171,6 +174,10 @@ impl Engine for LakeEngine {
         let table = self.tables.open(&Place::Quarantine(dataset.clone())).await.map_err(StepError::new)?;
         let Some(table) = table else { return Ok(None) };
         Ok(Some((table.version(), table.rows().map_err(StepError::new)?)))
+    }
+
+    async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
+        redrive::rescued(self, &silver.from, wanted).await.map_err(StepError::new)
     }
 
     fn rows_per_step(&self, silver: &Silver) -> u64 {

@@ -3,34 +3,37 @@
 //! An object that cannot be read to its end loads nothing: it becomes a dead letter, and the others go on without it.
 
 use crate::{
+    admit::{self, Admitted, format, open_unchanged},
     ahead,
     commit::{Attempt, Staged},
     decode::{self, DecodeError, Decoded, Drift, Options, Piece, PieceDecoder, Pieces},
+    drift::{self, Aside, Gate, Object, Seen, Watch},
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
     quarantine::{self, Origin},
-    refine::Stamp,
+    refine::{self, Cause, Stamp},
     refining::{RefineLane, Refined, Refining},
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
-use alluvium_model::{Balance, Fault, RetryClass};
+use alluvium_model::{Balance, DatasetName, Fault, RetryClass};
 use alluvium_spec::{Action, Bronze, Format, Kind, Severity};
 use alluvium_store::{EventRecord, QualityResult};
 use arrow::{
-    array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{
+        Array, ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    },
+    compute::filter_record_batch,
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
-const BATCH_ROWS: usize = 8192;
 /// Bytes decoded between two words of progress, about.
 const PROGRESS_BATCHES: usize = 8;
 
@@ -56,6 +59,7 @@ type Dead = (usize, String);
 
 /// What the lanes share.
 struct Work {
+    dataset: DatasetName,
     bronze: Bronze,
     events: Vec<EventRecord>,
     skip: BTreeSet<usize>,
@@ -70,6 +74,11 @@ struct Work {
     split: Vec<Option<Mutex<Reading>>>,
     /// Where the rows go at once, beside bronze.
     ahead: Option<Arc<Refining>>,
+    watch: Watch,
+    /// Of each object, what was known before its rows.
+    gates: Arc<Vec<Gate>>,
+    /// Columns that the table gains from these objects.
+    grown: BTreeSet<String>,
 }
 
 /// How far an object of several lanes has been read.
@@ -89,10 +98,13 @@ struct Done {
     /// Records by why they are malformed.
     malformed: BTreeMap<&'static str, u64>,
     dead: Vec<Dead>,
-    /// Unexpected or missing field, or a value that had to be rescued, to the number of records.
-    drift: BTreeMap<String, u64>,
-    /// Of the objects that other lanes decode too, by the event's place.
-    shared_drift: BTreeMap<usize, Drift>,
+    /// Rows that were set aside for their drift.
+    aside: u64,
+    seen: Seen,
+    /// Names that could not be those of columns, and what was used instead.
+    renamed: BTreeSet<(String, String)>,
+    /// Of the objects that other lanes decode too, by the event's place; with their rows.
+    shared_drift: BTreeMap<usize, (Drift, u64)>,
 }
 
 pub(crate) async fn execute(
@@ -105,33 +117,38 @@ pub(crate) async fn execute(
         return Err(LakeError::Worker("an ingest step of another layer"));
     };
     let total: u64 = job.events.iter().map(|e| e.bytes).sum();
-    let mut dead: BTreeMap<usize, String> = BTreeMap::new();
     let tables = &engine.tables;
     let place = Place::Dataset(job.dataset.name.clone());
-    let (existing, schema) = loop {
-        let table = tables.open(&place).await?;
-        match table_schema(table.as_ref(), bronze, job, &dead)? {
-            Ok(schema) => break (table, schema),
-            Err(unreadable) => dead.extend(unreadable),
-        }
-    };
+    let existing = tables.open(&place).await?;
+    let Admitted { mut schema, mut grown, gates, mut dead } = admit::admit(existing.as_ref(), bronze, job)?;
+    let gates = Arc::new(gates);
     let ahead = ahead::begin(engine, job, attempt).map(Arc::new);
     let (done, lanes) = loop {
         let skip = dead.keys().copied().collect();
-        let work = Work { ahead: ahead.clone(), ..work(engine, job, attempt, bronze, &schema, skip)? };
+        let (ahead_here, gates, grown_here) = (ahead.clone(), gates.clone(), grown.clone());
+        let work = work(engine, job, attempt, bronze, &schema, skip)?;
+        let work = Arc::new(Work { ahead: ahead_here, gates, grown: grown_here, ..work });
         let lanes = lane_count(&work);
         let progress = |done: u64| {
             report.signal(Signal::Progress { step: job.step.key.clone(), stage: "bronze", done, total });
         };
-        let all = merge(lanes::run(lanes, move |s| ingest(&work, s), progress).await?);
-        if all.dead.is_empty() {
+        let lane = work.clone();
+        let all = merge(&work, lanes::run(lanes, move |s| ingest(&lane, s), progress).await?)?;
+        let more = drift::grown(&all.seen, &work.watch.columns, bronze.drift);
+        if all.dead.is_empty() && more.is_empty() {
             break (all, lanes);
         }
-        // Rows of an unreadable object may be in any staged file: stage again without it.
+        // Rows of an unreadable object may be in any staged file: stage again without it. As well with columns that no first
+        // record told of.
         stage::discard(&tables.dir(&place), &all.files);
         stage::discard(&tables.dir(&Place::Quarantine(job.dataset.name.clone())), &all.quarantined);
         ahead.iter().for_each(|a| all.refined.iter().for_each(|part| a.outlet.discard(part)));
         dead.extend(all.dead);
+        if !more.is_empty() {
+            grown.extend(more.iter().map(|f| f.name().clone()));
+            let own = work.watch.columns.fields().iter().map(|f| f.as_ref().clone());
+            schema = admit::with_metadata(own.chain(more).collect())?;
+        }
     };
     let evolved = match &existing {
         Some(t) if t.schema()?.fields().len() != schema.fields().len() => Some(schema.clone()),
@@ -139,22 +156,25 @@ pub(crate) async fn execute(
     };
     let lost = dead.len() as u64;
     let malformed: u64 = done.malformed.values().sum();
-    let received = done.rows + malformed;
+    let received = done.rows + malformed + done.aside;
     let balance = Balance {
         received: received + lost,
         loaded: done.rows,
-        quarantined: malformed,
+        quarantined: malformed + done.aside,
         dead: lost,
         ..Balance::default()
     };
+    let renamed = done.renamed.iter().map(|(from, to)| format!("field `{from}` is stored as `{to}`"));
+    let malformed = done.malformed.iter().map(|(reason, n)| quality(reason, *n, received));
+    let quality = malformed.chain(done.seen.quality(bronze.drift, received)).collect();
     let staged = Staged {
         evolved,
         add: done.files,
         quarantine: done.quarantined,
         balance,
         dead: dead.into_iter().map(|(i, reason)| (job.events[i].event.clone(), reason)).collect(),
-        quality: done.malformed.into_iter().map(|(reason, n)| quality(reason, n, received)).collect(),
-        notes: done.drift.into_iter().map(note).collect(),
+        quality,
+        notes: done.seen.notes(bronze.drift).into_iter().chain(renamed).collect(),
         rows_in: received,
         ..Staged::new(schema)
     };
@@ -170,49 +190,7 @@ pub(crate) async fn execute(
     committed
 }
 
-/// The bronze columns: those of the table, or of the first readable object and the contracts that read it.
-fn table_schema(
-    table: Option<&crate::table::Table>,
-    bronze: &Bronze,
-    job: &Job<'_>,
-    dead: &BTreeMap<usize, String>,
-) -> Result<Result<SchemaRef, BTreeMap<usize, String>>, LakeError> {
-    let mut fields: Vec<Field> = Vec::new();
-    if let Some(table) = table {
-        fields.extend(table.schema()?.fields().iter().map(|f| Field::new(f.name(), plain(f.data_type()), true)));
-        fields.retain(|f| !is_metadata(f.name()));
-    } else {
-        let mut unreadable = BTreeMap::new();
-        for (i, event) in job.events.iter().enumerate().filter(|(i, _)| !dead.contains_key(i)) {
-            match discover(bronze, event, job.project.limits.record.0) {
-                Ok(found) if found.is_empty() && bronze.expected.is_empty() => {}
-                Ok(found) => {
-                    fields = found;
-                    break;
-                }
-                Err(e) if e.class() == RetryClass::Data => {
-                    unreadable.insert(i, reason(event, &e));
-                }
-                Err(source) => return Err(LakeError::Decode { object: event.path.clone(), source }),
-            }
-        }
-        if fields.is_empty() && !unreadable.is_empty() {
-            fields.extend(bronze.expected.iter().map(|n| Field::new(n, DataType::Utf8, true)));
-            if unreadable.len() + dead.len() < job.events.len() {
-                return Ok(Err(unreadable));
-            }
-        }
-    }
-    let expected: Vec<Field> = bronze.expected.iter().map(|n| Field::new(n, DataType::Utf8, true)).collect();
-    let missing = decode::new_columns(&Schema::new(fields.clone()), &expected);
-    fields.extend(missing);
-    fields.extend(metadata_fields());
-    let schema = Schema::new(fields);
-    crate::table::storable(&schema)?;
-    Ok(Ok(Arc::new(schema)))
-}
-
-fn is_metadata(name: &str) -> bool {
+pub(crate) fn is_metadata(name: &str) -> bool {
     metadata_fields().iter().any(|f| f.name() == name)
 }
 
@@ -223,25 +201,12 @@ pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
 }
 
 /// Tables hand out view types where we write plain ones.
-fn plain(t: &DataType) -> DataType {
+pub(crate) fn plain(t: &DataType) -> DataType {
     match t {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         other => other.clone(),
     }
-}
-
-fn format(bronze: &Bronze, path: &str) -> Format {
-    bronze.files.format.unwrap_or_else(|| decode::format_of(path))
-}
-
-fn options<'a>(bronze: &'a Bronze, path: &str, max_record_bytes: u64) -> Options<'a> {
-    Options { format: format(bronze, path), csv: &bronze.files.csv, max_record_bytes, batch_rows: BATCH_ROWS }
-}
-
-fn discover(bronze: &Bronze, event: &EventRecord, max_record_bytes: u64) -> Result<Vec<Field>, DecodeError> {
-    let file = open_unchanged(&bronze.files.folder.join(&event.path), event)?;
-    decode::discover(file, &options(bronze, &event.path, max_record_bytes))
 }
 
 fn work(
@@ -253,13 +218,18 @@ fn work(
     skip: BTreeSet<usize>,
 ) -> Result<Work, LakeError> {
     let columns: Vec<_> = schema.fields().iter().filter(|f| !is_metadata(f.name())).cloned().collect();
+    let columns = Arc::new(Schema::new(columns));
     let several = |e: &EventRecord| e.bytes >= SPLIT_BYTES && format(bronze, &e.path) == Format::Ndjson;
     Ok(Work {
         split: job.events.iter().map(|e| several(e).then(|| Mutex::new(Reading::Waiting))).collect(),
+        dataset: job.dataset.name.clone(),
         bronze: bronze.clone(),
         events: job.events.to_vec(),
         skip,
-        columns: Arc::new(Schema::new(columns)),
+        watch: Watch::new(bronze.drift, columns.clone(), &bronze.inside),
+        gates: Arc::default(),
+        grown: BTreeSet::new(),
+        columns,
         stager: attempt.stager(engine, &Place::Dataset(job.dataset.name.clone()), schema.clone()),
         quarantine: attempt.stager(
             engine,
@@ -316,7 +286,7 @@ impl Ingest<'_> {
         }
         let event = &self.work.events[i];
         let loaded = match &self.work.split[i] {
-            None => self.whole(event),
+            None => self.whole(i, event),
             Some(reading) => self.pieces(i, event, reading),
         };
         match loaded {
@@ -328,15 +298,16 @@ impl Ingest<'_> {
         }
     }
 
-    fn whole(&mut self, event: &EventRecord) -> Result<(), LakeError> {
+    fn whole(&mut self, i: usize, event: &EventRecord) -> Result<(), LakeError> {
         let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
         let work = self.work;
         let file = work.open(event).map_err(failed)?;
         work.stager.meter().read(event.bytes);
         let mut decoder = decode::open(file, &work.options(event), &work.columns).map_err(failed)?;
-        let mut batches = 0;
+        let (mut batches, mut rows, mut inside) = (0, 0, Drift::default());
         while let Some(decoded) = decoder.next().map_err(failed)? {
-            self.write(event, decoded)?;
+            rows += decoded.batch.num_rows() as u64;
+            self.write(i, event, decoded, &mut inside)?;
             batches += 1;
             if batches % PROGRESS_BATCHES == 0 {
                 self.shared.advance(0)?;
@@ -344,7 +315,9 @@ impl Ingest<'_> {
         }
         // Changed while it was read: what was staged may be neither the old nor the new content.
         work.open(event).map_err(failed)?;
-        self.done.note(decoder.drift());
+        let mut drift = decoder.drift().clone();
+        drift.merge_inside(&inside);
+        self.done.note(work, event, &drift, rows).map_err(failed)?;
         self.shared.advance(event.bytes)
     }
 
@@ -352,23 +325,40 @@ impl Ingest<'_> {
         let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
         let mut decoder = PieceDecoder::new(&self.work.options(event), &self.work.columns).map_err(failed)?;
         let mut piece = Piece::default();
+        let (mut rows, mut inside) = (0, Drift::default());
         while self.work.next_piece(event, reading, &mut piece, self.shared)? {
             decoder.load(&mut piece);
             while let Some(decoded) = decoder.next().map_err(failed)? {
-                self.write(event, decoded)?;
+                rows += decoded.batch.num_rows() as u64;
+                self.write(i, event, decoded, &mut inside)?;
             }
             self.shared.advance(0)?;
         }
         if let Some(drift) = decoder.drift() {
-            self.done.share(i, drift);
+            let mut drift = drift.clone();
+            drift.merge_inside(&inside);
+            self.done.share(i, &drift, rows);
         }
         Ok(())
     }
 
-    fn write(&mut self, event: &EventRecord, decoded: Decoded) -> Result<(), LakeError> {
-        let rows = decoded.batch.num_rows();
+    fn write(&mut self, i: usize, event: &EventRecord, decoded: Decoded, inside: &mut Drift) -> Result<(), LakeError> {
+        let mut batch = decoded.batch;
+        for name in &self.work.grown {
+            let values = batch.column_by_name(name).map_or(0, |c| c.len() - c.null_count());
+            if values > 0 {
+                self.done.seen.grew(name, values as u64);
+            }
+        }
+        if batch.num_rows() > 0 {
+            let aside = self.work.watch.look(&batch, self.work.object(i, event), inside)?;
+            batch = with_metadata(self.work, event, batch)?;
+            if !aside.is_empty() {
+                batch = self.set_aside(batch, aside)?;
+            }
+        }
+        let rows = batch.num_rows();
         if rows > 0 {
-            let batch = with_metadata(self.work, event, decoded.batch)?;
             self.rows.write(&batch)?;
             if let Some(ahead) = &mut self.ahead {
                 ahead.add(batch, None).unwrap_or_else(|e| {
@@ -391,9 +381,47 @@ impl Ingest<'_> {
     }
 }
 
+impl Ingest<'_> {
+    /// Sends rows to the quarantine, and gives back the others.
+    fn set_aside(&mut self, batch: RecordBatch, aside: Aside) -> Result<RecordBatch, LakeError> {
+        let stays: BooleanArray = (0..batch.num_rows()).map(|r| Some(!aside.contains_key(&(r as u32)))).collect();
+        self.done.aside += aside.len() as u64;
+        let rows = aside_rows(&self.work.dataset, &batch, aside, &self.work.stamp)?;
+        self.aside.write(&rows)?;
+        Ok(filter_record_batch(&batch, &stays)?)
+    }
+}
+
+/// Rows as the quarantine has them, with why they wait.
+pub(crate) fn aside_rows(
+    dataset: &DatasetName,
+    batch: &RecordBatch,
+    aside: Aside,
+    stamp: &Stamp,
+) -> Result<RecordBatch, LakeError> {
+    let causes = aside.into_iter().map(|(row, reasons)| {
+        let cause = |r: drift::Reason| Cause {
+            rule: r.what.rule(),
+            column: r.what.field,
+            value: r.value,
+            message: r.what.detail,
+        };
+        (row, reasons.into_iter().map(cause).collect())
+    });
+    let rows: Vec<(u32, Vec<Cause>)> = causes.collect();
+    refine::set_aside(batch, rows, stamp)
+        .map_err(|source| LakeError::Refine { dataset: dataset.clone(), source })?
+        .ok_or(LakeError::Worker("rows that are set aside are some"))
+}
+
 impl Work {
+    fn object(&self, i: usize, event: &EventRecord) -> Object<'_> {
+        let gate = &self.gates[i];
+        Object { json: format(&self.bronze, &event.path) == Format::Ndjson, absent: &gate.absent, typed: &gate.typed }
+    }
+
     fn options(&self, event: &EventRecord) -> Options<'_> {
-        options(&self.bronze, &event.path, self.max_record_bytes)
+        admit::options(&self.bronze, &event.path, self.max_record_bytes)
     }
 
     fn open(&self, event: &EventRecord) -> Result<File, DecodeError> {
@@ -446,31 +474,33 @@ pub(crate) fn quality(reason: &str, records: u64, received: u64) -> QualityResul
 }
 
 impl Done {
-    fn note(&mut self, drift: &Drift) {
-        for (what, records) in drift.notes() {
-            *self.drift.entry(what).or_default() += records;
-        }
+    /// Counts the drift of an object, unless the dataset does not take it.
+    fn note(&mut self, work: &Work, event: &EventRecord, drift: &Drift, rows: u64) -> Result<(), DecodeError> {
+        let columns = &work.columns;
+        let nested = |name: &String| columns.field_with_name(name).is_ok_and(|f| f.data_type().is_nested());
+        let looks_deeper = drift.rescued.iter().any(|(name, r)| r.retyped > 0 && nested(name));
+        let typed = match looks_deeper {
+            true => admit::typed(&work.bronze, event, work.max_record_bytes, columns),
+            false => Vec::new(),
+        };
+        let found = drift::differences_of(drift, columns, rows, &typed);
+        drift::stop(found.iter().map(|f| &f.what), work.bronze.drift)?;
+        found.into_iter().for_each(|f| self.seen.add(f));
+        self.renamed.extend(drift.renamed.iter().cloned());
+        Ok(())
     }
 
     /// Takes what a lane found in its part of an object.
-    fn share(&mut self, event: usize, drift: &Drift) {
-        self.shared_drift.entry(event).and_modify(|d| d.merge(drift)).or_insert_with(|| drift.clone());
+    fn share(&mut self, event: usize, drift: &Drift, rows: u64) {
+        let both = |(known, n): &mut (Drift, u64)| {
+            known.merge(drift);
+            *n += rows;
+        };
+        self.shared_drift.entry(event).and_modify(both).or_insert_with(|| (drift.clone(), rows));
     }
 }
 
-/// Opens the object if it still is what the event recorded.
-fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError> {
-    let file = File::open(path).map_err(DecodeError::from_io)?;
-    let m = file.metadata().map_err(DecodeError::from_io)?;
-    let modified = m.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    let nanos = modified.and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0);
-    if m.len() != event.bytes || nanos != event.modified_nanos {
-        return Err(DecodeError::Changed);
-    }
-    Ok(file)
-}
-
-fn reason(event: &EventRecord, e: &DecodeError) -> String {
+pub(crate) fn reason(event: &EventRecord, e: &DecodeError) -> String {
     let cause = e.cause().map_or_else(String::new, |c| format!(" ({c})"));
     format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
 }
@@ -501,30 +531,31 @@ pub(crate) fn constant(text: &str, rows: usize) -> ArrayRef {
     Arc::new(DictionaryArray::new(keys, values))
 }
 
-fn note((what, records): (String, u64)) -> String {
-    if records == 0 { what } else { format!("{what} ({records} records)") }
-}
-
-fn merge(results: Vec<Done>) -> Done {
+fn merge(work: &Work, results: Vec<Done>) -> Result<Done, LakeError> {
     let mut all = Done::default();
     for d in results {
         all.files.extend(d.files);
         all.quarantined.extend(d.quarantined);
         all.refined.extend(d.refined);
         all.rows += d.rows;
+        all.aside += d.aside;
         for (reason, n) in d.malformed {
             *all.malformed.entry(reason).or_default() += n;
         }
         all.dead.extend(d.dead);
-        for (what, n) in d.drift {
-            *all.drift.entry(what).or_default() += n;
-        }
-        for (event, drift) in d.shared_drift {
-            all.share(event, &drift);
+        all.seen.merge(d.seen);
+        all.renamed.extend(d.renamed);
+        for (event, (drift, rows)) in d.shared_drift {
+            all.share(event, &drift, rows);
         }
     }
-    for drift in std::mem::take(&mut all.shared_drift).into_values() {
-        all.note(&drift);
+    for (i, (drift, rows)) in std::mem::take(&mut all.shared_drift) {
+        let event = &work.events[i];
+        match all.note(work, event, &drift, rows) {
+            Ok(()) => {}
+            Err(e) if e.class() == RetryClass::Data => all.dead.push((i, reason(event, &e))),
+            Err(source) => return Err(LakeError::Decode { object: event.path.clone(), source }),
+        }
     }
-    all
+    Ok(all)
 }

@@ -3,6 +3,7 @@
 //! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
 //! reader sees only what a commit published; a commit happens once for each step key.
 
+mod admit;
 mod ahead;
 mod aside;
 #[doc(hidden)]
@@ -13,6 +14,7 @@ mod commit;
 mod curate;
 mod decode;
 mod describe;
+mod drift;
 mod encoding;
 mod engine;
 mod error;
@@ -30,6 +32,7 @@ mod meter;
 mod pool;
 mod quarantine;
 mod query;
+mod redrive;
 mod refine;
 mod refining;
 mod remote;

@@ -13,8 +13,10 @@ use std::{
 const OTHERS: usize = 4;
 /// DataFusion's name for the consumer of a sort's merges, of what it holds and of what it spilled.
 const MERGE: &str = "ExternalSorterMerge";
+/// What the names of its groupings have in common.
+const GROUPING: &str = "HashAggregate";
 
-/// Equal shares for consumers that can spill, which they lend each other, room for their merges, and room for what reads from them.
+/// Equal shares for consumers that can spill, which groupings lend each other, room for their merges, and room for what reads from them.
 ///
 /// A sort that has filled its share merges what it holds, and that takes memory which cannot spill. DataFusion's own
 /// fair pool lets spillable consumers hold all of it, and more when one joins after another has grown; and the merge of
@@ -36,7 +38,10 @@ struct Held {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Spillable,
+    /// A grouping: it can spill, and nothing has to be merged before that.
+    Grouping,
+    /// Whatever else can spill.
+    Sort,
     Merge,
     Other,
 }
@@ -44,7 +49,8 @@ enum Kind {
 impl Kind {
     fn of(consumer: &MemoryConsumer) -> Self {
         match consumer.can_spill() {
-            true => Self::Spillable,
+            true if consumer.name().contains(GROUPING) => Self::Grouping,
+            true => Self::Sort,
             false if consumer.name().starts_with(MERGE) => Self::Merge,
             false => Self::Other,
         }
@@ -73,7 +79,7 @@ impl QueryPool {
 impl Held {
     fn of(&mut self, kind: Kind) -> &mut usize {
         match kind {
-            Kind::Spillable => &mut self.spillable,
+            Kind::Grouping | Kind::Sort => &mut self.spillable,
             Kind::Merge => &mut self.merges,
             Kind::Other => &mut self.others,
         }
@@ -84,16 +90,17 @@ impl Held {
         let sorts = size.saturating_sub(self.others.max(size / OTHERS));
         // A merge needs as much as what it merges, and a little more; a second part is for it.
         let shares = sorts / 3 * 2;
+        let share = shares / self.spillers.max(1);
         // Of what can spill, what is more than its shares is given back at its next growth: until then the pool holds more than its
         // size, as otherwise who comes late could hold nothing, and would fail.
         let taken = self.merges + self.spillable.min(shares);
         match kind {
-            Kind::Spillable => {
-                let share = shares / self.spillers.max(1);
-                // Of two stages of a query one may hold nothing while the other spills.
+            Kind::Sort => share.saturating_sub(own),
+            // Of two stages of a query one may hold nothing while the other spills. Not so for sorts: a merge takes as much
+            // as its sort holds.
+            Kind::Grouping => {
                 let unused = shares.saturating_sub(self.spillable).min(sorts.saturating_sub(taken));
-                let lent = (2 * share).saturating_sub(own).min(unused);
-                share.saturating_sub(own).max(lent)
+                share.saturating_sub(own).max((2 * share).saturating_sub(own).min(unused))
             }
             Kind::Merge => sorts.saturating_sub(taken),
             Kind::Other => size.saturating_sub(taken + self.others),
@@ -181,9 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn shares_that_are_not_used_are_lent_to_who_holds_less_than_two() {
+    fn shares_that_are_not_used_are_lent_to_groupings_that_hold_less_than_two() {
         let pool: Arc<dyn MemoryPool> = Arc::new(QueryPool::new(1600));
-        let four: Vec<MemoryReservation> = (0..4).map(|i| consumer(&pool, &i.to_string(), true)).collect();
+        let grouping = |i| consumer(&pool, &format!("FinalHashAggregateStream[{i}]"), true);
+        let four: Vec<MemoryReservation> = (0..4).map(grouping).collect();
         assert_eq!(takes_all(&four[0]), 400, "two shares of 200");
         assert_eq!(takes_all(&four[1]), 400);
         assert_eq!(takes_all(&four[2]), 200, "its own, though nothing is left to lend");
@@ -198,7 +206,7 @@ mod tests {
         let build = consumer(&pool, "build", false);
         build.try_grow(900).expect("alone it might hold all");
         let (left, right) = (consumer(&pool, "left", true), consumer(&pool, "right", true));
-        assert_eq!((takes_all(&right), takes_all(&left)), (200, 100));
+        assert_eq!((takes_all(&left), takes_all(&right)), (100, 100));
         drop(right);
         assert_eq!(takes_all(&left), 100, "the share of who left");
         drop(build);

@@ -299,7 +299,7 @@ impl Work {
 }
 
 fn options(format: Format, max_record_bytes: u64) -> Options<'static> {
-    Options { format, csv: &CSV, max_record_bytes, batch_rows: BATCH_ROWS }
+    Options { format, csv: &CSV, max_record_bytes, batch_rows: BATCH_ROWS, any_case: false }
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(DecodeError) -> LakeError {

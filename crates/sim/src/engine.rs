@@ -13,7 +13,7 @@ use alluvium_model::{Balance, DatasetName, EventId};
 use alluvium_spec::{Dataset, Kind, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use async_trait::async_trait;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
 
 pub(crate) struct SimEngine {
@@ -173,6 +173,10 @@ impl Engine for SimEngine {
 
     async fn quarantine(&self, _: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
         Ok(None)
+    }
+
+    async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
+        Ok(BTreeMap::new())
     }
 
     fn rows_per_step(&self, _: &Silver) -> u64 {

@@ -11,9 +11,9 @@ use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepK
 use alluvium_store::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
     EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    ReplayRecord, RunRecord, RunState, RunStep, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError,
-    TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, SqliteStore, Stamp, StepDone,
+    StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -145,6 +145,11 @@ over_the_way! {
     change_backfill(backfill: &BackfillRecord) -> bool;
     end_backfill(backfill: &BackfillRecord, ending: &Ending) -> bool;
     forget_backfill(id: &RunId) -> Forgotten;
+    registry(subject: Option<&str>) -> Registry;
+    schema(id: u32) -> Vec<SchemaVersion>;
+    register(new: &[NewSchema], under: u64, now: Timestamp) -> Registered;
+    set_mode(subject: Option<&str>, mode: Option<&str>, under: u64) -> bool;
+    delete_schemas(subject: &str, numbers: &[u32], for_good: bool, under: u64, now: Timestamp) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
     hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;

@@ -101,6 +101,9 @@ codes! {
     CONTRADICTION "E0109" Error "values that contradict each other"
         "Two settings of one definition cannot both hold."
         "Correct one of them.";
+    DRIFT_POLICY "E0140" Error "drift that cannot be handled so"
+        "Not every policy makes sense for every kind of drift: what is missing cannot be rescued, and a column keeps its type."
+        "Use one of the policies in the help.";
     UNKNOWN_SINK "E0120" Error "unknown sink"
         "`publish` names sinks of the project, and there is no such sink."
         "Use the suggested name, or add the sink under `sinks` in alluvium.yaml.";
@@ -161,6 +164,9 @@ codes! {
     SCHEMA "E0312" Error "schema that cannot be read"
         "An Avro schema or a JSON Schema names a type that it does not define, defines one twice, or is no schema."
         "Correct it at the place shown; a schema that refers to other files has to be put together first.";
+    INCOMPATIBLE "E0350" Error "contract that breaks its compatibility mode"
+        "The contract changed since the version that is in force, and the change breaks the mode that the contract declares."
+        "Make the smaller change that the message names, or accept this one once with `--accept`.";
     RULE_NOT_RUN "W0001" Warning "rule that is not run"
         "The rule is written for another engine, or for a nested field; it stays documentation."
         "Write it as a library metric, as SQL, or with `engine: alluvium`.";
@@ -176,6 +182,12 @@ codes! {
     DEPRECATED "W0005" Warning "deprecated in the standard"
         "The version of ODCS that the contract names writes this in another way. It is read all the same; only `contract lint` tells this."
         "Write it in the new way when you change the contract.";
+    UNPROMISED "W0050" Warning "contract that cannot read what was written before"
+        "The contract changed since the version that is in force, and breaks BACKWARD. It declares no mode, so it is registered all the same."
+        "Declare `compatibility` in the contract to have such changes refused.";
+    NOT_COMPARED "W0051" Warning "contracts not compared with their versions"
+        "The state cannot be read, so the contracts were checked by themselves only."
+        "Make the state readable from here, or leave the comparison to `alluvium run`.";
 }
 
 #[cfg(test)]

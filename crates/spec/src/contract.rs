@@ -2,7 +2,7 @@
 
 use alluvium_model::DatasetName;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Contract {
@@ -11,6 +11,9 @@ pub struct Contract {
     pub version: String,
     /// Relative to the project's root.
     pub file: PathBuf,
+    /// The whole document as it was read.
+    #[serde(skip)]
+    pub text: Arc<str>,
     pub description: Option<String>,
     pub columns: Vec<Column>,
     /// Primary key in its declared order; empty if none.

@@ -8,7 +8,7 @@ use crate::{
     odcs,
     source_file::SourceFile,
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 #[derive(Debug, Clone)]
 pub struct ContractFile {
@@ -21,6 +21,10 @@ pub struct ContractFile {
 pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
     let mut sink = Sink::default();
     let file = SourceFile::read(Path::new(""), path, &mut sink);
+    contract_of(file, sink)
+}
+
+fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Result<ContractFile, Diagnostics> {
     let shape = file.and_then(|file| {
         let draft = odcs::read(file.clone(), &mut sink)?;
         // Columns that rules name.
@@ -63,6 +67,17 @@ pub fn read_schema(path: &Path) -> Result<SchemaFile, Diagnostics> {
         Some("json") => read_with(path, json_schema::read).map(SchemaFile::JsonSchema),
         _ => read_contract(path).map(SchemaFile::Contract),
     }
+}
+
+/// As [`read_schema`], of a text. Mistakes are told as those of a file of that name.
+pub fn read_text(language: Language, name: &Path, text: &str) -> Result<SchemaFile, Diagnostics> {
+    let (file, mut sink) = (SourceFile::new(name, text), Sink::default());
+    let read = match language {
+        Language::Odcs => return contract_of(Some(Arc::new(file)), sink).map(SchemaFile::Contract),
+        Language::Avro => avro::read(&file, &mut sink).map(SchemaFile::Avro),
+        Language::JsonSchema => json_schema::read(&file, &mut sink).map(SchemaFile::JsonSchema),
+    };
+    read.ok_or_else(|| sink.finish())
 }
 
 fn read_with<T>(path: &Path, read: fn(&SourceFile, &mut Sink) -> Option<T>) -> Result<T, Diagnostics> {

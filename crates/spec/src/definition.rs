@@ -4,6 +4,7 @@ use crate::{
     condition::Condition,
     contract::{Check, Contract},
     diagnostic::Diagnostics,
+    drift::{DriftPolicies, Inside},
     schedule::Schedule,
     secret::Secret,
     sinks::Sink,
@@ -122,6 +123,9 @@ pub struct Bronze {
     pub freshness: Option<Span>,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
+    /// What those contracts say of the values of a column, where the source's value reaches the contract as it is.
+    pub inside: BTreeMap<String, Inside>,
+    pub drift: DriftPolicies,
 }
 
 impl Bronze {

@@ -13,6 +13,7 @@ mod decimal;
 mod definition;
 mod diagnostic;
 mod discover;
+mod drift;
 pub mod export;
 mod json_schema;
 mod load;
@@ -20,6 +21,7 @@ mod nearest;
 mod odcs;
 mod paths;
 mod project_file;
+mod registered;
 mod resolve;
 mod schedule;
 mod secret;
@@ -36,16 +38,20 @@ pub use compatibility::{
 };
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
-pub use contract_file::{ContractFile, SchemaFile, lint_contract, read_contract, read_schema};
+pub use contract_file::{
+    ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
+};
 pub use definition::{
     Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
     Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,
     Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};
 pub use json_schema::JsonSchema;
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;
+pub use registered::{Document, not_compared, verdict};
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;
 pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

@@ -12,6 +12,7 @@ mod measures;
 mod place;
 mod postgres;
 mod records;
+mod registry;
 mod replays;
 mod sql;
 mod sqlite;
@@ -32,6 +33,7 @@ pub use records::{
     Reached, Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms,
     Value, VersionRecord, Watch, WatermarkRecord,
 };
+pub use registry::{InForce, NewSchema, Registered, Registry, SchemaVersion};
 pub use replays::{AskedReplay, NewReplay, News, ReplayRecord, Stamp};
 pub use sqlite::SqliteStore;
 pub use store::Store;

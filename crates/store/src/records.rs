@@ -478,7 +478,7 @@ pub struct DeadLetter {
 }
 
 /// One of the state's own tables, for `query`: `runs`, `steps`, `events`, `dead_letters`, `quality`, `ledger`,
-/// `versions`, `watermarks`, `retries`, `backfills`, `decisions`, `replays`, `publications`, `lanes`, `audit`.
+/// `versions`, `watermarks`, `retries`, `backfills`, `decisions`, `replays`, `contracts`, `contracts_in_force`, `publications`, `lanes`, `audit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDump {
     pub name: &'static str,

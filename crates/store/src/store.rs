@@ -4,9 +4,9 @@
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
     EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    ReplayRecord, RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms,
-    Topic, VersionRecord, Watch, WatermarkRecord,
+    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
+    StepState, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -263,6 +263,31 @@ pub trait Store: Send + Sync {
     /// The backfill is forgotten, and its open windows never run; what the others used stays in the ledger. It plans nothing from
     /// then on.
     async fn forget_backfill(&self, id: &RunId) -> Result<Forgotten, StoreError>;
+
+    /// Versions of contracts and schemas, of one subject or of all.
+    async fn registry(&self, subject: Option<&str>) -> Result<Registry, StoreError>;
+
+    /// All versions whose content has this id; empty if there is none.
+    async fn schema(&self, id: u32) -> Result<Vec<SchemaVersion>, StoreError>;
+
+    /// Each text is a version of its subject and in force from `now` on, all or none. One whose content the subject has
+    /// keeps its number. `under`: the revision of the registry by which it was decided that they may be.
+    async fn register(&self, new: &[NewSchema], under: u64, now: Timestamp) -> Result<Registered, StoreError>;
+
+    /// The compatibility mode of a subject, or of all that have none. `false`: the registry is not at `under` any more;
+    /// nothing was changed.
+    async fn set_mode(&self, subject: Option<&str>, mode: Option<&str>, under: u64) -> Result<bool, StoreError>;
+
+    /// Versions are out of use from now on, or gone for good. What is left of the subject is in force under its newest version.
+    /// `false`: the registry is not at `under` any more; nothing was changed.
+    async fn delete_schemas(
+        &self,
+        subject: &str,
+        numbers: &[u32],
+        for_good: bool,
+        under: u64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;

@@ -3,6 +3,7 @@
 use super::run::{Work, stop};
 use crate::{
     args::{Backfill as Args, Format, Global},
+    contracts::admitted,
     error::CliError,
     load,
     output::{print, print_json},
@@ -51,7 +52,7 @@ async fn drop_it(global: &Global, args: &Args) -> Result<Exit, CliError> {
 
 async fn work(global: &Global, args: &Args, range: Option<(Window, Stride)>) -> Result<Exit, CliError> {
     let stop = stop()?;
-    let wired = Wired::open(load::checked(global, args.dir.as_ref()).await?).await?;
+    let wired = admitted(global, args.dir.as_ref(), &[]).await?;
     let work = Work::new(global, &wired);
     let mut command = format!("backfill {}", args.dataset);
     if let Some((range, stride)) = &range {

@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Format, Global},
+    contracts,
     error::CliError,
     load,
     output::{print, print_json},
@@ -12,21 +13,24 @@ use alluvium_spec::{Diagnostic, Reading};
 use serde_json::json;
 use std::path::PathBuf;
 
-pub async fn check(global: &Global, dir: Option<&PathBuf>) -> Result<Exit, CliError> {
-    let Reading { project, flawed, found } = load::look(global, dir).await?;
-    let (datasets, contracts) = (project.datasets.len() + flawed.len(), project.contracts.len());
+pub async fn check(global: &Global, dir: Option<&PathBuf>, accept: &[String]) -> Result<Exit, CliError> {
+    let reading = load::look(global, dir).await?;
+    let back = contracts::looked_back(&reading, accept).await?;
+    let Reading { project, flawed, found } = reading;
+    let found = found.with(back.0);
+    let (datasets, of_contracts) = (project.datasets.len() + flawed.len(), project.contracts.len());
     let wrong = found.has_errors();
     match global.format {
         Format::Json => print_json(&json!({
             "ok": !wrong,
             "datasets": datasets,
-            "contracts": contracts,
+            "contracts": of_contracts,
             "diagnostics": found,
         }))?,
         Format::Human if wrong => return Err(CliError::Definitions(found)),
         Format::Human => {
             render::diagnostic::warnings(&found, Format::Human);
-            print(&format!("ok: {datasets} datasets, {contracts} contracts{}\n", warned(&found.0)))?;
+            print(&format!("ok: {datasets} datasets, {of_contracts} contracts{}\n", warned(&found.0)))?;
         }
     }
     Ok(if wrong { Exit::BadInput } else { Exit::Done })

@@ -12,16 +12,19 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
     let global = &cli.global;
     match &cli.command {
         Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
-        Command::Check { dir } => check::check(global, dir.as_ref()).await,
-        Command::Run { dir, adopt, rebuild } => run::run(global, dir.as_ref(), adopt, rebuild).await,
-        Command::Serve { dir, scan_every, listen, tls_cert, tls_key } => {
+        Command::Check { dir, accept } => check::check(global, dir.as_ref(), accept).await,
+        Command::Run { dir, adopt, rebuild, accept } => run::run(global, dir.as_ref(), adopt, rebuild, accept).await,
+        Command::Serve { dir, accept, scan_every, listen, tls_cert, tls_key } => {
             let tls = tls_cert.clone().zip(tls_key.clone());
             let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
-            serve::serve(global, dir.as_ref(), *scan_every, *listen, tls).await
+            serve::serve(global, dir.as_ref(), accept, *scan_every, *listen, tls).await
         }
         Command::Worker { dir, grace } => worker::worker(global, dir.as_ref(), *grace).await,
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {
             replay::quarantine(global, dataset, dir.as_ref(), *adopt).await
+        }
+        Command::Replay { what: Replay::Rescued { dataset, dir } } => {
+            replay::rescued(global, dataset, dir.as_ref()).await
         }
         Command::Replay { what: Replay::DeadLetters { dir, dataset, id, version } } => {
             replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await

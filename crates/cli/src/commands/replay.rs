@@ -3,9 +3,8 @@
 use super::run::{Work, stop};
 use crate::{
     args::{Global, UnderVersion},
+    contracts::admitted,
     error::CliError,
-    load,
-    wire::Wired,
 };
 use alluvium_flow::{Letters, Replay, Version};
 use alluvium_model::{DatasetName, Exit};
@@ -18,6 +17,10 @@ pub async fn quarantine(
     adopt: bool,
 ) -> Result<Exit, CliError> {
     replay(global, dir, &Replay::Quarantine { dataset: dataset.clone(), adopt }).await
+}
+
+pub async fn rescued(global: &Global, dataset: &DatasetName, dir: Option<&PathBuf>) -> Result<Exit, CliError> {
+    replay(global, dir, &Replay::Rescued { dataset: dataset.clone() }).await
 }
 
 pub async fn dead_letters(
@@ -36,7 +39,7 @@ pub async fn dead_letters(
 
 async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {
     let stop = stop()?;
-    let wired = Wired::open(load::checked(global, dir).await?).await?;
+    let wired = admitted(global, dir, &[]).await?;
     let work = Work::new(global, &wired);
     let summary = wired.flow(work.reporter.as_ref()).replay(what, stop).await;
     work.close(summary).await

@@ -3,8 +3,9 @@
 use crate::{
     args::{Format, Global},
     commands::show::recent_anomalies,
+    contracts::admitted,
     error::CliError,
-    load, logging,
+    logging,
     output::{print, print_json},
     process,
     render::{Style, progress::Reporter, summary::RunSummary},
@@ -23,15 +24,17 @@ pub async fn run(
     dir: Option<&PathBuf>,
     adopt: &[DatasetName],
     rebuild: &[DatasetName],
+    accept: &[String],
 ) -> Result<Exit, CliError> {
     let mut command = "run".to_owned();
     for (option, names) in [("adopt", adopt), ("rebuild", rebuild)] {
         names.iter().for_each(|n| command.push_str(&format!(" --{option} {n}")));
     }
+    accept.iter().for_each(|n| command.push_str(&format!(" --accept {n}")));
     let (adopt, rebuild) = (adopt.iter().cloned().collect(), rebuild.iter().cloned().collect());
     let options = Options { command, adopt, rebuild, ..Options::default() };
     let stop = stop()?;
-    let wired = Wired::open(load::checked(global, dir).await?).await?;
+    let wired = admitted(global, dir, accept).await?;
     let work = Work::new(global, &wired);
     let summary = wired.flow(work.reporter.as_ref()).run(&options, stop).await;
     work.close(summary).await

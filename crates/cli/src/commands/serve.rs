@@ -3,10 +3,9 @@
 use super::{run::stop, show::Served};
 use crate::{
     args::{Format, Global},
+    contracts::admitted,
     error::CliError,
-    load,
     render::serving::Lines,
-    wire::Wired,
 };
 use alluvium_model::{Exit, Span};
 use alluvium_server::{Api, ApiParts, Audit, Health, Intake, ServerError, Service, Stop, Stopper, TlsFiles, Waking};
@@ -22,12 +21,13 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 pub async fn serve(
     global: &Global,
     dir: Option<&PathBuf>,
+    accept: &[String],
     scan_every: Span,
     listen: SocketAddr,
     tls: Option<TlsFiles>,
 ) -> Result<Exit, CliError> {
     let asked = stop()?;
-    let wired = Arc::new(Wired::open(load::checked(global, dir).await?).await?);
+    let wired = Arc::new(admitted(global, dir, accept).await?);
     let lines = Arc::new(Lines::new(global.format == Format::Json));
     let watch = FolderWatch::new(&wired.project).map_err(ServerError::Files)?;
     let (stopper, stop) = Stopper::new();
@@ -42,6 +42,7 @@ pub async fn serve(
         tls,
         intake: intake.clone(),
         audit,
+        registry: wired.store.shared(),
         views: Arc::new(Served(wired.clone())),
         health: health.clone(),
         clock,

@@ -109,6 +109,14 @@ pub struct Letter {
     pub stays: Option<String>,
 }
 
+/// A field that a dataset's definition names by now, and rows of its input that have it among what was put aside.
+#[derive(Debug, Serialize)]
+pub struct RescuedField {
+    pub dataset: String,
+    pub field: String,
+    pub rows: u64,
+}
+
 /// What was done to a dataset's tables after the run's work.
 #[derive(Debug, Serialize)]
 pub struct Upkeep {
@@ -168,6 +176,10 @@ pub struct Heard {
     pub waiting: Kept<WaitingStep>,
     pub dead_steps: Kept<DeadStep>,
     pub replayed: Kept<Letter>,
+    /// What a replay of rescued values brings in.
+    pub rescued: Vec<RescuedField>,
+    #[serde(skip)]
+    pub looked_for_rescued: bool,
     pub maintained: Vec<Upkeep>,
     pub not_maintained: Vec<NotMaintained>,
     /// Publications that were delivered, also of earlier runs.
@@ -261,6 +273,17 @@ impl Heard {
             Signal::LetterReplayed { dataset, letter, done } => {
                 let (word, stays) = replayed(done);
                 self.replayed.add(Letter { dataset: dataset.to_string(), letter: letter.clone(), done: word, stays });
+            }
+            Signal::Rescued { dataset, fields } => {
+                self.rescued = fields
+                    .iter()
+                    .map(|(field, rows)| RescuedField {
+                        dataset: dataset.to_string(),
+                        field: field.clone(),
+                        rows: *rows,
+                    })
+                    .collect();
+                self.looked_for_rescued = true;
             }
             Signal::Maintained { dataset, done } => self.maintained.push(Upkeep {
                 dataset: dataset.to_string(),

@@ -119,6 +119,7 @@ impl Bars {
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
             | Signal::LetterReplayed { .. }
+            | Signal::Rescued { .. }
             | Signal::Maintained { .. }
             | Signal::NotMaintained { .. }
             | Signal::Published { .. }
@@ -245,6 +246,10 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
                 )
             }
             (word, None) => format!("{dataset}: dead letter {}: {}", printable(letter), word.replace('_', " ")),
+        },
+        Signal::Rescued { dataset, fields } => match fields.len() {
+            0 => format!("{dataset}: nothing was put aside that it names and lacks"),
+            n => format!("{dataset}: {} fields come from `_rescued`; its table is made anew", grouped(n as u64)),
         },
         Signal::NotLooked { dataset, code, message, .. } => {
             format!("{} {dataset}: {}", style.red(&format!("failed[{code}]")), printable(message))

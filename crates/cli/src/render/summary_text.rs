@@ -25,6 +25,7 @@ impl RunSummary {
             out.push_str(&self.table().text(style));
         }
         self.rules(&mut out, style);
+        self.rescued(&mut out);
         self.files(&mut out, style);
         self.versions(&mut out, style);
         self.left(&mut out);
@@ -94,6 +95,16 @@ impl RunSummary {
                 let _ = writeln!(out, "{start}{} {}: {}{times}", style.cyan("note"), d.dataset, printable(&note.text));
             }
             more(out, d.notes.len() as u64, MOST_LINES);
+        }
+    }
+
+    fn rescued(&self, out: &mut String) {
+        if self.heard.looked_for_rescued && self.heard.rescued.is_empty() {
+            out.push_str("\nnothing was put aside that the definition names and the table lacks\n");
+        }
+        for r in &self.heard.rescued {
+            let rows = grouped(r.rows);
+            let _ = writeln!(out, "\n{}: `{}` comes from `_rescued` in {rows} rows", r.dataset, printable(&r.field));
         }
     }
 

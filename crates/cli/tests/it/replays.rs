@@ -215,12 +215,13 @@ fn what_cannot_be_replayed_is_refused_with_its_reason() {
     let at = serving.address();
     for (body, status, code, says) in [
         (quarantine("silver.order"), 404, "F0101", "there is silver.orders"),
-        (quarantine("gold.daily"), 422, "F0102", "only silver"),
+        (quarantine("gold.daily"), 422, "F0102", "gold sets no row aside"),
+        (json!({ "rescued": { "dataset": "bronze.orders" } }), 422, "F0104", "not silver"),
         (json!({ "dead_letters": { "dataset": "silver.nothing_like_it" } }), 404, "F0101", "is not a dataset"),
         (json!({ "dead_letters": { "ids": ["zz"] } }), 404, "F0105", "zz"),
         (json!({ "dead_letters": { "id": "zz" } }), 400, "H0108", "unknown field `id`"),
         (json!({ "quarantine": { "dataset": "orders" } }), 400, "H0108", "orders"),
-        (json!({ "all": {} }), 400, "H0108", "expected `quarantine` or `dead_letters`"),
+        (json!({ "all": {} }), 400, "H0108", "expected one of `quarantine`, `rescued`, `dead_letters`"),
         (json!({}), 400, "H0108", "no replay"),
     ] {
         let answer = post(&at, &body);

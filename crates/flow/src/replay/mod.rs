@@ -5,6 +5,7 @@ mod letters;
 mod outcome;
 mod quarantine;
 mod request;
+mod rescued;
 
 pub use letters::{Letters, Replayed, Version};
 pub use outcome::{ReplayOutcome, Tried};

@@ -25,7 +25,8 @@ impl Flow<'_> {
         let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
         if let Some((version, _)) = waiting.filter(|(_, rows)| *rows > 0) {
             let active = self.active_version(name).await?;
-            if !versions_mix(active.as_ref(), &dataset.version) {
+            // Bronze only receives: it is never held.
+            if dataset.silver().is_some() && !versions_mix(active.as_ref(), &dataset.version) {
                 return self.hold(dataset, active, Waiting::Quarantine, summary).await;
             }
             let round = self.round(run, dataset).await?;
@@ -36,7 +37,7 @@ impl Flow<'_> {
     }
 
     /// What reads the datasets that were tried, and what reads that.
-    async fn follow(&self, run: &RunId, tried: &mut Tried, summary: &mut Summary) -> Result<(), FlowError> {
+    pub(super) async fn follow(&self, run: &RunId, tried: &mut Tried, summary: &mut Summary) -> Result<(), FlowError> {
         for next in &self.project.order {
             let downstream = &self.project.datasets[next];
             if downstream.consumes().iter().any(|i| tried.datasets.contains(i)) {

@@ -5,19 +5,23 @@
 use super::{Letters, Tried, Version};
 use crate::{Flow, FlowError, Summary};
 use alluvium_model::{DatasetName, RunId};
-use alluvium_spec::Project;
+use alluvium_spec::{Kind, Project};
 use alluvium_store::ReplayRecord;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Replay {
-    /// What waits in a silver dataset's quarantine.
+    /// What waits in the quarantine of a bronze or silver dataset.
     Quarantine {
         dataset: DatasetName,
         /// The dataset's changed definition applies to these rows and to new ones.
         #[serde(default)]
         adopt: bool,
+    },
+    /// Values that bronze put aside, and that the silver dataset's definition names by now.
+    Rescued {
+        dataset: DatasetName,
     },
     DeadLetters(Letters),
 }
@@ -39,6 +43,7 @@ impl Replay {
                 let adopt = if *adopt { " --adopt" } else { "" };
                 format!("replay quarantine {dataset}{adopt}")
             }
+            Self::Rescued { dataset } => format!("replay rescued {dataset}"),
             Self::DeadLetters(Letters { dataset, ids, version }) => {
                 let mut command = "replay dead-letters".to_owned();
                 dataset.iter().for_each(|d| command.push_str(&format!(" --dataset {d}")));
@@ -54,7 +59,7 @@ impl Replay {
     /// The dataset that it names.
     pub fn dataset(&self) -> Option<&DatasetName> {
         match self {
-            Self::Quarantine { dataset, .. } => Some(dataset),
+            Self::Quarantine { dataset, .. } | Self::Rescued { dataset } => Some(dataset),
             Self::DeadLetters(letters) => letters.dataset.as_ref(),
         }
     }
@@ -63,8 +68,11 @@ impl Replay {
         let Some(name) = self.dataset() else { return Ok(()) };
         let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
         match self {
-            Self::Quarantine { .. } if dataset.silver().is_none() => Err(FlowError::NoQuarantine(name.clone())),
-            Self::Quarantine { .. } | Self::DeadLetters(_) => Ok(()),
+            Self::Quarantine { .. } if matches!(dataset.kind, Kind::Gold(_)) => {
+                Err(FlowError::NoQuarantine(name.clone()))
+            }
+            Self::Rescued { .. } if dataset.silver().is_none() => Err(FlowError::NotSilver(name.clone())),
+            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) => Ok(()),
         }
     }
 }
@@ -86,7 +94,7 @@ impl Flow<'_> {
     pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
         what.check(self.project)?;
         Ok(match what {
-            Replay::Quarantine { .. } => what.clone(),
+            Replay::Quarantine { .. } | Replay::Rescued { .. } => what.clone(),
             Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
         })
     }
@@ -100,6 +108,7 @@ impl Flow<'_> {
     ) -> Result<(), FlowError> {
         match what {
             Replay::Quarantine { dataset, adopt } => self.replay_quarantine(run, dataset, *adopt, tried, summary).await,
+            Replay::Rescued { dataset } => self.replay_rescued(run, dataset, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
         }
     }

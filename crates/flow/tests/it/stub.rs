@@ -8,7 +8,7 @@ use alluvium_model::{
     Balance, Blame, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy,
     StepKey,
 };
-use alluvium_spec::{Dataset, Effort, Environment, Project, Silver, load};
+use alluvium_spec::{Dataset, Effort, Environment, FROZEN, Project, Silver, load};
 use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord, Watch};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -37,6 +37,7 @@ struct Tables {
     fences: BTreeMap<StepKey, u32>,
     done: Vec<(DatasetName, Stage)>,
     failing: BTreeSet<DatasetName>,
+    freezing: BTreeSet<DatasetName>,
     losing: BTreeSet<DatasetName>,
     hanging: BTreeSet<DatasetName>,
     waiting: BTreeMap<DatasetName, u64>,
@@ -75,6 +76,24 @@ impl Fault for Told {
 
     fn class(&self) -> RetryClass {
         RetryClass::Data
+    }
+
+    fn remedy(&self) -> &'static str {
+        "none"
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("its fields do not fit")]
+struct Frozen;
+
+impl Fault for Frozen {
+    fn code(&self) -> &'static str {
+        FROZEN
+    }
+
+    fn class(&self) -> RetryClass {
+        RetryClass::Schema
     }
 
     fn remedy(&self) -> &'static str {
@@ -133,6 +152,11 @@ impl StubEngine {
 
     pub fn fail_next(&self, dataset: &DatasetName) {
         self.tables().failing.insert(dataset.clone());
+    }
+
+    /// Its next step freezes it.
+    pub fn freeze_next(&self, dataset: &DatasetName) {
+        self.tables().freezing.insert(dataset.clone());
     }
 
     /// Its next executions, so many of them, are rejected.
@@ -249,6 +273,10 @@ impl Engine for StubEngine {
         Ok(self.tables().waiting.get(dataset).map(|rows| (1, *rows)))
     }
 
+    async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
+        Ok(BTreeMap::new())
+    }
+
     fn rows_per_step(&self, _: &Silver) -> u64 {
         1_000
     }
@@ -284,6 +312,9 @@ impl Engine for StubEngine {
         }
         if tables.failing.remove(&name) {
             return Err(StepError::new(Told));
+        }
+        if tables.freezing.remove(&name) {
+            return Err(StepError::new(Frozen));
         }
         if tables.fences.get(&job.step.key).is_some_and(|upto| *upto >= job.step.attempts) {
             return Err(StepError::new(Late));

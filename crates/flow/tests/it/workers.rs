@@ -4,7 +4,7 @@ use crate::{
     bronze, silver,
     stub::{Stage, World},
 };
-use alluvium_flow::{Flow, Left, Options, RefusedSteps, Signal, Turn};
+use alluvium_flow::{Engine, Flow, Left, Options, RefusedSteps, Signal, Turn};
 use alluvium_model::DatasetName;
 use alluvium_store::{RunState, StepState, Store};
 use std::{collections::BTreeSet, future::pending, sync::Arc};
@@ -91,6 +91,38 @@ async fn a_dead_letter_is_left_alone() {
     let summary = world.worker().assist(&mut RefusedSteps::default(), || false, pending()).await;
     assert_eq!(summary.expect("the state works").dead.len(), 1);
     assert!(!world.worker().is_asked(&mut RefusedSteps::default()).await.expect("the state works"));
+}
+
+/// More than one step takes.
+const LARGE: u64 = 600 << 20;
+
+#[tokio::test]
+async fn what_comes_after_a_step_that_froze_its_dataset_waits_for_another_definition() {
+    let bronze_file = "source: { files: landing/t/, glob: \"*.csv\" }\ndrift: freeze\n";
+    let mut world = World::with(&[("datasets/bronze/t.yaml", bronze_file)]).await;
+    world.arrive("a.csv", 7);
+    assert!(world.run(&Options::default()).await.complete());
+    world.arrive("b.csv", LARGE);
+    world.arrive("c.csv", LARGE);
+    world.engine.freeze_next(&bronze());
+    let summary = world.run(&Options::default()).await;
+    assert_eq!((summary.dead.len(), summary.complete(), summary.failed.is_empty()), (1, false, true));
+    let states = async |world: &World| {
+        let open = world.store.open_steps().await.expect("steps");
+        open.iter().map(|s| s.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&world).await, [StepState::Dead, StepState::Planned]);
+    assert!(!world.worker().is_asked(&mut RefusedSteps::default()).await.expect("the state works"));
+    // Neither what was planned nor what is new.
+    world.arrive("d.csv", 7);
+    assert!(!world.run(&Options::default()).await.complete());
+    assert!(!world.worker().is_asked(&mut RefusedSteps::default()).await.expect("the state works"));
+    assert_eq!(states(&world).await, [StepState::Dead, StepState::Planned]);
+    assert_eq!(world.engine.rows(&bronze()).await.expect("rows"), 7);
+    world.redefine(&bronze());
+    assert!(world.run(&Options::default()).await.complete());
+    assert_eq!(world.engine.rows(&bronze()).await.expect("rows"), 2 * LARGE + 14);
+    assert_eq!(world.engine.rows(&silver()).await.expect("rows"), 2 * LARGE + 14);
 }
 
 #[tokio::test]

@@ -40,6 +40,15 @@ enum Target {
     Rescue(Vec<u8>),
 }
 
+impl Target {
+    fn column(&self) -> Option<usize> {
+        match self {
+            Self::Column(column) => Some(*column),
+            Self::Rescue(_) => None,
+        }
+    }
+}
+
 /// The names of the file's columns.
 pub(super) fn discover(source: Source, o: &Options<'_>) -> Result<Vec<String>, DecodeError> {
     let mut window = Window::open(source)?;
@@ -64,6 +73,15 @@ impl Csv {
                 None => Target::Rescue(json_text::key(name)),
             });
         }
+        if o.any_case {
+            for (name, target) in names.iter().zip(&mut targets).filter(|(_, t)| matches!(t, Target::Rescue(_))) {
+                let Some(column) = names::in_other_letters(name, open.keys().copied()) else { continue };
+                drift.recase(name, column, 0);
+                let column = open.remove(column).expect("it was among them");
+                *target = Target::Column(column);
+            }
+        }
+        drift.order(targets.iter().filter_map(Target::column), |c| columns.field(c).name().as_str());
         let mut absent: Vec<usize> = open.into_values().collect();
         absent.sort_unstable();
         if !names.is_empty() {
@@ -103,8 +121,12 @@ impl Csv {
             }
         }
         let decoded = self.rows.finish()?;
-        if let (true, Some(d)) = (self.rescues, &decoded) {
-            self.drift.every_record_had_new_fields(d.batch.num_rows() as u64, self.unlisted);
+        if let Some(d) = &decoded {
+            let records = d.batch.num_rows() as u64;
+            self.drift.recased.values_mut().for_each(|(_, n)| *n += records);
+            if self.rescues {
+                self.drift.every_record_had_new_fields(records, self.unlisted);
+            }
         }
         Ok(decoded)
     }

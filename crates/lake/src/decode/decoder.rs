@@ -24,6 +24,8 @@ pub struct Options<'a> {
     pub max_record_bytes: u64,
     /// At most this many records come in one batch; fewer where they hold more than 16 MiB.
     pub batch_rows: usize,
+    /// A field whose name is a column's but for the case of letters is that column, where the object has not the column itself.
+    pub any_case: bool,
 }
 
 #[derive(Debug)]

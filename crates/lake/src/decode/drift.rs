@@ -1,5 +1,6 @@
 //! How an object differs from the columns expected of it. Filled while decoding; the bronze step reports it.
 
+use alluvium_spec::DriftKind;
 use std::collections::BTreeMap;
 
 const NAMES_LIMIT: usize = 1_000;
@@ -17,6 +18,14 @@ pub struct Drift {
     pub rescued: BTreeMap<String, Rescues>,
     /// Names in the object which could not be column names, and what was used instead.
     pub renamed: Vec<(String, String)>,
+    /// Fields that were taken for a column whose name has other letters: the column, and the number of records.
+    pub recased: BTreeMap<String, (String, u64)>,
+    /// Two columns that the object has in another order: the one that comes first there, and one that comes before it here.
+    pub reordered: Option<(String, String)>,
+    /// What differs inside of columns, by path, with the number of records.
+    pub inside: BTreeMap<DriftKind, BTreeMap<String, u64>>,
+    /// Paths inside of columns that their contract names, and whether some record had them.
+    pub inside_known: BTreeMap<String, bool>,
 }
 
 /// Numbers of values of one column that were rescued, by why.
@@ -40,6 +49,45 @@ impl Drift {
             self.new_fields.insert(super::names::cut(name).to_owned(), records);
         } else {
             self.new_fields_unlisted += records;
+        }
+    }
+
+    pub(super) fn recase(&mut self, name: &str, column: &str, records: u64) {
+        if let Some((_, n)) = self.recased.get_mut(name) {
+            *n += records;
+        } else if self.recased.len() < NAMES_LIMIT {
+            self.recased.insert(super::names::cut(name).to_owned(), (column.to_owned(), records));
+        }
+    }
+
+    /// `columns`: the columns of the object's fields in their order, by their place here.
+    pub(super) fn order<'n>(&mut self, columns: impl Iterator<Item = usize>, name: impl Fn(usize) -> &'n str) {
+        let mut before: Option<usize> = None;
+        for column in columns {
+            if let Some(earlier) = before.filter(|b| *b > column) {
+                self.reordered = Some((name(earlier).to_owned(), name(column).to_owned()));
+                return;
+            }
+            before = Some(column);
+        }
+    }
+
+    /// A difference inside of a column, in so many records.
+    pub fn inside(&mut self, kind: DriftKind, path: &str, records: u64) {
+        let of_kind = self.inside.entry(kind).or_default();
+        if let Some(n) = of_kind.get_mut(path) {
+            *n += records;
+        } else if of_kind.len() < NAMES_LIMIT {
+            of_kind.insert(super::names::cut(path).to_owned(), records);
+        }
+    }
+
+    /// A field inside of a column that the contract names, in a record that could have it.
+    pub fn inside_known(&mut self, path: &str, found: bool) {
+        if let Some(known) = self.inside_known.get_mut(path) {
+            *known |= found;
+        } else if self.inside_known.len() < NAMES_LIMIT {
+            self.inside_known.insert(path.to_owned(), found);
         }
     }
 
@@ -84,15 +132,19 @@ impl Drift {
         for (name, counts) in &part.rescued {
             self.rescue(name, *counts);
         }
+        for (name, (column, records)) in &part.recased {
+            self.recase(name, column, *records);
+        }
+        self.merge_inside(part);
     }
 
-    /// What a person should hear of, each with the number of records it concerns (0: the whole object).
-    pub fn notes(&self) -> Vec<(String, u64)> {
-        let new = self.new_fields.iter().map(|(n, records)| (format!("new field `{n}`, kept in _rescued"), *records));
-        let missing = self.missing.iter().map(|n| (format!("expected field `{n}` is missing"), 0));
-        let retyped = self.rescued.iter().filter(|(_, r)| r.retyped > 0);
-        let retyped = retyped.map(|(n, r)| (format!("field `{n}` changed its type, kept in _rescued"), r.retyped));
-        let renamed = self.renamed.iter().map(|(from, to)| (format!("field `{from}` is stored as `{to}`"), 0));
-        new.chain(missing).chain(retyped).chain(renamed).collect()
+    /// Adds what was found inside of columns.
+    pub fn merge_inside(&mut self, part: &Self) {
+        for (kind, paths) in &part.inside {
+            paths.iter().for_each(|(path, records)| self.inside(*kind, path, *records));
+        }
+        for (path, found) in &part.inside_known {
+            self.inside_known(path, *found);
+        }
     }
 }

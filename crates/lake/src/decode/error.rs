@@ -41,6 +41,10 @@ pub enum DecodeError {
     Options { reason: &'static str },
     #[error("column `{column}` is not text, so a text format cannot be loaded into it")]
     ColumnType { column: String },
+    #[error("its fields do not fit: {differences}")]
+    Unfit { differences: String },
+    #[error("its fields do not fit, and the dataset takes in nothing new until its definition changes: {differences}")]
+    Frozen { differences: String },
     #[error("the object changed after it was seen; what it holds now is another event")]
     Changed,
     #[error("the object is gone")]
@@ -74,6 +78,8 @@ impl Fault for DecodeError {
             Self::Changed => "D0012",
             Self::Gone => "D0013",
             Self::Interval { .. } => "D0014",
+            Self::Unfit { .. } => "D0040",
+            Self::Frozen { .. } => "D0041",
         }
     }
 
@@ -88,8 +94,9 @@ impl Fault for DecodeError {
             | Self::Changed
             | Self::Gone
             | Self::Interval { .. }
+            | Self::Unfit { .. }
             | Self::TooWide { .. } => RetryClass::Data,
-            Self::Options { .. } | Self::ColumnType { .. } => RetryClass::Schema,
+            Self::Options { .. } | Self::ColumnType { .. } | Self::Frozen { .. } => RetryClass::Schema,
             Self::Io { source } => RetryClass::of_io(source.kind()),
             Self::Batch { .. } => RetryClass::Internal,
         }
@@ -107,6 +114,12 @@ impl Fault for DecodeError {
             Self::Interval { .. } => "Deliver the file with these columns as text, or as a number of one unit.",
             Self::Options { .. } => "Correct the source's `csv` options.",
             Self::ColumnType { .. } => "Load one kind of format into a dataset: text formats or Parquet.",
+            Self::Unfit { .. } => {
+                "Name the fields in the contract, or choose another policy under `drift`, and `alluvium replay dead-letters`; or deliver the file corrected."
+            }
+            Self::Frozen { .. } => {
+                "Change the contract or `drift` in the dataset's file: what waits is then loaded by itself. Or take the file out of the landing folder, and `alluvium replay dead-letters`."
+            }
             Self::Changed => {
                 "Nothing, if the file was still being written: its complete content is loaded by itself. Write files under a name that the glob does not match, then rename them."
             }

@@ -53,5 +53,5 @@ pub use drift::Drift;
 pub use error::DecodeError;
 pub use format::format_of;
 pub use malformed::Malformed;
-pub use names::new_columns;
+pub use names::{holdable, in_other_letters, new_columns};
 pub use pieces::{Piece, PieceDecoder, Pieces};

@@ -18,11 +18,18 @@ pub fn new_columns(existing: &Schema, discovered: &[Field]) -> Vec<Field> {
 }
 
 /// Whether a column may have exactly this name.
-pub(super) fn holdable(name: &str) -> bool {
+pub fn holdable(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_LIMIT_BYTES
         && !name.contains(char::is_control)
         && !OWN.contains(&name.to_lowercase().as_str())
+}
+
+/// The one of `columns` that is the name but for the case of letters.
+pub fn in_other_letters<'c>(name: &str, columns: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let lower = name.to_lowercase();
+    let mut columns = columns;
+    columns.find(|c| *c != name && c.to_lowercase() == lower)
 }
 
 /// At most 255 bytes of a name.

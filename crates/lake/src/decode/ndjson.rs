@@ -91,7 +91,7 @@ pub(super) struct Ndjson {
 
 impl Ndjson {
     pub(super) fn open(source: Source, o: &Options<'_>, columns: &SchemaRef) -> Result<Self, DecodeError> {
-        Ok(Self { lines: lines(source, o)?, reader: Reader::new(columns, o.batch_rows)? })
+        Ok(Self { lines: lines(source, o)?, reader: Reader::new(columns, o)? })
     }
 
     pub(super) fn drift(&self) -> &Drift {
@@ -138,6 +138,10 @@ struct Reader {
     rows: Rows,
     columns: Vec<ColumnKey>,
     by_name: HashMap<String, usize>,
+    /// By the name in lower case, where other letters name the same column.
+    by_lower: HashMap<String, usize>,
+    /// Fields of the current line that were taken for columns in other letters.
+    recased: Vec<(String, usize)>,
     /// For each column, and for the object's start in the last place: the column that followed it last time.
     follows: Vec<Option<usize>>,
     /// Stamps a line, so that a column met in it can be told.
@@ -178,7 +182,7 @@ enum Keys {
 }
 
 impl Reader {
-    fn new(columns: &SchemaRef, batch_rows: usize) -> Result<Self, DecodeError> {
+    fn new(columns: &SchemaRef, o: &Options<'_>) -> Result<Self, DecodeError> {
         let plain = |name: &str| !name.bytes().any(|b| b == b'"' || b == b'\\' || b < 0x20);
         let column = |name: &str| ColumnKey {
             name: name.to_owned(),
@@ -188,9 +192,14 @@ impl Reader {
             rescues: Rescues::default(),
         };
         Ok(Self {
-            rows: Rows::new(columns, batch_rows)?,
+            rows: Rows::new(columns, o.batch_rows)?,
             columns: columns.fields().iter().map(|f| column(f.name())).collect(),
             by_name: columns.fields().iter().enumerate().map(|(i, f)| (f.name().clone(), i)).collect(),
+            by_lower: match o.any_case {
+                true => columns.fields().iter().enumerate().map(|(i, f)| (f.name().to_lowercase(), i)).collect(),
+                false => HashMap::new(),
+            },
+            recased: Vec::new(),
             follows: vec![None; columns.fields().len() + 1],
             stamp: 0,
             rescue: Vec::new(),
@@ -223,6 +232,7 @@ impl Reader {
     fn members(&mut self, mut members: Members<'_>, line: &[u8]) -> Result<Keys, Flaw> {
         self.stamp += 1;
         self.rescue.clear();
+        self.recased.clear();
         let (mut previous, mut met) = (self.columns.len(), 0);
         loop {
             let guess = self.follows[previous];
@@ -230,7 +240,8 @@ impl Reader {
                 Key::End => break,
                 Key::Guessed => guess.expect("a key is only guessed where there is a guess"),
                 Key::Other { content, escaped } => {
-                    let Some(column) = self.lookup(&text(line, content.clone(), escaped)) else {
+                    let name = text(line, content.clone(), escaped);
+                    let Some(column) = self.lookup(&name).or_else(|| self.lookup_in_other_letters(&name)) else {
                         let value = members.value()?;
                         self.rescue.push(Rescue { key: RescueKey::Unknown { content, escaped }, value });
                         if self.rescue.len() > MEMBERS_LIMIT {
@@ -258,11 +269,29 @@ impl Reader {
             self.fill_unmet();
         }
         self.write_rescued(line, &[]);
+        self.count_recased();
         Ok(Keys::Unique)
     }
 
     fn lookup(&self, name: &[u8]) -> Option<usize> {
         self.by_name.get(std::str::from_utf8(name).ok()?).copied()
+    }
+
+    fn lookup_in_other_letters(&mut self, name: &[u8]) -> Option<usize> {
+        if self.by_lower.is_empty() {
+            return None;
+        }
+        let name = std::str::from_utf8(name).ok()?;
+        let column = self.by_lower.get(&name.to_lowercase()).copied()?;
+        self.recased.push((name.to_owned(), column));
+        Some(column)
+    }
+
+    /// Counts the fields of the line that were taken for columns in other letters.
+    fn count_recased(&mut self) {
+        for (name, column) in self.recased.drain(..) {
+            self.drift.recase(&name, &self.columns[column].name, 1);
+        }
     }
 
     #[inline(always)]
@@ -346,6 +375,7 @@ impl Reader {
             found.push((key, value));
         }
         members.close()?;
+        self.take_other_letters(&mut found, line);
         let mut duplicates = Vec::with_capacity(earlier.len());
         for (i, values) in earlier {
             if let RescueKey::Column(column) = found[i].0 {
@@ -361,7 +391,26 @@ impl Reader {
         }
         self.fill_unmet();
         self.write_rescued(line, &duplicates);
+        self.count_recased();
         Ok(())
+    }
+
+    /// Of the members of a line, those that name a column in other letters, unless the line has the column itself.
+    fn take_other_letters(&mut self, found: &mut [(RescueKey, Value)], line: &[u8]) {
+        if self.by_lower.is_empty() {
+            return;
+        }
+        let own = found.iter().filter_map(|(key, _)| if let RescueKey::Column(c) = key { Some(*c) } else { None });
+        let mut taken: HashSet<usize> = own.collect();
+        self.recased.clear();
+        for (key, _) in found {
+            let RescueKey::Unknown { content, escaped } = key else { continue };
+            let name = String::from_utf8_lossy(&text(line, content.clone(), *escaped)).into_owned();
+            if let Some(column) = self.by_lower.get(&name.to_lowercase()).copied().filter(|c| taken.insert(*c)) {
+                self.recased.push((name, column));
+                *key = RescueKey::Column(column);
+            }
+        }
     }
 
     /// The key as JSON with its colon; in the top level of `_rescued` moved out of the way of `_duplicates`.

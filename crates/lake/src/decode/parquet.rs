@@ -83,6 +83,13 @@ impl Parquet {
                 Err(_) => this.extra.push((index, name)),
             }
         }
+        if o.any_case {
+            this.take_other_letters(columns);
+        }
+        let mut order: Vec<(usize, usize)> =
+            this.sources.iter().enumerate().filter_map(|(column, s)| Some(((*s)?, column))).collect();
+        order.sort_unstable();
+        this.drift.order(order.into_iter().map(|(_, column)| column), |c| columns.field(c).name().as_str());
         let sources = this.sources.iter().zip(columns.fields());
         this.drift.set_missing(sources.filter(|(s, _)| s.is_none()).map(|(_, f)| f.name().as_str()));
         for (_, name) in &this.extra {
@@ -98,6 +105,17 @@ impl Parquet {
         })?;
         this.reader = Some(reader);
         Ok(this)
+    }
+
+    /// Columns that the file has under a name in other letters.
+    fn take_other_letters(&mut self, columns: &SchemaRef) {
+        self.extra.retain(|(index, name)| {
+            let open = columns.fields().iter().enumerate().filter(|(column, _)| self.sources[*column].is_none());
+            let Some(column) = names::in_other_letters(name, open.map(|(_, f)| f.name().as_str())) else { return true };
+            self.sources[columns.index_of(column).expect("it was among them")] = Some(*index);
+            self.drift.recase(name, column, 0);
+            false
+        });
     }
 
     pub(super) fn drift(&self) -> &Drift {
@@ -125,6 +143,7 @@ impl Parquet {
 
     fn decode(&mut self, batch: &RecordBatch) -> Result<Decoded, DecodeError> {
         let rows = batch.num_rows();
+        self.drift.recased.values_mut().for_each(|(_, n)| *n += rows as u64);
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         let mut rescues = Vec::new();
         for (field, source) in self.schema.fields().iter().zip(&self.sources) {

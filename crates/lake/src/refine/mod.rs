@@ -29,8 +29,8 @@ mod types;
 
 pub use compile::{Compiled, lookup_needs};
 pub use error::{Part, Place, RefineError};
-pub use quarantine::{Stamp, quarantine_schema};
-pub use record::unquarantine;
+pub use quarantine::{Cause, Stamp, quarantine_schema, set_aside};
+pub use record::{unquarantine, with_columns};
 pub use refinery::{Binding, Refinery};
 pub use tally::{Stop, Tally};
 pub use turn::{Turn, Turns};

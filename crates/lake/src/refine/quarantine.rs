@@ -134,6 +134,31 @@ impl Rejected {
     }
 }
 
+/// Why a row is set aside before any rule was applied.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    pub rule: String,
+    pub column: String,
+    pub value: Option<String>,
+    pub message: String,
+}
+
+/// These rows of a bronze batch as quarantine rows; `None` if there are none.
+pub fn set_aside(
+    bronze: &RecordBatch,
+    rows: Vec<(u32, Vec<Cause>)>,
+    stamp: &Stamp,
+) -> Result<Option<RecordBatch>, RefineError> {
+    let mut rejected = Rejected::default();
+    for (row, causes) in rows {
+        rejected.begin(row);
+        for c in causes {
+            rejected.reason(&c.rule, &c.column, c.value.as_deref(), &c.message);
+        }
+    }
+    rejected.finish(bronze, stamp)
+}
+
 /// A text column of a batch of quarantine rows.
 pub(super) fn text_column(rows: &RecordBatch, name: &'static str) -> Result<StringArray, RefineError> {
     to_text(rows.column_by_name(name).ok_or(RefineError::NoSystemColumn { column: name })?)

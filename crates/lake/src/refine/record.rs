@@ -141,6 +141,84 @@ pub fn unquarantine(rows: &RecordBatch, bronze_schema: &SchemaRef) -> Result<Rec
     RecordBatch::try_new(Arc::clone(bronze_schema), columns).map_err(&failed)
 }
 
+/// Quarantine rows in which a field that bronze had put aside stands in its column, where there is one by now. `any_case`: also under a
+/// name in other letters. `json`: what a text column does not tell of a JSON value stays put aside as well, as the decoder does it.
+pub fn with_columns(
+    rows: &RecordBatch,
+    bronze_schema: &SchemaRef,
+    any_case: bool,
+    json: bool,
+) -> Result<RecordBatch, RefineError> {
+    let failed = RefineError::arrow("rebuilding bronze rows");
+    let records = text_column(rows, RECORD)?;
+    let mut moved = StringBuilder::with_capacity(records.len(), records.values().len());
+    for row in 0..records.len() {
+        let parsed = fields(records.value(row)).map_err(|source| RefineError::Record { row, source })?;
+        match of(&parsed, RESCUED).map(|kept| fields(kept.get())) {
+            Some(Ok(kept)) => moved.append_value(spread(&parsed, &kept, bronze_schema, any_case, json)),
+            // What is put aside as a text, or nothing.
+            Some(Err(_)) | None => moved.append_value(records.value(row)),
+        }
+    }
+    let at = rows.schema().index_of(RECORD).map_err(&failed)?;
+    let mut columns = rows.columns().to_vec();
+    columns[at] = cast(&moved.finish(), rows.column(at).data_type()).map_err(&failed)?;
+    RecordBatch::try_new(rows.schema(), columns).map_err(&failed)
+}
+
+/// The record's fields, with those of `kept` among them that have a column.
+fn spread(record: &Fields<'_>, kept: &Fields<'_>, schema: &SchemaRef, any_case: bool, json: bool) -> String {
+    let column = |name: &str| {
+        let data = || schema.fields().iter().filter(|f| !SYSTEM_COLUMNS.contains(&f.name().as_str()));
+        let lower = name.to_lowercase();
+        let other = || data().find(|f| any_case && f.name().to_lowercase() == lower);
+        data().find(|f| *f.name() == name).or_else(other)
+    };
+    let mut line = vec![b'{'];
+    let write = |line: &mut Vec<u8>, name: &str, value: &str| {
+        begin_field(line, &serde_json::to_string(name).expect("a text is JSON"));
+        line.extend_from_slice(value.as_bytes());
+    };
+    let mut taken: Vec<&str> = Vec::new();
+    for (name, value) in record.iter().filter(|(n, _)| n != RESCUED) {
+        write(&mut line, name, value.get());
+        taken.push(name);
+    }
+    let mut left = vec![b'{'];
+    for (name, value) in kept {
+        let target = column(name).filter(|f| !taken.contains(&f.name().as_str()) && fits(f, value));
+        let blurred = || json && text_of(value).is_none_or(|t| value.get().starts_with('"') && is_json(&t));
+        if let Some(field) = target {
+            write(&mut line, field.name(), value.get());
+            taken.push(field.name());
+            if blurred() {
+                write(&mut left, field.name(), value.get());
+            }
+        } else {
+            write(&mut left, name, value.get());
+        }
+    }
+    left.push(b'}');
+    if left.len() > 2 {
+        write(&mut line, RESCUED, std::str::from_utf8(&left).expect("JSON is UTF-8"));
+    }
+    line.push(b'}');
+    String::from_utf8(line).expect("JSON is UTF-8")
+}
+
+/// Whether the column's type takes the value.
+fn fits(field: &FieldRef, value: &RawValue) -> bool {
+    if is_text(field.data_type()) {
+        return true;
+    }
+    let one: Fields<'_> = vec![(field.name().clone(), value)];
+    decode_typed(&[one], vec![Arc::clone(field)]).is_ok_and(|b| b.num_columns() == 1 && b.column(0).is_valid(0))
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 fn fields(record: &str) -> Result<Fields<'_>, serde_json::Error> {
     struct Ordered;
     impl<'de> serde::de::Visitor<'de> for Ordered {

@@ -5,6 +5,7 @@ use super::{
     hooks::{Hooks, NoKey},
     peer::Remote,
     problem::Problem,
+    registry::Schemas,
     routes,
     tls::{self, Door, TlsFiles},
     views::Views,
@@ -12,6 +13,7 @@ use super::{
 use crate::{Audit, Health, Intake, ServerError, Stop, Variables};
 use alluvium_model::{Clock, DatasetName};
 use alluvium_spec::{Notified, Project, Push};
+use alluvium_store::Store;
 use axum::{Router, middleware, routing::post};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -37,6 +39,7 @@ pub(super) struct Shared {
     pub(super) token: Option<String>,
     pub(super) intake: Intake,
     pub(super) views: Arc<dyn Views>,
+    pub(super) schemas: Schemas,
     /// Their names.
     pub(super) datasets: Vec<String>,
     /// Which bucket is whose landing folder.
@@ -59,6 +62,8 @@ pub struct ApiParts<'a> {
     pub intake: Intake,
     pub audit: Audit,
     pub views: Arc<dyn Views>,
+    /// For schemas that are registered over HTTP.
+    pub registry: Arc<dyn Store>,
     pub health: Arc<Health>,
     pub clock: Arc<dyn Clock>,
     pub variables: &'a Variables,
@@ -69,7 +74,7 @@ impl Api {
     /// Without a token for an address that others can reach, with a token that is too short, without the secret of a
     /// webhook, with certificates that cannot be used, and when the address is taken.
     pub async fn bind(address: SocketAddr, parts: ApiParts<'_>) -> Result<Self, ServerError> {
-        let ApiParts { project, token, tls, intake, audit, views, health, clock, variables } = parts;
+        let ApiParts { project, token, tls, intake, audit, views, registry, health, clock, variables } = parts;
         match &token {
             None if !address.ip().is_loopback() => return Err(ServerError::NoToken(address)),
             Some(token) if token.len() < SHORTEST_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) => {
@@ -90,6 +95,7 @@ impl Api {
             notified,
             intake,
             views,
+            schemas: Schemas::new(project, registry, clock.clone()),
             takers,
             at_once: Semaphore::new(MOST_AT_ONCE),
             hooks,

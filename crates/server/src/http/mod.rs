@@ -12,6 +12,7 @@ mod openapi;
 mod peer;
 mod problem;
 mod rate;
+mod registry;
 mod replays;
 mod routes;
 mod tls;

@@ -2,7 +2,7 @@
 
 use super::{
     api::{Shared, State},
-    routes::{Content, Method, Parameter, Place, ROUTES, Route},
+    routes::{Content, Method, Parameter, Place, Route, all},
 };
 use axum::Json;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ pub(super) async fn get(state: axum::extract::State<State>) -> Json<Value> {
 
 fn document(state: &Shared) -> Value {
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in all() {
         let entry = paths.entry(route.path).or_insert_with(|| json!({}));
         entry[word(route.method)] = operation(route, state.token.is_some());
     }
@@ -31,7 +31,7 @@ fn document(state: &Shared) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Error": error() },
+            "schemas": { "Error": error(), "RegistryError": registry_error() },
         },
     })
 }
@@ -40,6 +40,8 @@ fn word(method: Method) -> &'static str {
     match method {
         Method::Get => "get",
         Method::Post => "post",
+        Method::Put => "put",
+        Method::Delete => "delete",
         Method::Options => "options",
     }
 }
@@ -87,13 +89,20 @@ fn responses(answers: &[(u16, &str, Content)], errors: &[u16]) -> Value {
                 let items = json!({ "type": "array", "items": { "type": "object" } });
                 response["content"] = json!({ "application/json": { "schema": items } });
             }
+            Content::Registry => response["content"] = json!({ "application/vnd.schemaregistry.v1+json": {} }),
             Content::Text => response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } }),
         }
         all.insert(status.to_string(), response);
     }
+    let of_registry = answers.iter().any(|(_, _, content)| *content == Content::Registry);
     for status in errors {
-        let schema = json!({ "$ref": "#/components/schemas/Error" });
-        let error = json!({ "description": meaning(*status), "content": { "application/json": { "schema": schema } } });
+        // Who may not ask is told so before it is known what for.
+        let (kind, name) = match of_registry && !matches!(status, 401 | 403) {
+            true => ("application/vnd.schemaregistry.v1+json", "RegistryError"),
+            false => ("application/json", "Error"),
+        };
+        let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
+        let error = json!({ "description": meaning(*status), "content": { kind: { "schema": schema } } });
         all.entry(status.to_string()).or_insert(error);
     }
     Value::Object(all)
@@ -106,6 +115,7 @@ fn meaning(status: u16) -> &'static str {
         403 => "This host name is not served",
         404 => "There is no such thing",
         408 => "The body did not come in time",
+        409 => "It breaks the compatibility mode of its subject",
         413 => "It is too large",
         415 => "It is of a kind that is not taken",
         422 => "It can be read, and not be done",
@@ -129,6 +139,17 @@ fn hook_operation(path: &str, most_bytes: u64) -> Value {
         "requestBody": { "required": true, "content": { "application/json": {}, "application/cloudevents+json": {} } },
         "responses": responses(&answers, &[400, 401, 408, 413, 429, 500, 503]),
         "security": [],
+    })
+}
+
+fn registry_error() -> Value {
+    json!({
+        "type": "object",
+        "required": ["error_code", "message"],
+        "properties": {
+            "error_code": { "type": "integer", "description": "As clients of schema registries know it" },
+            "message": { "type": "string" },
+        },
     })
 }
 

@@ -192,7 +192,7 @@ impl Fault for Problem {
             }
             Self::NoSuchReplay => "ask for the list of replays",
             Self::Replay(_) => {
-                "send `{\"quarantine\": {\"dataset\": …}}` or `{\"dead_letters\": {…}}`, as the reference says"
+                "send `{\"quarantine\": {\"dataset\": …}}`, `{\"rescued\": {…}}` or `{\"dead_letters\": {…}}`, as the reference says"
             }
             Self::NotJson => "send the header `Content-Type: application/json`",
             Self::OtherUnderKey(_) => "name another question by another key",

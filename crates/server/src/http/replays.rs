@@ -59,7 +59,9 @@ fn refused(state: &State, error: FlowError) -> Problem {
     match error {
         FlowError::UnknownDataset(name) => Problem::no_dataset(name.to_string(), &state.datasets),
         error @ FlowError::UnknownLetter(_) => Problem::NotThere(error),
-        error @ (FlowError::AmbiguousLetter(_) | FlowError::NoQuarantine(_)) => Problem::NotPossible(error),
+        error @ (FlowError::AmbiguousLetter(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
+            Problem::NotPossible(error)
+        }
         error => Problem::failed(&error as &dyn Fault),
     }
 }

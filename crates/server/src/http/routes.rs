@@ -2,7 +2,7 @@
 //!
 //! Called by `api.rs` and `openapi.rs`.
 
-use super::{api::State, events, metrics, notices, openapi, problem::Problem, replays, views, waiting};
+use super::{api::State, events, metrics, notices, openapi, problem::Problem, registry, replays, views, waiting};
 use axum::routing::MethodFilter;
 use axum::{
     Json,
@@ -16,6 +16,8 @@ use serde_json::json;
 pub(super) enum Method {
     Get,
     Post,
+    Put,
+    Delete,
     Options,
 }
 
@@ -41,6 +43,8 @@ pub(super) enum Content {
     None,
     Object,
     List,
+    /// What clients of schema registries take.
+    Registry,
     Text,
 }
 
@@ -63,7 +67,7 @@ pub(super) struct Parameter {
 const EVENTS: &[&str] =
     &["application/cloudevents+json", "application/cloudevents-batch+json", "application/json", "text/plain", "*/*"];
 
-pub(super) const ROUTES: &[Route] = &[
+const ROUTES: &[Route] = &[
     Route {
         method: Method::Get,
         path: "/healthz",
@@ -295,9 +299,14 @@ const TOKEN: Parameter = Parameter {
     whole_number: false,
 };
 
+/// All of them.
+pub(super) fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(registry::ROUTES)
+}
+
 /// Those that ask for the token, or those that do not.
 pub(super) fn router(guarded: bool) -> axum::Router<State> {
-    let routes = ROUTES.iter().filter(|r| r.guarded == guarded);
+    let routes = all().filter(|r| r.guarded == guarded);
     let router = routes.fold(axum::Router::new(), |router, r| router.route(r.path, (r.handler)()));
     router.method_not_allowed_fallback(async || Problem::Method)
 }

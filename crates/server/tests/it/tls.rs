@@ -107,6 +107,7 @@ async fn bound(bench: &Bench, tls: TlsFiles, stop: &Stop) -> Result<Api, alluviu
         intake,
         audit,
         views: Arc::new(Nothing),
+        registry: bench.store.clone(),
         health: Arc::new(Health::default()),
         clock,
         variables: &|_: &str| None,

@@ -23,6 +23,11 @@ impl Path {
         self.to("[]")
     }
 
+    /// From the object down.
+    pub(crate) fn parts(&self) -> &[String] {
+        &self.0
+    }
+
     /// The column that it is, or lies in.
     pub fn column(&self) -> Option<&str> {
         self.0.get(1).map(String::as_str)

@@ -8,6 +8,7 @@ pub(super) fn belongs(key: &str) -> Option<String> {
     let help = match key {
         "watermark" => "a watermark belongs to the silver dataset whose rows carry the time",
         "allowed_lateness" | "late" => "write it inside of the silver dataset's `watermark: { column: … }`",
+        "drift" => "fields are compared where files come in: write it in the bronze dataset",
         "when" => "bronze takes in whatever arrives: write the condition in the dataset that reads it",
         "freshness" => "arrivals are collected where they come in: write it in the bronze dataset",
         _ => return None,

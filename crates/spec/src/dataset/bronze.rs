@@ -3,12 +3,13 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, BronzeDraft, Draft},
-    effort, publish, turns, webhook,
+    drift, effort, publish, turns, webhook,
 };
 use crate::{
     codes,
     definition::{CsvOptions, FileSource, Format, Push, WebhookSource},
     diagnostic::{Sink, quoted},
+    drift::DriftPolicies,
     paths::Fence,
     project_file::inside,
     schedule::{CatchUp, InvalidSchedule, Schedule},
@@ -32,6 +33,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     let mut source = f.require("source", &mut r).and_then(|n| source(n, fence, &mut r));
     if let Some(source) = &mut source {
         source.freshness = freshness(&mut f, source, &mut r);
+        source.drift = drift::read(&mut f, source.source.format, &mut r);
     }
     let accept = accept::read(&mut f, &mut r);
     let turns = turns::read(&name, &mut f, &mut r);
@@ -87,6 +89,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         notified: notified?,
         schedule,
         freshness: None,
+        drift: DriftPolicies::default(),
     })
 }
 
@@ -147,7 +150,8 @@ fn pushed(settle: Span, push: Option<Push>, webhook: Option<Spanned<WebhookSourc
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
     let glob = "*.ndjson".to_owned();
     let source = FileSource { folder: PathBuf::new(), glob, settle, format: Some(Format::Ndjson), csv };
-    BronzeDraft { source, folder: None, push, webhook, notified: None, schedule: None, freshness: None }
+    let drift = DriftPolicies::default();
+    BronzeDraft { source, folder: None, push, webhook, notified: None, schedule: None, freshness: None, drift }
 }
 
 fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {

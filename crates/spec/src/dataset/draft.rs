@@ -5,6 +5,7 @@ use super::{EffortDraft, TurnsDraft};
 use crate::{
     condition::Condition,
     definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
+    drift::DriftPolicies,
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::{RowExpression, RowQuery, TableUse},
@@ -47,6 +48,7 @@ pub(crate) struct BronzeDraft {
     pub(crate) notified: Option<Notified>,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) freshness: Option<Span>,
+    pub(crate) drift: DriftPolicies,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod accept;
 mod belongs;
 mod bronze;
 mod draft;
+mod drift;
 mod effort;
 mod gold;
 mod normalize;

@@ -2,6 +2,7 @@
 
 use crate::{
     contract::{Action, Check, Column, Severity, Threshold},
+    drift::Inside,
     source_file::{Place, SourceFile, Spanned},
     sql::TableUse,
 };
@@ -43,6 +44,8 @@ pub(crate) struct ObjectDraft {
 pub(crate) struct ColumnDraft {
     pub(crate) id: Option<String>,
     pub(crate) column: Column,
+    /// What its values are.
+    pub(crate) inside: Inside,
     pub(crate) place: Place,
     /// Position in the primary key; those without a position come in the order written.
     pub(crate) key_position: Option<i64>,

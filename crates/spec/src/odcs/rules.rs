@@ -77,6 +77,7 @@ pub(crate) fn compile(draft: &ContractDraft, sink: &mut Sink) -> Option<(Contrac
         id: draft.id.clone(),
         version: draft.version.clone(),
         file: draft.file.path.clone(),
+        text: draft.file.text.as_str().into(),
         description: object.description.clone().or_else(|| draft.description.clone()),
         columns: object.columns.iter().map(|c| c.column.clone()).collect(),
         primary_key: keys.into_iter().map(|(_, name)| name.to_owned()).collect(),

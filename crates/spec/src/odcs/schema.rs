@@ -11,6 +11,7 @@ use crate::{
     codes,
     contract::{Action, Check, Column, ColumnType, Severity},
     diagnostic::quoted,
+    drift::Inside,
     source_file::{Place, Spanned},
     yaml::{Fields, Node, Reader, Value},
 };
@@ -96,10 +97,11 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
     for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
         object.rules.extend(quality::read(item, Some(&name), base.action.as_ref(), r));
     }
-    nested(&mut f, &name, r);
+    let inside = nested(&mut f, base.logical, &name, r);
     f.finish(r);
     if !name.is_empty() {
-        object.columns.push(ColumnDraft { id: base.id, column, place, key_position: base.key.map(|(p, _)| p) });
+        let key_position = base.key.map(|(p, _)| p);
+        object.columns.push(ColumnDraft { id: base.id, column, inside, place, key_position });
     }
 }
 
@@ -156,18 +158,24 @@ impl Base {
 
 /// Properties of an object and items of an array: read for their form. The column is JSON text, its inside is not
 /// checked.
-fn nested(f: &mut Fields<'_>, name: &str, r: &mut Reader<'_>) {
+fn nested(f: &mut Fields<'_>, logical: types::Logical, name: &str, r: &mut Reader<'_>) -> Inside {
     let mut unread = None;
     let children = f.take("properties").and_then(|n| r.list(n)).unwrap_or_default();
     let items = f.take("items");
-    for child in children.iter().chain(items) {
+    let (mut fields, mut item) = (BTreeMap::new(), Inside::Any);
+    for (child, is_item) in children.iter().map(|c| (c, false)).chain(items.map(|i| (i, true))) {
         let Some(mut f) = r.fields(child, "a property") else { continue };
-        texts(&mut f, &["name"], r);
+        let own = f.take("name").and_then(|n| r.text(n)).map(|t| t.value);
         let base = Base::read(&mut f, r);
         let rules = ["logicalTypeOptions", "quality", "relationships"].map(|k| f.take_entry(k));
         let first = rules.into_iter().flatten().map(|e| e.key.place).next();
         unread = unread.or(base.required).or(base.unique).or(first);
-        nested(&mut f, name, r);
+        let inside = nested(&mut f, base.logical, name, r);
+        if is_item {
+            item = inside;
+        } else if let Some(own) = own {
+            fields.insert(own, inside);
+        }
         f.finish(r);
     }
     if let Some(place) = unread {
@@ -178,6 +186,17 @@ fn nested(f: &mut Fields<'_>, name: &str, r: &mut Reader<'_>) {
             format!("rules inside {} are not run: it is kept as JSON", quoted(name)),
             help,
         );
+    }
+    match logical {
+        types::Logical::Object => Inside::Object(fields),
+        types::Logical::Array => Inside::Array(Box::new(item)),
+        types::Logical::String => Inside::Any,
+        types::Logical::Date
+        | types::Logical::Timestamp
+        | types::Logical::Time
+        | types::Logical::Number
+        | types::Logical::Integer
+        | types::Logical::Boolean => Inside::Scalar,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     dataset::{Body, Draft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
     definition::{Bronze, Dataset, Enrich, Gold, Kind, Silver, Step, Tracked, Write},
     diagnostic::{Sink, quoted},
+    drift::Inside,
     load::Sources,
     nearest,
     source_file::Spanned,
@@ -122,7 +123,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
     let (kind, version) = match &draft.body {
         Body::Bronze(b) => {
             let expected = expected_of(&draft.name, names);
-            let version = version::bronze(b, &expected);
+            let inside = inside_of(&draft.name, names);
+            let version = version::bronze(b, &expected, &inside);
             (
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
@@ -132,6 +134,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                     schedule: b.schedule.clone(),
                     freshness: b.freshness,
                     expected,
+                    inside,
+                    drift: b.drift,
                 }),
                 version,
             )
@@ -171,6 +175,22 @@ fn expected_of(bronze: &DatasetName, names: &Names<'_>) -> Vec<String> {
         for c in expected::of_silver(s, object) {
             if !out.contains(&c) {
                 out.push(c);
+            }
+        }
+    }
+    out
+}
+
+/// What several contracts say differently of one column, none of them says.
+fn inside_of(bronze: &DatasetName, names: &Names<'_>) -> BTreeMap<String, Inside> {
+    let mut out: BTreeMap<String, Inside> = BTreeMap::new();
+    for d in names.sources.drafts.values() {
+        let Body::Silver(s) = &d.body else { continue };
+        let Some(object) = names.object_of(d).filter(|_| s.from.value == *bronze) else { continue };
+        for (name, inside) in expected::inside_of(s, object) {
+            let said = out.entry(name).or_insert_with(|| inside.clone());
+            if *said != inside {
+                *said = Inside::Any;
             }
         }
     }

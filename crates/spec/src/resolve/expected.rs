@@ -2,9 +2,10 @@
 
 use crate::{
     dataset::{SilverDraft, StepDraft, WriteDraft},
+    drift::Inside,
     odcs::ObjectDraft,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Source names in the order of the contract, then those that only steps use.
 pub(super) fn of_silver(silver: &SilverDraft, object: &ObjectDraft) -> Vec<String> {
@@ -40,4 +41,26 @@ pub(super) fn of_silver(silver: &SilverDraft, object: &ObjectDraft) -> Vec<Strin
     // Names with an underscore first are the columns that bronze itself adds.
     needed.retain(|c| !c.starts_with('_') && seen.insert(c.clone()));
     needed
+}
+
+/// What the contract says of source columns that reach it with the values that they have.
+pub(super) fn inside_of(silver: &SilverDraft, object: &ObjectDraft) -> BTreeMap<String, Inside> {
+    let columns = object.columns.iter().map(|c| (c.column.name.clone(), c.inside.clone()));
+    let mut known: BTreeMap<String, Inside> = columns.collect();
+    for step in silver.steps.iter().rev() {
+        match step {
+            StepDraft::Validate => {}
+            StepDraft::Enrich(e) => known.retain(|c, _| !e.take.iter().any(|(new, _)| new.value == *c)),
+            StepDraft::Sql { query, .. } if query.passes_all => known.retain(|c, _| !query.makes.contains(c)),
+            StepDraft::Sql { .. } => known.clear(),
+            StepDraft::Normalize(n) => {
+                for (old, new) in &n.renames {
+                    if let Some(inside) = known.remove(&new.value) {
+                        known.insert(old.value.clone(), inside);
+                    }
+                }
+            }
+        }
+    }
+    known
 }

@@ -6,16 +6,24 @@ use crate::{
     contract::{Check, Contract},
     dataset::{BronzeDraft, GoldDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft},
     definition::Late,
+    drift::{DriftPolicies, Inside},
     sql,
 };
 use alluvium_model::DefinitionVersion;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Raised when a release computes other rows from the same definition.
 const ENGINE_RULES_VERSION: u32 = 1;
 
-pub(super) fn bronze(b: &BronzeDraft, expected: &[String]) -> DefinitionVersion {
-    hash(&json!({ "layer": "bronze", "format": b.source.format, "csv": b.source.csv, "expected": expected }))
+pub(super) fn bronze(b: &BronzeDraft, expected: &[String], inside: &BTreeMap<String, Inside>) -> DefinitionVersion {
+    let mut all = json!({ "layer": "bronze", "format": b.source.format, "csv": b.source.csv, "expected": expected });
+    // As it has always been, drift decides no row beyond what the columns do.
+    if b.drift != DriftPolicies::default() {
+        all["drift"] = json!(b.drift);
+        all["inside"] = json!(inside);
+    }
+    hash(&all)
 }
 
 pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> DefinitionVersion {

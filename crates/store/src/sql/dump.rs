@@ -33,6 +33,8 @@ const SHAPES: &[Shape] = &[
     BACKFILLS,
     DECISIONS,
     REPLAYS,
+    CONTRACTS,
+    CONTRACTS_IN_FORCE,
     PUBLICATIONS,
     LANES,
     AUDIT,
@@ -241,6 +243,29 @@ const REPLAYS: Shape = Shape {
         ("outcome", TEXT),
     ],
     select: "SELECT id, key, request, command, asked_at, ended_at, outcome FROM replays ORDER BY asked_at, id",
+};
+
+const CONTRACTS: Shape = Shape {
+    name: "contracts",
+    columns: &[
+        ("subject", TEXT),
+        ("version", INTEGER),
+        ("id", INTEGER),
+        ("language", TEXT),
+        ("fingerprint", TEXT),
+        ("registered_at", TIME),
+        ("accepted", INTEGER),
+        ("deleted_at", TIME),
+        ("text", TEXT),
+    ],
+    select: "SELECT v.subject, v.number, v.schema, s.language, s.fingerprint, v.registered_at, v.accepted, v.deleted_at, s.text
+             FROM schema_versions AS v JOIN schemas AS s ON s.id = v.schema ORDER BY v.subject, v.number",
+};
+
+const CONTRACTS_IN_FORCE: Shape = Shape {
+    name: "contracts_in_force",
+    columns: &[("subject", TEXT), ("version", INTEGER), ("from", TIME), ("until", TIME)],
+    select: "SELECT subject, number, from_micros, until_micros FROM schemas_in_force ORDER BY subject, turn",
 };
 
 const WATERMARKS: Shape = Shape {

@@ -17,6 +17,7 @@ mod lanes;
 mod leases;
 mod measures;
 mod plan;
+mod registry;
 mod replays;
 mod retries;
 mod runs;

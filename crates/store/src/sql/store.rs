@@ -5,16 +5,17 @@
 
 use super::{
     audit, backfills, dead_letters, decisions, dump, endings, events, finish, inbox, lanes, leases, measures, plan,
-    replays, retries, runs, steps,
+    registry, replays, retries, runs, steps,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
     AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
     EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    ReplayRecord, RunRecord, RunState, RunStep, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump,
-    Terms, Topic, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
+    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
+    StepState, Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -355,6 +356,38 @@ macro_rules! store_over {
 
             async fn forget_backfill(&self, id: &RunId) -> Result<Forgotten, StoreError> {
                 within!(Write, self, |tx| backfills::forget(tx, id))
+            }
+
+            async fn registry(&self, subject: Option<&str>) -> Result<Registry, StoreError> {
+                within!(Read, self, |tx| registry::read(tx, subject))
+            }
+
+            async fn schema(&self, id: u32) -> Result<Vec<SchemaVersion>, StoreError> {
+                within!(Read, self, |tx| registry::by_id(tx, id))
+            }
+
+            async fn register(&self, new: &[NewSchema], under: u64, now: Timestamp) -> Result<Registered, StoreError> {
+                within!(Write, self, |tx| registry::register(tx, new, under, now))
+            }
+
+            async fn set_mode(
+                &self,
+                subject: Option<&str>,
+                mode: Option<&str>,
+                under: u64,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| registry::set_mode(tx, subject, mode, under))
+            }
+
+            async fn delete_schemas(
+                &self,
+                subject: &str,
+                numbers: &[u32],
+                for_good: bool,
+                under: u64,
+                now: Timestamp,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| registry::delete(tx, subject, numbers, for_good, under, now))
             }
 
             async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! What every store promises (`conformance`, `backfills`, `endings`, `inbox`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `backfills`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
 mod backfills;
@@ -10,6 +10,7 @@ mod inbox;
 mod many;
 mod model;
 mod postgres;
+mod registry;
 mod replays;
 mod retries;
 #[path = "../../../../tests/postgres.rs"]
@@ -122,6 +123,13 @@ conform!(
     a_word_that_is_not_true_any_more_is_not_said,
     a_run_without_its_process_has_ended,
     a_backfill_ends_once_and_is_told_with_that;
+    registry:
+    versions_are_numbered_within_their_subject,
+    a_content_is_known_again,
+    the_version_in_force_is_one_and_its_history_has_no_gap,
+    who_decided_by_an_older_revision_writes_nothing,
+    what_is_deleted_is_out_of_use_and_its_number_stays,
+    modes_are_kept_by_subject;
     replays:
     a_replay_is_asked_for_once,
     a_replay_is_taken_until_somebody_has_done_it,

@@ -1,6 +1,6 @@
 //! Several stores over one state: each thing is taken once, whoever asks.
 
-use crate::{Fresh, build::*};
+use crate::{Fresh, build::*, registry::writers_at_once_come_one_after_the_other};
 use alluvium_model::RunId;
 use alluvium_store::{Claim, InboxBound, NewStep, Planned, Pushed, PushedEvent, StateStore, StepState};
 use std::{
@@ -284,4 +284,5 @@ over_both!(
     workers_share_what_there_is,
     a_limit_is_never_passed_and_no_slot_leaks,
     what_is_pushed_and_landed_at_once_counts_once,
+    writers_at_once_come_one_after_the_other,
 );

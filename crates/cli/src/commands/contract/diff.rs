@@ -7,6 +7,7 @@ use crate::{
     output::{print, print_json},
     render::{self, Align, Style, Table, printable},
 };
+use alluvium_flow::registry::schema_of;
 use alluvium_model::{DatasetName, Exit};
 use alluvium_spec::{Change, Comparison, Mode, Reader, Reading, SchemaFile, What, read_schema, readers};
 use serde::Serialize;
@@ -57,9 +58,20 @@ struct ReadBy<'a> {
     downstream: &'a [DatasetName],
 }
 
-pub fn diff(global: &Global, files: &[PathBuf], mode: Option<Mode>) -> Result<Exit, CliError> {
-    let paths = files.iter().map(|f| find::file(global, f)).collect::<Result<Vec<_>, _>>()?;
-    let all = paths.iter().map(|p| read_schema(p)).collect::<Result<Vec<_>, _>>().map_err(CliError::Definitions)?;
+pub async fn diff(global: &Global, files: &[PathBuf], mode: Option<Mode>) -> Result<Exit, CliError> {
+    let (mut paths, mut all) = (Vec::new(), Vec::new());
+    for named in files {
+        let (path, schema) = match find::version(global, named).await? {
+            Some(version) => (named.clone(), schema_of(&version)),
+            None => {
+                let path = find::file(global, named)?;
+                let schema = read_schema(&path);
+                (path, schema)
+            }
+        };
+        paths.push(path);
+        all.push(schema.map_err(CliError::Definitions)?);
+    }
     let versions: Vec<(&PathBuf, &SchemaFile)> = paths.iter().zip(&all).collect();
     let ((new_path, new), old) = versions.split_last().expect("the command line takes two files at least");
     new.notes().into_iter().for_each(|n| render::diagnostic::warnings(n, global.format));
@@ -108,6 +120,7 @@ impl Around {
         // A new version can make mistakes of definitions that still read what it lacks, so the project may have some.
         let reading = alluvium_spec::read(&folder, &global.environment());
         let stems = paths.iter().rev().filter_map(|p| Some(find::stem(p.to_str()?)));
+        let stems = stems.map(|s| s.rsplit_once('@').map_or(s, |(name, _)| name));
         let known = |stem: &&str| is_contract(&reading, stem);
         let Some(stem) = stems.into_iter().find(known) else { return Self::default() };
         let columns: BTreeSet<String> =

@@ -1,6 +1,7 @@
 //! A contract by its name or by the path of its file.
 
 use crate::{args::Global, error::CliError, render::printable};
+use alluvium_store::{SchemaVersion, StateStore};
 use std::path::{Path, PathBuf};
 
 const CONTRACT_ENDING: &str = ".odcs.yaml";
@@ -9,6 +10,23 @@ const CONTRACT_ENDING: &str = ".odcs.yaml";
 pub fn stem(name: &str) -> &str {
     let file = Path::new(name).file_name().and_then(|f| f.to_str());
     file.and_then(|f| f.strip_suffix(CONTRACT_ENDING)).unwrap_or(name)
+}
+
+/// `NAME@N` or `NAME@latest`: a version that the state has. `None`: it is not written so, or a file has that name.
+pub async fn version(global: &Global, named: &Path) -> Result<Option<SchemaVersion>, CliError> {
+    let Some((name, number)) = named.to_str().and_then(|n| n.rsplit_once('@')) else { return Ok(None) };
+    let wanted = number.parse::<u32>().ok();
+    if named.exists() || (wanted.is_none() && number != "latest") {
+        return Ok(None);
+    }
+    // The project may have mistakes, of which this version could be one.
+    let reading = alluvium_spec::read(&global.folder(None)?, &global.environment());
+    let store = StateStore::read(&reading.project.state).await?;
+    let registry = store.registry(Some(name)).await?;
+    store.close().await?;
+    let wanted = wanted.or_else(|| registry.current(name));
+    let found = registry.versions.iter().find(|v| Some(v.number) == wanted).cloned();
+    found.map(Some).ok_or_else(|| CliError::UnknownContract(printable(&named.to_string_lossy())))
 }
 
 /// A file, or the file of the project's contract of this name.

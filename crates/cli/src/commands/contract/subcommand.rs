@@ -12,6 +12,6 @@ pub async fn contract(global: &Global, what: &OfContract) -> Result<Exit, CliErr
         OfContract::Test { contract, files, to } => test::test(global, contract, files, to.as_ref()).await,
         OfContract::Export { contract, language, to } => export::export(global, contract, *language, to.as_ref()),
         OfContract::Lint { contracts } => lint::lint(global, contracts),
-        OfContract::Diff { files, mode } => diff::diff(global, files, *mode),
+        OfContract::Diff { files, mode } => diff::diff(global, files, *mode).await,
     }
 }

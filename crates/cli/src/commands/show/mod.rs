@@ -2,8 +2,10 @@
 
 mod anomalies;
 mod backfills;
+mod contracts;
 mod datasets;
 mod dead_letters;
+mod drift;
 mod event;
 mod ledger;
 mod listing;

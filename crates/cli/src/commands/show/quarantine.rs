@@ -77,20 +77,27 @@ pub async fn show(global: &Global, wired: &Wired, only: Option<&DatasetName>) ->
             print("\n")?;
             rows(wired, name).await?;
             let more = format!("alluvium query 'SELECT * FROM {}'", place(name).replace('"', ""));
-            print(&format!("\nall of them: {more}\n{}\n", way_on(name)))
+            print(&format!("\nall of them: {more}\n{}\n", way_on(name, &lines)))
         }
     }
 }
 
 /// How what waits gets into the table.
-fn way_on(name: &DatasetName) -> String {
+fn way_on(name: &DatasetName, lines: &[Line]) -> String {
+    let again = format!("once more:   alluvium replay quarantine {name}");
     match name.layer() {
         Layer::Bronze => {
-            "correct them: these records could not be read, so they are not replayed. Deliver them once more,\n\
-             \x20            corrected, in a file of their own: the other records of their files are loaded"
-                .to_owned()
+            let drifts = |l: &&Line| l.rule.starts_with("drift:");
+            let drift =
+                lines.iter().any(|l| drifts(&l)).then(|| format!("{again}, under a definition that takes them"));
+            let malformed = lines.iter().any(|l| !drifts(&l)).then(|| {
+                "correct them: these records could not be read, so they are not replayed. Deliver them once more,\n\
+                 \x20            corrected, in a file of their own: the other records of their files are loaded"
+                    .to_owned()
+            });
+            drift.into_iter().chain(malformed).collect::<Vec<_>>().join("\n")
         }
-        Layer::Silver | Layer::Gold => format!("once more:   alluvium replay quarantine {name}"),
+        Layer::Silver | Layer::Gold => again,
     }
 }
 

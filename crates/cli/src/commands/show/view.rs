@@ -1,7 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    anomalies, backfills, datasets, dead_letters, event, ledger, publications, quarantine, retries, run, runs, versions,
+    anomalies, backfills, contracts, datasets, dead_letters, drift, event, ledger, publications, quarantine, retries, run,
+    runs, versions,
 };
 use crate::{
     args::{Global, Show},
@@ -25,8 +26,10 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Backfills { dir }
         | Show::Ledger { dir }
         | Show::Publications { dir }
+        | Show::Contracts { dir }
+        | Show::Contract { dir, .. }
         | Show::Versions { dir } => dir.clone(),
-        Show::Quarantine { dataset, dir } => {
+        Show::Quarantine { dataset, dir } | Show::Drift { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
             only = dataset;
             dir
@@ -41,10 +44,13 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
+        Show::Drift { .. } => drift::show(global, &wired, only.as_ref()).await?,
         Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,
         Show::Backfills { .. } => backfills::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Publications { .. } => publications::show(global, &wired).await?,
+        Show::Contracts { .. } => contracts::show(global, &wired).await?,
+        Show::Contract { name, .. } => contracts::versions(global, &wired, name).await?,
         Show::Versions { .. } => versions::show(global, &wired).await?,
     }
     wired.close().await?;

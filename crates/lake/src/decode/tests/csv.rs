@@ -171,3 +171,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_order_and_the_letters_of_a_header_are_told() {
+    let o = Options { any_case: true, ..options(Format::Csv) };
+    let all = decode(b"B,a,x\n1,2,3\n4,5,6\n", &o, &text(&["a", "b"])).unwrap();
+    assert_eq!((all.column("a"), all.column("b")), (vec!["2", "5"], vec!["1", "4"]));
+    assert_eq!(all.drift.recased.get("B"), Some(&("b".to_owned(), 2)));
+    assert_eq!(all.drift.reordered, Some(("b".to_owned(), "a".to_owned())));
+    let as_before = decode(b"B,a\n1,2\n", &options(Format::Csv), &text(&["a", "b"])).unwrap();
+    assert_eq!((as_before.column("b"), as_before.column("_rescued")), (vec!["∅"], vec![r#"{"B":"1"}"#]));
+    assert_eq!(as_before.drift.reordered, None);
+}

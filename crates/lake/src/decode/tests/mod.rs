@@ -28,7 +28,7 @@ use std::{
 pub(super) const CSV: CsvOptions = CsvOptions { delimiter: None, quote: b'"', columns: None };
 
 pub(super) fn options(format: Format) -> Options<'static> {
-    Options { format, csv: &CSV, max_record_bytes: 1024 * 1024, batch_rows: 1_000 }
+    Options { format, csv: &CSV, max_record_bytes: 1024 * 1024, batch_rows: 1_000, any_case: false }
 }
 
 pub(super) fn text(names: &[&str]) -> SchemaRef {

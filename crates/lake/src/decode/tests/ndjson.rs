@@ -22,6 +22,25 @@ fn values_become_the_text_they_were() {
 }
 
 #[test]
+fn other_letters_are_the_same_column_unless_it_is_there_itself() {
+    let lines = br#"{"ID":1,"n\u0041me":"x"}
+{"Id":2,"id":3,"iD":4}
+{"id":"5","NAME":null}
+{"ID":6,"ID":7}
+"#;
+    let o = Options { any_case: true, ..options(Format::Ndjson) };
+    let all = decode(lines, &o, &text(&["id", "name"])).unwrap();
+    assert_eq!(all.column("id"), ["1", "3", "5", "7"]);
+    assert_eq!(all.column("name"), ["x", "∅", "∅", "∅"]);
+    assert_eq!(
+        all.column("_rescued"),
+        ["∅", r#"{"Id":2,"iD":4}"#, r#"{"id":"5","name":null}"#, r#"{"_duplicates":{"id":[6]}}"#]
+    );
+    let counted: Vec<(&str, u64)> = all.drift.recased.iter().map(|(name, (_, n))| (name.as_str(), *n)).collect();
+    assert_eq!(counted, [("ID", 2), ("NAME", 1), ("nAme", 1)]);
+}
+
+#[test]
 fn what_text_cannot_tell_is_rescued() {
     let lines = br#"{"a":"12","b":null,"new":[1],"n\u0065w2":"x"}
 {"a":1,"b":2,"a":"x","c":{},"a":3,"c":4}

@@ -97,6 +97,28 @@ fn a_field_that_bronze_no_longer_has_is_rescued() {
 }
 
 #[test]
+fn what_was_put_aside_comes_to_its_column_and_loses_nothing() {
+    let rescued = r#"{"B":1,"n":"7","word":"true","void":null,"typed":"x","more":2}"#;
+    let rescued: ArrayRef = Arc::new(StringArray::from(vec![Some(rescued), None]));
+    let a: ArrayRef = Arc::new(StringArray::from(vec![Some("1"), Some("2")]));
+    let rows = quarantined(&typed_bronze(0, vec![("a", a), ("_rescued", rescued)]));
+    let mut fields: Vec<Field> =
+        ["a", "b", "n", "word", "void", "_event_id", "_rescued"].map(|n| Field::new(n, DataType::Utf8, true)).to_vec();
+    fields.push(Field::new("typed", DataType::Int64, true));
+    let schema = Arc::new(Schema::new(fields));
+    let of = |any_case: bool, json: bool| {
+        let moved = with_columns(&rows, &schema, any_case, json).unwrap();
+        let now = unquarantine(&moved, &schema).unwrap();
+        let text = |c: &str| now[c].as_string::<i32>().iter().next().flatten().unwrap_or("∅").to_owned();
+        ["b", "n", "word", "void", "_rescued"].map(text)
+    };
+    // What is no whole number stays where it is, as does what a text column would blur.
+    let left = r#"{"n":"7","word":"true","void":null,"typed":"x","more":2}"#;
+    assert_eq!(of(true, true), ["1", "7", "true", "∅", left]);
+    assert_eq!(of(false, false), ["∅", "7", "true", "∅", r#"{"B":1,"typed":"x","more":2}"#]);
+}
+
+#[test]
 fn a_damaged_quarantine_is_an_error_not_a_panic() {
     let rows = quarantined(&bronze(&[("a", vec![Some("1")])]));
     let with = |name: &str, value: &str| {

@@ -1,0 +1,171 @@
+//! Before a row is loaded: the columns of a bronze table, and which of a step's objects fit them.
+//!
+//! Called by the ingest step. It reads no more of an object than its header, its first records or its footer.
+
+use crate::{
+    decode::{self, DecodeError, Options},
+    drift::{self, Difference, Gate},
+    error::LakeError,
+    ingest::{is_metadata, metadata_fields, plain, reason},
+    table::{self, Table},
+};
+use alluvium_flow::Job;
+use alluvium_model::{Fault, RetryClass};
+use alluvium_spec::{Bronze, DriftPolicies, DriftPolicy, Format};
+use alluvium_store::EventRecord;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::Path,
+    sync::Arc,
+};
+
+pub(crate) const BATCH_ROWS: usize = 8192;
+
+/// What takes part in the step, and into which columns.
+pub(crate) struct Admitted {
+    pub(crate) schema: SchemaRef,
+    /// Columns that the table gains from the objects.
+    pub(crate) grown: BTreeSet<String>,
+    /// For each object, what the gate found.
+    pub(crate) gates: Vec<Gate>,
+    /// By object, why it takes no part.
+    pub(crate) dead: BTreeMap<usize, String>,
+}
+
+/// The bronze columns: those of the table, or of the first readable object and the contracts that read it; and those that
+/// objects bring, where the dataset's drift lets them.
+pub(crate) fn admit(table: Option<&Table>, bronze: &Bronze, job: &Job<'_>) -> Result<Admitted, LakeError> {
+    let mut dead = BTreeMap::new();
+    let mut columns = loop {
+        match own_columns(table, bronze, job, &dead)? {
+            Ok(columns) => break columns,
+            Err(unreadable) => dead.extend(unreadable),
+        }
+    };
+    let mut gates = Vec::with_capacity(job.events.len());
+    let mut grown = BTreeSet::new();
+    for (i, event) in job.events.iter().enumerate() {
+        let judged = if bronze.drift == DriftPolicies::default() || dead.contains_key(&i) {
+            Ok(Gate::default())
+        } else {
+            judge(bronze, event, job.project.limits.record.0, &columns)
+        };
+        let gate = match judged {
+            Ok(gate) => gate,
+            Err(e) if e.class() == RetryClass::Data => {
+                dead.insert(i, reason(event, &e));
+                Gate::default()
+            }
+            Err(source) => return Err(LakeError::Decode { object: event.path.clone(), source }),
+        };
+        grown.extend(gate.grows.iter().map(|f| f.name().clone()));
+        columns.extend(gate.grows.iter().cloned());
+        gates.push(gate);
+    }
+    Ok(Admitted { schema: with_metadata(columns)?, grown, gates, dead })
+}
+
+fn judge(bronze: &Bronze, event: &EventRecord, limit: u64, columns: &[Field]) -> Result<Gate, DecodeError> {
+    let found = discover(bronze, event, limit)?;
+    drift::gate(&found, columns, &bronze.inside, bronze.drift, format(bronze, &event.path))
+}
+
+/// How the object's types differ inside of the columns.
+pub(crate) fn typed(bronze: &Bronze, event: &EventRecord, limit: u64, columns: &Schema) -> Vec<Difference> {
+    let columns: Vec<Field> = columns.fields().iter().map(|f| f.as_ref().clone()).collect();
+    let found = discover(bronze, event, limit).unwrap_or_default();
+    drift::compare(&found, &columns, false).into_iter().filter(|d| d.field.contains(['.', '['])).collect()
+}
+
+/// The columns, then our own.
+pub(crate) fn with_metadata(mut columns: Vec<Field>) -> Result<SchemaRef, LakeError> {
+    columns.extend(metadata_fields());
+    let schema = Schema::new(columns);
+    table::storable(&schema)?;
+    Ok(Arc::new(schema))
+}
+
+/// The data's own columns before the step.
+fn own_columns(
+    table: Option<&Table>,
+    bronze: &Bronze,
+    job: &Job<'_>,
+    dead: &BTreeMap<usize, String>,
+) -> Result<Result<Vec<Field>, BTreeMap<usize, String>>, LakeError> {
+    let mut fields: Vec<Field> = Vec::new();
+    if let Some(table) = table {
+        fields.extend(table.schema()?.fields().iter().map(|f| Field::new(f.name(), plain(f.data_type()), true)));
+        fields.retain(|f| !is_metadata(f.name()));
+    } else {
+        let mut unreadable = BTreeMap::new();
+        for (i, event) in job.events.iter().enumerate().filter(|(i, _)| !dead.contains_key(i)) {
+            match discover(bronze, event, job.project.limits.record.0) {
+                Ok(found) if found.is_empty() && bronze.expected.is_empty() => {}
+                Ok(found) => {
+                    fields = first(found, bronze);
+                    break;
+                }
+                Err(e) if e.class() == RetryClass::Data => {
+                    unreadable.insert(i, reason(event, &e));
+                }
+                Err(source) => return Err(LakeError::Decode { object: event.path.clone(), source }),
+            }
+        }
+        if fields.is_empty() && !unreadable.is_empty() {
+            fields.extend(bronze.expected.iter().map(|n| Field::new(n, DataType::Utf8, true)));
+            if unreadable.len() + dead.len() < job.events.len() {
+                return Ok(Err(unreadable));
+            }
+        }
+    }
+    let expected: Vec<Field> = bronze.expected.iter().map(|n| Field::new(n, DataType::Utf8, true)).collect();
+    fields.extend(decode::new_columns(&Schema::new(fields.clone()), &expected));
+    Ok(Ok(fields))
+}
+
+/// What of the first object's fields makes the table's columns. Where contracts say which there are, and new or recased
+/// fields are not taken as they come, the first file says no more than any later one.
+fn first(mut found: Vec<Field>, bronze: &Bronze) -> Vec<Field> {
+    let expected = || bronze.expected.iter().map(String::as_str);
+    if bronze.drift.recased != DriftPolicy::Rescue {
+        found.retain(|f| expected().any(|e| e == f.name()) || decode::in_other_letters(f.name(), expected()).is_none());
+    }
+    let takes_new = matches!(bronze.drift.new, DriftPolicy::Evolve | DriftPolicy::Rescue);
+    if !takes_new && !bronze.expected.is_empty() {
+        found.retain(|f| expected().any(|e| e.eq_ignore_ascii_case(f.name())));
+    }
+    found
+}
+
+pub(crate) fn format(bronze: &Bronze, path: &str) -> Format {
+    bronze.files.format.unwrap_or_else(|| decode::format_of(path))
+}
+
+pub(crate) fn options<'a>(bronze: &'a Bronze, path: &str, max_record_bytes: u64) -> Options<'a> {
+    Options {
+        format: format(bronze, path),
+        csv: &bronze.files.csv,
+        max_record_bytes,
+        batch_rows: BATCH_ROWS,
+        any_case: bronze.drift.recased == DriftPolicy::Evolve,
+    }
+}
+
+fn discover(bronze: &Bronze, event: &EventRecord, max_record_bytes: u64) -> Result<Vec<Field>, DecodeError> {
+    let file = open_unchanged(&bronze.files.folder.join(&event.path), event)?;
+    decode::discover(file, &options(bronze, &event.path, max_record_bytes))
+}
+
+/// Opens the object if it still is what the event recorded.
+pub(crate) fn open_unchanged(path: &Path, event: &EventRecord) -> Result<File, DecodeError> {
+    let file = File::open(path).map_err(DecodeError::from_io)?;
+    let m = file.metadata().map_err(DecodeError::from_io)?;
+    let modified = m.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    let nanos = modified.and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0);
+    if m.len() != event.bytes || nanos != event.modified_nanos {
+        return Err(DecodeError::Changed);
+    }
+    Ok(file)
+}
