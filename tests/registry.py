@@ -7,6 +7,8 @@ Registers, fetches, looks up, compares and deletes as producers and consumers do
 
 import json
 import sys
+import urllib.error
+import urllib.request
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
@@ -32,6 +34,17 @@ def refused(call):
         call()
     except SchemaRegistryError as error:
         return [error.http_status_code, error.error_code]
+    return None
+
+
+def posted(kind, **sent):
+    """As it comes from a page of another site, or with what the client above does not send."""
+    body = json.dumps({"schema": V1, **sent}).encode()
+    call = urllib.request.Request(f"{URL}/subjects/posted/versions", data=body, headers={"Content-Type": kind})
+    try:
+        urllib.request.urlopen(call)
+    except urllib.error.HTTPError as error:
+        return [error.code, json.load(error)["error_code"]]
     return None
 
 
@@ -91,6 +104,9 @@ out["refused"] = {
     "level": refused(lambda: client().set_compatibility("x", "SOMETIMES")),
     "no_level": refused(lambda: client().get_compatibility("x")),
     "contract": refused(lambda: client().register_schema("orders", Schema(V1, "AVRO"))),
+    "text": posted("text/plain"),
+    "rules": posted("application/json", ruleSet={"domainRules": []}),
+    "metadata": posted("application/json", metadata={"properties": {"owner": "x"}}),
     "too_early": refused(lambda: client().delete_subject("refunds-value", permanent=True)),
 }
 

@@ -120,6 +120,13 @@ pub enum Command {
         #[command(subcommand)]
         what: Replay,
     },
+    /// Publish what the gate of DATASET held back
+    Release(Verdict),
+    /// Never publish what the gate of a dataset held back; its input is counted as dropped
+    Drop {
+        #[command(subcommand)]
+        what: Drop,
+    },
     /// Make history of a gold dataset anew beside its table, compare, and swap it in or drop it
     Backfill(Backfill),
     /// Work with a contract
@@ -134,7 +141,7 @@ pub enum Command {
         /// As in L0001 [default: list all]
         code: Option<String>,
     },
-    /// Answer a SQL query over bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*
+    /// Answer a SQL query over bronze.*, silver.*, gold.*, quarantine.<layer>_<name>, held.<layer>_<name> and state.*
     Query(Query),
     /// Show what is there and what happened
     Show {
@@ -172,6 +179,24 @@ pub enum Replay {
         #[arg(long, value_enum, default_value_t = UnderVersion::Current)]
         version: UnderVersion,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Drop {
+    /// All that `show held` lists of DATASET, which is bronze or silver
+    Held(Verdict),
+}
+
+#[derive(Debug, Args)]
+pub struct Verdict {
+    pub dataset: DatasetName,
+    pub dir: Option<PathBuf>,
+    /// Kept with the verdict
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
 }
 
 /// The definition under which a dead letter is tried.
@@ -373,6 +398,8 @@ pub enum Show {
     Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
     /// Landing objects and steps that were given up, and why
     DeadLetters { dir: Option<PathBuf> },
+    /// What gates held back, and why; with DATASET also the first rows
+    Held { dataset: Option<String>, dir: Option<PathBuf> },
     /// Steps that failed and are tried again, and the retries that each dataset has used today
     Retries { dir: Option<PathBuf> },
     /// Fields that came otherwise than the columns have them, and what was done about it

@@ -105,6 +105,7 @@ impl CliError {
                 FlowError::UnknownDataset(_)
                 | FlowError::NoQuarantine(_)
                 | FlowError::NotSilver(_)
+                | FlowError::NothingToDrop(_)
                 | FlowError::UnknownLetter(_)
                 | FlowError::NoWindow(_)
                 | FlowError::Range { .. }

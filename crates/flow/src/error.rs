@@ -99,6 +99,8 @@ pub enum FlowError {
     UnknownDataset(DatasetName),
     #[error("{0} has no quarantine to replay: gold sets no row aside")]
     NoQuarantine(DatasetName),
+    #[error("{0} has no input to drop: it is gold, and recomputed from its inputs")]
+    NothingToDrop(DatasetName),
     #[error("{0} is not silver: bronze keeps what it received, and gold is recomputed by itself")]
     NotSilver(DatasetName),
     #[error("another process kept planning over the same input of {0}")]
@@ -147,6 +149,7 @@ impl Fault for FlowError {
             Self::NotBuilt(_) => "F0113",
             Self::PartOfDefinition(_) => "F0114",
             Self::ReplayNotUnderstood { .. } => "F0116",
+            Self::NothingToDrop(_) => "F0170",
         }
     }
 
@@ -157,6 +160,7 @@ impl Fault for FlowError {
             Self::UnknownDataset(_)
             | Self::NoQuarantine(_)
             | Self::NotSilver(_)
+            | Self::NothingToDrop(_)
             | Self::UnknownLetter(_)
             | Self::AmbiguousLetter(_)
             | Self::NoWindow(_)
@@ -179,6 +183,9 @@ impl Fault for FlowError {
             Self::UnknownDataset(_) => "name a dataset that `alluvium show datasets` lists",
             Self::NoQuarantine(_) => "name a bronze or silver dataset",
             Self::NotSilver(_) => "name a silver dataset",
+            Self::NothingToDrop(_) => {
+                "release it, or correct its inputs or its definition and run again: that computes it anew"
+            }
             Self::Contended(_) => "run again when the other process has finished",
             Self::UnknownLetter(_) => "name one that `alluvium show dead-letters` lists",
             Self::AmbiguousLetter(_) => "write more of its id",

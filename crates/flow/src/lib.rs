@@ -39,6 +39,6 @@ pub use breaker::{Breakers, Dependency};
 pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
-pub use replay::{Letters, Replay, ReplayOutcome, Replayed, Tried, Version};
+pub use replay::{HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
 pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};
 pub use summary::Summary;

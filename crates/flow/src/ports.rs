@@ -3,7 +3,7 @@
 use crate::{Report, StepError};
 use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
 use alluvium_spec::{Dataset, Project, Silver};
-use alluvium_store::{EventRecord, QualityResult, Reached, StepRecord};
+use alluvium_store::{EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -69,6 +69,8 @@ pub struct Job<'a> {
     pub events: &'a [EventRecord],
     /// Ingest: who goes on with what the step loads.
     pub readers: &'a [Reader],
+    /// What a person said of it after its gate had held it back.
+    pub verdict: Option<&'a Verdict>,
 }
 
 /// A silver dataset under the definition that made its rows so far, and the version of its input up to which it has read.

@@ -278,7 +278,19 @@ impl Flow<'_> {
                 StepKind::Ingest => self.readers(dataset).await.map_err(StepError::new)?,
                 _ => Vec::new(),
             };
-            let job = Job { project: self.project, dataset, step, events: &events, readers: &readers };
+            // Only what was tried before can have been held.
+            let verdict = match step.attempts {
+                ..2 => None,
+                _ => self.store.verdict(&step.key).await.map_err(StepError::new)?,
+            };
+            let job = Job {
+                project: self.project,
+                dataset,
+                step,
+                events: &events,
+                readers: &readers,
+                verdict: verdict.as_ref(),
+            };
             Ok((self.engine.execute(&job, self.report).await?, false))
         };
         tokio::select! {

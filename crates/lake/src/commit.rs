@@ -7,7 +7,7 @@ use crate::{
     aside,
     engine::LakeEngine,
     error::LakeError,
-    fence, gate,
+    fence, gate, held,
     incremental::Groups,
     lateness,
     refine::Stamp,
@@ -19,7 +19,7 @@ use crate::{
 use alluvium_flow::{Job, Outcome};
 use alluvium_model::{Balance, EventId, crash_point};
 use alluvium_spec::Dataset;
-use alluvium_store::{QualityResult, Reached, StepKind, StepRecord};
+use alluvium_store::{QualityResult, Reached, StepKind, StepRecord, VerdictKind};
 use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::{
     kernel::{Action, DeletionVectorDescriptor, Remove},
@@ -97,6 +97,22 @@ impl Staged {
         self.add.is_empty() && self.remove.is_empty() && self.balance == Balance::default()
     }
 
+    /// Nothing of it is published: its records are counted as dropped, but for those that were counted elsewhere before.
+    fn give_up(&mut self, engine: &LakeEngine, dataset: &Dataset) {
+        self.discard(engine, dataset);
+        let Balance { received, loaded, quarantined, dropped, dead, duplicates, late } = self.balance;
+        let dropped = dropped + loaded + quarantined + late;
+        *self = Self {
+            balance: Balance { received, dropped, dead, duplicates, ..Balance::default() },
+            dead: std::mem::take(&mut self.dead),
+            quality: std::mem::take(&mut self.quality),
+            notes: std::mem::take(&mut self.notes),
+            kind: self.kind,
+            rows_in: self.rows_in,
+            ..Self::new(self.schema.clone())
+        };
+    }
+
     /// Brings all that the commit names, or its memory, to where others read it.
     async fn upload(&self, engine: &LakeEngine, dataset: &Dataset) -> Result<(), LakeError> {
         let disk = &engine.tables.disk;
@@ -120,12 +136,18 @@ impl Staged {
     pub(crate) fn discard(&self, engine: &LakeEngine, dataset: &Dataset) {
         let dir = engine.tables.dir(&Place::Dataset(dataset.name.clone()));
         stage::discard(&dir, &self.add);
+        for vectors in self.marked.iter().filter_map(|(_, v)| vector::file_of(v)) {
+            let _ = std::fs::remove_file(dir.join(vectors));
+        }
+        self.discard_beside(engine, dataset);
+    }
+
+    /// All but the rows themselves, and the vectors, of which several may share a file.
+    fn discard_beside(&self, engine: &LakeEngine, dataset: &Dataset) {
+        let dir = engine.tables.dir(&Place::Dataset(dataset.name.clone()));
         stage::discard(&dir, &self.feed);
         if let Some((_, files)) = &self.groups {
             stage::discard(&dir, files);
-        }
-        for vectors in self.marked.iter().filter_map(|(_, v)| vector::file_of(v)) {
-            let _ = std::fs::remove_file(dir.join(vectors));
         }
         stage::discard(&engine.tables.dir(&Place::Quarantine(dataset.name.clone())), &self.quarantine);
         stage::discard(&engine.tables.dir(&Place::Tombstones(dataset.name.clone())), &self.tombstones);
@@ -166,15 +188,11 @@ impl Attempt<'_> {
         mut staged: Staged,
     ) -> Result<Outcome, LakeError> {
         let place = Place::Dataset(job.dataset.name.clone());
-        if let Err(e) = gate::pass(engine, job, &mut staged).await {
-            staged.discard(engine, job.dataset);
-            // Nothing came in, so nothing was refused: the gate judges the first rows when they come.
-            let only_made = matches!(e, LakeError::Gate { .. }) && staged.is_empty();
-            return if only_made && engine.tables.open(&place).await?.is_none() {
-                Ok(Outcome::default())
-            } else {
-                Err(e)
-            };
+        if job.verdict.is_some_and(|v| v.kind == VerdictKind::Drop) {
+            staged.give_up(engine, job.dataset);
+            staged.balance.check()?;
+        } else if let Err(e) = gate::pass(engine, job, &mut staged).await {
+            return self.refused(engine, job, &staged, e).await;
         }
         crash_point("gate.after_pass");
         let ready = match staged.read.take() {
@@ -200,11 +218,47 @@ impl Attempt<'_> {
                 }
             })?;
         crash_point("commit.after_main");
+        forget(engine, job.dataset, self.step).await?;
         follow(engine, job.dataset, &info).await?;
         let mut outcome = outcome_of(&info, version);
         outcome.usage.rows_in = staged.rows_in;
         outcome.usage.rows_out = staged.add.iter().map(StagedFile::live).sum();
         Ok(outcome)
+    }
+
+    /// What did not pass its gate is held back, for a person to look at.
+    async fn refused(
+        &self,
+        engine: &LakeEngine,
+        job: &Job<'_>,
+        staged: &Staged,
+        error: LakeError,
+    ) -> Result<Outcome, LakeError> {
+        let name = &job.dataset.name;
+        let LakeError::Gate { breaches, .. } = &error else {
+            staged.discard(engine, job.dataset);
+            return Err(error);
+        };
+        // Nothing came in, so nothing was refused: the gate judges the first rows when they come.
+        if staged.is_empty() && engine.tables.open(&Place::Dataset(name.clone())).await?.is_none() {
+            staged.discard(engine, job.dataset);
+            return Ok(Outcome::default());
+        }
+        // Another attempt may have committed it or made room meanwhile, and then nobody would forget the note.
+        let stopped = match engine.tables.open(&Place::Dataset(name.clone())).await? {
+            Some(table) => fence::stops(engine, job.dataset, &table, self.step).await?,
+            None => false,
+        };
+        // A swap is made anew by whoever asks for it again.
+        if stopped || job.step.kind == StepKind::Swap {
+            staged.discard(engine, job.dataset);
+            return Err(error);
+        }
+        held::keep(engine, name, (&self.step.key, self.nonce), breaches, &staged.add)
+            .await
+            .inspect_err(|_| staged.discard(engine, job.dataset))?;
+        staged.discard_beside(engine, job.dataset);
+        Err(error)
     }
 
     fn actions(&self, table: &Table, staged: &Staged) -> Result<Vec<Action>, LakeError> {
@@ -298,8 +352,9 @@ async fn follow_in(
 pub(crate) async fn recover(
     engine: &LakeEngine,
     dataset: &Dataset,
-    step: &StepRecord,
+    record: &StepRecord,
 ) -> Result<Option<Outcome>, LakeError> {
+    let step = record;
     let place = match step.kind {
         StepKind::Backfill => Place::Beside(dataset.name.clone(), step.run.clone()),
         _ => Place::Dataset(dataset.name.clone()),
@@ -310,8 +365,17 @@ pub(crate) async fn recover(
         return Ok(None);
     }
     let Some((version, info)) = table.find(step).await? else { return Ok(None) };
+    forget(engine, dataset, record).await?;
     follow(engine, dataset, &info).await?;
     Ok(Some(outcome_of(&info, version)))
+}
+
+/// What an earlier attempt had to hold back is held no more. The first attempt has none.
+pub(crate) async fn forget(engine: &LakeEngine, dataset: &Dataset, step: &StepRecord) -> Result<(), LakeError> {
+    if step.attempts < 2 {
+        return Ok(());
+    }
+    held::forget(engine, &dataset.name, &step.key).await
 }
 
 pub(crate) fn outcome_of(info: &StepInfo, version: i64) -> Outcome {

@@ -6,7 +6,7 @@ use crate::{
     commit::{self, Attempt},
     curate,
     error::LakeError,
-    fence, ingest, maintain,
+    fence, held, ingest, maintain,
     meter::Meter,
     pool::QueryPool,
     redrive, refine,
@@ -194,7 +194,9 @@ impl Engine for LakeEngine {
     }
 
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
-        fence::put(self, dataset, &step.key, attempt).await.map_err(StepError::new)
+        let is_off = fence::put(self, dataset, &step.key, attempt).await.map_err(StepError::new)?;
+        held::forget(self, &dataset.name, &step.key).await.map_err(StepError::new)?;
+        Ok(is_off)
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {

@@ -268,7 +268,10 @@ impl Fault for LakeError {
             Self::Query(_) => "check the SQL with `alluvium check`",
             Self::Decode { source, .. } => source.remedy(),
             Self::Refine { source, .. } => source.remedy(),
-            Self::Gate { .. } => "look at the input, or change the acceptance criteria; nothing was published",
+            Self::Gate { .. } => {
+                "look at it with `alluvium show held`, then release or drop it, or change the acceptance criteria; \
+                 nothing was published"
+            }
             Self::LookupTooLarge { .. } | Self::Memory { .. } => "raise `limits.memory` in alluvium.yaml",
             Self::TypeChanged { .. } => "give the column another name, or rebuild the dataset into a new one",
             Self::StoredAs { .. } => {

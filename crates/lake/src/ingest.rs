@@ -20,7 +20,7 @@ use crate::{
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, DatasetName, Fault, RetryClass};
 use alluvium_spec::{Action, Bronze, Format, Kind, Severity};
-use alluvium_store::{EventRecord, QualityResult};
+use alluvium_store::{EventRecord, QualityResult, VerdictKind};
 use arrow::{
     array::{
         Array, ArrayRef, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -122,7 +122,9 @@ pub(crate) async fn execute(
     let existing = tables.open(&place).await?;
     let Admitted { mut schema, mut grown, gates, mut dead } = admit::admit(existing.as_ref(), bronze, job)?;
     let gates = Arc::new(gates);
-    let ahead = ahead::begin(engine, job, attempt).map(Arc::new);
+    // What is dropped is nobody's to go on with.
+    let goes_on = job.verdict.is_none_or(|v| v.kind == VerdictKind::Release);
+    let ahead = goes_on.then(|| ahead::begin(engine, job, attempt)).flatten().map(Arc::new);
     let (done, lanes) = loop {
         let skip = dead.keys().copied().collect();
         let (ahead_here, gates, grown_here) = (ahead.clone(), gates.clone(), grown.clone());

@@ -1,6 +1,6 @@
 //! SQL over the lake and the state, for people and for rules. Reads only.
 
-use crate::{engine::LakeEngine, error::LakeError, files::Files, session, table::Place};
+use crate::{engine::LakeEngine, error::LakeError, files::Files, held, session, table::Place};
 use alluvium_model::DatasetName;
 use alluvium_spec::Project;
 use alluvium_store::{TableDump, Value};
@@ -24,7 +24,7 @@ pub(crate) fn read_only() -> SQLOptions {
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
-/// Runs one `SELECT` over `bronze.*`, `silver.*`, `gold.*`, `quarantine.<layer>_<name>` and `state.*`.
+/// Runs one `SELECT` over `bronze.*`, `silver.*`, `gold.*`, `quarantine.<layer>_<name>`, `held.<layer>_<name>` and `state.*`.
 ///
 /// # Errors
 /// When the statement is wrong, would change anything, or outgrows the memory limit.
@@ -40,6 +40,12 @@ pub async fn query(
         if let Some(q) = engine.tables.open(&Place::Quarantine(name.clone())).await? {
             let provider = Arc::new(session::provider(&q)?);
             session::register(&session, "quarantine", &format!("{}_{}", name.layer(), name.name()), provider)?;
+        }
+        // A look costs a request in an object store, and few ask for it.
+        if sql.to_ascii_lowercase().contains("held")
+            && let Some(files) = held::rows(engine, name).await?
+        {
+            session::register(&session, "held", &format!("{}_{}", name.layer(), name.name()), Arc::new(files))?;
         }
     }
     for table in state {

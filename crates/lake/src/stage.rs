@@ -103,7 +103,7 @@ impl StagedFile {
     }
 
     /// Everything of it that lies in the table's folder.
-    fn paths(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
+    pub(crate) fn paths(&self, dir: &Path) -> impl Iterator<Item = PathBuf> {
         let vectors = self.vector.as_ref().and_then(vector::file_of).map(|v| dir.join(v));
         let keys = Some(upsert::keys_of_file(dir, &self.path)).filter(|k| k.exists());
         [dir.join(&self.path)].into_iter().chain(vectors).chain(keys)

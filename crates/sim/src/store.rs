@@ -13,7 +13,7 @@ use alluvium_store::{
     EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
     NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
     Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, SqliteStore, Stamp, StepDone,
-    StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -111,6 +111,8 @@ over_the_way! {
     hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
     supersede(key: &StepKey, attempts: u32) -> bool;
     revive_step(key: &StepKey) -> bool;
+    pass_verdict(verdict: &Verdict) -> bool;
+    verdict(step: &StepKey) -> Option<Verdict>;
     replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> bool;
     ask_replay(new: &NewReplay, most: u32) -> AskedReplay;
     replay(id: &RunId, watch: &Watch<'_>) -> Option<ReplayRecord>;

@@ -101,12 +101,12 @@ codes! {
     CONTRADICTION "E0109" Error "values that contradict each other"
         "Two settings of one definition cannot both hold."
         "Correct one of them.";
-    DRIFT_POLICY "E0140" Error "drift that cannot be handled so"
-        "Not every policy makes sense for every kind of drift: what is missing cannot be rescued, and a column keeps its type."
-        "Use one of the policies in the help.";
     UNKNOWN_SINK "E0120" Error "unknown sink"
         "`publish` names sinks of the project, and there is no such sink."
         "Use the suggested name, or add the sink under `sinks` in alluvium.yaml.";
+    DRIFT_POLICY "E0140" Error "drift that cannot be handled so"
+        "Not every policy makes sense for every kind of drift: what is missing cannot be rescued, and a column keeps its type."
+        "Use one of the policies in the help.";
     SQL_SYNTAX "E0201" Error "not SQL"
         "The statement cannot be parsed."
         "Look at the place shown.";

@@ -405,6 +405,18 @@ pub struct Accept {
     /// Rows that the table would have after the commit.
     pub min_rows: Option<u64>,
     pub max_rows: Option<u64>,
+    pub volume: Option<Volume>,
+}
+
+/// Rows that a step adds, as a share of the median over the last commits of its table; 1 is as many.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Volume {
+    /// So many commits that added rows.
+    pub of_last: u64,
+    pub warn_below: Option<f64>,
+    pub error_below: Option<f64>,
+    pub warn_above: Option<f64>,
+    pub error_above: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]

@@ -17,6 +17,7 @@ mod replays;
 mod sql;
 mod sqlite;
 mod store;
+mod verdicts;
 
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState, Forgotten};
@@ -37,3 +38,4 @@ pub use registry::{InForce, NewSchema, Registered, Registry, SchemaVersion};
 pub use replays::{AskedReplay, NewReplay, News, ReplayRecord, Stamp};
 pub use sqlite::SqliteStore;
 pub use store::Store;
+pub use verdicts::{Verdict, VerdictKind};

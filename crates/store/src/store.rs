@@ -6,7 +6,7 @@ use crate::{
     EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
     NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
     Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
-    StepState, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    StepState, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -57,6 +57,13 @@ pub trait Store: Send + Sync {
 
     /// The step is open again, as if it had never failed. `false`: it is no dead letter, and nothing was changed.
     async fn revive_step(&self, key: &StepKey) -> Result<bool, StoreError>;
+
+    /// Writes the verdict down, and the step is open again as by [`Store::revive_step`], both or neither. `false`: the step is not held,
+    /// or not as the verdict says, and nothing was changed.
+    async fn pass_verdict(&self, verdict: &Verdict) -> Result<bool, StoreError>;
+
+    /// The last verdict on the step.
+    async fn verdict(&self, step: &StepKey) -> Result<Option<Verdict>, StoreError>;
 
     /// The event is a dead letter no more. `again` takes its place and is pending, unless it is known already.
     /// `false`: the event is no dead letter, and nothing was changed.

@@ -2,11 +2,12 @@
 
 use super::{backfill, check, contract, explain, init, query, replay, resume, run, serve, show, worker};
 use crate::{
-    args::{Cli, Command, Replay},
+    args::{Cli, Command, Drop, Replay},
     error::CliError,
 };
 use alluvium_model::Exit;
 use alluvium_server::TlsFiles;
+use alluvium_store::VerdictKind;
 
 pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
     let global = &cli.global;
@@ -29,6 +30,8 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Replay { what: Replay::DeadLetters { dir, dataset, id, version } } => {
             replay::dead_letters(global, dir.as_ref(), dataset.as_ref(), id, *version).await
         }
+        Command::Release(verdict) => replay::held(global, VerdictKind::Release, verdict).await,
+        Command::Drop { what: Drop::Held(verdict) } => replay::held(global, VerdictKind::Drop, verdict).await,
         Command::Backfill(args) => backfill::backfill(global, args).await,
         Command::Contract { what } => contract::contract(global, what).await,
         Command::Resume { sink, dir } => resume::resume(global, sink, dir.as_ref()).await,

@@ -62,7 +62,12 @@ fn wrong(project: &Project, error: LakeError) -> CliError {
 }
 
 /// Writes at most `limit` rows. `true`: there were more.
-async fn send(result: QueryResult, output: Output, out: Destination, limit: Option<usize>) -> Result<bool, CliError> {
+pub async fn send(
+    result: QueryResult,
+    output: Output,
+    out: Destination,
+    limit: Option<usize>,
+) -> Result<bool, CliError> {
     let QueryResult { schema, mut batches } = result;
     let mut results = Results::new(output, schema, out)?;
     let mut left = limit.unwrap_or(usize::MAX);

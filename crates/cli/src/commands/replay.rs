@@ -1,13 +1,14 @@
-//! `alluvium replay`: what waits in quarantine, and dead letters, once more.
+//! `alluvium replay`, `release` and `drop held`: what waits in quarantine, dead letters and what gates held back, once more.
 
 use super::run::{Work, stop};
 use crate::{
-    args::{Global, UnderVersion},
+    args::{Global, UnderVersion, Verdict},
     contracts::admitted,
     error::CliError,
 };
-use alluvium_flow::{Letters, Replay, Version};
+use alluvium_flow::{Letters, Replay, Settle, Version};
 use alluvium_model::{DatasetName, Exit};
+use alluvium_store::VerdictKind;
 use std::path::PathBuf;
 
 pub async fn quarantine(
@@ -35,6 +36,13 @@ pub async fn dead_letters(
         UnderVersion::Current => Version::Current,
     };
     replay(global, dir, &Replay::DeadLetters(Letters { dataset: dataset.cloned(), ids: ids.to_vec(), version })).await
+}
+
+pub async fn held(global: &Global, verdict: VerdictKind, args: &Verdict) -> Result<Exit, CliError> {
+    let Verdict { dataset, dir, reason, by } = args;
+    let by = by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".to_owned());
+    let what = Settle { dataset: dataset.clone(), verdict, by, reason: reason.clone() };
+    replay(global, dir.as_ref(), &Replay::Held(what)).await
 }
 
 async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {

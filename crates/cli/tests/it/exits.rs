@@ -17,7 +17,7 @@ fn arguments_that_make_no_sense_are_wrong_input() {
         &["run", "--adopt", "bronze.orders"],
         &["run", "--env", "nowhere"],
         &["check", ".", "--project", "other"],
-        &["replay", "quarantine", "bronze.orders"],
+        &["replay", "quarantine", "gold.daily"],
         &["query", "SELECT 1", "--output", "xml"],
     ] {
         let ran = p.alluvium(args);

@@ -18,6 +18,7 @@ mod exits;
 mod explain;
 mod fixtures;
 mod harness;
+mod held;
 mod history;
 mod hooks;
 mod http;

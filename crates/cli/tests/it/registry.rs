@@ -173,7 +173,8 @@ fn a_client_of_schema_registries_registers_and_fetches() {
     let refused = json!({
         "subject": [404, 40401], "version": [404, 40402], "schema": [404, 40403], "unknown": [404, 40403],
         "invalid": [422, 42201], "protobuf": [422, 42201], "level": [422, 42203], "no_level": [404, 40408],
-        "contract": [422, 42205], "too_early": [404, 40405],
+        "contract": [422, 42205], "too_early": [404, 40405], "text": [415, 415], "rules": [422, 42201],
+        "metadata": [422, 42201],
     });
     assert_eq!(found["refused"], refused);
     assert_eq!(found["contract"], json!([1, "ODCS", true]));

@@ -132,6 +132,28 @@ fn dead_letters_come_back_once_however_often_it_is_asked() {
     assert_eq!(rows(&p), rows(&calm));
 }
 
+#[test]
+fn what_a_gate_held_is_released_over_http() {
+    let p = Project::new(MARKET);
+    p.edit("datasets/silver/orders.yaml", "write:", "accept: { invalid: { error_above: 1% } }\nwrite:");
+    assert_eq!(p.alluvium(&["run"]).code, Some(1));
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let of = |dataset: &str, verdict: &str| json!({ "held": { "dataset": dataset, "verdict": verdict, "by": "ann" } });
+    let gold = post(&at, &of("gold.best", "drop"));
+    assert_eq!((gold.status, gold.code().as_str()), (422, "F0170"), "{}", gold.body);
+    assert_eq!(post(&at, &of("silver.orders", "forget")).status, 400);
+    let shown = ended(&serving, &at, &accepted(&post(&at, &of("silver.orders", "release"))));
+    assert_eq!(shown["replay"]["state"], "done", "{shown:#}");
+    assert_eq!(shown["replay"]["outcome"]["letters"][0]["done"], "released");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT decided_by FROM state.verdicts"), "ann");
+    let calm = Project::new(MARKET);
+    calm.done(&["run"]);
+    assert_eq!(rows(&p), rows(&calm));
+}
+
 /// Killed before the answer, between the answer and the work, in the midst of the work, and at its end.
 #[test]
 fn what_was_accepted_is_done_after_a_kill() {

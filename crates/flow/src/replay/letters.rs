@@ -4,10 +4,10 @@
 //! decides. What comes back is then done as by any run.
 
 use super::Tried;
-use crate::{Flow, FlowError, Options, Signal, Summary, drain::look_error, retire::Retired};
+use crate::{Flow, FlowError, Options, Summary, drain::look_error, retire::Retired};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, crash_point};
 use alluvium_spec::Dataset;
-use alluvium_store::{DeadLetter, NewEvent};
+use alluvium_store::{DeadLetter, NewEvent, VerdictKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -53,16 +53,20 @@ pub enum Replayed {
     OtherVersion { was: DefinitionVersion, now: DefinitionVersion },
     /// It stays: the project has no such dataset any more.
     NoDataset,
+    /// It was held back, and its gate lets it pass now; or its input is dropped.
+    Settled(VerdictKind),
+    /// It stays: it took no input that could be dropped.
+    NoInput,
     /// Somebody else was quicker.
     Gone,
 }
 
 impl Replayed {
     /// Whether there is something to do for it now.
-    fn is_work(&self) -> bool {
+    pub(super) fn is_work(&self) -> bool {
         match self {
-            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed => true,
-            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset | Self::Gone => false,
+            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed | Self::Settled(_) => true,
+            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset | Self::NoInput | Self::Gone => false,
         }
     }
 
@@ -76,6 +80,9 @@ impl Replayed {
             Self::Missing { .. } => "missing",
             Self::OtherVersion { .. } => "other_version",
             Self::NoDataset => "no_dataset",
+            Self::Settled(VerdictKind::Release) => "released",
+            Self::Settled(VerdictKind::Drop) => "dropped",
+            Self::NoInput => "no_input",
         }
     }
 
@@ -88,15 +95,30 @@ impl Replayed {
                 Some(format!("it was tried under definition {was}, and the project holds {now}"))
             }
             Self::NoDataset => Some("the project has no such dataset".to_owned()),
-            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed | Self::Gone => None,
+            Self::NoInput => {
+                Some("it is no input: ask for the replay or the rebuild again when it is mended".to_owned())
+            }
+            Self::Step
+            | Self::PlannedAnew
+            | Self::Finished
+            | Self::Event
+            | Self::Closed
+            | Self::Settled(_)
+            | Self::Gone => None,
         }
     }
 
     /// Whether the letter is still one.
     pub fn stays(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset => true,
-            Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed | Self::Gone => false,
+            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset | Self::NoInput => true,
+            Self::Step
+            | Self::PlannedAnew
+            | Self::Finished
+            | Self::Event
+            | Self::Closed
+            | Self::Settled(_)
+            | Self::Gone => false,
         }
     }
 }
@@ -112,14 +134,19 @@ impl Flow<'_> {
     ) -> Result<(), FlowError> {
         for letter in self.chosen(which).await? {
             let done = self.replay_one(run, &letter, which.version, summary).await?;
-            if done.is_work() {
-                tried.datasets.insert(letter.dataset.clone());
-            }
-            summary.letters_left += u64::from(done.stays());
             let id = id_of(&letter).to_owned();
-            tried.letter(&letter.dataset, &id, &done);
-            self.report.signal(Signal::LetterReplayed { dataset: letter.dataset, letter: id, done });
+            self.replayed(letter.dataset, id, done, tried, summary);
         }
+        self.what_follows(run, tried, summary).await
+    }
+
+    /// Does what came back: its datasets, and what is made from those.
+    pub(super) async fn what_follows(
+        &self,
+        run: &RunId,
+        tried: &mut Tried,
+        summary: &mut Summary,
+    ) -> Result<(), FlowError> {
         for name in &self.project.order {
             let (dataset, reached) = (&self.project.datasets[name], &mut tried.datasets);
             if reached.contains(name) || dataset.consumes().iter().any(|input| reached.contains(input)) {

@@ -2,11 +2,11 @@
 //!
 //! Called by cli, and by `asked.rs` for a service. It is written into the state as JSON.
 
-use super::{Letters, Tried, Version};
+use super::{Letters, Settle, Tried, Version};
 use crate::{Flow, FlowError, Summary};
 use alluvium_model::{DatasetName, RunId};
 use alluvium_spec::{Kind, Project};
-use alluvium_store::ReplayRecord;
+use alluvium_store::{ReplayRecord, VerdictKind};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub enum Replay {
         dataset: DatasetName,
     },
     DeadLetters(Letters),
+    /// What its gate held back.
+    Held(Settle),
 }
 
 impl Replay {
@@ -53,6 +55,7 @@ impl Replay {
                 }
                 command
             }
+            Self::Held(what) => what.command(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Replay {
         match self {
             Self::Quarantine { dataset, .. } | Self::Rescued { dataset } => Some(dataset),
             Self::DeadLetters(letters) => letters.dataset.as_ref(),
+            Self::Held(what) => Some(&what.dataset),
         }
     }
 
@@ -72,7 +76,10 @@ impl Replay {
                 Err(FlowError::NoQuarantine(name.clone()))
             }
             Self::Rescued { .. } if dataset.silver().is_none() => Err(FlowError::NotSilver(name.clone())),
-            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) => Ok(()),
+            Self::Held(what) if what.verdict == VerdictKind::Drop && matches!(dataset.kind, Kind::Gold(_)) => {
+                Err(FlowError::NothingToDrop(name.clone()))
+            }
+            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) | Self::Held(_) => Ok(()),
         }
     }
 }
@@ -94,7 +101,7 @@ impl Flow<'_> {
     pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
         what.check(self.project)?;
         Ok(match what {
-            Replay::Quarantine { .. } | Replay::Rescued { .. } => what.clone(),
+            Replay::Quarantine { .. } | Replay::Rescued { .. } | Replay::Held(_) => what.clone(),
             Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
         })
     }
@@ -110,6 +117,7 @@ impl Flow<'_> {
             Replay::Quarantine { dataset, adopt } => self.replay_quarantine(run, dataset, *adopt, tried, summary).await,
             Replay::Rescued { dataset } => self.replay_rescued(run, dataset, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
+            Replay::Held(what) => self.settle_held(run, what, tried, summary).await,
         }
     }
 }

@@ -2,11 +2,12 @@
 //! part of the log.
 //!
 //! Age is told by the time of a file, against the engine's clock. A file stays when the table has it, when a version of
-//! the last days names it, or when a version names it that somebody still has to process.
+//! the last days names it, when a version names it that somebody still has to process, or when a gate held it back.
 
 use crate::{
     engine::LakeEngine,
     error::LakeError,
+    held,
     incremental::Groups,
     remote::{Disk, age_of},
     table::{LOG, Place, Table},
@@ -64,6 +65,7 @@ pub(super) async fn vacuum(
     let mut idle = idle(disk, &table.dir, &used, now).await?;
     if !idle.is_empty() {
         let kept = used.len();
+        used.extend(held::names(disk, &table.dir).await?);
         recent(disk, &table, needed, now, &mut used).await?;
         if used.len() > kept {
             idle.retain(|f| !used.contains(&f.name));
@@ -305,6 +307,45 @@ mod tests {
         assert!(!table.dir.join("staged-0000.parquet").exists());
         fs::remove_dir_all(&table.dir).expect("copies");
         assert_eq!(world.ids(&place).await, (0..6).collect::<Vec<_>>());
+    }
+
+    /// Here, and in an object store as another machine finds it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_gate_held_back_stays_until_it_is_forgotten() {
+        use alluvium_model::{DatasetName, Layer};
+        let name = DatasetName::new(Layer::Silver, "t").expect("a name");
+        let (place, step) = (World::silver(), StepKey::from_stored("held"));
+        let store = Arc::new(object_store::memory::InMemory::new());
+        for world in [World::new(), World::in_object_store(store, 1 << 30)] {
+            let engine = &world.engine;
+            world.append(&place, "step0", &ids(&[1])).await;
+            let table = world.table(&place).await;
+            let stager = engine.tables.stager(&place, "held-1".to_owned(), ids(&[2]).schema());
+            let mut lane = stager.lane();
+            lane.write(&ids(&[2, 3])).expect("written");
+            let files = lane.finish().expect("finished");
+            held::keep(engine, &name, (&step, 1), &["too few".to_owned()], &files).await.expect("kept");
+            // A new attempt's takes its place.
+            held::keep(engine, &name, (&step, 2), &["too many".to_owned()], &files[..0]).await.expect("kept");
+            assert!(!table.dir.join(&files[0].path).exists());
+            let mut lane = stager.lane();
+            lane.write(&ids(&[4, 5, 6])).expect("written");
+            let files = lane.finish().expect("finished");
+            held::keep(engine, &name, (&step, 3), &["too few".to_owned()], &files).await.expect("kept");
+            world.clock.advance_micros(60 * 24 * HOUR);
+            assert_eq!(vacuumed(&world, i64::MAX).await, 0);
+            if engine.tables.disk.remote().is_some() {
+                fs::remove_dir_all(&table.dir).expect("copies");
+            }
+            let told = held::held(engine, &name).await.expect("notes");
+            assert_eq!(told.iter().map(|h| (h.rows, &*h.breaches[0])).collect::<Vec<_>>(), [(3, "too few")]);
+            assert_eq!(held::rows(engine, &name).await.expect("files").map(|f| f.rows()), Some(3));
+            assert_eq!(world.ids(&place).await, [1]);
+            held::forget(engine, &name, &step).await.expect("forgotten");
+            held::forget(engine, &name, &step).await.expect("forgotten before");
+            assert!(held::rows(engine, &name).await.expect("files").is_none());
+            assert!(!table.dir.join(&files[0].path).exists());
+        }
     }
 
     #[test]

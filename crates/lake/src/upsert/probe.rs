@@ -24,6 +24,7 @@ use std::{
     },
     thread,
 };
+use tokio::runtime::Handle;
 
 /// Rows of one file whose content is in memory at once while it is compared.
 const CLOSE_ROWS: usize = 50_000;
@@ -119,12 +120,18 @@ impl Probed {
                 duplicates += self.ask_one(file, winners, asking)?;
             }
         };
+        // To fetch a file of an object store takes the runtime.
+        let runtime = Handle::try_current().ok();
+        let helper = || {
+            let _entered = runtime.as_ref().map(Handle::enter);
+            work()
+        };
         thread::scope(|scope| {
-            let others: Vec<_> = (1..threads.min(self.files.len())).map(|_| scope.spawn(work)).collect();
-            others.into_iter().try_fold(work()?, |all, other| {
-                let theirs = other.join().map_err(|_| LakeError::Worker("a thread ended early"))?;
-                Ok(all + theirs?)
-            })
+            let others: Vec<_> = (1..threads.min(self.files.len())).map(|_| scope.spawn(helper)).collect();
+            let own = work();
+            let ended = |_| Err(LakeError::Worker("a thread ended early"));
+            let theirs: Vec<_> = others.into_iter().map(|o| o.join().unwrap_or_else(ended)).collect();
+            theirs.into_iter().chain([own]).sum()
         })
     }
 

@@ -59,9 +59,10 @@ fn refused(state: &State, error: FlowError) -> Problem {
     match error {
         FlowError::UnknownDataset(name) => Problem::no_dataset(name.to_string(), &state.datasets),
         error @ FlowError::UnknownLetter(_) => Problem::NotThere(error),
-        error @ (FlowError::AmbiguousLetter(_) | FlowError::NoQuarantine(_) | FlowError::NotSilver(_)) => {
-            Problem::NotPossible(error)
-        }
+        error @ (FlowError::AmbiguousLetter(_)
+        | FlowError::NoQuarantine(_)
+        | FlowError::NotSilver(_)
+        | FlowError::NothingToDrop(_)) => Problem::NotPossible(error),
         error => Problem::failed(&error as &dyn Fault),
     }
 }

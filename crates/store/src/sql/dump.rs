@@ -32,6 +32,7 @@ const SHAPES: &[Shape] = &[
     RETRIES,
     BACKFILLS,
     DECISIONS,
+    VERDICTS,
     REPLAYS,
     CONTRACTS,
     CONTRACTS_IN_FORCE,
@@ -229,6 +230,21 @@ const DECISIONS: Shape = Shape {
         ("taken", INTEGER),
     ],
     select: "SELECT run, dataset, decided_at, condition, measures, taken FROM decisions ORDER BY decided_at, run, dataset",
+};
+
+const VERDICTS: Shape = Shape {
+    name: "verdicts",
+    columns: &[
+        ("step", TEXT),
+        ("dataset", TEXT),
+        ("kind", TEXT),
+        ("decided_by", TEXT),
+        ("reason", TEXT),
+        ("run", TEXT),
+        ("decided_at", TIME),
+        ("held", TEXT),
+    ],
+    select: "SELECT step, dataset, kind, decided_by, reason, run, decided_at, held FROM verdicts ORDER BY seq",
 };
 
 const REPLAYS: Shape = Shape {

@@ -25,6 +25,7 @@ mod session;
 mod steps;
 mod store;
 mod terms;
+mod verdicts;
 mod versions;
 mod watermarks;
 

@@ -5,7 +5,7 @@
 
 use super::{
     audit, backfills, dead_letters, decisions, dump, endings, events, finish, inbox, lanes, leases, measures, plan,
-    registry, replays, retries, runs, steps,
+    registry, replays, retries, runs, steps, verdicts,
     versions::{self, Activation},
     watermarks,
 };
@@ -14,7 +14,7 @@ use crate::{
     EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
     NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
     Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
-    StepState, Store, StoreError, TableDump, Terms, Topic, VersionRecord, Watch, WatermarkRecord,
+    StepState, Store, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
     postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
@@ -111,6 +111,14 @@ macro_rules! store_over {
 
             async fn revive_step(&self, key: &StepKey) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| dead_letters::revive_step(tx, key))
+            }
+
+            async fn pass_verdict(&self, verdict: &Verdict) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| verdicts::pass(tx, verdict))
+            }
+
+            async fn verdict(&self, step: &StepKey) -> Result<Option<Verdict>, StoreError> {
+                within!(Read, self, |tx| verdicts::on(tx, step))
             }
 
             async fn replay_event(

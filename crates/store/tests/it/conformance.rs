@@ -510,7 +510,10 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "retries",
             "backfills",
             "decisions",
+            "verdicts",
             "replays",
+            "contracts",
+            "contracts_in_force",
             "publications",
             "lanes",
             "audit"

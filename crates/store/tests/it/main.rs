@@ -104,6 +104,7 @@ conform!(
     a_failed_step_waits_for_its_time,
     a_step_that_failed_too_often_is_a_dead_letter,
     a_dead_step_comes_back_once,
+    a_held_step_takes_one_verdict,
     a_dead_step_can_give_back_what_it_took,
     an_attempt_that_nobody_ended_has_failed,
     a_dead_event_comes_back_once,

@@ -4,7 +4,7 @@ use crate::build::*;
 use alluvium_model::RetryClass;
 use alluvium_store::{
     AfterFailure, Claim, Claimed, EventState, Failure, NewEvent, NewStep, NotYet, Planned, RunState, StepState, Store,
-    StoreError, Terms,
+    StoreError, Terms, Verdict, VerdictKind,
 };
 use std::collections::BTreeMap;
 
@@ -85,6 +85,39 @@ pub async fn a_dead_step_comes_back_once(store: &dyn Store) {
     store.finish(&done("a")).await.unwrap();
     assert_eq!(found(store, "a").await.state, StepState::Done);
     assert!(store.dead_letters().await.unwrap().is_empty() && !store.revive_step(&key("a")).await.unwrap());
+}
+
+pub async fn a_held_step_takes_one_verdict(store: &dyn Store) {
+    started(store).await;
+    planned(store, &refine("a", -1, 3)).await;
+    let verdict = |kind, held: &str, second| Verdict {
+        step: key("a"),
+        dataset: name("silver.flights"),
+        kind,
+        by: "ann".into(),
+        reason: None,
+        run: run(),
+        decided_at: at(second),
+        held: held.into(),
+    };
+    let disk = failure("a", 1, 0, 1).error;
+    let release = verdict(VerdictKind::Release, &disk, 2);
+    assert!(!store.pass_verdict(&release).await.unwrap(), "it is not held");
+    claim(store, "a", 1, 0).await;
+    store.fail(&failure("a", 1, 0, 1)).await.unwrap();
+    let other = verdict(VerdictKind::Release, "L0201: something else", 2);
+    assert!(!store.pass_verdict(&other).await.unwrap(), "it is held for another reason");
+    assert_eq!((store.verdict(&key("a")).await.unwrap(), found(store, "a").await.state), (None, StepState::Dead));
+    assert!(store.pass_verdict(&release).await.unwrap());
+    assert_eq!(found(store, "a").await.state, StepState::Planned);
+    assert!(!store.pass_verdict(&verdict(VerdictKind::Drop, &disk, 3)).await.unwrap(), "it has its verdict");
+    assert_eq!(store.verdict(&key("a")).await.unwrap(), Some(release));
+    // Held once more, it takes another one, and the last one counts.
+    claim(store, "a", 1, 4).await;
+    store.fail(&failure("a", 5, 0, 1)).await.unwrap();
+    let last = Verdict { reason: Some("a test file".into()), ..verdict(VerdictKind::Drop, &disk, 6) };
+    assert!(store.pass_verdict(&last).await.unwrap());
+    assert_eq!(store.verdict(&key("a")).await.unwrap(), Some(last));
 }
 
 pub async fn a_dead_step_can_give_back_what_it_took(store: &dyn Store) {

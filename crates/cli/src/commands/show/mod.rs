@@ -7,6 +7,7 @@ mod datasets;
 mod dead_letters;
 mod drift;
 mod event;
+mod held;
 mod ledger;
 mod listing;
 mod publications;

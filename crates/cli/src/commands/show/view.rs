@@ -1,8 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    anomalies, backfills, contracts, datasets, dead_letters, drift, event, ledger, publications, quarantine, retries, run,
-    runs, versions,
+    anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, publications, quarantine,
+    retries, run, runs, versions,
 };
 use crate::{
     args::{Global, Show},
@@ -29,7 +29,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Contracts { dir }
         | Show::Contract { dir, .. }
         | Show::Versions { dir } => dir.clone(),
-        Show::Quarantine { dataset, dir } | Show::Drift { dataset, dir } => {
+        Show::Quarantine { dataset, dir } | Show::Drift { dataset, dir } | Show::Held { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
             only = dataset;
             dir
@@ -43,6 +43,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Event { id, .. } => event::show(global, &wired, id).await?,
         Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
+        Show::Held { .. } => held::show(global, &wired, only.as_ref()).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Drift { .. } => drift::show(global, &wired, only.as_ref()).await?,
         Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,

@@ -35,6 +35,7 @@ pub fn contract(columns: &[(&str, ColumnType)], rules: Vec<Rule>) -> Contract {
         id: "test".into(),
         version: "1.0.0".into(),
         file: "contracts/test.odcs.yaml".into(),
+        text: "".into(),
         description: None,
         columns: columns.iter().map(column).collect(),
         primary_key: Vec::new(),

@@ -50,6 +50,8 @@ pub(in crate::http) enum Refusal {
     OfProject(String),
     #[error("{0}")]
     Request(String),
+    #[error("The body has to be application/vnd.schemaregistry.v1+json or application/json")]
+    Kind,
     #[error("The body is larger than {0} bytes")]
     TooLarge(usize),
     #[error("others kept registering schemas meanwhile")]
@@ -76,6 +78,7 @@ impl Refusal {
             Self::Mode(_) => (StatusCode::UNPROCESSABLE_ENTITY, 42203),
             Self::OfProject(_) => (StatusCode::UNPROCESSABLE_ENTITY, 42205),
             Self::Request(_) => (StatusCode::UNPROCESSABLE_ENTITY, 422),
+            Self::Kind => (StatusCode::UNSUPPORTED_MEDIA_TYPE, 415),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, 413),
             Self::Contended => (StatusCode::SERVICE_UNAVAILABLE, 50302),
             Self::Store(error) if error.class().may_pass() => (StatusCode::SERVICE_UNAVAILABLE, 50301),

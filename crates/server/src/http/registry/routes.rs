@@ -6,7 +6,7 @@ use axum::routing::{delete, get, post, put};
 
 const SCHEMA: &[&str] = &["application/vnd.schemaregistry.v1+json", "application/json"];
 const READ: &[u16] = &[401, 403, 404, 422, 500, 503];
-const WRITE: &[u16] = &[401, 403, 404, 413, 422, 500, 503];
+const WRITE: &[u16] = &[401, 403, 404, 413, 415, 422, 500, 503];
 
 const SUBJECT: Parameter = Parameter {
     name: "subject",
@@ -99,7 +99,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         parameters: &[SUBJECT],
         takes: SCHEMA,
         answers: &[(200, "Its id and its number, new or known", Content::Registry)],
-        errors: &[401, 403, 409, 413, 422, 500, 503],
+        errors: &[401, 403, 409, 413, 415, 422, 500, 503],
         handler: || post(subjects::register),
         ..BASE
     },
