@@ -2,11 +2,13 @@
 
 use super::words::said;
 use crate::compatibility::{Field, Kind, ObjectShape};
+use serde::Serialize;
 
-#[derive(Debug)]
-pub(super) struct Line<'a> {
+#[derive(Debug, Serialize)]
+pub struct Line<'a> {
     /// `a.b` for a field of an object, `a[]` for what an array holds.
     pub path: String,
+    #[serde(rename = "type")]
     pub kind: String,
     pub need: Need,
     pub limits: Vec<String>,
@@ -14,15 +16,16 @@ pub(super) struct Line<'a> {
     pub classification: Option<&'a str>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
     /// Part of the primary key.
     Key,
     Required,
     Optional,
 }
 
-pub(super) fn lines(object: &ObjectShape) -> Vec<Line<'_>> {
+pub fn lines(object: &ObjectShape) -> Vec<Line<'_>> {
     let mut out = Vec::new();
     under("", &object.fields, object, &mut out);
     out

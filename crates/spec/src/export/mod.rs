@@ -13,5 +13,6 @@ mod words;
 pub use avro::avro;
 pub use html::html;
 pub use json_schema::json_schema;
+pub use lines::{Line, Need, lines};
 pub use markdown::markdown;
 pub use sql::sql;
