@@ -300,7 +300,7 @@ pub enum OfContract {
         /// Files, folders, or patterns in quotes: CSV, TSV, NDJSON or Parquet, plain, gzip or zstd
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// What the contract is called [default: like the folder, or like the file if that is the only one]
+        /// What the contract is called [default: like the bronze dataset that reads the files, or like the only file, or like the folder]
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Look at the first N records of each file only [default: at all]

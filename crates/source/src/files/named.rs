@@ -13,6 +13,8 @@ pub struct Named {
     pub files: Vec<PathBuf>,
     /// What matched and can be no landing object.
     pub refused: Vec<Refused>,
+    /// It is the path of the only one.
+    pub is_file: bool,
     /// The folder and the pattern with which a source reads the same files; `None`: every file that lies in the folder itself.
     pub folder: PathBuf,
     pub glob: Option<String>,
@@ -34,6 +36,7 @@ pub fn named(path: &Path) -> Result<Named, FilesError> {
         return Ok(Named {
             files: vec![path.to_owned()],
             refused: Vec::new(),
+            is_file: true,
             folder: folder.unwrap_or(Path::new(".")).to_owned(),
             glob: path.file_name().and_then(|n| n.to_str()).map(globset::escape),
         });
@@ -45,7 +48,7 @@ pub fn named(path: &Path) -> Result<Named, FilesError> {
     let folder: PathBuf = if folder.is_empty() { PathBuf::from(".") } else { folder.iter().collect() };
     let pattern: PathBuf = pattern.iter().collect();
     if first.is_none() || !folder.is_dir() {
-        return Ok(Named { files: Vec::new(), refused: Vec::new(), folder, glob: None });
+        return Ok(Named { files: Vec::new(), refused: Vec::new(), is_file: false, folder, glob: None });
     }
     under(&folder, &pattern.to_string_lossy())
 }
@@ -55,7 +58,7 @@ fn under(folder: &Path, pattern: &str) -> Result<Named, FilesError> {
     let files = walked.files.into_iter().map(|f| folder.join(f.path)).collect();
     // A folder that a pattern for everything matches is no mistake.
     let refused = if pattern == EVERYTHING { Vec::new() } else { walked.refused };
-    Ok(Named { files, refused, folder: folder.to_owned(), glob: Some(pattern.to_owned()) })
+    Ok(Named { files, refused, is_file: false, folder: folder.to_owned(), glob: Some(pattern.to_owned()) })
 }
 
 #[cfg(test)]

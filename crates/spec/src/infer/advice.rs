@@ -48,7 +48,7 @@ pub(super) fn bronze(facts: &Facts, naming: &Naming<'_>) -> String {
         source.push_str(&format!(", glob: {}", scalar(glob)));
     }
     if let Some(delimiter) = facts.delimiter {
-        source.push_str(&format!(", csv: {{ delimiter: {} }}", scalar(&char::from(delimiter).to_string())));
+        source.push_str(&format!(", delimiter: {}", scalar(&char::from(delimiter).to_string())));
     }
     format!("source: {{ {source} }}\n")
 }

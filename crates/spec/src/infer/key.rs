@@ -4,7 +4,7 @@ use super::{column::Plan, names::tokens};
 use crate::ColumnType;
 
 /// Fewer records are different by chance.
-const ENOUGH: u64 = 20;
+const ENOUGH: u64 = 10;
 const ENOUGH_FOR_SEVERAL: u64 = 100;
 /// Columns of which combinations are tried, and how many of them together.
 const TRIED: usize = 10;
@@ -12,7 +12,8 @@ const MOST_TOGETHER: usize = 4;
 const LONGEST: u64 = 64;
 
 const KEY_WORDS: [&str; 10] = ["id", "key", "uuid", "guid", "code", "number", "no", "nr", "num", "pk"];
-const TIME_WORDS: [&str; 5] = ["year", "month", "day", "week", "hour"];
+/// Parts of a key that counts within another one, or of a time.
+const PART_WORDS: [&str; 9] = ["year", "month", "day", "week", "hour", "line", "seq", "sequence", "position"];
 
 /// The fewest columns whose values together are different in every record, those first that are named or made like keys.
 /// `unique` tells it of columns by their place; `refused`: it did not hold after all.
@@ -47,7 +48,7 @@ fn rank(p: &Plan<'_>) -> Option<u32> {
     let last = name.last().map(String::as_str).unwrap_or_default();
     match p.typed.kind {
         ColumnType::String | ColumnType::Integer | ColumnType::Int32 if KEY_WORDS.contains(&last) => Some(0),
-        ColumnType::Integer | ColumnType::Int32 if TIME_WORDS.contains(&last) => Some(1),
+        ColumnType::Integer | ColumnType::Int32 if PART_WORDS.contains(&last) => Some(1),
         ColumnType::String if p.facts.texts.uuids == p.facts.values => Some(0),
         ColumnType::Date | ColumnType::Timestamp => Some(1),
         ColumnType::String => Some(2),

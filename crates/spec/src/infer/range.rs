@@ -38,30 +38,37 @@ pub(super) fn of(c: &ColumnFacts, typed: &Typed, grows: bool) -> Option<Bounds> 
         return None;
     }
     match typed.kind {
-        ColumnType::Integer | ColumnType::Int32 | ColumnType::Number | ColumnType::Decimal { .. } => number(c, grows),
+        ColumnType::Integer | ColumnType::Int32 | ColumnType::Decimal { .. } => number(c, grows, true),
+        ColumnType::Number => number(c, grows, false),
         ColumnType::Date | ColumnType::Timestamp if typed.parse.is_none() => day(c, typed.kind),
         _ => None,
     }
 }
 
-fn number(c: &ColumnFacts, grows: bool) -> Option<Bounds> {
+/// `counted`: it counts things or money, so that nothing below zero is likely where nothing below zero came. Of what is measured that is likely
+/// only where zero itself came: temperatures in summer are all above it.
+fn number(c: &ColumnFacts, grows: bool, counted: bool) -> Option<Bounds> {
     let (least, most) = c.numbers.least.zip(c.numbers.most)?;
     let name = tokens(&c.name);
     let known = KNOWN
         .iter()
         .find(|(word, from, to)| name.last().is_some_and(|n| n == word) && least >= *from as f64 && most <= *to as f64);
     if let Some((word, from, to)) = known {
-        let why = format!("the bounds are those of a {word}");
+        let why = format!("the bounds are those of a column called `{word}`");
         return Some(Bounds { least: Some(from.to_string()), most: Some(to.to_string()), why });
     }
     if least < 0.0 && (grows || least < -LARGEST) || most.abs() > LARGEST {
         return None;
     }
-    let low = if least >= 0.0 { 0 } else { -roomy(-least) };
+    let low = match least < 0.0 {
+        true => Some(-roomy(-least)),
+        false => (counted || least == 0.0).then_some(0),
+    };
     let high = (!grows).then(|| if most <= 0.0 { 0 } else { roomy(most) });
-    let why =
-        if grows || most <= 0.0 && low == 0 { "none is negative" } else { "the bounds leave room for twice as much" };
-    Some(Bounds { least: Some(low.to_string()), most: high.map(|h| h.to_string()), why: why.to_owned() })
+    low.or(high)?;
+    let why = if high.is_none() { "none is negative" } else { "the bounds leave room for twice as much" };
+    let text = |bound: Option<i64>| bound.map(|b| b.to_string());
+    Some(Bounds { least: text(low), most: text(high), why: why.to_owned() })
 }
 
 /// At least twice as much: 1, 2 or 5 with zeros behind.

@@ -67,14 +67,14 @@ struct Column<'a> {
 
 pub async fn infer(global: &Global, paths: &[PathBuf], asked: &Asked<'_>) -> Result<Exit, CliError> {
     let found = files(paths)?;
-    let dataset = dataset(&found, asked.name)?;
     let wired = Wired::reading(load::checked(global, None).await?).await?;
     let project = &wired.project;
+    let bronze = reader(project, &found.files);
+    let dataset = dataset(&found, asked.name, bronze.map(|(name, _)| name))?;
     let to = project.root.join("contracts").join(format!("{}.odcs.yaml", dataset.name()));
     if asked.write && !asked.force && to.exists() {
         return Err(CliError::ContractExists(to));
     }
-    let bronze = reader(project, &found.files);
     let plain = Given::plain(&found.files);
     let (format, csv) = bronze.map_or((None, plain.csv), |(_, b)| (b.files.format, b.files.csv.clone()));
     let look = Look { files: found.files.clone(), format, csv, sample: asked.sample };
@@ -184,13 +184,17 @@ fn files(paths: &[PathBuf]) -> Result<Named, CliError> {
     Ok(all)
 }
 
-/// The silver dataset that could have the contract.
-fn dataset(found: &Named, name: Option<&str>) -> Result<DatasetName, CliError> {
+/// The silver dataset that could have the contract: called as it is asked for, or like the bronze dataset that reads the files, or like
+/// the only file or the folder that is named.
+fn dataset(found: &Named, name: Option<&str>, reads: Option<&DatasetName>) -> Result<DatasetName, CliError> {
     let made = || {
+        if let Some(reads) = reads {
+            return reads.name().to_owned();
+        }
         let folder = found.folder.canonicalize().ok();
         let last = folder.as_deref().and_then(Path::file_name);
         let text = match found.files.as_slice() {
-            [one] => one.file_name().and_then(|n| n.to_str()).and_then(|n| n.split('.').next()),
+            [one] if found.is_file => one.file_name().and_then(|n| n.to_str()).and_then(|n| n.split('.').next()),
             _ => last.and_then(|n| n.to_str()),
         };
         let text = text.unwrap_or_default().to_lowercase();
