@@ -15,9 +15,9 @@ use std::{path::Path, sync::Arc};
 pub struct ContractFile {
     pub shape: Shape,
     /// As the engine uses it, without the rules that look at other datasets. `None`: it has several objects, and none is named like the file.
-    pub contract: Option<Contract>,
+    pub contract: Option<Box<Contract>>,
     /// What it says to people.
-    pub terms: Terms,
+    pub terms: Box<Terms>,
     /// What is written and has no effect; warnings only.
     pub notes: Diagnostics,
 }
@@ -33,8 +33,8 @@ pub(crate) fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Resu
     let read = file.and_then(|file| {
         let draft = odcs::read(file.clone(), &mut sink)?;
         // Columns that rules name. None of several objects may be meant.
-        let contract = odcs::compile(&draft, &mut sink).map(|(contract, _)| contract);
-        Some((odcs::shape(&file)?, contract, odcs::terms(&file)))
+        let contract = odcs::compile(&draft, &mut sink).map(|(contract, _)| Box::new(contract));
+        Some((odcs::shape(&file)?, contract, Box::new(odcs::terms(&file))))
     });
     let found = sink.finish();
     match read {

@@ -115,6 +115,12 @@ fn other_formats_and_compressions_are_read_as_a_source_reads_them() {
         "{answer:#}"
     );
     adopt(&p, "customers", &["landing/customers"]);
+    let file = "landing/customers/late.csv";
+    for (dataset, code) in [("silver.none", "C0005"), ("bronze.customers", "F0104")] {
+        let ran = p.alluvium(&["contract", "test", "customers", file, "--as", dataset]);
+        assert_eq!(ran.code, Some(2), "{ran}");
+        ran.said(code);
+    }
     // Typed files keep their types.
     p.done(&["run"]);
     fs::create_dir_all(p.path("landing/typed")).expect("a folder");
@@ -179,6 +185,16 @@ fn a_proposal_holds_on_hostile_files() {
         assert_eq!(ran.code, Some(2), "{ran}");
         ran.said(code);
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_gives_no_proposal() {
+    let whole = fs::read(repository().join("examples/flights/landing/airports/airports.csv.gz")).expect("a file");
+    let p = bare(&[("landing/cut/a.csv", b"faa,name\nX,Y\n"), ("landing/cut/b.csv.gz", &whole[..whole.len() / 2])]);
+    let ran = p.alluvium(&["contract", "infer", "landing/cut", "--write"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("D0001");
+    assert!(!p.path("contracts").exists());
 }
 
 #[test]

@@ -10,10 +10,10 @@ use alluvium_spec::{
 use arrow::array::Array;
 use hashbrown::HashSet;
 
-/// Fewer values are among the keys by chance.
+/// Fewer different values are among the keys by chance.
 const ENOUGH: usize = 3;
-/// Values of columns whose name says nothing of the dataset: there are more of them, and they are longer than a digit or two.
-const ENOUGH_WITHOUT_NAME: usize = 5;
+/// Shorter values, and numbers, are among the keys of many datasets: there the name has to speak for it as well.
+const LONG: u64 = 3;
 
 pub(super) async fn find(
     engine: &LakeEngine,
@@ -42,8 +42,7 @@ pub(super) async fn find(
                 Known::All(values) => values.keys().map(|v| rows::hash(v)).collect(),
                 Known::Many => looked.rows.different(place),
             };
-            let enough = values.len() >= if named { ENOUGH } else { ENOUGH_WITHOUT_NAME };
-            if !enough || !values.iter().all(|v| keys.contains(v)) {
+            if values.len() < ENOUGH || !values.iter().all(|v| keys.contains(v)) {
                 continue;
             }
             let found = Referred {
@@ -90,6 +89,6 @@ fn may_refer(c: &ColumnFacts, dataset: &DatasetName, key: &str) -> Option<bool> 
     let singular = dataset.name().strip_suffix('s').unwrap_or(dataset.name());
     // Every table can have an `id`, so the name of the dataset has to be beside it.
     let alike = (key.len() > 2 && name.ends_with(&key.to_lowercase())) || name.contains(singular);
-    let long = c.longest >= 3 && !integers;
+    let long = c.longest >= LONG && !integers;
     (alike || long).then_some(alike)
 }

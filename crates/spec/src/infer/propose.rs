@@ -105,7 +105,7 @@ pub fn propose(
     }
     let file = SourceFile::new(format!("{name}.odcs.yaml"), text.as_str());
     let read = contract_file::contract_of(Some(Arc::new(file)), Sink::default())?;
-    let contract = read.contract.expect("it has one object");
+    let contract = *read.contract.expect("it has one object");
     let key = of_key.iter().map(|p| p.name.clone()).collect();
     Ok(Proposal { text, contract, steps, silver, bronze, key, columns })
 }

@@ -8,6 +8,7 @@ use crate::{
     render::{Align, Style, Table, grouped, printable, rate, results::Results, seconds},
     wire::Wired,
 };
+use alluvium_flow::FlowError;
 use alluvium_lake::{Given, Trial, quarantine_schema, trial};
 use alluvium_model::{DatasetName, Exit};
 use alluvium_spec::{Action, Contract, Kind, Project, Step};
@@ -85,7 +86,11 @@ fn find<'a>(wired: &'a Wired, name: &str) -> Result<(&'a str, &'a Contract), Cli
 /// As a silver dataset reads files: with its steps up to `validate`, from files as the bronze dataset that it reads has them.
 fn as_dataset<'a>(project: &Project, dataset: &DatasetName, files: &'a [PathBuf]) -> Result<Given<'a>, CliError> {
     let kind = |name: &DatasetName| project.datasets.get(name).map(|d| &d.kind);
-    let Some(Kind::Silver(silver)) = kind(dataset) else { return Err(CliError::UnknownDataset(dataset.to_string())) };
+    let silver = match kind(dataset) {
+        Some(Kind::Silver(silver)) => silver,
+        Some(Kind::Bronze(_) | Kind::Gold(_)) => return Err(FlowError::NotSilver(dataset.clone()).into()),
+        None => return Err(CliError::UnknownDataset(dataset.to_string())),
+    };
     let mut given = Given::plain(files);
     let upto = silver.steps.iter().position(|s| matches!(s, Step::Validate)).map_or(silver.steps.len(), |at| at + 1);
     given.steps = silver.steps[..upto].to_vec();
