@@ -157,6 +157,7 @@ fn a_proposal_holds_on_hostile_files() {
         ("landing/recased/a.csv", b"Id,n\n1,2\n"),
         ("landing/recased/b.csv", b"ID,n\n3,4\n"),
         ("landing/nulls/a.tsv", b"a\tb\nNA\t\nNA\t\n"),
+        ("landing/2024-v2/a.csv", b"a;b\n1;2\n"),
         ("landing/yaml/a.csv", "\"a: {b}\",\"#c\",no\n\"- x\",\"# y\n: z\",~\n".as_bytes()),
     ]);
     let answer = adopt(&p, "mixed", &["landing/mixed"]);
@@ -173,6 +174,7 @@ fn a_proposal_holds_on_hostile_files() {
     for name in ["bom", "recased", "nulls", "yaml"] {
         adopt(&p, name, &[&format!("landing/{name}")]);
     }
+    assert_eq!(p.json(&["contract", "infer", "landing/2024-v2"])["contract"], "v2");
     for (paths, code) in [
         (&["landing/none"][..], "C0060"),
         (&["landing/*.none"], "C0060"),

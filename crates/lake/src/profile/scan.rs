@@ -176,6 +176,8 @@ impl Scan {
             unreadable: vec![0; of],
             late: BTreeSet::new(),
         };
+        let typed = files.iter().filter(|f| f.format == Format::Parquet).count();
+        found.facts.mixed = typed > 0 && typed < files.len();
         for file in files {
             self.file(file, &names, &mut found)?;
         }

@@ -13,6 +13,8 @@ pub struct Facts {
     pub malformed: BTreeMap<&'static str, u64>,
     /// Some file has more records than were looked at.
     pub sampled: bool,
+    /// There are text files and typed ones.
+    pub mixed: bool,
     /// What the text files have between their fields, where it is not what their names say.
     pub delimiter: Option<u8>,
     /// Columns that a contract cannot have, and why.

@@ -131,7 +131,11 @@ fn compact_date(c: &ColumnFacts) -> Option<Typed> {
 
 fn parsed(c: &ColumnFacts, place: usize) -> Typed {
     let (format, kind) = FORMATS[place];
-    let what = if kind == ColumnType::Date { "dates" } else { "times" };
+    let what = match kind {
+        ColumnType::Date => "dates",
+        ColumnType::Time => "times of day",
+        _ => "times",
+    };
     let why = format!("{} are {what} written {}", all(c), shown(format));
     Typed { kind, parse: Some(format), why: vec![why] }
 }
@@ -213,7 +217,12 @@ fn nearly(c: &ColumnFacts) -> Option<String> {
 
 pub(super) fn span(c: &ColumnFacts) -> Option<String> {
     let (least, most) = c.numbers.least.zip(c.numbers.most)?;
-    Some(if least == most { format!("always {least}") } else { format!("{least} to {most}") })
+    let short = |x: f64| if x.abs() < 1e16 { x.to_string() } else { format!("{x:e}") };
+    Some(if least == most {
+        format!("always {}", short(least))
+    } else {
+        format!("{} to {}", short(least), short(most))
+    })
 }
 
 /// Room for numbers a thousand times as large, in a width that databases store well.

@@ -23,8 +23,8 @@ pub const NULL_WORDS: [&str; 17] =
     ["", "NA", "N/A", "n/a", "na", "NULL", "null", "Null", "None", "none", "NaN", "nan", "-", "--", "\\N", "#N/A", "?"];
 
 /// Forms of dates and times that are tried beside ISO 8601, with the type that they give.
-pub const FORMATS: [(&str, crate::ColumnType); 21] = {
-    use crate::ColumnType::{Date, Timestamp};
+pub const FORMATS: [(&str, crate::ColumnType); 22] = {
+    use crate::ColumnType::{Date, Time, Timestamp};
     [
         ("%Y/%m/%d", Date),
         ("%d/%m/%Y", Date),
@@ -36,6 +36,7 @@ pub const FORMATS: [(&str, crate::ColumnType); 21] = {
         ("%d-%b-%Y", Date),
         ("%b %d, %Y", Date),
         ("%Y%m%d", Date),
+        ("%H:%M", Time),
         ("%Y/%m/%d %H:%M:%S", Timestamp),
         ("%d/%m/%Y %H:%M:%S", Timestamp),
         ("%m/%d/%Y %H:%M:%S", Timestamp),

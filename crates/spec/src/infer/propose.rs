@@ -151,6 +151,9 @@ fn header(facts: &Facts, naming: &Naming<'_>, silver: &str, bronze: Option<&str>
     for (why, n) in &facts.malformed {
         let _ = writeln!(out, "# {} more could not be read ({why}), and are no part of it.", count(*n));
     }
+    if facts.mixed {
+        out.push_str("# One bronze dataset takes text files or Parquet, and these are both.\n");
+    }
     for (name, why) in &facts.left_out {
         let _ = writeln!(out, "# The column {} is left out: {why}.", shown(name));
     }

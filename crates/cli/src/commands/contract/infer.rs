@@ -199,7 +199,8 @@ fn dataset(found: &Named, name: Option<&str>, reads: Option<&DatasetName>) -> Re
         };
         let text = text.unwrap_or_default().to_lowercase();
         let plain: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        plain.trim_matches(|c: char| c == '_' || c.is_ascii_digit()).to_owned()
+        // A name starts with a letter.
+        plain.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('_').to_owned()
     };
     let name = name.map_or_else(made, str::to_owned);
     DatasetName::new(Layer::Silver, &name).map_err(|_| CliError::ContractName(printable(&name)))
