@@ -129,7 +129,7 @@ codes! {
         "`when` compares numbers and measures of what waits (received, loaded, quarantined, dropped, dead, duplicates, late, steps, age_seconds), with AND, OR, NOT and + - * /."
         "Write it as `received >= 1000 AND quarantined * 100 < received`.";
     ODCS_VERSION "E0301" Error "not a contract that is read"
-        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.1.0`."
+        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.2.0`."
         "Correct these keys, or convert the contract.";
     CONTRACT_OBJECT "E0302" Error "no schema object to use"
         "A contract with several objects is used for the one named like its file."

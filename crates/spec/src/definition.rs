@@ -1,19 +1,23 @@
 //! What a checked project says, ready to plan and execute. Built by [`crate::load`], read by flow, lake and cli.
 
 use crate::{
+    compatibility::Mode,
     condition::Condition,
     contract::{Check, Contract},
     diagnostic::Diagnostics,
     drift::{DriftPolicies, Inside},
+    json_schema::Validator,
     schedule::Schedule,
     secret::Secret,
     sinks::Sink,
+    source_file::Place,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, LakeUrl, Span, StatePlace};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// A folder of definitions in which no mistake was found.
@@ -140,6 +144,21 @@ impl Bronze {
 pub struct Push {
     /// CloudEvents types; `*` at the end stands for any rest.
     pub types: Vec<String>,
+    /// By type; none, or of every type.
+    #[serde(skip)]
+    pub schemas: BTreeMap<String, Arc<EventSchema>>,
+}
+
+/// What the data of all events of a type is. It is held to its earlier versions, and an event that breaks it is refused.
+#[derive(Debug)]
+pub struct EventSchema {
+    /// Below the project's root, where it is in it.
+    pub file: PathBuf,
+    pub text: String,
+    pub mode: Mode,
+    pub validator: Validator,
+    /// Where the dataset names it.
+    pub(crate) place: Place,
 }
 
 impl Push {
@@ -545,6 +564,12 @@ impl Dataset {
 impl Project {
     pub fn contract_of(&self, dataset: &Dataset) -> Option<&Contract> {
         self.contracts.get(dataset.contract.as_deref()?)
+    }
+
+    /// By type, each once.
+    pub fn event_schemas(&self) -> BTreeMap<&String, &EventSchema> {
+        let all = self.datasets.values().filter_map(Dataset::push).flat_map(|push| &push.schemas);
+        all.map(|(name, schema)| (name, &**schema)).collect()
     }
 
     /// Whether the dataset keeps a row for each version of a key.

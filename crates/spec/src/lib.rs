@@ -43,17 +43,18 @@ pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
 };
 pub use definition::{
-    Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
-    Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,
-    Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Volume, Watermark, WebhookSource, WindowSpec, Write,
+    Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource,
+    Format, Gold, Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step,
+    Thresholds, Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Volume, Watermark, WebhookSource,
+    WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};
-pub use json_schema::JsonSchema;
+pub use json_schema::{Breach, JsonSchema, Undecidable, Validator};
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;
 pub use odcs::Terms;
-pub use registered::{Document, not_compared, verdict};
+pub use registered::{Document, event_verdict, not_compared, verdict};
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;
 pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};

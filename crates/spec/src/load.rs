@@ -3,7 +3,7 @@
 use crate::{
     codes,
     dataset::{self, Draft, EffortDraft},
-    definition::{Kind, Project},
+    definition::{EventSchema, Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
     odcs::{self, ContractDraft},
@@ -69,6 +69,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
             let sources = Sources { defaults: settings.defaults, ..read_all(&root, &settings.fence, &mut sink) };
             check_places(&sources.drafts, &settings, &mut sink);
             check_edges(&sources.drafts, &settings, &mut sink);
+            check_event_schemas(&sources, &mut sink);
             (root, settings, sources)
         }
         None => (root.to_owned(), ProjectFile::unusable(root), Sources::default()),
@@ -188,6 +189,27 @@ fn check_edges(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, si
                 message,
                 "give each webhook a path of its own".to_owned(),
             );
+        }
+    }
+}
+
+/// A type of events has one schema, under a name that no contract has.
+fn check_event_schemas(sources: &Sources, sink: &mut Sink) {
+    let mut known: BTreeMap<&String, (&DatasetName, &Arc<EventSchema>)> = BTreeMap::new();
+    for d in sources.drafts.values() {
+        let dataset::Body::Bronze(dataset::BronzeDraft { push: Some(push), .. }) = &d.body else { continue };
+        for (name, schema) in &push.schemas {
+            let (other, said) = known.entry(name).or_insert((&d.name, schema));
+            if (&said.file, said.mode) != (&schema.file, schema.mode) {
+                let message = format!("{other} says that {} has another schema or mode", quoted(name));
+                let help = "name the same file and mode wherever the type is taken".to_owned();
+                sink.report(codes::CONTRADICTION, &d.file, schema.place, message, help);
+            }
+            if sources.contract_stems.contains(name) {
+                let message = format!("a contract is named {} already", quoted(name));
+                let help = "the registry has one subject of a name; rename the contract's file".to_owned();
+                sink.report(codes::CONTRADICTION, &d.file, schema.place, message, help);
+            }
         }
     }
 }

@@ -129,6 +129,20 @@ const SENT: &str = r#"{"id":1,"customer":"c1","state":"new","day":"2024-01-01","
 {"id":10,"customer":"c1","state":"new","day":"2024-01-01","amount":1,"code":null,"at":"noon"}
 "#;
 
+/// Of the open-data-contract-standard package, with the JSON Schema of ODCS that it brings.
+#[test]
+fn the_standards_own_reader_takes_our_contracts() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut contracts = Vec::new();
+    for example in std::fs::read_dir(root.join("examples")).expect("examples") {
+        let Ok(folder) = std::fs::read_dir(example.expect("an example").path().join("contracts")) else { continue };
+        contracts.extend(folder.map(|entry| entry.expect("a contract").path()));
+    }
+    assert!(contracts.len() > 5, "{contracts:?}");
+    let paths: Vec<_> = contracts.iter().map(|p| p.as_os_str()).collect();
+    assert_eq!(python("tests/odcs.py", &paths).trim(), contracts.len().to_string());
+}
+
 #[test]
 fn others_read_an_export_and_refuse_the_same_rows() {
     let contract = "apiVersion: v3.1.0

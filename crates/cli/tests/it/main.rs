@@ -13,6 +13,7 @@ mod day;
 mod dead_letters;
 mod drift;
 mod edges;
+mod event_schemas;
 mod examples;
 mod exits;
 mod explain;

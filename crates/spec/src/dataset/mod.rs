@@ -9,6 +9,7 @@ mod effort;
 mod gold;
 mod normalize;
 mod publish;
+mod push;
 mod silver;
 mod turns;
 mod watermark;

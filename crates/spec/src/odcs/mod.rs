@@ -1,4 +1,4 @@
-//! ODCS documents, v3.0 and v3.1: the whole standard is read, what decides rows is compiled.
+//! ODCS documents, v3.0 to v3.2: the whole standard is read, what decides rows is compiled.
 
 mod common;
 mod document;
@@ -13,6 +13,7 @@ mod schema;
 mod shape;
 mod terms;
 mod types;
+mod vocabulary;
 
 pub(crate) use document::read;
 pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target};

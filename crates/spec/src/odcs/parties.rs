@@ -2,7 +2,7 @@
 //! service-level agreement, latency and frequency say how long a step may take.
 
 use super::{
-    common::{annotations, custom, tags, texts},
+    common::{annotations, custom, texts},
     draft::Agreement,
 };
 use crate::{
@@ -17,19 +17,21 @@ const TIMES: [&str; 2] = ["latency", "frequency"];
 const YEAR_DAYS: i64 = 365;
 
 /// Every key that some kind of server has.
-const SERVER_KEYS: [&str; 26] = [
+const SERVER_KEYS: [&str; 29] = [
     "account",
     "catalog",
     "catalogUrl",
     "database",
     "dataset",
     "delimiter",
+    "encoding",
     "endpointUrl",
     "environment",
     "format",
     "host",
     "id",
     "location",
+    "namespace",
     "path",
     "port",
     "project",
@@ -41,6 +43,7 @@ const SERVER_KEYS: [&str; 26] = [
     "stream",
     "topic",
     "warehouse",
+    "workgroup",
     "description",
     "type",
     "server",
@@ -132,8 +135,7 @@ fn agreement(node: &Node, r: &mut Reader<'_>) -> Option<Agreement> {
     let mut text = |key| f.take(key).and_then(|n| r.text(n));
     let (unit, element) = (text("unit"), text("element"));
     texts(&mut f, &["id", "valueExt", "driver", "description", "scheduler", "schedule"], r);
-    tags(&mut f, r);
-    custom(&mut f, r);
+    annotations(&mut f, r);
     f.finish(r);
     let property = property.filter(|p| TIMES.contains(&p.value.to_ascii_lowercase().as_str()))?;
     let time = time(&property, value?, unit.as_ref(), r)?;
