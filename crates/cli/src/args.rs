@@ -365,9 +365,35 @@ pub enum OfContract {
         /// CSV, TSV, NDJSON or Parquet, plain, gzip or zstd
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Read them as this silver dataset does: with the form that its bronze dataset names, and with its steps up to `validate`
+        #[arg(long = "as", value_name = "DATASET")]
+        dataset: Option<DatasetName>,
         /// Write the invalid records with their reasons into this file, in the form of its ending or as NDJSON
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// Propose a contract for files, with what speaks for it. It holds on every record that was looked at
+    Infer {
+        /// Files, folders, or patterns in quotes: CSV, TSV, NDJSON or Parquet, plain, gzip or zstd
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What the contract is called [default: like the bronze dataset that reads the files, or like the only file, or like the folder]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Look at the first N records of each file only [default: at all]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        sample: Option<u64>,
+        /// Put it into contracts/
+        #[arg(long)]
+        write: bool,
+        /// Even where that contract is there already
+        #[arg(long, requires = "write")]
+        force: bool,
+    },
+    /// Show a contract to people: fields, rules, agreements, who owns and who reads it
+    Show {
+        /// A contract of the project by name, or any by its file
+        contract: PathBuf,
     },
     /// Tell what a contract says that has no effect here or is deprecated; it stays in the contract
     Lint {
@@ -406,6 +432,8 @@ pub enum ExportLanguage {
     /// CREATE TABLE for DuckDB and PostgreSQL
     Sql,
     Markdown,
+    /// One page that loads nothing
+    Html,
 }
 
 #[derive(Debug, Args)]

@@ -188,6 +188,8 @@ schema:
 
     let ran = p.done(&["contract", "export", "contracts/sent.odcs.yaml", "--as", "markdown"]);
     ran.said("| amount | decimal(12, 2) |  | minimum 0 |  |");
+    let ran = p.done(&["contract", "export", "contracts/sent.odcs.yaml", "--as", "html"]);
+    ran.said("<code>amount</code></th><td>decimal(12, 2)</td><td></td><td><ul><li>minimum 0</li></ul></td>");
     p.done(&["contract", "lint"]).said("1 contract, 0 warnings");
     // A schema that was exported is compared as one.
     p.done(&["contract", "diff", "sent.json", "sent.json", "--mode", "FULL"]);

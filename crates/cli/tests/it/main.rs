@@ -25,6 +25,7 @@ mod held;
 mod history;
 mod hooks;
 mod http;
+mod infer;
 mod init;
 mod input;
 mod late;

@@ -11,6 +11,7 @@ mod relationship;
 mod rules;
 mod schema;
 mod shape;
+mod terms;
 mod types;
 mod vocabulary;
 
@@ -19,3 +20,5 @@ pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target
 pub(crate) use lint::lint;
 pub(crate) use rules::{compile, rule};
 pub(crate) use shape::shape;
+pub use terms::Terms;
+pub(crate) use terms::terms;
