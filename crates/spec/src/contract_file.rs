@@ -26,7 +26,7 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
 
 fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Result<ContractFile, Diagnostics> {
     let shape = file.and_then(|file| {
-        let draft = odcs::read(file.clone(), &mut sink)?;
+        let draft = odcs::read(file.clone(), None, &mut sink)?;
         // Columns that rules name.
         let _ = odcs::compile(&draft, &mut sink);
         odcs::shape(&file)
@@ -43,7 +43,7 @@ fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Result<Contract
 pub fn lint_contract(path: &Path) -> Result<Diagnostics, Diagnostics> {
     let mut sink = Sink::default();
     if let Some(file) = SourceFile::read(Path::new(""), path, &mut sink) {
-        if let Some(draft) = odcs::read(file.clone(), &mut sink) {
+        if let Some(draft) = odcs::read(file.clone(), None, &mut sink) {
             let _ = odcs::compile(&draft, &mut sink);
         }
         odcs::lint(&file, &mut sink);

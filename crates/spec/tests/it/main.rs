@@ -6,6 +6,7 @@ mod edges;
 mod effort;
 mod export;
 mod hostile;
+mod library;
 mod lint;
 mod mistakes;
 mod projects;

@@ -9,6 +9,7 @@ mod drift;
 mod event;
 mod held;
 mod ledger;
+mod library;
 mod listing;
 mod publications;
 mod quarantine;
