@@ -173,14 +173,20 @@ fn agrees(schema: &SchemaRef, contract: &Contract) -> Result<(), String> {
 }
 
 /// In the file in which the statement starts on that line: of the call where the mistake is in what a call became.
-pub(crate) fn place_of(e: &DataFusionError, origins: &Origins, first_line: usize) -> (usize, usize, usize) {
-    let Some(span) = e.diagnostic().and_then(|d| d.span) else { return (first_line, 1, 1) };
+fn place_of(e: &DataFusionError, origins: &Origins, first_line: usize) -> (usize, usize, usize) {
+    let Some((line, column, length)) = place_in(e) else { return (first_line, 1, 1) };
+    let (line, column, length) = origins.written(line, column, length);
+    (first_line + line - 1, column, length)
+}
+
+/// Line, column and length in the SQL that was planned.
+pub(crate) fn place_in(e: &DataFusionError) -> Option<(usize, usize, usize)> {
+    let span = e.diagnostic()?.span?;
     let line = usize::try_from(span.start.line).unwrap_or(1).max(1);
     let column = usize::try_from(span.start.column).unwrap_or(1).max(1);
     let end = usize::try_from(span.end.column).unwrap_or(column);
     let length = if span.end.line == span.start.line { end.saturating_sub(column).max(1) } else { 1 };
-    let (line, column, length) = origins.written(line, column, length);
-    (first_line + line - 1, column, length)
+    Some((line, column, length))
 }
 
 /// The engine's message without the wrapping that says which of its parts spoke.

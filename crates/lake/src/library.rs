@@ -1,7 +1,7 @@
 //! Functions of the library by themselves: their types, and the cases that show what they give. No data is read.
 
 use crate::{
-    check::{Mistake, bare_message, nearest, place_of, session},
+    check::{Mistake, bare_message, nearest, place_in, session},
     refine, session,
 };
 use alluvium_spec::{Case, ColumnType, Function, Library};
@@ -49,14 +49,12 @@ async fn typed(session: &SessionContext, function: &Function) -> Result<(), Mist
     };
     let planned = plan(session, function).await;
     let found = planned.map_err(|e| {
-        let (line, column, length) = place_of(&e, &function.origins, 1);
         // The expression starts on the second line of the statement.
-        let (line, column) = match line.saturating_sub(1) {
-            0 => (function.body_line, function.body_column),
-            1 => (function.body_line, function.body_column + column - 1),
-            later => (function.body_line + later - 1, column),
-        };
-        at(line, column, length, bare_message(&e), nearest(&e))
+        let place = place_in(&e).filter(|(line, ..)| *line > 1);
+        let (line, column, length) =
+            place.map_or((1, 1, 1), |(line, column, length)| function.origins.written(line - 1, column, length));
+        let column = if line == 1 { function.body_column + column - 1 } else { column };
+        at(function.body_line + line - 1, column, length, bare_message(&e), nearest(&e))
     })?;
     if fits(&found, function.returns) {
         return Ok(());

@@ -51,8 +51,8 @@ pub(crate) struct Expanded {
 }
 
 /// `written` is the tree of `sql`; `again` parses what comes out. With `names`, a result that is a call and nothing else is
-/// named as the call is written. The error has no mistake when a function that is called
-/// is wrong itself, which is told where it stands.
+/// named as the call is written. The error has no mistake when a function that is called is wrong itself, which is told
+/// where it stands.
 pub(super) fn expand<T: VisitMut + Display + Clone>(
     sql: &str,
     written: &T,
