@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Schema of a session in which each function finds its parameters as a table.
 const PARAMETERS: &str = "library";
 
+const TYPES: &str = "correct the expression, or declare the types that it takes and gives";
+const CASE: &str = "correct the function or the case";
+
 /// Every function whose expression the engine cannot type, or that gives another kind of value than it declares.
 pub(crate) async fn check(library: &Library) -> Vec<Mistake> {
     let session = session();
@@ -54,13 +57,13 @@ async fn typed(session: &SessionContext, function: &Function) -> Result<(), Mist
         let (line, column, length) =
             place.map_or((1, 1, 1), |(line, column, length)| function.origins.written(line - 1, column, length));
         let column = if line == 1 { function.body_column + column - 1 } else { column };
-        at(function.body_line + line - 1, column, length, bare_message(&e), nearest(&e))
+        at(function.body_line + line - 1, column, length, bare_message(&e), nearest(&e).or(Some(TYPES.to_owned())))
     })?;
     if fits(&found, function.returns) {
         return Ok(());
     }
     let message = format!("the expression gives {found}, and the function is declared as `{}`", function.signature());
-    let help = Some("cast it, or declare the type that it gives".to_owned());
+    let help = Some(TYPES.to_owned());
     Err(at(function.body_line, function.body_column, 1, message, help))
 }
 
@@ -105,7 +108,7 @@ async fn tried(session: &SessionContext, library: &Library, function: &Function,
         length: 1,
         code: "L0166",
         message,
-        help: Some(format!("the function stands in {}:{}", function.file.display(), function.line)),
+        help: Some(format!("{CASE}; the function stands in {}:{}", function.file.display(), function.line)),
     };
     let (sql, expected) =
         library.call(function, case).map_err(|d| fails(format!("{call} cannot be tried: {}", d.to_string().trim())))?;
@@ -153,10 +156,17 @@ fn literal(value: Option<&str>, kind: ColumnType) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alluvium_spec::{Environment, read};
+    use crate::{incremental::Shape, windows};
+    use alluvium_model::DatasetName;
+    use alluvium_spec::{Environment, Kind, Project, read};
     use std::path::Path;
 
     fn library(files: &[(&str, &str)]) -> (tempfile::TempDir, Library) {
+        let (dir, project) = project(files);
+        (dir, project.library)
+    }
+
+    fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
         let dir = tempfile::tempdir().expect("a folder");
         let put = |path: &Path, text: &str| {
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
@@ -166,7 +176,7 @@ mod tests {
         files.iter().for_each(|(path, text)| put(&dir.path().join(path), text));
         let reading = read(dir.path(), &Environment::default());
         assert!(!reading.found.has_errors(), "{}", reading.found);
-        (dir, reading.project.library)
+        (dir, reading.project)
     }
 
     fn told(mistakes: &[Mistake]) -> String {
@@ -196,11 +206,11 @@ CREATE FUNCTION i(x TEXT) RETURNS TIMESTAMP RETURN to_timestamp(x);
         )]);
         let wrong = [
             "L0165 library/all.sql:4:49 the expression gives Utf8, and the function is declared as `d(x TEXT) RETURNS BIGINT`",
-            "  help: cast it, or declare the type that it gives",
+            "  help: correct the expression, or declare the types that it takes and gives",
             "L0165 library/all.sql:6:8 expressions have incompatible types",
-            "  help: -",
+            "  help: correct the expression, or declare the types that it takes and gives",
             "L0165 library/all.sql:10:50 the expression gives Int32, and the function is declared as `h(x DATE) RETURNS BOOLEAN`",
-            "  help: cast it, or declare the type that it gives",
+            "  help: correct the expression, or declare the types that it takes and gives",
         ];
         assert_eq!(told(&check(&library).await).lines().collect::<Vec<_>>(), wrong);
     }
@@ -245,16 +255,53 @@ vat:
         assert_eq!(told(&check(&library).await), "");
         let wrong = [
             "L0166 library/all.test.yaml:15:5 `day_of('2013-01-01T23:59:59-05:00')` gives '2013-01-02', and '2013-01-01' is expected",
-            "  help: the function stands in library/all.sql:4",
+            "  help: correct the function or the case; the function stands in library/all.sql:4",
             "L0166 library/all.test.yaml:3:5 `minutes(517)` gives 317, and 318 is expected",
-            "  help: the function stands in library/all.sql:1",
+            "  help: correct the function or the case; the function stands in library/all.sql:1",
             "L0166 library/all.test.yaml:5:5 `minutes(x)` fails: Cast error: Cannot cast string 'x' to value of Int32 type",
-            "  help: the function stands in library/all.sql:1",
+            "  help: correct the function or the case; the function stands in library/all.sql:1",
             "L0166 library/all.test.yaml:17:5 `parts(1, 0)` fails: Divide by zero error",
-            "  help: the function stands in library/all.sql:5",
+            "  help: correct the function or the case; the function stands in library/all.sql:5",
             "L0166 library/all.test.yaml:10:5 `tidy('a')` gives 'A', and 'a' is expected",
-            "  help: the function stands in library/all.sql:2",
+            "  help: correct the function or the case; the function stands in library/all.sql:2",
         ];
         assert_eq!(told(&try_cases(&library).await).lines().collect::<Vec<_>>(), wrong);
+    }
+
+    /// What is kept of a table, and which of it a change touches, is found in what the calls became.
+    #[tokio::test]
+    async fn windows_and_kept_groups_are_those_of_the_expressions() {
+        let contract = "apiVersion: v3.1.0\nkind: DataContract\nid: orders\nversion: 1.0.0\nstatus: active\nschema:
+  - name: orders
+    properties:
+      - { name: id, logicalType: integer, primaryKey: true, required: true }
+      - { name: at, logicalType: timestamp }
+      - { name: status, logicalType: string }
+      - { name: amount, logicalType: number, physicalType: \"decimal(12, 2)\" }
+";
+        let functions = "CREATE FUNCTION day_of(at TIMESTAMP) RETURNS DATE RETURN at;
+CREATE FUNCTION is_revenue(status TEXT) RETURNS BOOLEAN RETURN status NOT IN ('cancelled', 'refunded');
+CREATE FUNCTION net(amount DECIMAL(12, 2)) RETURNS DECIMAL(12, 2) RETURN round(amount * 0.8, 2);
+";
+        let gold = "/* window: { column: day, size: 1 day } */
+SELECT day_of(at) AS day, sum(net(amount)) AS net, count(*) AS n FROM silver.orders WHERE is_revenue(status) GROUP BY day_of(at)";
+        let (_dir, project) = project(&[
+            ("library/all.sql", functions),
+            ("contracts/orders.odcs.yaml", contract),
+            ("datasets/bronze/orders.yaml", "source: { files: landing/orders/ }\n"),
+            ("datasets/silver/orders.yaml", "from: bronze.orders\ncontract: orders\n"),
+            ("datasets/gold/days.sql", gold),
+        ]);
+        let name: DatasetName = "gold.days".parse().expect("a name");
+        let Kind::Gold(gold) = &project.datasets[&name].kind else { panic!("gold") };
+        let schema = crate::engine::contract_schema(&project.contracts["orders"]);
+        let table = MemTable::try_new(schema.clone(), vec![vec![RecordBatch::new_empty(schema)]]).expect("a table");
+        let session = session();
+        session::register(&session, "silver", "orders", Arc::new(table)).expect("registered");
+        let frame = session.sql(&gold.sql).await.expect("a plan");
+        let (driver, expression) = windows::source(frame.logical_plan(), &name, "day").expect("a source");
+        assert_eq!(driver.to_string(), "silver.orders");
+        assert_eq!(expression.column_refs().into_iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["at"]);
+        assert!(Shape::of(frame.logical_plan()).is_some(), "{}", frame.logical_plan());
     }
 }
