@@ -59,7 +59,7 @@ fn steps_gold_rules_and_queries_call_functions() {
     let broken = "SELECT sum(violations) FROM state.quality WHERE rule = 'known_form'";
     assert_eq!(p.cell(broken), json!(1));
     let asked = "SELECT net(10.70, 7), is_customer('c1') AS c FROM silver.orders LIMIT 1";
-    assert_eq!(p.rows(asked), [json!({ "net(10.70, 7)": "10.00", "c": true })]);
+    assert_eq!(p.rows(asked), [json!({ "net(10.70, 7)": 10.0, "c": true })]);
     let wrong = p.alluvium(&["query", "SELECT net(1) FROM silver.orders"]);
     assert_eq!(wrong.code, Some(2), "{wrong}");
     wrong.said("error[E0267]: `net` takes 2 arguments, and 1 is given");

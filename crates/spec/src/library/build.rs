@@ -43,7 +43,9 @@ pub(crate) fn build(files: &[Arc<SourceFile>], sink: &mut Sink) -> Library {
         });
         let Some((file, draft)) = drafts.remove(&next) else { continue };
         match function(&draft, &file, &library, sink) {
-            Some(f) => library.functions.insert(next, f).map_or((), |_| ()),
+            Some(f) => {
+                library.functions.insert(next, f);
+            }
             None => {
                 library.flawed.insert(next);
             }
