@@ -531,6 +531,8 @@ pub enum Show {
     Ledger { dir: Option<PathBuf> },
     /// What waits for each sink of the project
     Publications { dir: Option<PathBuf> },
+    /// Functions of the library, and the datasets that use each
+    Library { dir: Option<PathBuf> },
     /// Contracts and schemas that are registered, and the version of each that is in force
     Contracts { dir: Option<PathBuf> },
     /// Every version of one of them, and when it was in force

@@ -24,9 +24,13 @@ pub async fn checked(global: &Global, dir: Option<&PathBuf>) -> Result<Project, 
 pub async fn look(global: &Global, dir: Option<&PathBuf>) -> Result<Reading, CliError> {
     let mut reading = alluvium_spec::read(&global.folder(dir)?, &global.environment());
     let typed = alluvium_lake::check(&reading).await;
-    let typed = typed.into_iter().map(|m| diagnostic(&reading.project, m));
-    reading.found = reading.found.with(typed);
+    reading.found = reading.found.with(diagnostics(&reading.project, typed));
     Ok(reading)
+}
+
+/// As those of the files, with the line that each is about.
+pub fn diagnostics(project: &Project, mistakes: Vec<Mistake>) -> Vec<Diagnostic> {
+    mistakes.into_iter().map(|m| diagnostic(project, m)).collect()
 }
 
 fn diagnostic(project: &Project, m: Mistake) -> Diagnostic {

@@ -2,11 +2,12 @@
 
 use crate::{
     engine::{contract_schema, declared},
+    library,
     refine::{Part, RefineError, Refinery},
     session, windows,
 };
 use alluvium_model::{DatasetName, Fault};
-use alluvium_spec::{Contract, Dataset, Gold, Kind, Reading, Silver, Step};
+use alluvium_spec::{Contract, Dataset, Gold, Kind, Origins, Reading, Silver, Step};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     datasource::MemTable,
@@ -22,7 +23,6 @@ const AGREE: &str =
 /// A mistake in an expression or a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    pub dataset: DatasetName,
     /// Relative to the project's root.
     pub file: PathBuf,
     /// From 1; 1 where the place is not known.
@@ -39,10 +39,8 @@ pub struct Mistake {
 /// left out: what is wrong there is told already.
 pub async fn check(reading: &Reading) -> Vec<Mistake> {
     let project = &reading.project;
-    let mut mistakes = Vec::new();
-    let mut config = SessionConfig::new().with_default_catalog_and_schema("alluvium", "silver");
-    config.options_mut().sql_parser.collect_spans = true;
-    let session = SessionContext::new_with_config(config);
+    let mut mistakes = library::check(&project.library).await;
+    let session = session();
     let mut known = BTreeSet::new();
     for (name, contract) in &reading.flawed {
         let contract = contract.as_ref().and_then(|c| project.contracts.get(c));
@@ -77,6 +75,13 @@ pub async fn check(reading: &Reading) -> Vec<Mistake> {
     mistakes
 }
 
+/// One that tells where in a statement a mistake is.
+pub(crate) fn session() -> SessionContext {
+    let mut config = SessionConfig::new().with_default_catalog_and_schema("alluvium", "silver");
+    config.options_mut().sql_parser.collect_spans = true;
+    SessionContext::new_with_config(config)
+}
+
 /// Lets later queries read the dataset. `false`: it has no columns that a table can hold.
 fn offer(session: &SessionContext, name: &DatasetName, schema: SchemaRef) -> bool {
     let empty = RecordBatch::new_empty(schema.clone());
@@ -99,16 +104,7 @@ fn in_steps(dataset: &Dataset, silver: &Silver, contract: &Contract, e: &RefineE
         }
         Some(Part::DeleteWhen) | None => {}
     }
-    Mistake {
-        dataset: dataset.name.clone(),
-        file,
-        line,
-        column: 1,
-        length: 1,
-        code: e.code(),
-        message: chain(e),
-        help: Some(e.remedy().to_owned()),
-    }
+    Mistake { file, line, column: 1, length: 1, code: e.code(), message: chain(e), help: Some(e.remedy().to_owned()) }
 }
 
 /// The message with its causes: the engine's word on an expression is in the cause.
@@ -129,13 +125,12 @@ async fn plan(
     contract: Option<&Contract>,
 ) -> Result<SchemaRef, Box<Mistake>> {
     let at = |line, column, length, code, message, help| {
-        let (dataset_name, file) = (dataset.name.clone(), dataset.file.clone());
-        Box::new(Mistake { dataset: dataset_name, file, line, column, length, code, message, help })
+        Box::new(Mistake { file: dataset.file.clone(), line, column, length, code, message, help })
     };
     let frame = match session.sql_with_options(&gold.sql, crate::query::read_only()).await {
         Ok(f) => f,
         Err(e) => {
-            let (line, column, length) = place_of(&e, gold.sql_line);
+            let (line, column, length) = place_of(&e, &gold.origins, gold.sql_line);
             let help = nearest(&e);
             return Err(at(line, column, length, "L0103", bare_message(&e), help));
         }
@@ -177,17 +172,25 @@ fn agrees(schema: &SchemaRef, contract: &Contract) -> Result<(), String> {
     }
 }
 
-fn place_of(e: &DataFusionError, first_line: usize) -> (usize, usize, usize) {
-    let Some(span) = e.diagnostic().and_then(|d| d.span) else { return (first_line, 1, 1) };
+/// In the file in which the statement starts on that line: of the call where the mistake is in what a call became.
+fn place_of(e: &DataFusionError, origins: &Origins, first_line: usize) -> (usize, usize, usize) {
+    let Some((line, column, length)) = place_in(e) else { return (first_line, 1, 1) };
+    let (line, column, length) = origins.written(line, column, length);
+    (first_line + line - 1, column, length)
+}
+
+/// Line, column and length in the SQL that was planned.
+pub(crate) fn place_in(e: &DataFusionError) -> Option<(usize, usize, usize)> {
+    let span = e.diagnostic()?.span?;
     let line = usize::try_from(span.start.line).unwrap_or(1).max(1);
     let column = usize::try_from(span.start.column).unwrap_or(1).max(1);
     let end = usize::try_from(span.end.column).unwrap_or(column);
     let length = if span.end.line == span.start.line { end.saturating_sub(column).max(1) } else { 1 };
-    (first_line + line - 1, column, length)
+    Some((line, column, length))
 }
 
 /// The engine's message without the wrapping that says which of its parts spoke.
-fn bare_message(e: &DataFusionError) -> String {
+pub(crate) fn bare_message(e: &DataFusionError) -> String {
     let text = e.find_root().to_string();
     match e.diagnostic() {
         Some(d) => d.message.clone(),
@@ -196,7 +199,24 @@ fn bare_message(e: &DataFusionError) -> String {
 }
 
 /// The right name, when the engine knows near ones.
-fn nearest(e: &DataFusionError) -> Option<String> {
+pub(crate) fn nearest(e: &DataFusionError) -> Option<String> {
     let helps = e.diagnostic()?.helps.first()?;
     Some(helps.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name that is missing there could be taken by a library, and one that is too much could not be called.
+    #[test]
+    fn the_engine_has_the_functions_that_definitions_may_call() {
+        let state = SessionContext::new().state();
+        let scalar = state.scalar_functions().keys().chain(state.higher_order_functions().keys());
+        let many = state.aggregate_functions().keys().chain(state.window_functions().keys());
+        let mut names: BTreeSet<&str> = scalar.chain(many).map(String::as_str).collect();
+        names.extend(["unnest", "unnest_outer"]);
+        let known: BTreeSet<&str> = alluvium_spec::BUILT_IN.iter().copied().collect();
+        assert_eq!(names.symmetric_difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
 }

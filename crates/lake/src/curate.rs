@@ -185,14 +185,20 @@ mod tests {
         remote::faulty::without_copies,
     };
     use alluvium_model::Window;
-    use alluvium_spec::WindowSpec;
+    use alluvium_spec::{Origins, WindowSpec};
     use std::sync::atomic::Ordering::SeqCst;
 
     /// Ten and eleven go.
     async fn replaced(world: &World, table: &Table) -> Result<Staged, LakeError> {
         let stager = world.engine.tables.stager(&World::silver(), "replaced".to_owned(), ids(&[]).schema());
         let window = WindowSpec { column: "id".to_owned(), size: "1 ms".parse().expect("a span") };
-        let gold = Gold { sql: String::new(), sql_line: 1, inputs: Vec::new(), window: Some(window) };
+        let gold = Gold {
+            sql: String::new(),
+            sql_line: 1,
+            origins: Origins::default(),
+            inputs: Vec::new(),
+            window: Some(window),
+        };
         let touched = Touched::Windows { ranges: vec![Window { from: 10, to: 12 }], count: 1, null: false };
         let mut staged = Staged::new(ids(&[]).schema());
         replace(&world.engine, table, &gold, &touched, &Arc::new(stager), &mut staged).await?;

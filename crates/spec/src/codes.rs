@@ -69,7 +69,7 @@ codes! {
         "A project may only name folders inside itself, or below those that `allow_paths` in alluvium.yaml lists."
         "Use a folder inside the project, or add its absolute path to `allow_paths`.";
     MISPLACED "E0014" Error "file in the wrong place"
-        "Definitions are `datasets/bronze/*.yaml`, `datasets/silver/*.yaml`, `datasets/gold/*.sql` and `contracts/*.odcs.yaml`; names are lower case letters, digits and underscores."
+        "Definitions are `datasets/bronze/*.yaml`, `datasets/silver/*.yaml`, `datasets/gold/*.sql`, `contracts/*.odcs.yaml`, `library/*.sql` and `library/*.test.yaml`; names are lower case letters, digits and underscores."
         "Rename or move the file.";
     UNKNOWN_ENVIRONMENT "E0015" Error "unknown environment"
         "The environment asked for is neither `dev` nor listed under `environments` in alluvium.yaml."
@@ -128,6 +128,21 @@ codes! {
     CONDITION "E0207" Error "not a condition over what waits"
         "`when` compares numbers and measures of what waits (received, loaded, quarantined, dropped, dead, duplicates, late, steps, age_seconds), with AND, OR, NOT and + - * /."
         "Write it as `received >= 1000 AND quarantined * 100 < received`.";
+    FUNCTION "E0265" Error "not a function of a library"
+        "Files of `library/` hold `CREATE FUNCTION name(a TYPE, …) RETURNS TYPE RETURN expression;`, an expression over its parameters and nothing else."
+        "Write it in that form; what reads tables belongs into a dataset.";
+    UNKNOWN_FUNCTION "E0266" Error "unknown function"
+        "Neither the engine nor the project's library has a function of that name."
+        "Use the suggested name, or define the function in `library/`.";
+    FUNCTION_CALL "E0267" Error "call that does not fit its function"
+        "A function of the library is called with one expression for each parameter, in their order, and with nothing else: no DISTINCT, FILTER or OVER."
+        "Call it as its signature in the help says.";
+    FUNCTION_NAME "E0268" Error "name that a function cannot have"
+        "A function of the library has a name of its own: neither the engine nor another file has one of that name."
+        "Give it another name.";
+    FUNCTION_SIZE "E0269" Error "functions that cannot be written out"
+        "A call is replaced by the function's expression. Functions that call each other in a circle have none, and what others call many times becomes too long or too deep."
+        "Remove a call of the circle, or compute the inner part once, in a step or a subquery.";
     ODCS_VERSION "E0301" Error "not a contract that is read"
         "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.2.0`."
         "Correct these keys, or convert the contract.";

@@ -31,7 +31,7 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
 
 pub(crate) fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Result<ContractFile, Diagnostics> {
     let read = file.and_then(|file| {
-        let draft = odcs::read(file.clone(), &mut sink)?;
+        let draft = odcs::read(file.clone(), None, &mut sink)?;
         // Columns that rules name. None of several objects may be meant.
         let contract = odcs::compile(&draft, &mut sink).map(|(contract, _)| Box::new(contract));
         Some((odcs::shape(&file)?, contract, Box::new(odcs::terms(&file))))
@@ -50,7 +50,7 @@ pub(crate) fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Resu
 pub fn lint_contract(path: &Path) -> Result<Diagnostics, Diagnostics> {
     let mut sink = Sink::default();
     if let Some(file) = SourceFile::read(Path::new(""), path, &mut sink) {
-        if let Some(draft) = odcs::read(file.clone(), &mut sink) {
+        if let Some(draft) = odcs::read(file.clone(), None, &mut sink) {
             let _ = odcs::compile(&draft, &mut sink);
         }
         odcs::lint(&file, &mut sink);

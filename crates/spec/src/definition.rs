@@ -7,10 +7,12 @@ use crate::{
     diagnostic::Diagnostics,
     drift::{DriftPolicies, Inside},
     json_schema::Validator,
+    library::Library,
     schedule::Schedule,
     secret::Secret,
     sinks::Sink,
     source_file::Place,
+    sql::Origins,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, LakeUrl, Span, StatePlace};
 use serde::Serialize;
@@ -43,6 +45,8 @@ pub struct Project {
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.
     pub contracts: BTreeMap<String, Contract>,
+    /// Functions that SQL can call.
+    pub library: Library,
     /// Every dataset after all that it reads, ties by name.
     pub order: Vec<DatasetName>,
     /// What is written and has no effect; warnings only.
@@ -404,10 +408,12 @@ impl Write {
 
 #[derive(Debug, Clone)]
 pub struct Gold {
-    /// The statement without its front matter.
+    /// The statement without its front matter. Calls of library functions are written out.
     pub sql: String,
     /// Line of the file (1 is the first) on which `sql` starts.
     pub sql_line: usize,
+    /// From places in `sql` to those in the statement as it is written.
+    pub origins: Origins,
     /// Datasets that the SQL reads, found in the SQL itself.
     pub inputs: Vec<DatasetName>,
     pub window: Option<WindowSpec>,

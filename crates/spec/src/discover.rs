@@ -15,8 +15,22 @@ const MOST_FILES: usize = 10_000;
 const MOST_DEPTH: usize = 8;
 
 pub(crate) enum Found {
-    Contract { stem: String, path: PathBuf },
-    Dataset { name: DatasetName, path: PathBuf },
+    Contract {
+        stem: String,
+        path: PathBuf,
+    },
+    Dataset {
+        name: DatasetName,
+        path: PathBuf,
+    },
+    /// Functions.
+    Library {
+        path: PathBuf,
+    },
+    /// What functions have to give.
+    Cases {
+        path: PathBuf,
+    },
 }
 
 /// By path, so that every machine reports the same first file.
@@ -27,6 +41,9 @@ pub(crate) fn definitions(root: &Path, fence: &Fence, sink: &mut Sink) -> Vec<Fo
     }
     for path in files(root, "datasets", fence, sink) {
         found.extend(dataset(path, sink));
+    }
+    for path in files(root, "library", fence, sink) {
+        found.extend(library(path, sink));
     }
     for (folder, code) in
         [("functions", codes::NOT_AVAILABLE), ("policies", codes::NOT_AVAILABLE), ("tests", codes::TESTS_NOT_RUN)]
@@ -88,6 +105,18 @@ fn contract(path: PathBuf, sink: &mut Sink) -> Option<Found> {
             misplaced(path, "a contract's file ends with `.odcs.yaml`".to_owned(), None, sink);
             None
         }
+    }
+}
+
+fn library(path: PathBuf, sink: &mut Sink) -> Option<Found> {
+    let name = path.file_name()?.to_str()?;
+    if name.ends_with(".sql") {
+        Some(Found::Library { path })
+    } else if name.ends_with(".test.yaml") {
+        Some(Found::Cases { path })
+    } else {
+        misplaced(path, "a file of the library ends with `.sql` or `.test.yaml`".to_owned(), None, sink);
+        None
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     definition::{EventSchema, Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
+    library::{self, Library},
     odcs::{self, ContractDraft},
     paths::Fence,
     project_file::{self, ProjectFile},
@@ -66,7 +67,8 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         Some(root) => {
             let settings = project_file::read(&root, environment, &mut sink);
             let settings = settings.unwrap_or_else(|| ProjectFile::unusable(&root));
-            let sources = Sources { defaults: settings.defaults, ..read_all(&root, &settings.fence, &mut sink) };
+            let mut sources = Sources { defaults: settings.defaults, ..read_all(&root, &settings.fence, &mut sink) };
+            note_uses(&mut sources);
             check_places(&sources.drafts, &settings, &mut sink);
             check_edges(&sources.drafts, &settings, &mut sink);
             check_event_schemas(&sources, &mut sink);
@@ -107,6 +109,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         alerts: settings.alerts,
         datasets,
         contracts,
+        library: sources.library,
         order,
         notes,
     };
@@ -122,12 +125,15 @@ pub(crate) struct Sources {
     pub(crate) drafts: BTreeMap<DatasetName, Draft>,
     pub(crate) contracts: BTreeMap<String, ContractDraft>,
     pub(crate) defaults: EffortDraft,
+    pub(crate) library: Library,
 }
 
 fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
-    let mut sources = Sources::default();
-    for found in discover::definitions(root, fence, sink) {
+    let all = discover::definitions(root, fence, sink);
+    let mut sources = Sources { library: read_library(root, &all, sink), ..Sources::default() };
+    for found in all {
         match found {
+            Found::Library { .. } | Found::Cases { .. } => {}
             Found::Contract { stem, path } => {
                 if !sources.contract_stems.insert(stem.clone()) {
                     let file = SourceFile::new(path, "");
@@ -142,7 +148,7 @@ fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
                     continue;
                 }
                 let Some(file) = SourceFile::read(root, &path, sink) else { continue };
-                sources.contracts.extend(odcs::read(file, sink).map(|c| (stem, c)));
+                sources.contracts.extend(odcs::read(file, Some(&sources.library), sink).map(|c| (stem, c)));
             }
             Found::Dataset { name, path } => {
                 if !sources.names.insert(name.clone()) {
@@ -158,18 +164,51 @@ fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
                     continue;
                 }
                 let Some(file) = SourceFile::read(root, &path, sink) else { continue };
-                sources.drafts.extend(read_dataset(name.clone(), file, fence, sink).map(|d| (name, d)));
+                let draft = read_dataset(name.clone(), file, fence, &sources.library, sink);
+                sources.drafts.extend(draft.map(|d| (name, d)));
             }
         }
     }
     sources
 }
 
-fn read_dataset(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink: &mut Sink) -> Option<Draft> {
+/// Before all that may call its functions.
+fn read_library(root: &Path, all: &[Found], sink: &mut Sink) -> Library {
+    let mut read = |path: &Path| SourceFile::read(root, path, sink);
+    let functions: Vec<_> =
+        all.iter().filter_map(|f| if let Found::Library { path } = f { read(path) } else { None }).collect();
+    let cases: Vec<_> =
+        all.iter().filter_map(|f| if let Found::Cases { path } = f { read(path) } else { None }).collect();
+    let mut library = library::build(&functions, sink);
+    for file in cases {
+        library::read_cases(&file, &mut library, sink);
+    }
+    library
+}
+
+/// Which datasets call which functions, themselves or by their contract.
+fn note_uses(sources: &mut Sources) {
+    let Sources { drafts, contracts, library, .. } = sources;
+    for (name, draft) in drafts {
+        let contract = draft.contract.as_ref().and_then(|c| contracts.get(&c.value));
+        let calls = draft.calls().chain(contract.into_iter().flat_map(ContractDraft::calls)).cloned().collect();
+        for function in library.used(calls) {
+            library.note_use(&function, name);
+        }
+    }
+}
+
+fn read_dataset(
+    name: DatasetName,
+    file: Arc<SourceFile>,
+    fence: &Fence,
+    library: &Library,
+    sink: &mut Sink,
+) -> Option<Draft> {
     match name.layer() {
         Layer::Bronze => dataset::read_bronze(name, file, fence, sink),
-        Layer::Silver => dataset::read_silver(name, file, sink),
-        Layer::Gold => dataset::read_gold(name, file, sink),
+        Layer::Silver => dataset::read_silver(name, file, library, sink),
+        Layer::Gold => dataset::read_gold(name, file, library, sink),
     }
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn folder(asked: &Path, sink: &mut Sink) -> Option<PathBuf> {
 pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> Option<ProjectFile> {
     let file = SourceFile::read(root, Path::new(PROJECT_FILE), sink)?;
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink };
+    let mut r = Reader::new(&file, sink);
     let mut f = r.fields(&node, "a mapping that starts with `name: …`")?;
     let mut fence = Fence::new(root);
     let name = f.require("name", &mut r).and_then(|n| r.name(n));

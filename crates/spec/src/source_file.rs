@@ -28,6 +28,12 @@ impl Place {
     /// The file as a whole.
     pub(crate) const WHOLE: Self = Self { line: 0, column: 1, length: 1 };
     pub(crate) const START: Self = Self { line: 1, column: 1, length: 1 };
+
+    /// A place in a part of a text, as one in the text in which the part starts at `start`.
+    pub(crate) fn within(self, start: Self) -> Self {
+        let column = if self.line == 1 { self.column + start.column - 1 } else { self.column };
+        Self { line: self.line + start.line - 1, column, length: self.length }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -17,23 +17,39 @@ pub async fn check(global: &Global, dir: Option<&PathBuf>, accept: &[String]) ->
     let reading = load::look(global, dir).await?;
     let back = contracts::looked_back(&reading, accept).await?;
     let Reading { project, flawed, found } = reading;
-    let found = found.with(back.0);
+    let failed = alluvium_lake::try_cases(&project.library).await;
+    let found = found.with(back.0).with(load::diagnostics(&project, failed));
     let (datasets, of_contracts) = (project.datasets.len() + flawed.len(), project.contracts.len());
+    let functions = project.library.functions().count();
+    let cases = project.library.functions().map(|f| f.cases.len()).sum();
     let wrong = found.has_errors();
     match global.format {
         Format::Json => print_json(&json!({
             "ok": !wrong,
             "datasets": datasets,
             "contracts": of_contracts,
+            "functions": functions,
+            "cases": cases,
             "diagnostics": found,
         }))?,
         Format::Human if wrong => return Err(CliError::Definitions(found)),
         Format::Human => {
             render::diagnostic::warnings(&found, Format::Human);
-            print(&format!("ok: {datasets} datasets, {of_contracts} contracts{}\n", warned(&found.0)))?;
+            let (library, warned) = (tried(functions, cases), warned(&found.0));
+            print(&format!("ok: {datasets} datasets, {of_contracts} contracts{library}{warned}\n"))?;
         }
     }
     Ok(if wrong { Exit::BadInput } else { Exit::Done })
+}
+
+/// What is in the library; nothing where there is none.
+fn tried(functions: usize, cases: usize) -> String {
+    let s = |n: usize| if n == 1 { "" } else { "s" };
+    match (functions, cases) {
+        (0, _) => String::new(),
+        (f, 0) => format!(", {f} function{}", s(f)),
+        (f, c) => format!(", {f} function{} with {c} case{}", s(f), s(c)),
+    }
 }
 
 fn warned(found: &[Diagnostic]) -> String {

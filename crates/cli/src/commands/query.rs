@@ -46,8 +46,9 @@ pub async fn query(global: &Global, args: &Query) -> Result<Exit, CliError> {
 
 /// Plans the statement; a wrong one is the asker's mistake, not failed work.
 pub async fn ask(wired: &Wired, sql: &str) -> Result<QueryResult, CliError> {
+    let sql = wired.project.library.query(sql).map_err(CliError::Definitions)?;
     let state = wired.store.tables(&wired.watch()).await?;
-    alluvium_lake::query(&wired.engine, &wired.project, state, sql).await.map_err(|e| wrong(&wired.project, e))
+    alluvium_lake::query(&wired.engine, &wired.project, state, &sql).await.map_err(|e| wrong(&wired.project, e))
 }
 
 fn wrong(project: &Project, error: LakeError) -> CliError {

@@ -30,6 +30,7 @@ mod init;
 mod input;
 mod late;
 mod left;
+mod library;
 mod maintain;
 mod market;
 mod memory;

@@ -328,6 +328,7 @@ mod tests {
         remote::faulty::{Faulty, without_copies},
     };
     use alluvium_model::{DatasetName, Layer};
+    use alluvium_spec::Origins;
     use std::{collections::BTreeMap, sync::atomic::Ordering::SeqCst};
 
     /// The highest numbers of a table of twelve files, none of which is here.
@@ -351,7 +352,7 @@ mod tests {
             let sql = "SELECT id FROM silver.t GROUP BY id ORDER BY id DESC LIMIT 3".to_owned();
             let query = session.sql(&sql).await.expect("a query");
             let shape = Shape::of(query.logical_plan()).expect("it can be kept");
-            let gold = Gold { sql, sql_line: 1, inputs: Vec::new(), window: None };
+            let gold = Gold { sql, sql_line: 1, origins: Origins::default(), inputs: Vec::new(), window: None };
             store.down.most();
             Self { store, world, table, session, shape, gold }
         }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Reports every mistake; `None` if there is one.
 pub(crate) fn read(file: &SourceFile, sink: &mut Sink) -> Option<Avro> {
     let node = yaml::parse(&file.text, file, sink)?;
-    let mut r = Reader { file, sink };
+    let mut r = Reader::new(file, sink);
     let mut names = Names::default();
     let root = kind(&node, "", &mut names, &mut r);
     // A type can be named before it is defined only by itself, but schemas of several files do it.

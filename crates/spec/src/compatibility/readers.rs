@@ -74,7 +74,7 @@ fn silver(s: &Silver) -> Vec<String> {
     out.extend(s.watermark.iter().map(|w| w.column.clone()));
     if let Write::Upsert { keys, sequence_by, delete_when, history, .. } = &s.write {
         out.extend(keys.iter().chain(sequence_by).cloned());
-        let deletes = delete_when.as_ref().and_then(|sql| sql::row_expression(sql).ok());
+        let deletes = delete_when.as_ref().and_then(|sql| sql::row_expression(sql, None).ok());
         out.extend(deletes.into_iter().flat_map(|e| e.uses).map(|u| u.value));
         match history {
             Some(Tracked::Only(names) | Tracked::Except(names)) => out.extend(names.iter().cloned()),
@@ -85,7 +85,7 @@ fn silver(s: &Silver) -> Vec<String> {
         match step {
             Step::Enrich(e) => out.extend(e.on.iter().chain(&e.take).map(|(here, _)| here.clone())),
             Step::Sql { query, .. } => {
-                let query = sql::row_query(query).ok();
+                let query = sql::row_query(query, None).ok();
                 let names = query.into_iter().flat_map(|q| q.uses.into_iter().map(|u| u.value).chain(q.makes));
                 out.extend(names);
             }

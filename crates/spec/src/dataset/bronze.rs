@@ -27,7 +27,7 @@ const FORMATS: [(&str, Format); 4] =
 
 pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink: &mut Sink) -> Option<Draft> {
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink };
+    let mut r = Reader::new(&file, sink);
     let mut f = r.fields(&node, "a mapping that starts with `source: …`")?;
     let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
     let mut source = f.require("source", &mut r).and_then(|n| source(n, fence, &mut r));

@@ -8,10 +8,10 @@ use crate::{
     drift::DriftPolicies,
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
-    sql::{RowExpression, RowQuery, TableUse},
+    sql::{Origins, RowExpression, RowQuery, TableUse},
 };
 use alluvium_model::{DatasetName, Span};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -26,6 +26,28 @@ pub(crate) struct Draft {
     pub(crate) publish: Vec<Spanned<String>>,
     pub(crate) when: Option<Condition>,
     pub(crate) body: Body,
+}
+
+impl Draft {
+    /// Functions of the library that its SQL calls.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &String> {
+        let (steps, deletes, gold) = match &self.body {
+            Body::Silver(s) => {
+                let deletes = match &s.write {
+                    WriteDraft::Upsert { delete_when, .. } => delete_when.as_ref(),
+                    WriteDraft::Append => None,
+                };
+                (s.steps.as_slice(), deletes, None)
+            }
+            Body::Gold(g) => (&[][..], None, Some(g)),
+            Body::Bronze(_) | Body::Unusable => (&[][..], None, None),
+        };
+        let of_steps = steps.iter().filter_map(|s| match s {
+            StepDraft::Sql { query, .. } => Some(&query.calls),
+            StepDraft::Normalize(_) | StepDraft::Validate | StepDraft::Enrich(_) => None,
+        });
+        of_steps.chain(deletes.map(|e| &e.calls)).chain(gold.map(|g| &g.calls)).flatten()
+    }
 }
 
 #[derive(Debug)]
@@ -71,7 +93,7 @@ pub(crate) enum StepDraft {
     Normalize(NormalizeDraft),
     Validate,
     Enrich(EnrichDraft),
-    Sql { text: String, line: usize, query: RowQuery },
+    Sql { line: usize, query: RowQuery },
 }
 
 #[derive(Debug)]
@@ -95,7 +117,7 @@ pub(crate) enum WriteDraft {
     Upsert {
         keys: Vec<Spanned<String>>,
         sequence_by: Vec<Spanned<String>>,
-        delete_when: Option<(String, RowExpression)>,
+        delete_when: Option<RowExpression>,
         change_feed: bool,
         history: Option<TrackedDraft>,
     },
@@ -119,6 +141,9 @@ impl TrackedDraft {
 pub(crate) struct GoldDraft {
     pub(crate) sql: String,
     pub(crate) sql_line: usize,
+    pub(crate) origins: Origins,
+    /// Functions of the library.
+    pub(crate) calls: BTreeSet<String>,
     /// The statement without layout and comments.
     pub(crate) canonical: String,
     pub(crate) tables: Vec<TableUse>,

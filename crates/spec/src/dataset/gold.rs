@@ -13,6 +13,7 @@ use crate::{
     condition::Condition,
     definition::{Accept, WindowSpec},
     diagnostic::Sink,
+    library::Library,
     source_file::{Place, SourceFile, Spanned},
     sql,
     yaml::{self, Fields, Node, Reader},
@@ -46,18 +47,18 @@ impl Default for FrontMatter {
     }
 }
 
-pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) -> Option<Draft> {
+pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, library: &Library, sink: &mut Sink) -> Option<Draft> {
     let (comment, statement) = split(&file, sink)?;
     let matter = match comment {
         Some(text) => front_matter(&name, &text, &file, sink),
         None => Some(FrontMatter::default()),
     };
-    let gold = query(&file, statement, sink);
+    let gold = query(&file, statement, library, sink);
     let FrontMatter { description, contract, accept, turns, effort, publish, when, window } = matter?;
     let body = match (gold, window) {
-        (Some((sql, sql_line, query)), Ok(window)) => {
-            let sql::Query { canonical, tables, outputs } = query;
-            Body::Gold(GoldDraft { sql, sql_line, canonical, tables, outputs, window })
+        (Some((sql_line, query)), Ok(window)) => {
+            let sql::Query { text, origins, canonical, calls, tables, outputs } = query;
+            Body::Gold(GoldDraft { sql: text, sql_line, origins, calls, canonical, tables, outputs, window })
         }
         _ => Body::Unusable,
     };
@@ -101,7 +102,7 @@ fn front_matter(name: &DatasetName, text: &str, file: &SourceFile, sink: &mut Si
     if node.is_null() {
         return Some(FrontMatter::default());
     }
-    let mut r = Reader { file, sink };
+    let mut r = Reader::new(file, sink);
     let mut f = r.fields(&node, "YAML front matter in the leading comment, as in `contract: daily_delays`")?;
     let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
     let contract = f.take("contract").and_then(|n| r.name(n));
@@ -137,7 +138,8 @@ fn written_window(node: &Node, r: &mut Reader<'_>) -> Option<WindowDraft> {
     Some(WindowDraft { spec: WindowSpec { column: column.value, size: size.value }, column_place: column.place })
 }
 
-fn query(file: &SourceFile, start: usize, sink: &mut Sink) -> Option<(String, usize, sql::Query)> {
+/// With the line on which it starts.
+fn query(file: &SourceFile, start: usize, library: &Library, sink: &mut Sink) -> Option<(usize, sql::Query)> {
     let statement = file.text[start..].trim_end();
     let statement = statement.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     if statement.is_empty() {
@@ -145,24 +147,18 @@ fn query(file: &SourceFile, start: usize, sink: &mut Sink) -> Option<(String, us
         return None;
     }
     let offset = place_at(&file.text, start);
-    match sql::query(statement) {
+    match sql::query(statement, Some(library)) {
         Ok(mut query) => {
             for t in &mut query.tables {
-                t.place = shift(t.place, offset);
+                t.place = t.place.within(offset);
             }
-            Some((statement.to_owned(), offset.line, query))
+            Some((offset.line, query))
         }
         Err(mistakes) => {
             for m in mistakes {
-                sink.report(m.code, file, shift(m.place, offset), m.message, m.help);
+                sink.report(m.code, file, m.place.within(offset), m.message, m.help);
             }
             None
         }
     }
-}
-
-/// A place in the statement as a place in the file.
-fn shift(place: Place, offset: Place) -> Place {
-    let column = if place.line == 1 { place.column + offset.column - 1 } else { place.column };
-    Place { line: place.line + offset.line - 1, column, length: place.length }
 }

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     codes,
     diagnostic::{Sink, quoted},
+    library::Library,
     nearest,
     source_file::{SourceFile, Spanned},
     sql,
@@ -18,9 +19,9 @@ use std::sync::Arc;
 
 const STEPS: [&str; 4] = ["normalize", "validate", "enrich", "sql"];
 
-pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, sink: &mut Sink) -> Option<Draft> {
+pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, library: &Library, sink: &mut Sink) -> Option<Draft> {
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink };
+    let mut r = Reader { file: &file, sink, library: Some(library) };
     let mut f = r.fields(&node, "a mapping that starts with `from: …`")?;
     let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
     let from = f.require("from", &mut r).and_then(|n| r.parsed::<DatasetName>(n));
@@ -159,8 +160,8 @@ fn same_or_pairs(node: &Node, r: &mut Reader<'_>) -> Option<Vec<Pair>> {
 
 fn sql_step(node: &Node, r: &mut Reader<'_>) -> Option<StepDraft> {
     let text = r.text(node)?;
-    match sql::row_query(&text.value) {
-        Ok(query) => Some(StepDraft::Sql { text: text.value, line: node.first_text_line(), query }),
+    match sql::row_query(&text.value, r.library) {
+        Ok(query) => Some(StepDraft::Sql { line: node.first_text_line(), query }),
         Err(mistakes) => {
             for m in mistakes {
                 r.error(m.code, node.place_of_inner(m.place), m.message, m.help);

@@ -61,14 +61,14 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
     Some(WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history })
 }
 
-fn condition(node: &Node, r: &mut Reader<'_>) -> Option<(String, sql::RowExpression)> {
+fn condition(node: &Node, r: &mut Reader<'_>) -> Option<sql::RowExpression> {
     let text = r.text(node)?;
-    match sql::row_expression(&text.value) {
+    match sql::row_expression(&text.value, r.library) {
         Ok(mut e) => {
             for u in &mut e.uses {
                 u.place = node.place_of_inner(u.place);
             }
-            Some((text.value, e))
+            Some(e)
         }
         Err(mistakes) => {
             for m in mistakes {

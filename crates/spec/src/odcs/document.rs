@@ -8,6 +8,7 @@ use super::{
 use crate::{
     codes,
     diagnostic::{Sink, quoted},
+    library::Library,
     nearest,
     source_file::SourceFile,
     yaml::{self, Fields, Node, Reader},
@@ -16,9 +17,10 @@ use std::sync::Arc;
 
 const API_VERSIONS: [&str; 5] = ["v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0"];
 
-pub(crate) fn read(file: Arc<SourceFile>, sink: &mut Sink) -> Option<ContractDraft> {
+/// Without a library, calls in the rules' SQL stay as they are written.
+pub(crate) fn read(file: Arc<SourceFile>, library: Option<&Library>, sink: &mut Sink) -> Option<ContractDraft> {
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink };
+    let mut r = Reader { file: &file, sink, library };
     let mut f = r.fields(&node, "an ODCS document")?;
     version(&mut f, &mut r);
     let mut text = |f: &mut Fields<'_>, key| f.require(key, &mut r).and_then(|n| r.text(n)).map(|t| t.value);

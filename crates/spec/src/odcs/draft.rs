@@ -7,7 +7,7 @@ use crate::{
     sql::TableUse,
 };
 use alluvium_model::{DatasetName, Span};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[derive(Debug)]
 pub(crate) struct ContractDraft {
@@ -83,10 +83,13 @@ pub(crate) enum CheckDraft {
     Expression {
         sql: String,
         uses: Vec<Spanned<String>>,
+        /// Functions of the library.
+        calls: BTreeSet<String>,
     },
     Query {
         sql: String,
         tables: Vec<TableUse>,
+        calls: BTreeSet<String>,
     },
     Reference {
         from: Vec<Spanned<String>>,
@@ -117,6 +120,16 @@ impl ContractDraft {
 
     pub(crate) fn object(&self) -> Option<&ObjectDraft> {
         self.objects.get(self.chosen?)
+    }
+
+    /// Functions of the library that its rules call.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &String> {
+        let rules = self.object().into_iter().flat_map(|o| &o.rules);
+        let calls = rules.filter_map(|d| match &d.check {
+            CheckDraft::Expression { calls, .. } | CheckDraft::Query { calls, .. } => Some(calls),
+            CheckDraft::Ready(_) | CheckDraft::Reference { .. } => None,
+        });
+        calls.flatten()
     }
 
     /// In what time a step has to be done, so that new data is there as agreed: the shortest of what is said.

@@ -33,7 +33,7 @@ const ACTED_ON: [&str; 2] = ["latency", "frequency"];
 pub(crate) fn lint(file: &SourceFile, sink: &mut Sink) {
     let mut quiet = Sink::default();
     let Some(node) = yaml::parse(&file.text, file, &mut quiet) else { return };
-    let mut r = Reader { file, sink };
+    let mut r = Reader::new(file, sink);
     idle(&node, &DOCUMENT, &mut r);
     let newest = node.get("apiVersion").is_some_and(|n| ["v3.1.0", "v3.2.0"].iter().any(|v| is_text(n, v)));
     if let Some(e) = entry(&node, "team").filter(|e| newest && matches!(e.value.value, Value::List(_))) {

@@ -460,14 +460,15 @@ fn sql_rule(f: &mut Fields<'_>, head: &Head<'_>, r: &mut Reader<'_>) -> Option<R
     let (node, t) = (node?, t?);
     let text = r.text(node)?;
     let sql = with_names(text.value.trim_end_matches(|c: char| c == ';' || c.is_whitespace()), head.column);
-    match sql::query(&sql.replace("${object}", PLACEHOLDER)) {
+    match sql::query(&sql.replace("${object}", PLACEHOLDER), r.library) {
         Ok(mut q) => {
             q.tables.retain(|t| t.name != PLACEHOLDER);
             for t in &mut q.tables {
                 t.place = node.place_of_inner(t.place);
             }
             let columns = head.column.map(str::to_owned).into_iter().collect();
-            let check = CheckDraft::Query { sql, tables: q.tables };
+            let sql = q.text.replace(PLACEHOLDER, "${object}");
+            let check = CheckDraft::Query { sql, tables: q.tables, calls: q.calls };
             Some(head.draft("query", columns, check, Scope::Dataset, Some(t), r))
         }
         Err(mistakes) => {
@@ -517,12 +518,12 @@ fn custom(f: &mut Fields<'_>, head: &Head<'_>, r: &mut Reader<'_>) -> Option<Rul
         return None;
     }
     let text = r.text(node)?;
-    match sql::row_expression(&text.value) {
+    match sql::row_expression(&text.value, r.library) {
         Ok(e) => {
             let place = |p| node.place_of_inner(p);
             let uses = e.uses.into_iter().map(|u| Spanned::new(u.value, place(u.place))).collect();
             let columns = head.column.map(str::to_owned).into_iter().collect();
-            let check = CheckDraft::Expression { sql: text.value, uses };
+            let check = CheckDraft::Expression { sql: e.text, uses, calls: e.calls };
             Some(head.draft("expression", columns, check, Scope::Row, t, r))
         }
         Err(mistakes) => {

@@ -131,7 +131,7 @@ fn ready(d: &RuleDraft, id: &str, draft: &ContractDraft, sink: &mut Sink) -> Opt
             }
             Some(rule(d, id, d.columns.clone(), check.clone()))
         }
-        CheckDraft::Expression { sql, uses } => {
+        CheckDraft::Expression { sql, uses, .. } => {
             for unknown in uses.iter().filter(|u| !object.has_column(&u.value)) {
                 let help = crate::nearest::help(&unknown.value, object.column_names());
                 let message = format!("{} is no column of {}", quoted(&unknown.value), quoted(&object.name.value));

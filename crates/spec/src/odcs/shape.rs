@@ -22,7 +22,7 @@ use serde_json::json;
 pub(crate) fn shape(file: &SourceFile) -> Option<Shape> {
     let mut quiet = Sink::default();
     let node = yaml::parse(&file.text, file, &mut quiet)?;
-    let mut r = Reader { file, sink: &mut quiet };
+    let mut r = Reader::new(file, &mut quiet);
     let mut f = r.fields(&node, "an ODCS document")?;
     let mut text = |key| f.take(key).and_then(|n| r.text(n)).map(|t| t.value).unwrap_or_default();
     let (id, version) = (text("id"), text("version"));
@@ -202,10 +202,10 @@ fn table_rule(d: &RuleDraft, above: &str) -> Option<TableRule> {
         CheckDraft::Ready(Check::Unique) => ("unique", d.columns.join(", ")),
         CheckDraft::Ready(check) => ("rule", json!(check).to_string()),
         CheckDraft::Expression { sql, .. } => {
-            ("expression", sql::row_expression(sql).map_or_else(|_| sql.clone(), |e| e.canonical))
+            ("expression", sql::row_expression(sql, None).map_or_else(|_| sql.clone(), |e| e.canonical))
         }
         CheckDraft::Query { sql, .. } => {
-            let parsed = sql::query(&sql.replace("${object}", "_object__"));
+            let parsed = sql::query(&sql.replace("${object}", "_object__"), None);
             ("query", parsed.map_or_else(|_| sql.clone(), |q| q.canonical).replace("_object__", "${object}"))
         }
         CheckDraft::Reference { from, to } => {

@@ -147,7 +147,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
             inputs.sort();
             inputs.dedup();
             let window = g.window.as_ref().map(|w| w.spec.clone());
-            let gold = Gold { sql: g.sql.clone(), sql_line: g.sql_line, inputs, window };
+            let origins = g.origins.clone();
+            let gold = Gold { sql: g.sql.clone(), sql_line: g.sql_line, origins, inputs, window };
             (Kind::Gold(gold), version::gold(g, contract))
         }
         Body::Unusable => return None,
@@ -210,14 +211,14 @@ fn silver(s: &SilverDraft) -> Silver {
         StepDraft::Enrich(e) => {
             Step::Enrich(Enrich { lookup: e.lookup.value.clone(), on: pairs(&e.on), take: pairs(&e.take) })
         }
-        StepDraft::Sql { text, line, .. } => Step::Sql { query: text.clone(), line: *line },
+        StepDraft::Sql { line, query } => Step::Sql { query: query.text.clone(), line: *line },
     });
     let write = match &s.write {
         WriteDraft::Append => Write::Append,
         WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history } => Write::Upsert {
             keys: plain(keys),
             sequence_by: plain(sequence_by),
-            delete_when: delete_when.as_ref().map(|(text, _)| text.clone()),
+            delete_when: delete_when.as_ref().map(|e| e.text.clone()),
             change_feed: *change_feed,
             history: history.as_ref().map(|h| match h {
                 TrackedDraft::Only(names) => Tracked::Only(plain(names)),

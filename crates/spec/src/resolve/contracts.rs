@@ -32,7 +32,7 @@ pub(super) fn complete(
         let sink = if users.is_empty() { &mut quiet } else { &mut *sink };
         let rule = match &d.check {
             CheckDraft::Ready(_) | CheckDraft::Expression { .. } => continue,
-            CheckDraft::Query { sql, tables } => {
+            CheckDraft::Query { sql, tables, .. } => {
                 let inputs: Vec<Option<DatasetName>> = tables
                     .iter()
                     .map(|t| {

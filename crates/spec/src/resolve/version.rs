@@ -33,7 +33,7 @@ pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> Definition
         WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history: _ } => json!({
             "keys": keys.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "sequence_by": sequence_by.iter().map(|k| &k.value).collect::<Vec<_>>(),
-            "delete_when": delete_when.as_ref().map(|(_, e)| &e.canonical),
+            "delete_when": delete_when.as_ref().map(|e| &e.canonical),
         }),
     };
     if let WriteDraft::Upsert { history: Some(tracked), .. } = &s.write {
@@ -86,10 +86,10 @@ fn terms(c: &Contract) -> Value {
 fn canonical(check: &Check) -> Value {
     match check {
         Check::Expression { sql } => {
-            json!({ "expression": sql::row_expression(sql).map_or_else(|_| sql.clone(), |e| e.canonical) })
+            json!({ "expression": sql::row_expression(sql, None).map_or_else(|_| sql.clone(), |e| e.canonical) })
         }
         Check::Query { sql, inputs } => {
-            let parsed = sql::query(&sql.replace("${object}", "_object__"));
+            let parsed = sql::query(&sql.replace("${object}", "_object__"), None);
             json!({ "query": parsed.map_or_else(|_| sql.clone(), |q| q.canonical), "inputs": inputs })
         }
         other => json!(other),

@@ -1,12 +1,23 @@
 //! What the SQL of a project reads and makes, found by parsing it. Nothing is executed here.
 
+mod built_in;
 mod columns;
 mod condition;
+mod expand;
+mod function;
+mod origins;
 mod parse;
 mod query;
 mod row;
+mod types;
 
+pub use built_in::BUILT_IN;
+pub(crate) use built_in::is_built_in;
 pub(crate) use columns::columns_read;
 pub(crate) use condition::condition;
-pub(crate) use query::{Query, TableUse, query};
+pub(crate) use expand::{size, unknown_in_library};
+pub(crate) use function::{FunctionDraft, body, functions};
+pub use origins::Origins;
+pub(crate) use query::{Query, TableUse, asked, query};
 pub(crate) use row::{RowExpression, RowQuery, row_expression, row_query};
+pub(crate) use types::{cast_text, word};

@@ -33,12 +33,18 @@ impl SqlMistake {
         self.help = Some(help.into());
         self
     }
+
+    /// As one in a text whose part that starts at `start` was parsed.
+    pub(crate) fn within(mut self, start: Place) -> Self {
+        self.place = self.place.within(start);
+        self
+    }
 }
 
 static DIALECT: GenericDialect = GenericDialect {};
 
 pub(super) fn statement(sql: &str) -> Result<Statement, SqlMistake> {
-    let mut parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens(sql)?);
+    let mut parser = parser(tokens(sql)?);
     let mut all = parser.parse_statements().map_err(|e| syntax(&e))?;
     match all.pop() {
         Some(one) if all.is_empty() => Ok(one),
@@ -50,7 +56,7 @@ pub(super) fn statement(sql: &str) -> Result<Statement, SqlMistake> {
 }
 
 pub(super) fn expression(sql: &str) -> Result<Expr, SqlMistake> {
-    let mut parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens(sql)?);
+    let mut parser = parser(tokens(sql)?);
     let expr = parser.parse_expr().map_err(|e| syntax(&e))?;
     let next = parser.peek_token();
     if next.token != Token::EOF {
@@ -61,19 +67,32 @@ pub(super) fn expression(sql: &str) -> Result<Expr, SqlMistake> {
 }
 
 fn tokens(sql: &str) -> Result<Vec<TokenWithSpan>, SqlMistake> {
-    let too_long = || SqlMistake::new(codes::SQL_SIZE, Place::START, "the SQL is too long");
-    if sql.len() > MOST_BYTES {
-        return Err(too_long());
-    }
-    let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|e| syntax(&ParserError::from(e)))?;
+    let tokens = all_tokens(sql)?;
     if tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).count() > MOST_TOKENS {
         return Err(too_long());
     }
     Ok(tokens)
 }
 
+/// Of a text that holds more than one statement.
+pub(super) fn all_tokens(sql: &str) -> Result<Vec<TokenWithSpan>, SqlMistake> {
+    if sql.len() > MOST_BYTES {
+        return Err(too_long());
+    }
+    Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(|e| syntax(&ParserError::from(e)))
+}
+
+fn too_long() -> SqlMistake {
+    SqlMistake::new(codes::SQL_SIZE, Place::START, "the SQL is too long")
+}
+
+/// Parses one part of a text after the other.
+pub(super) fn parser(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(&DIALECT).with_tokens_with_locations(tokens)
+}
+
 /// The parser tells the place at the end of its message.
-fn syntax(error: &ParserError) -> SqlMistake {
+pub(super) fn syntax(error: &ParserError) -> SqlMistake {
     let text = match error {
         ParserError::TokenizerError(t) | ParserError::ParserError(t) => t.as_str(),
         ParserError::RecursionLimitExceeded => "nested too deep",
@@ -105,7 +124,7 @@ pub(super) fn normalized(ident: &Ident) -> String {
 }
 
 /// The engine's functions whose result is another one at another time or in another run.
-const UNSTABLE: [&str; 11] = [
+pub(super) const UNSTABLE: [&str; 11] = [
     "now",
     "current_timestamp",
     "current_date",

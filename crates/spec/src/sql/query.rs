@@ -1,7 +1,11 @@
 //! A whole query: one SELECT over datasets. Used for gold datasets and for the SQL rules of contracts.
 
-use super::parse::{SqlMistake, check_stable, normalized, place_of, place_of_name, statement};
-use crate::{codes, source_file::Place};
+use super::{
+    expand::{By, Expanded, expand, expand_in},
+    origins::Origins,
+    parse::{SqlMistake, check_stable, normalized, place_of, place_of_name, statement},
+};
+use crate::{codes, library::Library, source_file::Place};
 use sqlparser::ast::{
     Expr, Query as Ast, Select, SelectItem, SetExpr, Spanned as _, Statement, TableFactor, Visit, Visitor,
 };
@@ -9,8 +13,13 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 
 #[derive(Debug)]
 pub(crate) struct Query {
-    /// The statement in one fixed layout, without comments.
+    /// As it is executed: calls of library functions are written out.
+    pub(crate) text: String,
+    pub(crate) origins: Origins,
+    /// The same in one fixed layout, without comments.
     pub(crate) canonical: String,
+    /// Functions of the library.
+    pub(crate) calls: BTreeSet<String>,
     pub(crate) tables: Vec<TableUse>,
     /// Names of the output columns; `None` if a `*` hides them.
     pub(crate) outputs: Option<Vec<String>>,
@@ -23,7 +32,8 @@ pub(crate) struct TableUse {
     pub(crate) place: Place,
 }
 
-pub(crate) fn query(sql: &str) -> Result<Query, Vec<SqlMistake>> {
+/// Without a library, functions are what they are to the engine.
+pub(crate) fn query(sql: &str, library: Option<&Library>) -> Result<Query, Vec<SqlMistake>> {
     let statement = statement(sql).map_err(|e| vec![e])?;
     let Statement::Query(ast) = &statement else {
         return Err(vec![not_a_select(place_of(statement.span()))]);
@@ -32,10 +42,22 @@ pub(crate) fn query(sql: &str) -> Result<Query, Vec<SqlMistake>> {
     let _ = ast.visit(&mut defined);
     let mut reads = Reads { sql, defined: defined.0, tables: Vec::new(), mistakes: Vec::new() };
     let _ = ast.visit(&mut reads);
-    if reads.mistakes.is_empty() {
-        Ok(Query { canonical: ast.to_string(), tables: reads.tables, outputs: outputs(&ast.body) })
-    } else {
-        Err(reads.mistakes)
+    let Reads { mut mistakes, tables, .. } = reads;
+    let expanded =
+        expand_in(library, sql, &statement, true, self::statement).map_err(|mut more| mistakes.append(&mut more));
+    match expanded {
+        Ok(Expanded { text, canonical, origins, calls }) if mistakes.is_empty() => {
+            Ok(Query { text, origins, canonical, calls, tables, outputs: outputs(&ast.body) })
+        }
+        _ => Err(mistakes),
+    }
+}
+
+/// A query as it is executed. One that cannot be parsed stays as it is, for the engine to say why.
+pub(crate) fn asked(sql: &str, library: &Library) -> Result<String, Vec<SqlMistake>> {
+    match statement(sql) {
+        Ok(parsed) => expand(sql, &parsed, library, By::Asker, true, statement).map(|e| e.text),
+        Err(_) => Ok(sql.to_owned()),
     }
 }
 
@@ -195,11 +217,11 @@ mod tests {
     use super::*;
 
     fn tables(sql: &str) -> Vec<String> {
-        query(sql).expect("a query").tables.into_iter().map(|t| t.name).collect()
+        query(sql, None).expect("a query").tables.into_iter().map(|t| t.name).collect()
     }
 
     fn code(sql: &str) -> &'static str {
-        query(sql).expect_err("a mistake")[0].code.id
+        query(sql, None).expect_err("a mistake")[0].code.id
     }
 
     #[test]
@@ -239,16 +261,16 @@ mod tests {
 
     #[test]
     fn mistakes_have_places() {
-        let e = query("SELECT a\nFROM 'x.csv'").expect_err("a mistake");
+        let e = query("SELECT a\nFROM 'x.csv'", None).expect_err("a mistake");
         assert_eq!((e[0].place.line, e[0].place.column), (2, 6));
-        let e = query("SELECT a\nFORM silver.x y z").expect_err("a mistake");
+        let e = query("SELECT a\nFORM silver.x y z", None).expect_err("a mistake");
         assert_eq!((e[0].code.id, e[0].place.line), ("E0201", 2));
     }
 
     #[test]
     fn comments_and_layout_do_not_count() {
-        let a = query("select  a -- first\nfrom silver.x").expect("a query");
-        let b = query("SELECT a FROM silver.x").expect("a query");
+        let a = query("select  a -- first\nfrom silver.x", None).expect("a query");
+        let b = query("SELECT a FROM silver.x", None).expect("a query");
         assert_eq!(a.canonical, b.canonical);
         assert_eq!(a.outputs, Some(vec!["a".to_owned()]));
     }
@@ -258,11 +280,11 @@ mod tests {
         let long = format!("SELECT {} FROM silver.a", vec!["1"; 2_400].join("+"));
         assert_eq!(tables(&long), ["silver.a"]);
         let union = vec!["SELECT 1"; 1_600].join(" UNION ");
-        let _ = query(&union);
+        let _ = query(&union, None);
         assert_eq!(code(&format!("SELECT {} FROM silver.a", vec!["1"; 9_000].join("+"))), "E0206");
         for deep in ["(", "NOT ", "-", "CASE WHEN ", "f(", "SELECT * FROM ("] {
-            let _ = query(&format!("SELECT {}", deep.repeat(1_000)));
-            let _ = query(&format!("SELECT * FROM {}", deep.repeat(1_000)));
+            let _ = query(&format!("SELECT {}", deep.repeat(1_000)), None);
+            let _ = query(&format!("SELECT * FROM {}", deep.repeat(1_000)), None);
         }
     }
 }

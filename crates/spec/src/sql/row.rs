@@ -1,20 +1,29 @@
 //! SQL over one row: the `sql` step of silver, the expression of a row rule, `delete_when`.
 
-use super::parse::{SqlMistake, check_stable, expression, function_name, normalized, place_of, statement};
-use super::query::output_name;
+use super::{
+    expand::{Expanded, expand_in},
+    parse::{SqlMistake, check_stable, expression, function_name, normalized, place_of, statement},
+    query::output_name,
+};
 use crate::{
     codes,
+    library::Library,
     source_file::{Place, Spanned},
 };
 use sqlparser::ast::{
     Expr, GroupByExpr, Query as Ast, Select, SelectItem, SetExpr, Spanned as _, Statement, TableFactor, Visit, Visitor,
 };
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 /// `SELECT … FROM input [WHERE …]`.
 #[derive(Debug, Clone)]
 pub(crate) struct RowQuery {
+    /// As it is executed: calls of library functions are written out.
+    pub(crate) text: String,
+    /// The same without layout and comments.
     pub(crate) canonical: String,
+    /// Functions of the library.
+    pub(crate) calls: BTreeSet<String>,
     /// Columns that are given a name of their own.
     pub(crate) makes: Vec<String>,
     /// Whether a `*` passes the other columns on.
@@ -24,22 +33,29 @@ pub(crate) struct RowQuery {
 
 #[derive(Debug, Clone)]
 pub(crate) struct RowExpression {
+    /// As it is executed: calls of library functions are written out.
+    pub(crate) text: String,
+    /// The same without layout and comments.
     pub(crate) canonical: String,
     pub(crate) uses: Vec<Spanned<String>>,
+    /// Functions of the library.
+    pub(crate) calls: BTreeSet<String>,
 }
 
-pub(crate) fn row_expression(sql: &str) -> Result<RowExpression, Vec<SqlMistake>> {
+/// Without a library, functions are what they are to the engine.
+pub(crate) fn row_expression(sql: &str, library: Option<&Library>) -> Result<RowExpression, Vec<SqlMistake>> {
     let expr = expression(sql).map_err(|e| vec![e])?;
-    let mut row = RowVisitor::default();
-    let _ = expr.visit(&mut row);
-    if row.mistakes.is_empty() {
-        Ok(RowExpression { canonical: expr.to_string(), uses: row.uses })
-    } else {
-        Err(row.mistakes)
+    let RowVisitor { mut mistakes, uses, .. } = check(&expr);
+    let expanded = expand_in(library, sql, &expr, false, expression).map_err(|mut more| mistakes.append(&mut more));
+    match expanded {
+        Ok(Expanded { text, canonical, calls, .. }) if mistakes.is_empty() => {
+            Ok(RowExpression { text, canonical, uses, calls })
+        }
+        _ => Err(mistakes),
     }
 }
 
-pub(crate) fn row_query(sql: &str) -> Result<RowQuery, Vec<SqlMistake>> {
+pub(crate) fn row_query(sql: &str, library: Option<&Library>) -> Result<RowQuery, Vec<SqlMistake>> {
     let statement = statement(sql).map_err(|e| vec![e])?;
     let shape = |place, what: &str| {
         let m = SqlMistake::new(codes::SQL_ROW, place, what);
@@ -74,15 +90,18 @@ pub(crate) fn row_query(sql: &str) -> Result<RowQuery, Vec<SqlMistake>> {
     }
     let mut row = RowVisitor { queries_allowed: 1, ..RowVisitor::default() };
     let _ = ast.visit(&mut row);
-    if !row.mistakes.is_empty() {
-        return Err(row.mistakes);
-    }
+    let RowVisitor { mut mistakes, uses, .. } = row;
+    let expanded =
+        expand_in(library, sql, &statement, false, self::statement).map_err(|mut more| mistakes.append(&mut more));
+    let Some(expanded) = expanded.ok().filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
     let wild = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
     Ok(RowQuery {
-        canonical: ast.to_string(),
+        text: expanded.text,
+        canonical: expanded.canonical,
+        calls: expanded.calls,
         makes: select.projection.iter().filter_map(output_name).collect(),
         passes_all: select.projection.iter().any(wild),
-        uses: row.uses,
+        uses,
     })
 }
 
@@ -115,12 +134,19 @@ fn is_row_by_row(s: &Select) -> bool {
         && s.qualify.is_none()
 }
 
+/// What an expression over one row names, and what in it is none.
+pub(super) fn check(expr: &Expr) -> RowVisitor {
+    let mut row = RowVisitor::default();
+    let _ = expr.visit(&mut row);
+    row
+}
+
 #[derive(Default)]
-struct RowVisitor {
+pub(super) struct RowVisitor {
     queries_allowed: usize,
     queries: usize,
-    uses: Vec<Spanned<String>>,
-    mistakes: Vec<SqlMistake>,
+    pub(super) uses: Vec<Spanned<String>>,
+    pub(super) mistakes: Vec<SqlMistake>,
 }
 
 impl Visitor for RowVisitor {
@@ -224,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_row_query_shows_what_it_makes_and_uses() {
-        let q = row_query("SELECT *, dep_delay + 1 AS late, upper(input.origin) AS o FROM input WHERE a > 1")
+        let q = row_query("SELECT *, dep_delay + 1 AS late, upper(input.origin) AS o FROM input WHERE a > 1", None)
             .expect("a query");
         assert!(q.passes_all);
         assert_eq!(q.makes, ["late", "o"]);
@@ -249,10 +275,10 @@ mod tests {
             "SELECT a FROM input ORDER BY a",
             "SELECT a FROM input('x')",
         ] {
-            assert_eq!(row_query(sql).expect_err(sql)[0].code.id, "E0204", "{sql}");
+            assert_eq!(row_query(sql, None).expect_err(sql)[0].code.id, "E0204", "{sql}");
         }
-        assert_eq!(row_expression("a > (SELECT 1)").expect_err("no")[0].code.id, "E0204");
-        assert_eq!(row_expression("a > 1 b").expect_err("no")[0].code.id, "E0201");
-        assert_eq!(row_expression("a BETWEEN 1 AND 2 OR b IS NULL").expect("yes").uses.len(), 2);
+        assert_eq!(row_expression("a > (SELECT 1)", None).expect_err("no")[0].code.id, "E0204");
+        assert_eq!(row_expression("a > 1 b", None).expect_err("no")[0].code.id, "E0201");
+        assert_eq!(row_expression("a BETWEEN 1 AND 2 OR b IS NULL", None).expect("yes").uses.len(), 2);
     }
 }

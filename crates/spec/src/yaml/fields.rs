@@ -4,6 +4,7 @@ use super::node::{Entry, Node, ScalarKind, Value};
 use crate::{
     codes,
     diagnostic::{Sink, quoted},
+    library::Library,
     nearest,
     source_file::{Place, SourceFile, Spanned},
 };
@@ -13,6 +14,14 @@ use std::{fmt::Display, str::FromStr};
 pub(crate) struct Reader<'a> {
     pub(crate) file: &'a SourceFile,
     pub(crate) sink: &'a mut Sink,
+    /// What SQL in the file can call; `None`: the file is read by itself, and calls stay as they are written.
+    pub(crate) library: Option<&'a Library>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(file: &'a SourceFile, sink: &'a mut Sink) -> Self {
+        Self { file, sink, library: None }
+    }
 }
 
 impl Reader<'_> {

@@ -7,6 +7,7 @@ mod effort;
 mod events;
 mod export;
 mod hostile;
+mod library;
 mod lint;
 mod mistakes;
 mod projects;

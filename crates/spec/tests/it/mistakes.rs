@@ -13,10 +13,14 @@ fn one_look_shows_every_mistake() {
     }
     let seen: std::collections::BTreeSet<&str> = said.0.iter().map(|d| d.code).collect();
     // Each has a test of its own: unreadable, too large, one name twice, drift, schemas of others, what only `contract lint` tells,
-    // what is compared with the state.
+    // functions of the library, what is compared with the state.
+    let library = ["E0265", "E0266", "E0267", "E0268", "E0269"];
     let elsewhere = ["E0001", "E0003", "E0104", "E0140", "E0312", "E0350", "W0004", "W0005", "W0050", "W0051"];
-    let missing: Vec<&str> =
-        CODES.iter().map(|c| c.code).filter(|c| !seen.contains(c) && !elsewhere.contains(c)).collect();
+    let missing: Vec<&str> = CODES
+        .iter()
+        .map(|c| c.code)
+        .filter(|c| !seen.contains(c) && !library.contains(c) && !elsewhere.contains(c))
+        .collect();
     assert!(missing.is_empty(), "no example of {missing:?}");
 }
 

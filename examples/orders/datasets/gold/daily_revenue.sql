@@ -10,5 +10,5 @@ SELECT
   sum(amount) AS revenue,
   count(*) AS orders
 FROM silver.orders
-WHERE status NOT IN ('cancelled', 'refunded')
+WHERE is_revenue(status)
 GROUP BY CAST(created_at AS DATE), country, currency

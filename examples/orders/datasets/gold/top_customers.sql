@@ -7,7 +7,7 @@ SELECT
   sum(amount) AS revenue,
   count(*) AS orders
 FROM silver.orders
-WHERE status NOT IN ('cancelled', 'refunded')
+WHERE is_revenue(status)
 GROUP BY customer_id, currency
 ORDER BY revenue DESC, customer_id, currency
 LIMIT 100

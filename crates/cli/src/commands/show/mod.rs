@@ -10,6 +10,7 @@ mod drift;
 mod event;
 mod held;
 mod ledger;
+mod library;
 mod listing;
 mod publications;
 mod quarantine;

@@ -1,7 +1,7 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    alerts, anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, publications,
+    alerts, anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, library, publications,
     quarantine, retries, run, runs, versions,
 };
 use crate::{
@@ -27,6 +27,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Backfills { dir }
         | Show::Ledger { dir }
         | Show::Publications { dir }
+        | Show::Library { dir }
         | Show::Contracts { dir }
         | Show::Contract { dir, .. }
         | Show::Versions { dir } => dir.clone(),
@@ -57,6 +58,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Backfills { .. } => backfills::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Publications { .. } => publications::show(global, &wired).await?,
+        Show::Library { .. } => library::show(global, &wired)?,
         Show::Contracts { .. } => contracts::show(global, &wired).await?,
         Show::Contract { name, .. } => contracts::versions(global, &wired, name).await?,
         Show::Versions { .. } => versions::show(global, &wired).await?,

@@ -1,0 +1,266 @@
+//! Functions of `library/`: what is refused, what calls become, and whose definition they are part of.
+
+use crate::{folder, write};
+use alluvium_model::DatasetName;
+use alluvium_spec::{Check, Environment, Kind, Project, Step, Write, load, read};
+use std::{collections::BTreeMap, path::Path};
+
+const LIBRARY: &str = "-- Times of the clock, as 517 for 5:17.
+CREATE FUNCTION minutes(clock INT) RETURNS INT
+RETURN clock / 100 * 60 + clock % 100;
+
+CREATE FUNCTION late(planned INT, actual INT) RETURNS INT
+RETURN minutes(actual) - minutes(planned);
+
+CREATE FUNCTION is_code(code TEXT) RETURNS BOOLEAN AS code ~ '^[A-Z]{3}$';
+";
+const CONTRACT: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: trips
+version: 1.0.0
+status: active
+schema:
+  - name: trips
+    properties:
+      - { name: id, logicalType: integer, primaryKey: true, required: true }
+      - { name: origin, logicalType: string }
+      - { name: planned, logicalType: integer }
+      - { name: actual, logicalType: integer }
+      - { name: late, logicalType: integer }
+      - { name: day, logicalType: date }
+    quality:
+      - { name: known_origin, type: custom, engine: alluvium, implementation: is_code(origin) }
+      - { name: none_early, type: sql, query: \"SELECT count(*) FROM {object} WHERE late(planned, actual) < -600\", mustBe: 0 }
+";
+const SILVER: &str = "from: bronze.trips
+contract: trips
+steps:
+  - validate
+  - sql: |
+      SELECT *,
+        late(planned, actual) AS late
+      FROM input
+write:
+  keys: [id]
+  delete_when: late(planned, actual) > 5000
+";
+const GOLD: &str = "/* window: { column: day, size: 1 day } */
+SELECT day, sum(late(planned,
+                     actual)) AS late, count(*) AS trips
+FROM silver.trips GROUP BY day
+";
+
+fn project() -> tempfile::TempDir {
+    folder(&[
+        ("alluvium.yaml", "name: x\n"),
+        ("library/clock.sql", LIBRARY),
+        ("contracts/trips.odcs.yaml", CONTRACT),
+        ("datasets/bronze/trips.yaml", "source: { files: landing/trips/ }\n"),
+        ("datasets/silver/trips.yaml", SILVER),
+        ("datasets/gold/days.sql", GOLD),
+        ("datasets/gold/count.sql", "SELECT count(*) AS n FROM silver.trips\n"),
+    ])
+}
+
+fn loaded(root: &Path) -> Project {
+    load(root, &Environment::default()).unwrap_or_else(|d| panic!("{d}"))
+}
+
+fn said(root: &Path) -> String {
+    read(root, &Environment::default()).found.to_string()
+}
+
+#[test]
+fn calls_are_written_out_wherever_sql_stands() {
+    let dir = project();
+    let p = loaded(dir.path());
+    let silver = p.datasets[&"silver.trips".parse::<DatasetName>().expect("a name")].silver().expect("silver");
+    let Step::Sql { query, line } = &silver.steps[1] else { panic!("{:?}", silver.steps) };
+    let late = "CAST(CAST(CAST(actual AS INT) / 100 * 60 + CAST(actual AS INT) % 100 AS INT) - \
+        CAST(CAST(planned AS INT) / 100 * 60 + CAST(planned AS INT) % 100 AS INT) AS INT)";
+    assert_eq!(*query, format!("SELECT *,\n  {late} AS late\nFROM input\n"));
+    assert_eq!(*line, 6);
+    let Write::Upsert { delete_when: Some(condition), .. } = &silver.write else { panic!("{:?}", silver.write) };
+    assert!(condition.starts_with("CAST(CAST(CAST(actual") && condition.ends_with(") > 5000"), "{condition}");
+    let rules = &p.contracts["trips"].rules;
+    let rule = |id: &str| rules.iter().find(|r| r.id == id).unwrap_or_else(|| panic!("{rules:?}"));
+    let Check::Expression { sql } = &rule("known_origin").check else { panic!("{rules:?}") };
+    assert_eq!(sql, "CAST(CAST(origin AS VARCHAR) ~ '^[A-Z]{3}$' AS BOOLEAN)");
+    assert_eq!(rule("known_origin").columns, ["origin"]);
+    let Check::Query { sql, .. } = &rule("none_early").check else { panic!("{rules:?}") };
+    assert!(sql.starts_with("SELECT count(*) FROM ${object} WHERE CAST(") && sql.ends_with(" < -600"), "{sql}");
+    let Kind::Gold(gold) = &p.datasets[&"gold.days".parse::<DatasetName>().expect("a name")].kind else { panic!() };
+    assert!(gold.sql.starts_with("SELECT day, sum(CAST(") && gold.sql.contains(") AS late, count(*) AS trips\nFROM"));
+    // A place behind the call is the one that was written, and one inside of it that of the call.
+    let from = gold.sql.lines().next().expect("a line").find("trips").expect("there") + 1;
+    assert_eq!(gold.origins.written(1, from, 5), (2, 52, 5));
+    assert_eq!(gold.origins.written(1, 40, 3), (1, 17, 1));
+    assert_eq!(gold.origins.written(2, 6, 12), (3, 6, 12));
+}
+
+#[test]
+fn who_uses_a_function_is_known() {
+    let dir = project();
+    let p = loaded(dir.path());
+    let used = |name: &str| {
+        let f = p.library.get(name).unwrap_or_else(|| panic!("no {name}"));
+        f.used_by.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(used("minutes"), ["silver.trips", "gold.days"], "through `late`");
+    assert_eq!(used("late"), ["silver.trips", "gold.days"]);
+    assert_eq!(used("is_code"), ["silver.trips"], "by the contract");
+    assert_eq!(
+        p.library.get("late").map(|f| f.signature()).as_deref(),
+        Some("late(planned INT, actual INT) RETURNS INT")
+    );
+}
+
+/// Names of the datasets whose version differs after `from` is replaced by `to` in the library.
+fn changed(from: &str, to: &str) -> Vec<String> {
+    let dir = project();
+    let versions =
+        |root: &Path| -> BTreeMap<_, _> { loaded(root).datasets.into_iter().map(|(n, d)| (n, d.version)).collect() };
+    let before = versions(dir.path());
+    assert!(LIBRARY.contains(from), "{from}");
+    write(dir.path(), "library/clock.sql", LIBRARY.replace(from, to).as_bytes());
+    versions(dir.path()).iter().filter(|(n, v)| before[*n] != **v).map(|(n, _)| n.to_string()).collect()
+}
+
+#[test]
+fn a_changed_function_changes_its_users_and_nobody_else() {
+    assert_eq!(changed("[A-Z]{3}", "[A-Z]{4}"), ["silver.trips"]);
+    assert_eq!(changed("* 60 +", "* 60 + 0 +"), ["silver.trips", "gold.days"], "through `late`");
+    assert_eq!(changed("RETURNS INT\nRETURN minutes", "RETURNS BIGINT\nRETURN minutes"), ["silver.trips", "gold.days"]);
+    let none: Vec<String> = Vec::new();
+    assert_eq!(changed("-- Times of the clock, as 517 for 5:17.", "/* Times */\n\n"), none);
+    assert_eq!(changed("clock / 100 * 60 + clock % 100", "clock/100*60\n -- and\n + clock%100"), none);
+    assert_eq!(changed("clock", "hhmm"), none, "a parameter's name");
+    assert_eq!(changed("minutes", "minutes_of_day"), none, "a function's name, of one that only functions call");
+    let more = "CREATE FUNCTION unused() RETURNS INT RETURN 1;\nCREATE FUNCTION is_code";
+    assert_eq!(changed("CREATE FUNCTION is_code", more), none);
+}
+
+#[test]
+fn mistakes_are_told_where_they_stand() {
+    let dir = project();
+    let library = "CREATE FUNCTION minutes(clock INT) RETURNS INT RETURN clok * 60;
+CREATE FUNCTION upper(a TEXT) RETURNS TEXT RETURN lower(a);
+CREATE FUNCTION not(a TEXT) RETURNS TEXT RETURN lower(a);
+CREATE FUNCTION ping(a INT) RETURNS INT RETURN pong(a);
+CREATE FUNCTION pong(a INT) RETURNS INT
+  RETURN ping(a) + 1;
+CREATE FUNCTION calls_ping(a INT) RETURNS INT RETURN ping(a);
+CREATE FUNCTION twice(a INT) RETURNS INT RETURN 2 * a;
+CREATE FUNCTION wrong(a INT) RETURNS INT RETURN
+  twice(a, a) + twise(a);
+CREATE FUNCTION reads(a TEXT) RETURNS TEXT RETURN (SELECT a FROM 'x.csv');
+SELECT 1;
+";
+    write(dir.path(), "library/clock.sql", library.as_bytes());
+    write(dir.path(), "library/more.sql", b"CREATE FUNCTION twice(a TEXT) RETURNS TEXT RETURN a;\n");
+    write(dir.path(), "library/notes.sqlx", b"");
+    write(
+        dir.path(),
+        "library/clock.test.yaml",
+        b"twise: [{ given: [1], expect: 2 }]\nping: [{ given: [], expect: 2 }]\n",
+    );
+    write(dir.path(), "datasets/silver/trips.yaml", SILVER.replace("late(planned", "twicee(planned").as_bytes());
+    write(
+        dir.path(),
+        "contracts/trips.odcs.yaml",
+        CONTRACT.replace("is_code(origin)", "upper(origni) = 'X'").as_bytes(),
+    );
+    insta::assert_snapshot!(said(dir.path()));
+}
+
+#[test]
+fn a_call_that_does_not_fit_is_told_at_its_place() {
+    let dir = project();
+    let gold = "SELECT day,
+  late(planned) AS a, late(DISTINCT planned, actual) AS b, late(planned => 1, actual => 2) AS c,
+  sum(late(planned, actual) OVER ()) AS d, is_code(*) AS e, lat(planned, actual) AS f, late(planed, 5) AS g
+FROM silver.trips
+";
+    write(dir.path(), "datasets/gold/days.sql", gold.as_bytes());
+    insta::assert_snapshot!(said(dir.path()));
+}
+
+#[test]
+fn who_calls_a_wrong_function_is_not_wrong_for_that() {
+    let dir = project();
+    write(dir.path(), "library/clock.sql", LIBRARY.replace("clock % 100", "clok % 100").as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert_eq!(found.0.iter().map(|d| (d.code, d.line)).collect::<Vec<_>>(), [("E0107", 3)], "{found}");
+}
+
+#[test]
+fn nothing_of_the_caller_is_caught_in_a_function() {
+    let dir = project();
+    // The caller's `planned` is the second argument; a replacement one after the other would take it for the parameter.
+    let sql = "SELECT day, late(actual, planned) AS late, late(minutes(actual), 5) AS more FROM silver.trips\n";
+    write(dir.path(), "datasets/gold/days.sql", sql.as_bytes());
+    let p = loaded(dir.path());
+    let Kind::Gold(gold) = &p.datasets[&"gold.days".parse::<DatasetName>().expect("a name")].kind else { panic!() };
+    let minutes = |clock: &str| format!("CAST(CAST({clock} AS INT) / 100 * 60 + CAST({clock} AS INT) % 100 AS INT)");
+    let again = format!("CAST({0} / 100 * 60 + {0} % 100 AS INT)", minutes("actual"));
+    let late = format!("CAST({} - {} AS INT) AS late", minutes("planned"), minutes("actual"));
+    let more = format!("CAST({} - {again} AS INT) AS more", minutes("5"));
+    assert_eq!(gold.sql, format!("SELECT day, {late}, {more} FROM silver.trips"));
+}
+
+#[test]
+fn functions_that_grow_without_bound_are_refused() {
+    let dir = project();
+    let mut library = LIBRARY.to_owned() + "CREATE FUNCTION g0(a INT) RETURNS INT RETURN a + a;\n";
+    for i in 1..30 {
+        library += &format!("CREATE FUNCTION g{i}(a INT) RETURNS INT RETURN g{}(a) + g{}(a);\n", i - 1, i - 1);
+    }
+    write(dir.path(), "library/clock.sql", library.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert!(found.0.iter().all(|d| d.code == "E0269") && found.has_errors(), "{found}");
+    // Deep instead of wide.
+    let nested = format!("SELECT {}1{} AS n FROM silver.trips\n", "minutes(".repeat(60), ")".repeat(60));
+    write(dir.path(), "library/clock.sql", LIBRARY.as_bytes());
+    write(dir.path(), "datasets/gold/days.sql", nested.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert!(found.0.iter().all(|d| ["E0269", "E0201"].contains(&d.code)) && found.has_errors(), "{found}");
+    let wide = format!("SELECT {} AS n FROM silver.trips\n", vec!["late(planned, actual)"; 400].join(" + "));
+    write(dir.path(), "datasets/gold/days.sql", wide.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert_eq!(found.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0269"], "{found}");
+}
+
+#[test]
+fn a_query_of_a_person_calls_functions_too() {
+    let dir = project();
+    let library = loaded(dir.path()).library;
+    let written = library.query("SELECT late(1, id), late(2, 3) FROM silver.trips").expect("a query");
+    assert!(
+        written.ends_with(" AS \"late(2, 3)\" FROM silver.trips") && written.contains(" AS \"late(1, id)\", "),
+        "{written}"
+    );
+    for same in ["SELECT nothing_known(1)", "SELECT FROM WHERE", "SELECT now(), random()"] {
+        assert_eq!(library.query(same).expect("left alone"), same);
+    }
+    let refused = library.query("SELECT\n late(1)").expect_err("a mistake");
+    assert_eq!((refused.0[0].code, refused.0[0].line, refused.0[0].column), ("E0267", 2, 2));
+    assert_eq!(library.query("SELECT minutes(random() * 5)").expect_err("a mistake").0[0].code, "E0205");
+}
+
+#[test]
+fn cases_belong_to_functions() {
+    let dir = project();
+    let cases = "late:\n  - { given: [517, 515], expect: -2 }\n  - { given: [null, 515], expect: null }\n";
+    write(dir.path(), "library/clock.test.yaml", cases.as_bytes());
+    let p = loaded(dir.path());
+    let late = p.library.get("late").expect("late");
+    assert_eq!(late.cases.len(), 2);
+    let (call, expected) = p.library.call(late, &late.cases[1]).expect("a call");
+    assert!(call.starts_with("SELECT CAST(") && call.contains("NULL"), "{call}");
+    assert_eq!(expected, "CAST(NULL AS INT)");
+    let wrong = "late:\n  - { given: [517], expect: 2 }\n  - { given: [517, [1]], expect: 2 }\n  - { given: [1, 2] }\n  - { gven: [1, 2], expect: 1 }\n";
+    write(dir.path(), "library/clock.test.yaml", wrong.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    let seen: Vec<_> = found.0.iter().map(|d| (d.code, d.line)).collect();
+    assert_eq!(seen, [("E0267", 2), ("E0005", 3), ("E0008", 4), ("E0267", 5), ("E0007", 5)], "{found}");
+}
