@@ -13,6 +13,7 @@ mod notices;
 mod outbox;
 mod service;
 mod signature;
+mod stale;
 mod stop;
 mod worker;
 

@@ -8,6 +8,7 @@
 use crate::{
     Intake, ServerError, Stop,
     news::{LOOK_EVERY, News, Seen},
+    stale::{Age, Stale},
 };
 use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Left, Options, Signal, Summary, Tried, Turn};
 use alluvium_model::{DatasetName, Fault, RunId};
@@ -57,6 +58,7 @@ enum Ended {
     Turn(Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
     Scan(Vec<Found>),
     Look(Result<News, FlowError>),
+    Ages(Vec<Age>),
     Replay(ReplayRecord, Box<Result<Option<(Summary, Tried)>, FlowError>>),
 }
 
@@ -103,6 +105,7 @@ impl Service<'_> {
         let mut seen = Seen::at_start(flow).await;
         let mut agenda = Agenda::new(flow.project, flow.clock.now());
         let (mut scan_at, mut look_at) = (self.next_scan(), flow.clock.now());
+        let mut stale = Stale::new(flow.project, flow.clock.now());
         let mut going = Going::default();
         self.health.set(true);
         let mut failed = Ok(());
@@ -120,12 +123,16 @@ impl Service<'_> {
                 let look = seen.look(flow);
                 going.work.push(Box::pin(async { Ended::Look(look.await) }));
                 look_at = Timestamp::MAX;
+            } else if now >= stale.next() {
+                let ages = stale.look(flow);
+                going.work.push(Box::pin(async { Ended::Ages(ages.await) }));
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
                 let left = Arc::new(Left::of(&turn, going.less.clone()));
                 going.turns.push(left.clone());
                 going.work.push(Box::pin(self.turn(left, turn, stop)));
             } else {
                 let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at)).min(look_at);
+                let next = next.min(stale.next());
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
@@ -142,9 +149,12 @@ impl Service<'_> {
                             look_at = after(flow.clock.now(), LOOK_EVERY);
                             failed = self.looked(&mut seen, &mut agenda, &mut going, news, stop);
                         }
+                        Ended::Ages(ages) => stale.tell(ages, flow),
                         ended => {
-                            if let Ended::Scan(_) = ended {
-                                scan_at = self.next_scan();
+                            match ended {
+                                Ended::Scan(_) => scan_at = self.next_scan(),
+                                Ended::Turn(..) => stale.changed(flow.clock.now()),
+                                Ended::Look(_) | Ended::Ages(_) | Ended::Replay(..) => {}
                             }
                             failed = self.ended(&mut agenda, &mut going, ended);
                         }
@@ -252,7 +262,7 @@ impl Service<'_> {
                 return self.replayed(agenda, &asked, *done);
             }
             // Nobody goes on from it any more.
-            Ended::Look(_) => return Ok(()),
+            Ended::Look(_) | Ended::Ages(_) => return Ok(()),
         };
         going.turns.retain(|t| !Arc::ptr_eq(t, &left));
         match done {

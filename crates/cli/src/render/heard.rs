@@ -312,6 +312,8 @@ impl Heard {
             | Signal::StepFailed { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::Stale { .. }
+            | Signal::Fresh { .. }
             | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaitsForSlot { .. }
