@@ -27,18 +27,17 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
         accept::invalid(accept.invalid, &staged.balance, staged.late_aside, &mut found);
     }
     let table = engine.tables.open(&Place::Dataset(job.dataset.name.clone())).await?;
-    let rows = staged.add.iter().map(StagedFile::live).sum::<u64>() + kept(table.as_ref(), staged)?.1;
+    let stored = kept(table.as_ref(), staged)?;
+    let live = staged.add.iter().map(StagedFile::live).chain(stored.iter().map(|f| f.rows));
+    let rows = live.sum::<u64>();
     accept::bounds(accept.rows, rows, &mut found);
-    // Opened for the first that reads rows.
-    let mut opened = None;
-    let after = || after_commit(engine, job, table.as_ref(), staged, &mut opened);
-    accept::measures(engine, job, table.as_ref(), staged, after, &mut found).await?;
+    accept::measures(engine, job, (table.as_ref(), &stored), staged, &mut found).await?;
     let Found { mut breaches, notes, quality } = found;
     staged.notes.extend(notes);
     staged.quality.extend(quality);
     if let Some(contract) = job.project.contract_of(job.dataset) {
         failed_rules(staged, &mut breaches);
-        dataset_rules(engine, job, contract, (table.as_ref(), &mut opened), rows, staged, &mut breaches).await?;
+        dataset_rules(engine, job, contract, &stored, rows, staged, &mut breaches).await?;
     }
     if breaches.is_empty() {
         return Ok(());
@@ -54,8 +53,8 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     }
 }
 
-/// Stored files that stay, with the vectors they would have, and their rows.
-fn kept(table: Option<&Table>, staged: &Staged) -> Result<(Vec<DataFile>, u64), LakeError> {
+/// Stored files that stay, with the vectors they would have.
+fn kept(table: Option<&Table>, staged: &Staged) -> Result<Vec<DataFile>, LakeError> {
     let mut files = table.map_or(Ok(Vec::new()), Table::files)?;
     files.retain(|f| !staged.remove.iter().any(|r| r.path == f.path));
     for (file, vector) in &staged.marked {
@@ -63,15 +62,14 @@ fn kept(table: Option<&Table>, staged: &Staged) -> Result<(Vec<DataFile>, u64), 
             f.mark(vector.clone());
         }
     }
-    let rows = files.iter().map(|f| f.rows).sum();
-    Ok((files, rows))
+    Ok(files)
 }
 
 /// The rows that the table would have after the commit.
 fn after_commit(
     engine: &LakeEngine,
     job: &Job<'_>,
-    table: Option<&Table>,
+    stored: &[DataFile],
     staged: &Staged,
     opened: &mut Option<Arc<Files>>,
 ) -> Result<Arc<Files>, LakeError> {
@@ -80,7 +78,6 @@ fn after_commit(
     }
     let dir = engine.tables.dir(&Place::Dataset(job.dataset.name.clone()));
     let added = staged.add.iter().map(|f| f.source(&dir));
-    let stored = kept(table, staged)?.0;
     let sources = added.chain(stored.iter().map(|f| f.source(&dir))).collect::<Result<Vec<_>, _>>()?;
     Ok(opened.insert(Arc::new(Files::new(staged.schema.clone(), &sources)?)).clone())
 }
@@ -96,23 +93,25 @@ async fn dataset_rules(
     engine: &LakeEngine,
     job: &Job<'_>,
     contract: &Contract,
-    (table, opened): (Option<&Table>, &mut Option<Arc<Files>>),
+    stored: &[DataFile],
     rows: u64,
     staged: &mut Staged,
     breaches: &mut Vec<String>,
 ) -> Result<(), LakeError> {
+    // Opened for the first rule that reads rows.
+    let mut opened = None;
     for rule in &contract.rules {
         let value = match &rule.check {
             Check::RowCount => rows as f64,
             Check::Query { sql, inputs } => {
-                let files = after_commit(engine, job, table, staged, opened)?;
+                let files = after_commit(engine, job, stored, staged, &mut opened)?;
                 query::measure(engine, job.project, &files, sql, inputs, &job.step.lookups).await?
             }
             // Silver's rows were checked while they were refined.
             _ if job.dataset.silver().is_some() => continue,
             check => match violations(check, &rule.columns, versions(engine, job, check).await?) {
                 Some(sql) => {
-                    let files = after_commit(engine, job, table, staged, opened)?;
+                    let files = after_commit(engine, job, stored, staged, &mut opened)?;
                     let inputs = match check {
                         Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
                         _ => &[],

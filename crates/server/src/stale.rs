@@ -137,11 +137,8 @@ fn after(time: Timestamp, wait: SignedDuration) -> Timestamp {
 mod tests {
     use super::*;
 
-    const fn at(second: i64) -> Timestamp {
-        match Timestamp::new(second, 0) {
-            Ok(t) => t,
-            Err(_) => panic!("a time"),
-        }
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
     }
 
     fn watched() -> Watched {

@@ -163,15 +163,25 @@ const CASES: &[(&str, &str, Change, &str)] = &[
     ),
     (
         "silver",
+        "{ by: [ { column: region, rows: { error_below: 4 } } ] }",
+        |i, row| {
+            if i < 3 {
+                row[0].clear();
+            }
+        },
+        "in `region` north: 3 rows, below 4; without `region`: 3 rows, below 4",
+    ),
+    (
+        "silver",
         "{ distribution: { amount: { psi: { error_above: 0.25 }, min_rows: 10 } } }",
         |i, row| row[1] = (100 + i).to_string(),
-        "`amount` lies otherwise than in 10 rows of the table: PSI ",
+        "`amount` of 10 rows has PSI 8.283 against ",
     ),
     (
         "bronze",
         "{ distribution: { amount: { ks: { error_above: 30% }, min_rows: 10 } } }",
         |i, row| row[1] = (11 + i).to_string(),
-        "KS 50.00 % over 10 rows, above 30.00 %",
+        "`amount` of 10 rows has KS 50.00 % against ",
     ),
     (
         "gold",
@@ -205,8 +215,52 @@ fn what_is_beyond_is_held_and_what_is_within_is_not() {
         let p = copied(&start);
         accept(&p, layer, &criteria.replace("error_", "warn_"));
         p.put("landing/3.csv", sales(200, change).as_bytes());
-        p.done(&["run"]).said(if *layer == "gold" { "the greatest `total` of 2 rows is 1001, above 300" } else { said });
+        p.done(&["run"]).said(if *layer == "gold" {
+            "the greatest `total` of 2 rows is 1001, above 300"
+        } else {
+            said
+        });
     }
+}
+
+#[test]
+fn a_reference_is_the_newest_part_of_the_table() {
+    let p = shop();
+    p.put(
+        "landing/2.csv",
+        sales(100, |i, row| *row = [row[0].clone(), (100 + i).to_string(), "2020-01-01".to_owned()]).as_bytes(),
+    );
+    p.done(&["run"]);
+    let shape = |reference: &str| {
+        format!("{{ distribution: {{ amount: {{ psi: {{ error_above: 1 }}, min_rows: 10{reference} }} }} }}")
+    };
+    accept(&p, "silver", &shape(", reference: { column: at, size: 5 days }"));
+    p.put("landing/3.csv", sales(200, |i, row| row[1] = (100 + i).to_string()).as_bytes());
+    holds(&p, "newer rows").said("`amount` of 10 rows has PSI 8.283 against 10 rows of the table, above 1");
+    // All of the table has such amounts, too.
+    accept(&p, "silver", &shape(""));
+    let all = p.alluvium(&["replay", "dead-letters", "--dataset", "silver.sales"]);
+    all.said("`amount` of 10 rows has PSI 3.797 against 20 rows of the table, above 1");
+}
+
+#[test]
+fn what_cannot_be_measured_holds() {
+    let p = shop();
+    accept(
+        &p,
+        "bronze",
+        "{ columns: { amuont: { max: { error_above: 1 } }, _received_at: { mean: { error_above: 1 } } } }",
+    );
+    p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+    let ran = holds(&p, "no column");
+    ran.said("accept:max(amuont) cannot be measured: there is no column `amuont`");
+    ran.said("accept:mean(_received_at) cannot be measured: `_received_at` is Timestamp");
+    accept(&p, "bronze", "{ columns: { amuont: { max: { warn_above: 1 } } } }");
+    p.done(&["replay", "dead-letters"]).said("there is no column `amuont`");
+    accept(&p, "silver", "{ by: { column: id, rows: { error_below: 1 } } }");
+    let many: String = (1000..2001).map(|id| format!("{id},north,1,2024-11-02\n")).collect();
+    p.put("landing/3.csv", format!("{HEAD}{many}").as_bytes());
+    holds(&p, "too many parts").said("more than 1000 different `id`: too many to judge each");
 }
 
 #[test]
@@ -282,6 +336,26 @@ fn old_rows_are_held_and_old_rows_beside_new_ones_are_not() {
     p.done(&["run"]);
     p.put("landing/4.csv", sales(300, |_, row| row[2] = "2020-01-01T00:00:00Z".to_owned()).as_bytes());
     p.done(&["run"]);
+}
+
+#[test]
+fn a_row_that_is_gone_is_not_the_newest() {
+    let p = shop();
+    let upsert = SILVER.replace("write: append", "write: { keys: [id], delete_when: \"region = 'gone'\" }");
+    let limits = "accept: { freshness: { column: at, error_after: 1 day } }";
+    p.put("datasets/silver/sales.yaml", format!("{upsert}{limits}\n").as_bytes());
+    p.put(
+        "landing/2.csv",
+        format!("{HEAD}100,north,1,2999-01-01T00:00:00Z\n101,north,1,2020-01-01T00:00:00Z\n").as_bytes(),
+    );
+    p.done(&["run", "--rebuild", "silver.sales"]);
+    p.put("landing/3.csv", format!("{HEAD}200,north,1,2020-01-01T00:00:00Z\n").as_bytes());
+    p.done(&["run"]);
+    p.put(
+        "landing/4.csv",
+        format!("{HEAD}100,gone,1,2020-01-01T00:00:00Z\n201,north,1,2020-01-01T00:00:00Z\n").as_bytes(),
+    );
+    holds(&p, "the newest is gone").said("the newest `at` is 2024-11-02T10:00:00Z, more than 1d ago");
 }
 
 #[test]

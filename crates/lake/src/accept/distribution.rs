@@ -74,10 +74,10 @@ fn say(of: &Distribution, staged: &Profile, reference: &Profile, found: &mut Fou
         checked: staged.values(),
         violations: u64::from(levels.beyond(value).is_some()),
         note: format!(
-            "`{}` lies otherwise than in {} rows of the table: {figure} over {} rows",
+            "`{}` of {} rows has {figure} against {} rows of the table",
             of.column,
-            reference.values(),
-            staged.values()
+            staged.values(),
+            reference.values()
         ),
     };
     if !of.psi.is_none() {

@@ -3,7 +3,7 @@
 //! A bin is the leading bits of a value's order. All bins are halved in number at once, as often as needed, so the same values give the same bins
 //! in any order and however they are split: what a gate says of a step does not depend on how its rows were read.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// Bins at most; so many different values are told apart exactly.
 pub(super) const MOST_BINS: usize = 4096;

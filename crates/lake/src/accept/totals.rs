@@ -213,4 +213,26 @@ mod tests {
         assert_eq!(off(99, 100), 0.01);
         assert_eq!((off(0, 0), off(1, 0)), (0.0, f64::INFINITY));
     }
+
+    #[test]
+    fn a_control_file_that_cannot_be_used_says_so() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.csv.ctl");
+        let why = || read(&path).expect_err("it cannot be used");
+        assert!(why().starts_with("`a.csv.ctl` is not there"));
+        std::fs::create_dir(&path).expect("a folder");
+        assert_eq!(why(), "`a.csv.ctl` is no file");
+        std::fs::remove_dir(&path).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+        assert_eq!(why(), "`a.csv.ctl` is no file");
+        std::fs::remove_file(&path).expect("removed");
+        for (text, said) in [
+            (vec![b'#'; 70_000], "`a.csv.ctl` is longer than 65536 bytes"),
+            (vec![0xff], "`a.csv.ctl` cannot be read: stream did not contain valid UTF-8"),
+            (b"rows: 3\nsecret".to_vec(), "line 2 of `a.csv.ctl` is neither `rows: 12` nor `sum(column): 3.50`"),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            assert_eq!(why(), said);
+        }
+    }
 }

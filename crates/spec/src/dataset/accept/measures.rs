@@ -1,8 +1,8 @@
 //! `columns`, `by` and `distribution`: figures of columns.
 
 use super::{
-    Uses,
     levels::{Figure, Sides, levels},
+    read::Uses,
 };
 use crate::{
     acceptance::{ColumnMeasure, Distribution, Levels, MeasureKind, Parts, TimeWindow},
