@@ -23,5 +23,6 @@ pub use http::{Api, ApiError, ApiParts, TlsFiles, Views};
 pub use intake::Intake;
 pub use outbox::{Outbox, Variables, Waking};
 pub use service::{Health, Service};
+pub use stale::tell_stale;
 pub use stop::{Stop, Stopper};
 pub use worker::Worker;

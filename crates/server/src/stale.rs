@@ -1,6 +1,6 @@
 //! Tells when a dataset's newest event is older than its `accept.freshness` allows: what a gate cannot tell, because nothing comes to it.
 //!
-//! Called by the loop in `service.rs`. A table is read only when it has another version than at the last look, and then one column of it.
+//! Called by the loop in `service.rs`, and by cli at the end of a run. A table is read only when it has another version than at the last look, and then one column of it.
 
 use alluvium_flow::{Flow, Signal};
 use alluvium_model::{DatasetName, Span};
@@ -105,6 +105,13 @@ impl Stale {
         let soonest = passes.chain(again.then_some(now)).min().unwrap_or(Timestamp::MAX);
         self.next = soonest.min(after(now, LONGEST)).max(after(now, SHORTEST));
     }
+}
+
+/// What is too old now, told once. For work that ends.
+pub async fn tell_stale(flow: &Flow<'_>) {
+    let mut stale = Stale::new(flow.project, flow.clock.now());
+    let ages = stale.look(flow).await;
+    stale.tell(ages, flow);
 }
 
 impl Watched {

@@ -332,6 +332,11 @@ fn old_rows_are_held_and_old_rows_beside_new_ones_are_not() {
     // The newest is that of the table, which has been there before.
     holds(&p, "old rows").said("the newest `at` is 2024-11-02T10:00:00Z, more than 1d ago");
     p.done(&["release", "silver.sales"]);
+    // A run to which nothing comes tells it, too.
+    p.done(&["run"]).said("stale silver.sales: its newest `at` is 2024-11-02");
+    let stale = p.json(&["run"])["details"]["stale"][0].clone();
+    assert_eq!(stale["dataset"], "silver.sales", "{stale}");
+    assert_eq!(stale["after"], "1d", "{stale}");
     p.put("landing/3.csv", sales(200, |_, row| row[2] = "2999-01-01T00:00:00Z".to_owned()).as_bytes());
     p.done(&["run"]);
     p.put("landing/4.csv", sales(300, |_, row| row[2] = "2020-01-01T00:00:00Z".to_owned()).as_bytes());
