@@ -125,7 +125,12 @@ impl Service<'_> {
                 look_at = Timestamp::MAX;
             } else if now >= stale.next() {
                 let ages = stale.look(flow);
-                going.work.push(Box::pin(async { Ended::Ages(ages.await) }));
+                going.work.push(Box::pin(async {
+                    tokio::select! {
+                        ages = ages => Ended::Ages(ages),
+                        () = stop.clone().said() => Ended::Ages(Vec::new()),
+                    }
+                }));
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
                 let left = Arc::new(Left::of(&turn, going.less.clone()));
                 going.turns.push(left.clone());
