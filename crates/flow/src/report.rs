@@ -1,7 +1,7 @@
 //! One ordered stream of what happens, for every reporter: terminal, log, JSON.
 
 use crate::{Dependency, Maintained, Outcome, Replayed};
-use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
+use alluvium_model::{DatasetName, DefinitionVersion, RunId, Span, StepKey};
 use alluvium_store::{Alert, StepKind, Topic};
 use jiff::Timestamp;
 use serde_json::Number;
@@ -139,6 +139,20 @@ pub enum Signal {
     Missed {
         dataset: DatasetName,
         files: u64,
+    },
+    /// Nothing newer has come to the dataset's table for longer than its freshness allows, found by a service.
+    Stale {
+        dataset: DatasetName,
+        column: String,
+        /// `None`: no row has a time.
+        newest: Option<Timestamp>,
+        /// The age that is passed.
+        after: Span,
+        is_error: bool,
+    },
+    /// It is no longer so.
+    Fresh {
+        dataset: DatasetName,
     },
     /// Some process has committed since a service looked last.
     CommitsSeen,

@@ -3,6 +3,7 @@
 //! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
 //! reader sees only what a commit published; a commit happens once for each step key.
 
+mod accept;
 mod admit;
 mod ahead;
 mod aside;
@@ -52,7 +53,6 @@ mod table;
 mod trial;
 mod upsert;
 mod vector;
-mod volume;
 mod windows;
 
 pub use check::{Mistake, check};

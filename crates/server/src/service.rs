@@ -8,6 +8,7 @@
 use crate::{
     Intake, ServerError, Stop,
     news::{LOOK_EVERY, News, Seen},
+    stale::{Age, Stale},
 };
 use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Judged, Left, Options, Signal, Summary, Tried, Turn};
 use alluvium_model::{DatasetName, Fault, RunId};
@@ -60,6 +61,7 @@ enum Ended {
     Scan(Vec<Found>),
     Look(Result<News, FlowError>),
     Judged(Result<(), FlowError>),
+    Ages(Vec<Age>),
     Replay(ReplayRecord, Box<Result<Option<(Summary, Tried)>, FlowError>>),
 }
 
@@ -107,6 +109,7 @@ impl Service<'_> {
         let mut agenda = Agenda::new(flow.project, flow.clock.now());
         let (mut scan_at, mut look_at) = (self.next_scan(), flow.clock.now());
         let mut judge_at = if flow.project.alerts.is_empty() { Timestamp::MAX } else { flow.clock.now() };
+        let mut stale = Stale::new(flow.project, flow.clock.now());
         let mut going = Going::default();
         self.health.set(true);
         let mut failed = Ok(());
@@ -127,13 +130,21 @@ impl Service<'_> {
                 let look = seen.look(flow);
                 going.work.push(Box::pin(async { Ended::Look(look.await) }));
                 look_at = Timestamp::MAX;
+            } else if now >= stale.next() {
+                let ages = stale.look(flow);
+                going.work.push(Box::pin(async {
+                    tokio::select! {
+                        ages = ages => Ended::Ages(ages),
+                        () = stop.clone().said() => Ended::Ages(Vec::new()),
+                    }
+                }));
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
                 let left = Arc::new(Left::of(&turn, going.less.clone()));
                 going.turns.push(left.clone());
                 going.work.push(Box::pin(self.turn(left, turn, stop)));
             } else {
-                let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at));
-                let next = next.min(look_at).min(judge_at);
+                let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at)).min(look_at);
+                let next = next.min(judge_at).min(stale.next());
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
@@ -150,11 +161,13 @@ impl Service<'_> {
                             look_at = after(flow.clock.now(), LOOK_EVERY);
                             failed = self.looked(&mut seen, &mut agenda, &mut going, news, stop);
                         }
+                        Ended::Ages(ages) => stale.tell(ages, flow),
                         ended => {
                             match ended {
                                 Ended::Scan(_) => scan_at = self.next_scan(),
                                 Ended::Judged(_) => judge_at = after(flow.clock.now(), JUDGE_EVERY),
-                                Ended::Turn(..) | Ended::Look(_) | Ended::Replay(..) => {}
+                                Ended::Turn(..) => stale.changed(flow.clock.now()),
+                                Ended::Look(_) | Ended::Ages(_) | Ended::Replay(..) => {}
                             }
                             failed = self.ended(&mut agenda, &mut going, ended);
                         }
@@ -271,7 +284,7 @@ impl Service<'_> {
                 };
             }
             // Nobody goes on from it any more.
-            Ended::Look(_) => return Ok(()),
+            Ended::Look(_) | Ended::Ages(_) => return Ok(()),
         };
         going.turns.retain(|t| !Arc::ptr_eq(t, &left));
         match done {

@@ -1,6 +1,7 @@
 //! What a checked project says, ready to plan and execute. Built by [`crate::load`], read by flow, lake and cli.
 
 use crate::{
+    acceptance::Accept,
     compatibility::Mode,
     condition::Condition,
     contract::{Check, Contract},
@@ -424,34 +425,6 @@ pub struct WindowSpec {
     /// An output column of type date or timestamp.
     pub column: String,
     pub size: Span,
-}
-
-/// Acceptance criteria over one step's staged rows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Accept {
-    /// Share of quarantined and dropped rows among the rows checked, 0 to 1.
-    pub invalid: Thresholds,
-    /// Rows that the table would have after the commit.
-    pub min_rows: Option<u64>,
-    pub max_rows: Option<u64>,
-    pub volume: Option<Volume>,
-}
-
-/// Rows that a step adds, as a share of the median over the last commits of its table; 1 is as many.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Volume {
-    /// So many commits that added rows.
-    pub of_last: u64,
-    pub warn_below: Option<f64>,
-    pub error_below: Option<f64>,
-    pub warn_above: Option<f64>,
-    pub error_above: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Thresholds {
-    pub warn_above: Option<f64>,
-    pub error_above: Option<f64>,
 }
 
 /// How long a step may take, and how it is tried again. It decides no row.

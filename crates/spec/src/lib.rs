@@ -2,6 +2,7 @@
 //!
 //! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
 
+mod acceptance;
 mod avro;
 mod codes;
 mod compatibility;
@@ -32,6 +33,10 @@ mod source_file;
 mod sql;
 mod yaml;
 
+pub use acceptance::{
+    Accept, Beyond, CONTROL_FILE, ColumnMeasure, Distribution, Freshness, Levels, MeasureKind, Parts, TimeWindow,
+    Volume,
+};
 pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};
 pub use compatibility::{
@@ -44,10 +49,9 @@ pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
 };
 pub use definition::{
-    Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource,
-    Format, Gold, Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step,
-    Thresholds, Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Volume, Watermark, WebhookSource,
-    WindowSpec, Write,
+    Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource, Format, Gold,
+    Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Throttle,
+    Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};

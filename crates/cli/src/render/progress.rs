@@ -110,6 +110,8 @@ impl Bars {
             | Signal::NotTaken { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::Stale { .. }
+            | Signal::Fresh { .. }
             | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaits { .. }
@@ -261,6 +263,15 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             let head = style.yellow("warning");
             format!("{head} {dataset}: {} {what} found by the scan, of which no notice came", grouped(*files))
         }
+        Signal::Stale { dataset, column, newest, after, is_error } => {
+            let head = if *is_error { style.red("stale") } else { style.yellow("stale") };
+            let newest = match newest {
+                Some(at) => format!("its newest `{}` is {}", printable(column), brief_time(*at)),
+                None => format!("no row has a `{}`", printable(column)),
+            };
+            format!("{head} {dataset}: {newest}, more than {after} ago")
+        }
+        Signal::Fresh { dataset } => format!("{dataset}: fresh again"),
         Signal::Maintained { dataset, done } => {
             let mut parts = Vec::new();
             if done.merged > 0 {

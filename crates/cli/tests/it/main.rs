@@ -1,5 +1,6 @@
 //! The command as its users meet it: real processes over real folders.
 
+mod accept;
 mod alerts;
 mod backfill;
 mod bad_input;

@@ -20,7 +20,8 @@ mod write;
 use belongs::{Unusable, belongs};
 pub(crate) use bronze::read as read_bronze;
 pub(crate) use draft::{
-    Body, BronzeDraft, Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft,
+    Body, BronzeDraft, ColumnUse, Draft, EnrichDraft, GoldDraft, Needs, NormalizeDraft, SilverDraft, StepDraft,
+    TrackedDraft, WriteDraft,
 };
 pub(crate) use effort::{EffortDraft, defaults as read_defaults};
 pub(crate) use gold::read as read_gold;

@@ -1,6 +1,6 @@
 //! Drafts to datasets.
 
-use super::{columns, contracts, expected, graph::Graph, names::Names, turns, version};
+use super::{accept, columns, contracts, expected, graph::Graph, names::Names, turns, version};
 use crate::{
     codes,
     contract::Contract,
@@ -47,6 +47,7 @@ fn users(stem: &str, sources: &Sources) -> Vec<DatasetName> {
 
 fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
     check_contract(draft, names, sink);
+    accept::check(draft, names, sink);
     match &draft.body {
         Body::Bronze(_) | Body::Unusable => {}
         Body::Silver(s) => {
@@ -159,7 +160,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         version,
         description: draft.description.clone(),
         contract: stem,
-        accept: draft.accept.clone(),
+        accept: draft.accept.accept.clone(),
         concurrency: draft.turns.concurrency.iter().map(|(c, _)| c.clone()).collect(),
         throttle: draft.turns.throttle.as_ref().map(|(t, _)| t.clone()),
         effort: draft.effort.over(&names.sources.defaults, agreed),

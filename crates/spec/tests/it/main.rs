@@ -1,5 +1,6 @@
 //! The crate as its callers see it: whole folders in, projects or all their mistakes out.
 
+mod accept;
 mod compatibility;
 mod drift;
 mod edges;
