@@ -149,6 +149,9 @@ pub trait Engine: Send + Sync {
     /// Version and rows of the dataset's quarantine; `None` when nothing waits there.
     async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError>;
 
+    /// Whether rows left the dataset's quarantine after that version of it. Those that were only written anew stayed. Reads only.
+    async fn has_left(&self, dataset: &DatasetName, version: i64) -> Result<bool, StepError>;
+
     /// Which of the fields `wanted` the dataset's input has only among what it put aside, with the number of its rows. Reads only.
     async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError>;
 

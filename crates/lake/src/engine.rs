@@ -179,6 +179,10 @@ impl Engine for LakeEngine {
         Ok(Some((table.version(), table.rows().map_err(StepError::new)?)))
     }
 
+    async fn has_left(&self, dataset: &DatasetName, version: i64) -> Result<bool, StepError> {
+        discard::has_left(self, dataset, version).await.map_err(StepError::new)
+    }
+
     async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
         redrive::rescued(self, &silver.from, wanted).await.map_err(StepError::new)
     }

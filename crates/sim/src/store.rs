@@ -103,6 +103,7 @@ over_the_way! {
     plan_many(steps: &[NewStep]) -> Vec<Planned>;
     plan_discard(step: &NewStep, discard: &Discard) -> Planned;
     discard(step: &StepKey) -> Option<Discard>;
+    discards_of(run: &RunId) -> Vec<StepKey>;
     note_quarantine(note: &QuarantineNote) -> ();
     quarantine_notes(dataset: &DatasetName) -> Vec<QuarantineNote>;
     open_steps() -> Vec<StepRecord>;

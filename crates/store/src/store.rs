@@ -136,6 +136,9 @@ pub trait Store: Send + Sync {
     /// What the step takes out of its dataset's quarantine.
     async fn discard(&self, step: &StepKey) -> Result<Option<Discard>, StoreError>;
 
+    /// Steps of the discards that the run wrote down.
+    async fn discards_of(&self, run: &RunId) -> Result<Vec<StepKey>, StoreError>;
+
     async fn note_quarantine(&self, note: &QuarantineNote) -> Result<(), StoreError>;
 
     /// Oldest first.

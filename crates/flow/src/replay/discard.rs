@@ -5,7 +5,7 @@
 
 use super::Tried;
 use crate::{Flow, FlowError, Summary, drain::look_error};
-use alluvium_model::{DatasetName, RunId, crash_point};
+use alluvium_model::{DatasetName, RunId, StepKey, crash_point};
 use alluvium_store::{Planned, Selection, StepState};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ impl Flow<'_> {
         tried.datasets.insert(name.clone());
         for _ in 0..TRIES {
             self.work_open_steps(run, dataset, summary).await?;
+            if self.has_discarded(run, name).await? {
+                return Ok(());
+            }
             let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
             let Some((version, 1..)) = waiting else { return Ok(()) };
             let step = self.round(run, dataset).await?.discard(version, &what.selection);
@@ -73,19 +76,28 @@ impl Flow<'_> {
         Err(FlowError::Contended(name.clone()))
     }
 
-    /// Whether the step found that rows had left the quarantine since its version, and so did nothing.
+    /// Whether the run did so before it was killed and taken up again. What waits since then nobody has asked about.
+    async fn has_discarded(&self, run: &RunId, name: &DatasetName) -> Result<bool, FlowError> {
+        for key in self.store.discards_of(run).await? {
+            let Some(step) = self.store.step(&key).await? else { continue };
+            let version = step.lookups.get(name).copied().unwrap_or(-1);
+            if step.state == StepState::Done && !self.was_overtaken(name, version, &key).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the step found that rows had left the quarantine since its version, and so did nothing. One to which nothing that
+    /// waited applied did nothing either, and has done what was asked.
     pub(super) async fn was_overtaken(
         &self,
         name: &DatasetName,
         version: i64,
-        step: &alluvium_model::StepKey,
+        step: &StepKey,
     ) -> Result<bool, FlowError> {
         let Some(step) = self.store.step(step).await? else { return Ok(false) };
         let idle = step.state == StepState::Done && step.committed.is_none() && step.balance.received == 0;
-        if !idle {
-            return Ok(false);
-        }
-        let now = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
-        Ok(now.is_some_and(|(now, rows)| now != version && rows > 0))
+        Ok(idle && self.engine.has_left(name, version).await.map_err(|e| look_error(name, e))?)
     }
 }

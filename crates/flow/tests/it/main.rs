@@ -5,6 +5,7 @@ mod alerts;
 mod backfill;
 mod branch;
 mod dead_letters;
+mod discard;
 mod endings;
 mod retry;
 mod stub;

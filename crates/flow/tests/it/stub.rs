@@ -41,6 +41,11 @@ struct Tables {
     losing: BTreeSet<DatasetName>,
     hanging: BTreeSet<DatasetName>,
     waiting: BTreeMap<DatasetName, u64>,
+    /// Versions of quarantines, and those at which rows last left them.
+    aside: BTreeMap<DatasetName, i64>,
+    left: BTreeMap<DatasetName, i64>,
+    /// Quarantines that cannot be looked at the next time.
+    blind: BTreeSet<DatasetName>,
     late: BTreeSet<DatasetName>,
     /// So many of its swaps find that another commit came first.
     overtaking: BTreeMap<DatasetName, u32>,
@@ -51,6 +56,8 @@ struct Tables {
     unreadable: BTreeSet<String>,
     maintained: Vec<(DatasetName, i64, i64)>,
     untidy: BTreeSet<DatasetName>,
+    /// Putting them in order never ends.
+    tidying: BTreeSet<DatasetName>,
     /// Beginnings of windows of backfills that fail, those that were executed, and how many at once.
     broken: BTreeSet<i64>,
     windows: Vec<i64>,
@@ -209,6 +216,28 @@ impl StubEngine {
         self.tables().waiting.insert(dataset.clone(), rows);
     }
 
+    /// So many more rows come into its quarantine, which then has another version.
+    pub fn set_more_aside(&self, dataset: &DatasetName, rows: u64) {
+        let mut tables = self.tables();
+        *tables.waiting.entry(dataset.clone()).or_default() += rows;
+        *tables.aside.entry(dataset.clone()).or_insert(1) += 1;
+    }
+
+    /// Rows that wait in its quarantine.
+    pub fn waiting(&self, dataset: &DatasetName) -> u64 {
+        self.tables().waiting.get(dataset).copied().unwrap_or(0)
+    }
+
+    /// Its quarantine cannot be looked at the next time.
+    pub fn blind_next(&self, dataset: &DatasetName) {
+        self.tables().blind.insert(dataset.clone());
+    }
+
+    /// Putting its tables in order never ends the next time, until the run is stopped.
+    pub fn hang_tidying(&self, dataset: &DatasetName) {
+        self.tables().tidying.insert(dataset.clone());
+    }
+
     /// Whether a window of a backfill that begins there fails.
     pub fn break_window(&self, from: i64, broken: bool) {
         let mut tables = self.tables();
@@ -270,7 +299,16 @@ impl Engine for StubEngine {
     }
 
     async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
-        Ok(self.tables().waiting.get(dataset).map(|rows| (1, *rows)))
+        let mut tables = self.tables();
+        if tables.blind.remove(dataset) {
+            return Err(StepError::new(Told));
+        }
+        let version = tables.aside.get(dataset).copied().unwrap_or(1);
+        Ok(tables.waiting.get(dataset).map(|rows| (version, *rows)))
+    }
+
+    async fn has_left(&self, dataset: &DatasetName, version: i64) -> Result<bool, StepError> {
+        Ok(self.tables().left.get(dataset).is_some_and(|left| *left > version))
     }
 
     async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
@@ -323,6 +361,13 @@ impl Engine for StubEngine {
         if tables.fences.get(&job.step.key).is_some_and(|upto| *upto >= job.step.attempts) {
             return Err(StepError::new(Late));
         }
+        let selection = job.discard.map(|d| &d.selection);
+        if selection.is_some_and(|s| s.rule.as_deref() == Some("none")) {
+            // Nothing that waits broke this one, and meanwhile more comes.
+            *tables.waiting.entry(name.clone()).or_default() += 1;
+            *tables.aside.entry(name).or_insert(1) += 1;
+            return Ok(Outcome::default());
+        }
         let unreadable: Vec<_> = job.events.iter().filter(|e| tables.unreadable.contains(&e.path)).collect();
         let dead: Vec<_> = unreadable.iter().map(|e| (e.event.clone(), "T0005: unreadable".to_owned())).collect();
         let rows = match job.step.kind {
@@ -331,6 +376,13 @@ impl Engine for StubEngine {
             }
             StepKind::Swap => 0,
             StepKind::ReplayQuarantine => tables.waiting.remove(&name).unwrap_or(0),
+            StepKind::Discard => {
+                let aside = tables.aside.entry(name.clone()).or_insert(1);
+                *aside += 1;
+                let aside = *aside;
+                tables.left.insert(name.clone(), aside);
+                tables.waiting.remove(&name).unwrap_or(0)
+            }
             _ => {
                 let (input, range) = job.step.inputs.iter().next().expect("an input");
                 let versions = tables.rows.get(input).into_iter().flatten().zip(1..);
@@ -373,6 +425,11 @@ impl Engine for StubEngine {
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {
+        let hangs = self.tables().tidying.remove(&dataset.name);
+        if hangs {
+            self.hangs.notify_one();
+            std::future::pending::<()>().await;
+        }
         let mut tables = self.tables();
         tables.maintained.push((dataset.name.clone(), since, needed));
         if tables.untidy.remove(&dataset.name) {

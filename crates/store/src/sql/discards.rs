@@ -41,6 +41,12 @@ pub(super) async fn of_step(tx: &mut Session<'_>, step: &StepKey) -> Result<Opti
     tx.row(sql, &[step.as_str().into()]).await?.as_ref().map(record_of).transpose()
 }
 
+pub(super) async fn of_run(tx: &mut Session<'_>, run: &RunId) -> Result<Vec<StepKey>, StoreError> {
+    let sql = "SELECT step FROM discards WHERE run = $1 ORDER BY asked_at, step";
+    let rows = tx.rows(sql, &[run.as_str().into()]).await?;
+    rows.iter().map(|row| Ok(StepKey::from_stored(Cells(row).text("step")?))).collect()
+}
+
 fn record_of(row: &Row) -> Result<Discard, StoreError> {
     let cells = Cells(row);
     Ok(Discard {

@@ -212,6 +212,10 @@ macro_rules! store_over {
                 within!(Read, self, |tx| discards::of_step(tx, step))
             }
 
+            async fn discards_of(&self, run: &RunId) -> Result<Vec<StepKey>, StoreError> {
+                within!(Read, self, |tx| discards::of_run(tx, run))
+            }
+
             async fn note_quarantine(&self, note: &QuarantineNote) -> Result<(), StoreError> {
                 within!(Write, self, |tx| discards::note(tx, note))
             }
