@@ -10,8 +10,8 @@ use super::{
 use crate::{Claimed, Commits, Decision, StoreError};
 use alluvium_model::{DatasetName, RunId};
 
-/// One step of a dataset runs at a time. So a step that committed is counted, or it is the one that is at work, and what was
-/// committed before it is known.
+/// What steps made of data: a discard adds none. One step of a dataset runs at a time. So a step that committed is counted, or it
+/// is the one that is at work, and what was committed before it is known.
 pub(super) async fn commits(
     tx: &mut Session<'_>,
     dataset: &DatasetName,
@@ -29,7 +29,8 @@ pub(super) async fn commits(
                        WHERE o.state NOT IN ('done', 'superseded') AND o.state <> 'dead' AND o.attempts > 0
                            AND o.dataset = $1 AND o.kind <> 'backfill') AS at_work
                FROM steps
-               WHERE dataset = $1 AND committed > $2 AND committed <= $3 AND state = 'done' AND kind <> 'backfill'";
+               WHERE dataset = $1 AND committed > $2 AND committed <= $3 AND state = 'done' AND kind <> 'backfill'
+                   AND kind <> 'discard'";
     let args = [dataset.to_string().into(), range.after.into(), range.upto.into()];
     let row = tx.row(sql, &args).await?.ok_or_else(|| StoreError::unknown("dataset", dataset))?;
     let cells = Cells(&row);

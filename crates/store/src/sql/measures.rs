@@ -42,8 +42,8 @@ async fn steps(
     watch: &Watch<'_>,
     datasets: &mut BTreeMap<DatasetName, DatasetMeasures>,
 ) -> Result<(), StoreError> {
-    let sql =
-        "SELECT dataset, state, count(*) AS number, max(CASE WHEN committed IS NOT NULL THEN finished_at END) AS last,
+    let sql = "SELECT dataset, state, count(*) AS number,
+                      max(CASE WHEN committed IS NOT NULL AND kind <> 'discard' THEN finished_at END) AS last,
                       CAST(sum(CASE WHEN attempts > 1 THEN attempts - 1 ELSE 0 END) AS BIGINT) AS retries,
                       CAST(sum(received) AS BIGINT) AS received, CAST(sum(loaded) AS BIGINT) AS loaded,
                       CAST(sum(quarantined) AS BIGINT) AS quarantined, CAST(sum(dropped) AS BIGINT) AS dropped,

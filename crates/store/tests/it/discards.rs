@@ -1,7 +1,9 @@
 //! Discards and notes of quarantines over a fresh store of whatever kind.
 
 use crate::build::*;
-use alluvium_store::{Discard, NewStep, Planned, QuarantineNote, Selection, StepKind, StepState, Store, Value};
+use alluvium_store::{
+    Claimed, Discard, NewStep, Planned, QuarantineNote, Selection, StepDone, StepKind, StepState, Store, Value,
+};
 use std::collections::BTreeMap;
 
 fn step(key: &str) -> NewStep {
@@ -35,6 +37,9 @@ pub async fn a_discard_is_written_down_with_its_step(store: &dyn Store) {
     supersede(store, "d").await;
     assert_eq!(store.plan_discard(&step("d"), &said("d", "bob")).await.unwrap(), Planned::New);
     assert_eq!(store.discard(&key("d")).await.unwrap(), Some(said("d", "bob")));
+    assert_eq!(store.discards_of(&run()).await.unwrap(), [key("d")]);
+    let other = alluvium_model::RunId::from_stored("20260101T000000-00000009");
+    assert!(store.discards_of(&other).await.unwrap().is_empty());
     let tables = store.tables(&watch(0)).await.unwrap();
     let discards = tables.iter().find(|t| t.name == "discards").unwrap();
     assert_eq!(discards.rows.len(), 1);
@@ -47,6 +52,20 @@ pub async fn a_discard_makes_no_version_active(store: &dyn Store) {
     store.finish(&done("d")).await.unwrap();
     assert_eq!(found(store, "d").await.state, StepState::Done);
     assert!(store.versions().await.unwrap().iter().all(|v| !v.active));
+}
+
+/// A commit of its own, which brings nothing: whoever waits for data does not take it for some.
+pub async fn a_discard_is_no_data(store: &dyn Store) {
+    started(store).await;
+    store.plan(&refine("r", -1, 1)).await.unwrap();
+    store.finish(&done("r")).await.unwrap();
+    store.plan_discard(&step("d"), &said("d", "ann")).await.unwrap();
+    store.finish(&StepDone { committed: Some(4), finished_at: at(50), ..done("d") }).await.unwrap();
+    let flights = name("silver.flights");
+    let waiting = store.commits(&flights, Claimed { after: -1, upto: 9 }).await.unwrap();
+    assert_eq!((waiting.steps, waiting.balance, waiting.oldest), (1, done("r").balance, Some(at(9))));
+    let measures = store.measures(&watch(60)).await.unwrap();
+    assert_eq!(measures.datasets[&flights].last_commit, Some(at(9)));
 }
 
 pub async fn notes_stay_in_their_order(store: &dyn Store) {

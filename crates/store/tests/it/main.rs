@@ -103,6 +103,7 @@ conform!(
     troubles_are_those_of_now;
     discards:
     a_discard_is_written_down_with_its_step,
+    a_discard_is_no_data,
     a_discard_makes_no_version_active,
     notes_stay_in_their_order;
     inbox:
