@@ -28,20 +28,22 @@ impl Flow<'_> {
         stop: impl Future<Output = ()>,
         work: impl AsyncFnOnce(&RunId, &mut Summary) -> Result<(), FlowError>,
     ) -> Result<Summary, FlowError> {
-        let run = self.start(command).await?;
         if judged == Judged::All {
             // What a process that was killed had no time to tell, before new work hides it.
             self.tell_alerts(Judged::Steps).await?;
         }
+        let run = self.start(command).await?;
         let Done { done, state, summary } = self.conduct(&run, stop, work).await;
         crash_point("run.before_finish");
         let finished = self.store.finish_run(&run, state, self.clock.now()).await;
         crash_point("run.after_finish");
+        // Also of work that ended with an error: that is what somebody wants to be told.
+        let told = self.tell_alerts(judged).await;
         // What stopped the work says more than what may follow from it.
         done.transpose()?;
         finished?;
         self.tell_ended_runs().await?;
-        self.tell_alerts(judged).await?;
+        told?;
         self.report.signal(Signal::RunFinished { run });
         Ok(summary)
     }

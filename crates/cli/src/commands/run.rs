@@ -57,11 +57,29 @@ impl<'a> Work<'a> {
 
     /// Tells the sinks what was committed, unless it was stopped (`None`), and ends the bars. For work that is summed up elsewhere.
     pub async fn tell<T>(&self, done: Result<Option<T>, FlowError>) -> Result<Option<T>, CliError> {
-        if matches!(done, Ok(Some(_))) {
-            self.publish().await?;
-        }
+        let done = self.published(done, Option::is_none).await?;
         self.reporter.finish();
-        Ok(done?)
+        Ok(done)
+    }
+
+    /// The work as it ended, when what it has to tell is told: alerts too, if an error ended it. That error says more than one of telling.
+    async fn published<T>(
+        &self,
+        done: Result<T, FlowError>,
+        is_stopped: impl FnOnce(&T) -> bool,
+    ) -> Result<T, CliError> {
+        let done = done.map_err(CliError::from);
+        match &done {
+            Ok(done) if is_stopped(done) => {}
+            Ok(_) => self.publish().await?,
+            // What was asked was wrong, and nothing was done.
+            Err(error) if error.exit() == Exit::BadInput => {}
+            Err(_) => {
+                let told = self.publish().await;
+                let _ = told.inspect_err(|error| tracing::warn!(%error, "sinks could not be told"));
+            }
+        }
+        done
     }
 
     async fn publish(&self) -> Result<(), CliError> {
@@ -86,10 +104,10 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Tells the sinks what was committed, and then a person what was done.
+    /// Tells the sinks what there is to tell, and then a person what was done.
     pub async fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
+        let summary = self.published(summary, |s| s.stopped).await;
         if summary.as_ref().is_ok_and(|s| !s.stopped) {
-            self.publish().await?;
             tell_stale(&self.wired.flow(self.reporter.as_ref())).await;
         }
         let heard = self.reporter.finish();

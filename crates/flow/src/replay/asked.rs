@@ -80,10 +80,11 @@ impl Flow<'_> {
             None => self.store.finish_run(run, RunState::Interrupted, self.clock.now()).await,
         };
         crash_point("run.after_finish");
+        let told = self.tell_alerts(Judged::Steps).await;
         done.transpose()?;
         finished?;
         self.tell_ended_runs().await?;
-        self.tell_alerts(Judged::Steps).await?;
+        told?;
         self.report.signal(Signal::RunFinished { run: run.clone() });
         Ok(Some((summary, tried)))
     }

@@ -1,7 +1,7 @@
 //! Alerts: one when something goes wrong, none while it lasts, and one when it is over.
 
 use crate::{bronze, silver, stub::World};
-use alluvium_flow::{Judged, Options};
+use alluvium_flow::{FlowError, Judged, Options, Replay};
 use alluvium_model::{Blame, RetryClass, Span};
 use alluvium_store::{Owner, Store, Topic};
 use jiff::Timestamp;
@@ -48,6 +48,22 @@ async fn a_dead_letter_is_told_until_it_is_replayed() {
     assert!(world.store.revive_step(&dead[0].step).await.expect("revived"));
     world.run(&Options::default()).await;
     assert_eq!(told(&world).await, ["resolved dead_letter silver.t"]);
+}
+
+/// A dead letter that a run leaves behind which itself ends with an error.
+#[tokio::test]
+async fn a_run_that_fails_tells_what_it_came_upon() {
+    let world = World::with(&[PROJECT]).await;
+    world.arrive("a.csv", 10);
+    world.engine.hang(&silver());
+    world.run_until(&Options::default(), world.engine.hangs.notified()).await;
+    assert!(told(&world).await.is_empty());
+    world.engine.reject(&silver(), RetryClass::Data, Blame::Nothing, 1);
+    world.engine.blind_next(&silver());
+    let what = Replay::Quarantine { dataset: silver(), adopt: false };
+    let failed = world.flow().replay(&what, std::future::pending()).await;
+    assert!(matches!(failed, Err(FlowError::Look { .. })), "{failed:?}");
+    assert_eq!(told(&world).await, ["open dead_letter silver.t"]);
 }
 
 #[tokio::test]
