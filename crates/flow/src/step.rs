@@ -468,7 +468,7 @@ impl Flow<'_> {
 }
 
 /// What the dataset's steps need beside themselves.
-fn uses(dataset: &Dataset) -> Vec<Dependency> {
+pub(crate) fn uses(dataset: &Dataset) -> Vec<Dependency> {
     let folder = match &dataset.kind {
         Kind::Bronze(bronze) => Some(Dependency::Folder(bronze.files.folder.clone())),
         Kind::Silver(_) | Kind::Gold(_) => None,

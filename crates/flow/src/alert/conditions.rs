@@ -15,6 +15,9 @@ const ANOMALY: &str = "F0176";
 const OVERDUE: &str = "F0177";
 const BREAKER: &str = "F0178";
 
+/// A summary is cut there: it is read in a chat, and all of it is in the state.
+const MOST_CHARS: usize = 500;
+
 /// A trouble that lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Condition {
@@ -29,8 +32,32 @@ impl Condition {
     /// `part`: what tells it from others of its kind and subject.
     fn new(kind: AlertKind, subject: String, part: &str, code: Option<&str>, summary: String) -> Self {
         let key = format!("{}/{subject}/{part}", kind.word());
-        Self { key, kind, subject, code: code.map(str::to_owned), summary }
+        Self { key, kind, subject, code: code.map(str::to_owned), summary: line(&summary) }
     }
+}
+
+/// A line of bounded length. Messages name files and quote records, which others wrote.
+fn line(text: &str) -> String {
+    let mut out = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == MOST_CHARS {
+            out.push('…');
+            break;
+        }
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || is_direction(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What ends a line, or changes the direction in which one is read.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What somebody can do about each kind.

@@ -3,11 +3,15 @@
 //! Called by runs, replays and services. What is wrong is computed from the state each time and compared with the alerts that are open; so
 //! nothing has to be remembered by a process, and one that is killed loses nothing.
 
-use super::{changes, conditions, event};
-use crate::{Flow, FlowError, HISTORY_DAYS, Signal, anomalies};
+use super::{
+    changes::{self, Seen},
+    conditions, event,
+};
+use crate::{Flow, FlowError, HISTORY_DAYS, Signal, anomalies, step::uses};
 use alluvium_model::{RunId, crash_point};
 use alluvium_store::AlertChange;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 
 /// Whoever loses so often to others leaves it to them.
 const TRIES: u32 = 3;
@@ -33,6 +37,7 @@ impl Flow<'_> {
         if self.project.alerts.is_empty() {
             return Ok(());
         }
+        let needed: BTreeSet<String> = self.project.datasets.values().flat_map(uses).map(|d| d.to_string()).collect();
         for _ in 0..TRIES {
             let now = self.clock.now();
             let before = |time: SignedDuration| now.saturating_sub(time).unwrap_or(Timestamp::MIN);
@@ -47,7 +52,7 @@ impl Flow<'_> {
                 found.extend(conditions::of_history(self.project, &anomalies(&hours, now)));
             }
             let fresh = || RunId::fresh(self.clock, self.entropy).to_string();
-            let changed = changes::between(found, &known, &words, judged, now, fresh);
+            let changed = changes::between(found, &known, &Seen { words: &words, needed: &needed, judged }, now, fresh);
             if changed.is_empty() {
                 return Ok(());
             }

@@ -1,14 +1,15 @@
 //! One alert while a condition lasts, and none is resolved by whoever cannot know.
 
 use super::{
-    Judged, changes,
+    Judged,
+    changes::{self, Seen},
     conditions::{self, ALERT_CODES, Condition},
     runbook,
 };
 use crate::{Dependency, breaker::Word};
 use alluvium_store::{AlertKind, Alerts};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Words = BTreeMap<Dependency, Word>;
 
@@ -28,7 +29,9 @@ fn after(known: &mut Alerts, found: &[Condition], words: &Words, judged: Judged,
         number += 1;
         number.to_string()
     };
-    let changed = changes::between(found.to_vec(), known, words, judged, at(now), fresh);
+    let needed = BTreeSet::from([Dependency::Lake.to_string()]);
+    let seen = Seen { words, needed: &needed, judged };
+    let changed = changes::between(found.to_vec(), known, &seen, at(now), fresh);
     let told =
         changed.iter().map(|a| format!("{} {}", if a.resolved_at.is_some() { "over" } else { "open" }, a.subject));
     let told = told.collect();
@@ -86,4 +89,23 @@ fn each_kind_names_what_to_do() {
         assert!(conditions::remedy(code).is_some(), "{code}");
         assert_eq!(runbook(Some(code)), format!("alluvium explain {code}"));
     }
+}
+
+#[test]
+fn a_summary_is_one_line_of_bounded_length() {
+    let of = |summary: &str| {
+        Condition::new(AlertKind::DeadLetter, "bronze.a".to_owned(), "-", None, summary.to_owned()).summary
+    };
+    let hostile = of("given up: a\n:white_check_mark: *all is well*\u{1b}[2J\u{202e}.csv");
+    assert_eq!(hostile, "given up: a\\n:white_check_mark: *all is well*\\u{1b}[2J\\u{202e}.csv");
+    assert_eq!(of(&"é".repeat(9_000)).chars().count(), 501);
+    assert_eq!(of("12.40 % of 1200 rows are invalid"), "12.40 % of 1200 rows are invalid");
+}
+
+#[test]
+fn a_breaker_of_what_the_project_has_no_more_is_over() {
+    let mut known = Alerts::default();
+    let gone = [condition(AlertKind::Breaker, "the landing folder old")];
+    assert_eq!(after(&mut known, &gone, &Words::new(), Judged::Steps, 1), ["open the landing folder old"]);
+    assert_eq!(after(&mut known, &[], &Words::new(), Judged::Steps, 2), ["over the landing folder old"]);
 }

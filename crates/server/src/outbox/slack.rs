@@ -48,9 +48,27 @@ fn rows(rows: &Value) -> String {
     rows.as_u64().map_or_else(|| "some".to_owned(), |n| n.to_string())
 }
 
-/// What Slack would read as a mention or a link.
+/// Without what Slack would read as a mention, a link or a format. It knows no escapes for formats, so these become characters that only
+/// look like them; an underline within a word formats nothing, and stays.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    let mut out = String::with_capacity(text.len());
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let within = [before, chars.peek().copied()].iter().all(|c| c.is_some_and(char::is_alphanumeric));
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '`' => out.push('\''),
+            '*' => out.push('\u{2217}'),
+            '~' => out.push('\u{223c}'),
+            '_' if !within => out.push('\u{ff3f}'),
+            c => out.push(c),
+        }
+        before = Some(c);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -66,6 +84,14 @@ mod tests {
         let body: Value = serde_json::from_str(&body(&event.to_string())).expect("a body");
         let text = body["text"].as_str().expect("a text");
         assert!(text.contains("&lt;!channel&gt; &amp; more") && text.contains("`alluvium explain F0175`"), "{text}");
+    }
+
+    #[test]
+    fn what_data_says_formats_nothing() {
+        assert_eq!(
+            escaped("`rm` *all* ~of~ _it_ a_b"),
+            "'rm' \u{2217}all\u{2217} \u{223c}of\u{223c} \u{ff3f}it\u{ff3f} a_b"
+        );
     }
 
     #[test]
