@@ -106,7 +106,7 @@ pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> 
     }
     let names = || datasets.iter().map(ToString::to_string);
     // Commits of a backfill are to another table, and a replay says nothing about what arrives.
-    let sql = "SELECT n.dataset, s.finished_by AS run, s.finished_at AS at
+    let sql = "SELECT n.dataset, s.finished_by AS ended_by, s.run, s.finished_at AS at
                FROM (SELECT value ->> 0 AS dataset FROM json_each($1)) AS n JOIN steps AS s ON s.seq =
                    (SELECT l.seq FROM steps AS l
                     WHERE l.dataset = n.dataset AND l.committed IS NOT NULL AND l.kind <> 'backfill'
@@ -115,15 +115,22 @@ pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> 
     let mut newest = Vec::new();
     for row in tx.rows(sql, &[Arg::column(names())]).await? {
         let cells = Cells(&row);
-        let (dataset, run) = (cells.dataset("dataset")?, cells.text("run")?);
-        newest.push((dataset.to_string(), run));
+        let dataset = cells.dataset("dataset")?;
+        newest.push((dataset.to_string(), cells.text("ended_by")?, cells.text("run")?));
         troubles.committed.insert(dataset, cells.time("at")?);
     }
-    let sql = "SELECT s.dataset, q.rule, max(q.note) AS note
-               FROM (SELECT value ->> 0 AS dataset, value ->> 1 AS run FROM json_each($1)) AS n
-                    JOIN steps AS s ON s.finished_by = n.run AND s.dataset = n.dataset
+    // A run that planned steps may share them with a worker, and one that was killed leaves them to the next.
+    let sql = "WITH n AS (SELECT value ->> 0 AS dataset, value ->> 1 AS ended_by, value ->> 2 AS run
+                          FROM json_each($1))
+               SELECT s.dataset, q.rule, max(q.note) AS note
+               FROM (SELECT e.key, e.dataset FROM n
+                         JOIN steps AS e ON e.finished_by = n.ended_by AND e.dataset = n.dataset
+                     WHERE e.state = 'done'
+                     UNION
+                     SELECT p.key, p.dataset FROM n JOIN steps AS p ON p.run = n.run AND p.dataset = n.dataset
+                     WHERE p.state = 'done') AS s
                     JOIN quality AS q ON q.step = s.key
-               WHERE s.state = 'done' AND q.passed = 0 AND q.rule LIKE 'accept:%'
+               WHERE q.passed = 0 AND q.rule LIKE 'accept:%'
                GROUP BY s.dataset, q.rule ORDER BY s.dataset, q.rule";
     for row in tx.rows(sql, &[Arg::list(&newest)]).await? {
         let cells = Cells(&row);

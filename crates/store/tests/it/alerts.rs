@@ -1,7 +1,9 @@
 //! Alerts over a fresh store of whatever kind: each opens once, ends once, and is told with that.
 
 use crate::build::*;
-use alluvium_store::{Alert, AlertChange, AlertKind, NewPublication, Owner, QualityResult, Store, StoreError, Topic};
+use alluvium_store::{
+    Alert, AlertChange, AlertKind, NewPublication, NewStep, Owner, QualityResult, Store, StoreError, Topic,
+};
 use jiff::Timestamp;
 
 fn alert(id: &str, opened: i64) -> Alert {
@@ -88,12 +90,26 @@ pub async fn troubles_are_those_of_now(store: &dyn Store) {
     assert!(store.troubles(&names[..1]).await.unwrap().warned.is_empty(), "of those that are asked for");
     let again = alluvium_model::RunId::from_stored("20260101T000000-00000002");
     start(store, &again, 1, 10).await;
-    store.plan(&refine("c", 1, 2)).await.unwrap();
+    store.plan(&NewStep { run: again.clone(), ..refine("c", 1, 2) }).await.unwrap();
     let mut end = done("c");
     (end.run, end.committed, end.quality) = (again, Some(2), vec![found("accept:invalid", true)]);
     store.finish(&end).await.unwrap();
     assert!(store.troubles(&names).await.unwrap().warned.is_empty(), "the newest run counts");
-    store.plan(&refine("d", 2, 3)).await.unwrap();
+    // Two workers end what one run planned.
+    let turn = alluvium_model::RunId::from_stored("20260101T000000-00000005");
+    start(store, &turn, 1, 10).await;
+    for (n, (step, by, passed)) in
+        [("f", "20260101T000000-00000003", false), ("g", "20260101T000000-00000004", true)].into_iter().enumerate()
+    {
+        let by = alluvium_model::RunId::from_stored(by);
+        start(store, &by, 1, 10).await;
+        store.plan(&NewStep { run: turn.clone(), ..refine(step, n as i64 + 2, n as i64 + 3) }).await.unwrap();
+        let mut end = done(step);
+        (end.run, end.committed, end.quality) = (by, Some(n as i64 + 3), vec![found("accept:invalid", passed)]);
+        store.finish(&end).await.unwrap();
+    }
+    assert_eq!(store.troubles(&names).await.unwrap().warned.len(), 1, "the other worker's step of the turn");
+    store.plan(&refine("d", 4, 5)).await.unwrap();
     store.plan(&ingest("e", &[])).await.unwrap();
     for step in ["d", "e"] {
         assert!(claim(store, step, 1, 20).await.is_taken());

@@ -37,3 +37,5 @@ CREATE TABLE quarantine_notes (
     noted_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX quarantine_notes_of ON quarantine_notes (dataset, seq);
+-- What a look for alerts asks for: the checks that a dataset's newest run did not pass.
+CREATE INDEX steps_by_finisher_of ON steps (finished_by, dataset) WHERE finished_by IS NOT NULL;
