@@ -1,14 +1,19 @@
 //! `alluvium discard` and `annotate`: what a person decides, or knows, of rows that wait in a quarantine.
 
-use super::replay::{replay, who};
+use super::{
+    replay::who,
+    run::{Work, stop},
+    show::no_match,
+};
 use crate::{
     args::{Annotate, Discard, Global, Selected},
+    contracts::admitted,
     error::CliError,
     load,
-    output::print,
+    output::{print, say},
     wire::Wired,
 };
-use alluvium_flow::Replay;
+use alluvium_flow::{Replay, Summary};
 use alluvium_model::Exit;
 use alluvium_store::{QuarantineNote, Selection};
 
@@ -26,7 +31,17 @@ pub async fn discard(global: &Global, args: &Discard) -> Result<Exit, CliError> 
         by: who(args.by.as_ref()),
         reason: args.reason.clone(),
     };
-    replay(global, args.dir.as_ref(), &Replay::Discard(what)).await
+    let stop = stop()?;
+    let wired = admitted(global, args.dir.as_ref(), &[]).await?;
+    let work = Work::new(global, &wired);
+    let summary = wired.flow(work.reporter.as_ref()).replay(&Replay::Discard(what), stop).await;
+    let took = |s: &Summary| s.datasets.get(&args.dataset).is_some_and(|d| d.balance.received > 0);
+    let is_idle = summary.as_ref().is_ok_and(|s| s.complete() && !took(s));
+    let exit = work.close(summary).await?;
+    if is_idle {
+        say(&no_match(&wired, &args.dataset, &args.selected.selection()).await?);
+    }
+    Ok(exit)
 }
 
 pub async fn annotate(global: &Global, args: &Annotate) -> Result<Exit, CliError> {

@@ -50,7 +50,7 @@ pub fn who(by: Option<&String>) -> String {
     by.cloned().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".to_owned())
 }
 
-pub async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {
+async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {
     let stop = stop()?;
     let wired = admitted(global, dir, &[]).await?;
     let work = Work::new(global, &wired);

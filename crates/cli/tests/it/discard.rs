@@ -87,6 +87,18 @@ fn what_waits_is_counted_sampled_and_exported() {
     let rows: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).expect("a row")).collect();
     assert_eq!(rows.len(), 1, "{text}");
     assert_eq!((&rows[0]["_object"], &rows[0]["_replays"]), (&json!("1.csv"), &json!(0)));
+    // What nothing matches is said, and is an empty file; what cannot be one file is refused.
+    let typo = rule.to_uppercase();
+    let said = p.done(&["show", "quarantine", "silver.orders", "--rule", &typo]);
+    assert!(said.stdout.contains("no row that waits matches"), "{said}");
+    assert!(said.stdout.contains(&format!("did you mean `--rule {rule}`?")), "{said}");
+    p.done(&["show", "quarantine", "silver.orders", "--rule", &typo, "--to", "none.ndjson"]).said("no row that waits");
+    assert_eq!(fs::read_to_string(p.path("none.ndjson")).expect("a file"), "");
+    assert_eq!(p.alluvium(&["show", "quarantine", "--rule", &typo]).code, Some(0));
+    let folder = p.path("").display().to_string();
+    assert_eq!(p.alluvium(&["show", "quarantine", &folder, "--to", "all.csv"]).code, Some(2));
+    assert!(!p.path("all.csv").exists());
+    p.done(&["discard", "silver.orders", "--rule", &typo, "--reason", "x"]).said("no row that waits matches");
     // Nothing of this changed anything.
     assert_eq!(number(&p, WAITING), 2);
 }

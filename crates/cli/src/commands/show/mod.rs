@@ -24,5 +24,6 @@ mod view;
 mod waiting;
 
 pub use anomalies::recent as recent_anomalies;
+pub use quarantine::no_match;
 pub use served::Served;
 pub use view::show;

@@ -12,11 +12,17 @@ use crate::{
     wire::Wired,
 };
 use alluvium_model::{DatasetName, Layer};
+use alluvium_spec::nearest;
 use alluvium_store::{QuarantineNote, Selection};
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+
+const NOTHING_WAITS: &str = "nothing waits in quarantine\n";
+const NO_MATCH: &str = "no row that waits matches\n";
+/// Of one dataset; messages may be all different.
+const MOST_GROUPS: u64 = 100;
 
 /// The one argument of `show quarantine flights/` is the project.
 pub fn target(first: Option<&str>, dir: Option<PathBuf>) -> Result<(Option<DatasetName>, Option<PathBuf>), CliError> {
@@ -43,28 +49,60 @@ pub async fn show(
         return Err(CliError::UnknownDataset(name.to_string()));
     }
     let selection = args.selected.selection();
-    let mut lines = Vec::new();
-    for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
-        if info.quarantined > 0 && only.is_none_or(|n| *n == info.name) {
-            lines.extend(counts(wired, &info.name, args.by, &selection, info.quarantined).await?);
-        }
-    }
+    let waiting: Vec<_> = alluvium_lake::describe(&wired.engine, &wired.project)
+        .await?
+        .into_iter()
+        .filter(|info| info.quarantined > 0 && only.is_none_or(|n| *n == info.name))
+        .collect();
     if let (Some(name), Some(to)) = (only, &args.to) {
-        return export(wired, name, &selection, to, lines.is_empty()).await;
+        return export(wired, name, &selection, to, waiting.is_empty()).await;
+    }
+    let most = (global.format == Format::Human).then_some(MOST_GROUPS);
+    let (mut lines, mut more) = (Vec::new(), Vec::new());
+    for info in &waiting {
+        let counted = counts(wired, &info.name, args.by, &selection, info.quarantined, most).await?;
+        lines.extend(counted.lines);
+        more.extend((counted.more > 0).then(|| (&info.name, counted.more)));
     }
     match (global.format, only) {
-        (Format::Json, _) => print_json(&lines),
-        (Format::Human, _) if lines.is_empty() => print("nothing waits in quarantine\n"),
-        (Format::Human, None) => print(&table(args.by, &lines).text(Style::stdout())),
-        (Format::Human, Some(name)) => {
-            print(&table(args.by, &lines).text(Style::stdout()))?;
-            print("\n")?;
-            rows(wired, name, &selection, args.limit).await?;
-            notes(&wired.store.quarantine_notes(name).await?)?;
-            let more = format!("alluvium query 'SELECT * FROM {}'", place(name).replace('"', ""));
-            print(&format!("\nall of them: {more}\n{}\n", way_on(name, args.by, &lines)))
+        (Format::Json, _) => return print_json(&lines),
+        (Format::Human, Some(name)) if lines.is_empty() => return print(&no_match(wired, name, &selection).await?),
+        (Format::Human, None) if lines.is_empty() && !waiting.is_empty() => return print(NO_MATCH),
+        (Format::Human, None) if lines.is_empty() => return print(NOTHING_WAITS),
+        (Format::Human, _) => {}
+    }
+    print(&table(args.by, &lines).text(Style::stdout()))?;
+    for (name, more) in more {
+        print(&format!("and {} more of {name}; all with --format json\n", grouped(more)))?;
+    }
+    let Some(name) = only else { return Ok(()) };
+    print("\n")?;
+    rows(wired, name, &selection, args.limit).await?;
+    notes(&wired.store.quarantine_notes(name).await?)?;
+    let all = format!("alluvium query 'SELECT * FROM {}'", place(name).replace('"', ""));
+    print(&format!("\nall of them: {all}\n{}\n", way_on(name, args.by, &lines)))
+}
+
+/// What to say where no row is meant, with what is near to the names that nothing that waits has.
+pub async fn no_match(wired: &Wired, name: &DatasetName, selection: &Selection) -> Result<String, CliError> {
+    let all = alluvium_lake::describe(&wired.engine, &wired.project).await?;
+    let Some(waiting) = all.iter().find(|i| i.name == *name).map(|i| i.quarantined).filter(|n| *n > 0) else {
+        return Ok(NOTHING_WAITS.to_owned());
+    };
+    let mut said = NO_MATCH.to_owned();
+    let Selection { rule, column, object } = selection;
+    for (by, key, wanted) in [(By::Rule, "rule", rule), (By::Column, "column", column), (By::Object, "object", object)]
+    {
+        let Some(wanted) = wanted else { continue };
+        let counted = counts(wired, name, by, &Selection::default(), waiting, Some(MOST_GROUPS)).await?;
+        let known: Vec<&str> = counted.lines.iter().filter_map(|l| l[key].as_str()).collect();
+        if !known.contains(&wanted.as_str())
+            && let Some(near) = nearest(wanted, known.iter().copied())
+        {
+            said.push_str(&format!("help: did you mean `--{key} {}`?\n", printable(near)));
         }
     }
+    Ok(said)
 }
 
 /// How what waits gets into the table, or out of the way.
@@ -129,14 +167,21 @@ fn table(by: By, lines: &[Map<String, Value>]) -> Table {
     table
 }
 
-/// Rows by what is asked for; with a reason each row counts for all that it broke.
+struct Counted {
+    lines: Vec<Map<String, Value>>,
+    /// Groups beside these.
+    more: u64,
+}
+
+/// Rows by what is asked for, at most so many groups; with a reason each row counts for all that it broke.
 async fn counts(
     wired: &Wired,
     name: &DatasetName,
     by: By,
     selection: &Selection,
     waiting: u64,
-) -> Result<Vec<Map<String, Value>>, CliError> {
+    most: Option<u64>,
+) -> Result<Counted, CliError> {
     let Group { keys, by_reason, is_time } = by.group();
     let selected = format!("SELECT * FROM {} AS w{}", place(name), condition(name, selection));
     let of = match by_reason {
@@ -149,10 +194,9 @@ async fn counts(
     };
     let names: Vec<String> = keys.iter().map(|(n, _)| format!("\"{n}\"")).collect();
     let order = if is_time { names.join(", ") } else { format!("rows DESC, {}", names.join(", ")) };
-    let sql = format!(
-        "SELECT {list}, count(*) AS rows FROM ({of}) AS g GROUP BY {list} ORDER BY {order}",
-        list = names.join(", ")
-    );
+    let list = names.join(", ");
+    let limit = most.map_or_else(String::new, |n| format!(" LIMIT {n}"));
+    let sql = format!("SELECT {list}, count(*) AS rows FROM ({of}) AS g GROUP BY {list} ORDER BY {order}{limit}");
     let batches: Vec<RecordBatch> = ask(wired, &sql).await?.batches.try_collect().await?;
     let mut lines = Vec::new();
     for row in batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat() {
@@ -161,7 +205,21 @@ async fn counts(
         line.extend([("rows".to_owned(), row["rows"].clone()), ("waiting".to_owned(), json!(waiting))]);
         lines.push(line);
     }
-    Ok(lines)
+    let shown = lines.len() as u64;
+    let more = match most {
+        Some(most) if shown == most => {
+            number(wired, &format!("SELECT count(*) AS n FROM (SELECT DISTINCT {list} FROM ({of}) AS g) AS d")).await?
+        }
+        _ => shown,
+    };
+    Ok(Counted { lines, more: more.saturating_sub(shown) })
+}
+
+/// The one number that a query tells as `n`.
+async fn number(wired: &Wired, sql: &str) -> Result<u64, CliError> {
+    let batches: Vec<RecordBatch> = ask(wired, sql).await?.batches.try_collect().await?;
+    let rows = batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat();
+    Ok(rows.first().and_then(|r| r["n"].as_u64()).unwrap_or(0))
 }
 
 fn named(keys: &[(&str, &str)]) -> String {
@@ -174,7 +232,9 @@ fn condition(name: &DatasetName, selection: &Selection) -> String {
     let Selection { rule, column, object } = selection;
     let mut all: Vec<String> = object.iter().map(|o| format!("w._object = {}", text(o))).collect();
     let mut reasons: Vec<String> = rule.iter().map(|r| format!("u.reason['rule'] = {}", text(r))).collect();
-    reasons.extend(column.iter().map(|c| format!("u.reason['column'] = {}", text(c))));
+    // A rule over several columns names all of them: `a, b`.
+    let names = |c: &String| format!("strpos(', ' || u.reason['column'] || ', ', {}) > 0", text(&format!(", {c}, ")));
+    reasons.extend(column.iter().map(names));
     if !reasons.is_empty() {
         all.push(format!(
             "EXISTS (SELECT 1 FROM (SELECT _event_id, _position, unnest(reasons) AS reason FROM {}) AS u
@@ -219,11 +279,15 @@ async fn export(
     is_empty: bool,
 ) -> Result<(), CliError> {
     if is_empty {
-        return print("nothing waits in quarantine\n");
+        return print(NOTHING_WAITS);
     }
-    let sql = format!("SELECT * FROM {} AS w{} ORDER BY _object, _position", place(name), condition(name, selection));
+    let of = format!("{} AS w{}", place(name), condition(name, selection));
+    let sql = format!("SELECT * FROM {of} ORDER BY _object, _position");
     let output = Output::of(to).unwrap_or(Output::Ndjson);
     send(ask(wired, &sql).await?, output, Destination::file(to)?, None).await?;
+    if !selection.is_all() && number(wired, &format!("SELECT count(*) AS n FROM {of}")).await? == 0 {
+        return print(&no_match(wired, name, selection).await?);
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use crate::{
     args::{Global, Show},
     error::CliError,
     load,
+    render::printable,
     wire::Wired,
 };
 use alluvium_model::Exit;
@@ -33,6 +34,10 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Versions { dir } => dir.clone(),
         Show::Quarantine(args) => {
             let (dataset, dir) = quarantine::target(args.dataset.as_deref(), args.dir.clone())?;
+            // Nothing is written of several quarantines at once.
+            if let (None, Some(first), Some(_)) = (&dataset, &args.dataset, &args.to) {
+                return Err(CliError::UnknownDataset(printable(first)));
+            }
             only = dataset;
             dir
         }
