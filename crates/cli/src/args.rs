@@ -127,6 +127,10 @@ pub enum Command {
         #[command(subcommand)]
         what: Drop,
     },
+    /// Never load rows that wait in the quarantine of DATASET, bronze or silver; they are counted as dropped
+    Discard(Discard),
+    /// Write down what is known of rows that wait in the quarantine of DATASET
+    Annotate(Annotate),
     /// Make history of a gold dataset anew beside its table, compare, and swap it in or drop it
     Backfill(Backfill),
     /// Work with a contract
@@ -194,6 +198,79 @@ pub struct Verdict {
     /// Kept with the verdict
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+/// Rows of a quarantine: those that all of it applies to.
+#[derive(Debug, Args)]
+pub struct Selected {
+    /// Rows that broke this rule, as `show quarantine` names it
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<String>,
+    /// Rows that broke a rule in this column; with --rule, that rule
+    #[arg(long, value_name = "COLUMN")]
+    pub column: Option<String>,
+    /// Rows of this landing object
+    #[arg(long, value_name = "PATH")]
+    pub object: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Quarantine {
+    pub dataset: Option<String>,
+    pub dir: Option<PathBuf>,
+    /// What the counts are by; hours and days (UTC) are those of arrival
+    #[arg(long, value_enum, default_value_t = By::Rule)]
+    pub by: By,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// So many rows are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// Write all of these rows to a file, as `query` does: .csv, .json, .ndjson or .parquet
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub to: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    Rule,
+    Column,
+    Reason,
+    Object,
+    Hour,
+    Day,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["rule", "column", "object", "all"]).required(true).multiple(true)))]
+pub struct Discard {
+    pub dataset: DatasetName,
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// All rows that wait
+    #[arg(long, conflicts_with_all = ["rule", "column", "object"])]
+    pub all: bool,
+    /// Why; kept for good
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who says so [default: the user of this process]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Annotate {
+    pub dataset: DatasetName,
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// What is known
+    #[arg(long, value_name = "TEXT")]
+    pub note: String,
     /// Who says so [default: the user of this process]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
@@ -288,9 +365,35 @@ pub enum OfContract {
         /// CSV, TSV, NDJSON or Parquet, plain, gzip or zstd
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Read them as this silver dataset does: with the form that its bronze dataset names, and with its steps up to `validate`
+        #[arg(long = "as", value_name = "DATASET")]
+        dataset: Option<DatasetName>,
         /// Write the invalid records with their reasons into this file, in the form of its ending or as NDJSON
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// Propose a contract for files, with what speaks for it. It holds on every record that was looked at
+    Infer {
+        /// Files, folders, or patterns in quotes: CSV, TSV, NDJSON or Parquet, plain, gzip or zstd
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What the contract is called [default: like the bronze dataset that reads the files, or like the only file, or like the folder]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Look at the first N records of each file only [default: at all]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        sample: Option<u64>,
+        /// Put it into contracts/
+        #[arg(long)]
+        write: bool,
+        /// Even where that contract is there already
+        #[arg(long, requires = "write")]
+        force: bool,
+    },
+    /// Show a contract to people: fields, rules, agreements, who owns and who reads it
+    Show {
+        /// A contract of the project by name, or any by its file
+        contract: PathBuf,
     },
     /// Tell what a contract says that has no effect here or is deprecated; it stays in the contract
     Lint {
@@ -329,6 +432,8 @@ pub enum ExportLanguage {
     /// CREATE TABLE for DuckDB and PostgreSQL
     Sql,
     Markdown,
+    /// One page that loads nothing
+    Html,
 }
 
 #[derive(Debug, Args)]
@@ -393,7 +498,7 @@ pub enum Show {
         dir: Option<PathBuf>,
     },
     /// What waits in quarantine, by rule; with DATASET also the first rows
-    Quarantine { dataset: Option<String>, dir: Option<PathBuf> },
+    Quarantine(Quarantine),
     /// Landing objects and steps that were given up, and why
     DeadLetters { dir: Option<PathBuf> },
     /// What gates held back, and why; with DATASET also the first rows
@@ -411,6 +516,13 @@ pub enum Show {
         dir: Option<PathBuf>,
         /// Those that lasted into the last so many days
         #[arg(long, value_name = "N", default_value_t = 14)]
+        days: u32,
+    },
+    /// What is wrong and was told, and what is over lately
+    Alerts {
+        dir: Option<PathBuf>,
+        /// Those that were resolved in the last so many days as well
+        #[arg(long, value_name = "N", default_value_t = 7)]
         days: u32,
     },
     /// What is or was made beside live tables

@@ -4,7 +4,9 @@
 
 use crate::{args::Global, error::CliError, load, render, wire::Wired};
 use alluvium_flow::registry::{MOST_TURNS, document_of, looked_at, new_version};
-use alluvium_spec::{Diagnostic, Diagnostics, Document, Language, Mode, Reading, not_compared, verdict};
+use alluvium_spec::{
+    Comparison, Diagnostic, Diagnostics, Document, Language, Mode, Reading, event_verdict, not_compared, verdict,
+};
 use alluvium_store::{NewSchema, Registered, Registry, StateStore, StoreError};
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -55,7 +57,10 @@ pub async fn looked_back(reading: &Reading, accept: &[String]) -> Result<Diagnos
 }
 
 fn known<'a>(reading: &Reading, accept: &'a [String]) -> Result<BTreeSet<&'a str>, CliError> {
-    match accept.iter().find(|name| !reading.project.contracts.contains_key(*name)) {
+    let is_known = |name: &String| {
+        reading.project.contracts.contains_key(name) || reading.project.event_schemas().contains_key(name)
+    };
+    match accept.iter().find(|name| !is_known(name)) {
         Some(unknown) => Err(CliError::UnknownContract(render::printable(unknown))),
         None => Ok(accept.iter().map(String::as_str).collect()),
     }
@@ -63,7 +68,7 @@ fn known<'a>(reading: &Reading, accept: &'a [String]) -> Result<BTreeSet<&'a str
 
 struct Compared {
     found: Vec<Diagnostic>,
-    /// Contracts that are not in force as they are written now.
+    /// Contracts and schemas that are not in force as they are written now.
     new: Vec<NewSchema>,
 }
 
@@ -72,32 +77,56 @@ fn compared(reading: &Reading, registry: &Registry, accept: &BTreeSet<&str>) -> 
     let used: BTreeSet<&String> = project.datasets.values().filter_map(|d| d.contract.as_ref()).collect();
     let mut out = Compared { found: Vec::new(), new: Vec::new() };
     for (name, contract) in project.contracts.iter().filter(|(name, _)| used.contains(name)) {
-        let document = match Document::read(Language::Odcs, &contract.file, &contract.text) {
-            Ok(document) => document,
-            Err(mistakes) => {
-                out.found.extend(mistakes.0);
-                continue;
+        match Document::read(Language::Odcs, &contract.file, &contract.text) {
+            Ok(document) => {
+                let declared = document.mode();
+                let said = |against: &Against| verdict(reading, name, against, declared);
+                out.add(name, &document, declared, registry, accept, said);
             }
-        };
-        let current = registry.current(name);
-        let mut versions = registry.of(name);
-        if versions.any(|v| Some(v.number) == current && v.identity == document.identity) {
-            continue;
+            Err(mistakes) => out.found.extend(mistakes.0),
         }
-        let declared = document.mode();
-        let mut against = Vec::new();
-        for version in looked_at(registry, name, declared.unwrap_or(Mode::Backward)) {
-            match document_of(version) {
-                Ok(old) => against.extend(old.compare(&document).map(|c| (version.number, c))),
-                Err(mistakes) => out.found.extend(mistakes.0),
+    }
+    for (name, schema) in project.event_schemas() {
+        match Document::read(Language::JsonSchema, &schema.file, &schema.text) {
+            Ok(document) => {
+                let said = |against: &Against| event_verdict(name, schema, against);
+                out.add(name, &document, Some(schema.mode), registry, accept, said);
             }
-        }
-        let said = verdict(reading, name, &against, declared);
-        let accepted = accept.contains(name.as_str()) && declared.is_some() && !said.is_empty();
-        out.new.push(new_version(name, &document, accepted));
-        if !accepted {
-            out.found.extend(said);
+            Err(mistakes) => out.found.extend(mistakes.0),
         }
     }
     out
+}
+
+/// Differences from earlier versions, by their numbers.
+type Against = [(u32, Comparison)];
+
+impl Compared {
+    fn add(
+        &mut self,
+        name: &str,
+        document: &Document,
+        declared: Option<Mode>,
+        registry: &Registry,
+        accept: &BTreeSet<&str>,
+        said: impl Fn(&Against) -> Vec<Diagnostic>,
+    ) {
+        let current = registry.current(name);
+        if registry.of(name).any(|v| Some(v.number) == current && v.identity == document.identity) {
+            return;
+        }
+        let mut against = Vec::new();
+        for version in looked_at(registry, name, declared.unwrap_or(Mode::Backward)) {
+            match document_of(version) {
+                Ok(old) => against.extend(old.compare(document).map(|c| (version.number, c))),
+                Err(mistakes) => self.found.extend(mistakes.0),
+            }
+        }
+        let said = said(&against);
+        let accepted = accept.contains(name) && declared.is_some() && !said.is_empty();
+        self.new.push(new_version(name, document, accepted));
+        if !accepted {
+            self.found.extend(said);
+        }
+    }
 }

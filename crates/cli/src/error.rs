@@ -4,6 +4,7 @@ use alluvium_flow::FlowError;
 use alluvium_lake::LakeError;
 use alluvium_model::{DatasetName, Exit, Fault, RetryClass};
 use alluvium_server::ServerError;
+use alluvium_source::files::FilesError;
 use alluvium_spec::{Diagnostics, Language};
 use alluvium_store::StoreError;
 use arrow::error::ArrowError;
@@ -45,6 +46,14 @@ pub enum CliError {
     UnknownCode { code: String, near: Vec<&'static str> },
     #[error("{} has several objects, and none is named like the file", .0.display())]
     NoObject(PathBuf),
+    #[error("no file is meant by {}", .named.display())]
+    NoFiles { named: PathBuf, source: Option<FilesError> },
+    #[error("the files have no columns")]
+    NoColumns,
+    #[error("`{0}` is no name for a contract")]
+    ContractName(String),
+    #[error("{} is there already", .0.display())]
+    ContractExists(PathBuf),
     #[error("{} is {}, and {} is {}", old.display(), old_language.words(), new.display(), new_language.words())]
     TwoLanguages { old: PathBuf, old_language: Language, new: PathBuf, new_language: Language },
     #[error("{} cannot be read or written", path.display())]
@@ -98,6 +107,10 @@ impl CliError {
             | Self::UnknownCode { .. }
             | Self::TwoLanguages { .. }
             | Self::NoObject(_)
+            | Self::NoFiles { .. }
+            | Self::NoColumns
+            | Self::ContractName(_)
+            | Self::ContractExists(_)
             | Self::Server(
                 ServerError::NoToken(_) | ServerError::WeakToken(_) | ServerError::NoKey(_) | ServerError::Tls { .. },
             )
@@ -152,6 +165,10 @@ impl Fault for CliError {
             Self::UnknownCode { .. } => "C0015",
             Self::TwoLanguages { .. } => "C0016",
             Self::NoObject(_) => "C0017",
+            Self::NoFiles { .. } => "C0060",
+            Self::NoColumns => "C0061",
+            Self::ContractName(_) => "C0062",
+            Self::ContractExists(_) => "C0063",
             Self::File { .. } => "C0101",
             Self::Input(_) => "C0102",
             Self::Output(_) => "C0103",
@@ -185,6 +202,10 @@ impl Fault for CliError {
             | Self::UnknownCode { .. }
             | Self::TwoLanguages { .. }
             | Self::NoObject(_)
+            | Self::NoFiles { .. }
+            | Self::NoColumns
+            | Self::ContractName(_)
+            | Self::ContractExists(_)
             | Self::Terminal => RetryClass::Schema,
             Self::File { source, .. } | Self::Input(source) | Self::Output(source) | Self::Runtime(source) => {
                 RetryClass::of_io(source.kind())
@@ -219,6 +240,10 @@ impl Fault for CliError {
             }
             Self::UnknownCode { .. } => "`alluvium explain` lists all codes",
             Self::NoObject(_) => "name the file like one of its objects",
+            Self::NoFiles { .. } => "name a file, a folder with files, or a pattern such as 'landing/*.csv' in quotes",
+            Self::NoColumns => "name files with a header or with records",
+            Self::ContractName(_) => "give another one with --name: lower case, up to 63 letters, digits or _",
+            Self::ContractExists(_) => "choose another --name, or replace it with --force",
             Self::TwoLanguages { .. } => {
                 "compare versions of one contract or schema; `contract export` turns a contract into a schema"
             }

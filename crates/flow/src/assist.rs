@@ -4,7 +4,7 @@
 //! the step sees its end in the state.
 
 use crate::{
-    Flow, FlowError, Signal, Summary,
+    Flow, FlowError, Judged, Signal, Summary,
     drain::is_frozen,
     step::{FIRST_LOOK, LAST_LOOK, Taken},
 };
@@ -76,7 +76,7 @@ impl Flow<'_> {
             }
             Ok(())
         };
-        self.live("worker", stop, work).await
+        self.live("worker", Judged::Steps, stop, work).await
     }
 
     /// Steps that may be taken now, with their datasets.

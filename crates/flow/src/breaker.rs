@@ -31,7 +31,26 @@ impl fmt::Display for Dependency {
 
 /// One for each dependency; all are closed at first.
 #[derive(Debug, Default)]
-pub struct Breakers(Mutex<BTreeMap<Dependency, Breaker>>);
+pub struct Breakers(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    breakers: BTreeMap<Dependency, Breaker>,
+    /// When each answered last.
+    answered: BTreeMap<Dependency, Timestamp>,
+}
+
+/// What this process can say of a dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It is left alone, since it failed then.
+    Open {
+        since: Timestamp,
+    },
+    Answered {
+        at: Timestamp,
+    },
+}
 
 /// Closed while `open` is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +63,7 @@ struct Breaker {
 /// Until then nothing is tried. Then one attempt is, and until that ends, or another wait is over, nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Open {
+    since: Timestamp,
     until: Timestamp,
     wait: Duration,
 }
@@ -51,7 +71,7 @@ struct Open {
 impl Breakers {
     /// Whether an attempt may begin that needs all of these. Otherwise tells which of them is left alone, and until when.
     pub(crate) fn ask(&self, uses: &[Dependency], now: Timestamp) -> Result<(), (Dependency, Timestamp)> {
-        let all = self.0.lock().expect("no holder of this lock panics");
+        let all = &self.0.lock().expect("no holder of this lock panics").breakers;
         let open = |d: &Dependency| all.get(d).and_then(|b| b.open).map(|o| o.until).filter(|until| now < *until);
         if let Some((until, dependency)) = uses.iter().filter_map(|d| Some((open(d)?, d))).max() {
             return Err((dependency.clone(), until));
@@ -61,7 +81,7 @@ impl Breakers {
 
     /// An attempt begins that needs all of these.
     pub(crate) fn begins(&self, uses: &[Dependency], now: Timestamp) {
-        let mut all = self.0.lock().expect("no holder of this lock panics");
+        let all = &mut self.0.lock().expect("no holder of this lock panics").breakers;
         for dependency in uses {
             if let Some(breaker) = all.get_mut(dependency) {
                 breaker.begins(now);
@@ -71,14 +91,23 @@ impl Breakers {
 
     /// An attempt failed because of it. `Some`: it is left alone until then.
     pub(crate) fn failed(&self, dependency: &Dependency, now: Timestamp) -> Option<Timestamp> {
-        let mut all = self.0.lock().expect("no holder of this lock panics");
+        let all = &mut self.0.lock().expect("no holder of this lock panics").breakers;
         all.entry(dependency.clone()).or_default().failed(now)
     }
 
     /// An attempt succeeded that needed all of these. Answers those that had been left alone.
-    pub(crate) fn succeeded(&self, uses: &[Dependency]) -> Vec<Dependency> {
-        let mut all = self.0.lock().expect("no holder of this lock panics");
-        uses.iter().filter(|d| all.remove(*d).is_some_and(|b| b.open.is_some())).cloned().collect()
+    pub(crate) fn succeeded(&self, uses: &[Dependency], now: Timestamp) -> Vec<Dependency> {
+        let mut known = self.0.lock().expect("no holder of this lock panics");
+        known.answered.extend(uses.iter().map(|d| (d.clone(), now)));
+        uses.iter().filter(|d| known.breakers.remove(*d).is_some_and(|b| b.open.is_some())).cloned().collect()
+    }
+
+    /// Of each dependency that this process has had to do with.
+    pub(crate) fn words(&self) -> BTreeMap<Dependency, Word> {
+        let known = self.0.lock().expect("no holder of this lock panics");
+        let answered = known.answered.iter().map(|(d, at)| (d.clone(), Word::Answered { at: *at }));
+        let open = known.breakers.iter().filter_map(|(d, b)| Some((d.clone(), Word::Open { since: b.open?.since })));
+        answered.chain(open).collect()
     }
 }
 
@@ -98,7 +127,7 @@ impl Breaker {
             None => return None,
         };
         let until = after(now, wait);
-        self.open = Some(Open { until, wait });
+        self.open = Some(Open { since: now, until, wait });
         Some(until)
     }
 }
@@ -134,7 +163,7 @@ mod tests {
             for _ in 1..OPENS_AFTER {
                 assert_eq!(breakers.failed(&Dependency::Lake, at(0)), None);
             }
-            assert!(breakers.succeeded(LAKE).is_empty(), "it was never open");
+            assert!(breakers.succeeded(LAKE, at(0)).is_empty(), "it was never open");
         }
         assert_eq!(try_at(&opened(), LAKE, 29), Err((Dependency::Lake, at(30))));
     }
@@ -147,7 +176,7 @@ mod tests {
         assert_eq!(breakers.failed(&Dependency::Lake, at(40)), Some(at(100)), "twice as long");
         assert_eq!(try_at(&breakers, LAKE, 99), Err((Dependency::Lake, at(100))));
         assert_eq!(try_at(&breakers, LAKE, 100), Ok(()));
-        assert_eq!(breakers.succeeded(LAKE), LAKE);
+        assert_eq!(breakers.succeeded(LAKE, at(0)), LAKE);
         assert_eq!((try_at(&breakers, LAKE, 100), try_at(&breakers, LAKE, 100)), (Ok(()), Ok(())));
         assert_eq!(breakers.failed(&Dependency::Lake, at(101)), None, "the count starts anew");
     }
@@ -157,6 +186,16 @@ mod tests {
         let breakers = opened();
         assert_eq!(try_at(&breakers, LAKE, 30), Ok(()));
         assert_eq!(try_at(&breakers, LAKE, 60), Ok(()), "it was stopped, or failed for a reason of its own");
+    }
+
+    #[test]
+    fn the_newest_word_on_a_dependency_is_told() {
+        let breakers = opened();
+        assert_eq!(breakers.words(), BTreeMap::from([(Dependency::Lake, Word::Open { since: at(0) })]));
+        breakers.succeeded(LAKE, at(40));
+        assert_eq!(breakers.words(), BTreeMap::from([(Dependency::Lake, Word::Answered { at: at(40) })]));
+        assert_eq!(breakers.failed(&Dependency::Lake, at(50)), None);
+        assert_eq!(breakers.words()[&Dependency::Lake], Word::Answered { at: at(40) }, "one failure opens nothing");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    Breakers, Engine, FlowError, Landing, Look, Report, Signal, Summary, Timer, Waiting,
+    Breakers, Engine, FlowError, Judged, Landing, Look, Report, Signal, Summary, Timer, Waiting,
     plan::{Round, versions_mix},
     step::{Worked, chain},
 };
@@ -124,7 +124,9 @@ impl Flow<'_> {
                 }
             }
         };
-        self.live(&options.command, stop, work).await
+        // A service looks at the rest by itself.
+        let judged = if options.turn.is_some() { Judged::Steps } else { Judged::All };
+        self.live(&options.command, judged, stop, work).await
     }
 
     /// Every dataset once, each as soon as all that it needs is done. So what can be planned is planned, and other processes
@@ -459,7 +461,7 @@ impl Flow<'_> {
                 return Ok(true);
             }
             // It took no input: what waits, waits on, and new input need not wait for it.
-            (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine) => {
+            (Worked::Waits | Worked::Dead, StepKind::ReplayQuarantine | StepKind::Discard) => {
                 if let Some(step) = self.store.step(key).await? {
                     self.replaced(run, dataset, &step, summary).await?;
                 }

@@ -116,7 +116,7 @@ impl Flow<'_> {
     }
 }
 
-fn to(sinks: &[String], event: &str) -> Vec<NewPublication> {
+pub(crate) fn to(sinks: &[String], event: &str) -> Vec<NewPublication> {
     sinks.iter().map(|sink| NewPublication { sink: sink.clone(), event: event.to_owned() }).collect()
 }
 

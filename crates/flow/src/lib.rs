@@ -3,6 +3,7 @@
 //! Called by cli. It knows neither Arrow nor Delta: the lake provides [`Engine`], the sources provide [`Landing`].
 
 mod agenda;
+mod alert;
 mod anomaly;
 mod arrivals;
 mod assist;
@@ -28,6 +29,7 @@ mod step;
 mod summary;
 
 pub use agenda::{Agenda, Arrived};
+pub use alert::{ALERT_CODES, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
 pub use backfill::{
@@ -39,6 +41,6 @@ pub use breaker::{Breakers, Dependency};
 pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
-pub use replay::{HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
+pub use replay::{Discard, HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
 pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};
 pub use summary::Summary;

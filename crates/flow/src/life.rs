@@ -2,7 +2,7 @@
 //!
 //! Called by `drain.rs` and others around all work. A run that is killed says nothing; its lease then tells that it is gone.
 
-use crate::{Flow, FlowError, Signal, Summary};
+use crate::{Flow, FlowError, Judged, Signal, Summary};
 use alluvium_model::{RunId, crash_point};
 use alluvium_store::{RunRecord, RunState};
 use std::{convert::Infallible, time::Duration};
@@ -24,10 +24,15 @@ impl Flow<'_> {
     pub(crate) async fn live(
         &self,
         command: &str,
+        judged: Judged,
         stop: impl Future<Output = ()>,
         work: impl AsyncFnOnce(&RunId, &mut Summary) -> Result<(), FlowError>,
     ) -> Result<Summary, FlowError> {
         let run = self.start(command).await?;
+        if judged == Judged::All {
+            // What a process that was killed had no time to tell, before new work hides it.
+            self.tell_alerts(Judged::Steps).await?;
+        }
         let Done { done, state, summary } = self.conduct(&run, stop, work).await;
         crash_point("run.before_finish");
         let finished = self.store.finish_run(&run, state, self.clock.now()).await;
@@ -36,6 +41,7 @@ impl Flow<'_> {
         done.transpose()?;
         finished?;
         self.tell_ended_runs().await?;
+        self.tell_alerts(judged).await?;
         self.report.signal(Signal::RunFinished { run });
         Ok(summary)
     }

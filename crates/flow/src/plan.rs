@@ -3,7 +3,7 @@
 use crate::Increment;
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKeyBuilder};
 use alluvium_spec::Dataset;
-use alluvium_store::{Claimed, EventRecord, NewStep, StepKind};
+use alluvium_store::{Claimed, EventRecord, NewStep, Selection, StepKind};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -83,6 +83,18 @@ impl Round<'_> {
         let key = self.key("replay").input(&self.dataset.name, -1, upto).finish();
         let mut step = self.step(StepKind::ReplayQuarantine, key);
         step.lookups.insert(self.dataset.name.clone(), upto);
+        step
+    }
+
+    /// These rows of the quarantine at version `upto`, which never come into the table.
+    pub(crate) fn discard(&self, upto: i64, what: &Selection) -> NewStep {
+        let Selection { rule, column, object } = what;
+        let name = &self.dataset.name;
+        // Whatever it looks up decides nothing here.
+        let key = StepKeyBuilder::new("discard", name, &self.dataset.version).input(name, -1, upto);
+        let key = [rule, column, object].into_iter().fold(key, |k, part| k.text(part.as_deref())).finish();
+        let mut step = self.step(StepKind::Discard, key);
+        step.lookups = BTreeMap::from([(name.clone(), upto)]);
         step
     }
 

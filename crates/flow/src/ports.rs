@@ -2,9 +2,10 @@
 
 use crate::{Report, StepError};
 use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
-use alluvium_spec::{Dataset, Project, Silver};
-use alluvium_store::{EventRecord, QualityResult, Reached, StepRecord, Verdict};
+use alluvium_spec::{Dataset, Freshness, Project, Silver};
+use alluvium_store::{Discard, EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 /// A landing object that a source had not reported before, or that changed since.
@@ -71,6 +72,8 @@ pub struct Job<'a> {
     pub readers: &'a [Reader],
     /// What a person said of it after its gate had held it back.
     pub verdict: Option<&'a Verdict>,
+    /// Discard: what of its quarantine goes, and who said so.
+    pub discard: Option<&'a Discard>,
 }
 
 /// A silver dataset under the definition that made its rows so far, and the version of its input up to which it has read.
@@ -148,6 +151,9 @@ pub trait Engine: Send + Sync {
 
     /// Which of the fields `wanted` the dataset's input has only among what it put aside, with the number of its rows. Reads only.
     async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError>;
+
+    /// The newest event time that the dataset's table holds; `None`: no row has one, or there is no table. Reads only, one column.
+    async fn newest(&self, dataset: &DatasetName, of: &Freshness) -> Result<Option<Timestamp>, StepError>;
 
     /// At most about this many input rows belong into one refine step of such a dataset, given the memory limit.
     fn rows_per_step(&self, silver: &Silver) -> u64;

@@ -20,8 +20,8 @@ pub(crate) fn of(
     recovered: bool,
     at: Timestamp,
 ) -> Vec<NewPublication> {
-    // A window of a backfill is told with the swap.
-    let is_told = !dataset.publish.is_empty() && step.kind != StepKind::Backfill;
+    // A window of a backfill is told with the swap, and a discard changes nothing that could be read.
+    let is_told = !dataset.publish.is_empty() && !matches!(step.kind, StepKind::Backfill | StepKind::Discard);
     let Some(committed) = outcome.committed.filter(|_| is_told) else { return Vec::new() };
     // A commit that an earlier process made does not tell how many rows it wrote.
     let rows = (!recovered).then_some(outcome.usage.rows_out);

@@ -1,8 +1,8 @@
 //! One ordered stream of what happens, for every reporter: terminal, log, JSON.
 
 use crate::{Dependency, Maintained, Outcome, Replayed};
-use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKey};
-use alluvium_store::{StepKind, Topic};
+use alluvium_model::{DatasetName, DefinitionVersion, RunId, Span, StepKey};
+use alluvium_store::{Alert, StepKind, Topic};
 use jiff::Timestamp;
 use serde_json::Number;
 use std::{collections::BTreeMap, time::Duration};
@@ -140,6 +140,20 @@ pub enum Signal {
         dataset: DatasetName,
         files: u64,
     },
+    /// Nothing newer has come to the dataset's table for longer than its freshness allows, found by a service.
+    Stale {
+        dataset: DatasetName,
+        column: String,
+        /// `None`: no row has a time.
+        newest: Option<Timestamp>,
+        /// The age that is passed.
+        after: Span,
+        is_error: bool,
+    },
+    /// It is no longer so.
+    Fresh {
+        dataset: DatasetName,
+    },
     /// Some process has committed since a service looked last.
     CommitsSeen,
     StepHeldBy {
@@ -184,6 +198,10 @@ pub enum Signal {
     },
     RunFinished {
         run: RunId,
+    },
+    /// The sinks are to be told that something is wrong, or that it is over.
+    AlertTold {
+        alert: Box<Alert>,
     },
     /// The run has ended with all of its steps, and the sinks are to be told.
     RunTold {

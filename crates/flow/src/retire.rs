@@ -45,7 +45,7 @@ impl Flow<'_> {
         if replace && self.replaced(run, dataset, &step, summary).await? {
             return Ok(Worked::Done);
         }
-        if step.kind != StepKind::ReplayQuarantine {
+        if !matches!(step.kind, StepKind::ReplayQuarantine | StepKind::Discard) {
             let blocks = step.kind != StepKind::Ingest || is_frozen(dataset, &step);
             let (dataset, error) = (dataset.name.clone(), step.error.unwrap_or_default());
             self.report.signal(Signal::StepDead { step: step.key, dataset, error, blocks });

@@ -116,7 +116,7 @@ impl Flow<'_> {
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
                     self.done(run, dataset, &step, outcome, recovered, summary).await?;
-                    for dependency in self.breakers.succeeded(&uses) {
+                    for dependency in self.breakers.succeeded(&uses, self.clock.now()) {
                         self.report.signal(Signal::BreakerClosed { dependency });
                     }
                     return Ok(Worked::Done);
@@ -283,6 +283,10 @@ impl Flow<'_> {
                 ..2 => None,
                 _ => self.store.verdict(&step.key).await.map_err(StepError::new)?,
             };
+            let discard = match step.kind {
+                StepKind::Discard => self.store.discard(&step.key).await.map_err(StepError::new)?,
+                _ => None,
+            };
             let job = Job {
                 project: self.project,
                 dataset,
@@ -290,6 +294,7 @@ impl Flow<'_> {
                 events: &events,
                 readers: &readers,
                 verdict: verdict.as_ref(),
+                discard: discard.as_ref(),
             };
             Ok((self.engine.execute(&job, self.report).await?, false))
         };

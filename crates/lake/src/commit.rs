@@ -191,6 +191,9 @@ impl Attempt<'_> {
         if job.verdict.is_some_and(|v| v.kind == VerdictKind::Drop) {
             staged.give_up(engine, job.dataset);
             staged.balance.check()?;
+        } else if self.step.kind == StepKind::Discard {
+            // It adds nothing that a gate could refuse.
+            staged.balance.check()?;
         } else if let Err(e) = gate::pass(engine, job, &mut staged).await {
             return self.refused(engine, job, &staged, e).await;
         }

@@ -1,10 +1,11 @@
 //! The embedded engine: what flow asks of it, and what its parts share.
 
 use crate::{
+    accept,
     ahead::Aheads,
     beside,
     commit::{self, Attempt},
-    curate,
+    curate, discard,
     error::LakeError,
     fence, held, ingest, maintain,
     meter::Meter,
@@ -17,10 +18,11 @@ use crate::{
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
-use alluvium_spec::{Contract, Dataset, Project, Silver};
+use alluvium_spec::{Contract, Dataset, Freshness, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
@@ -125,6 +127,7 @@ impl LakeEngine {
             StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Rebuild => {
                 silver::execute(self, job, &attempt, report).await?
             }
+            StepKind::Discard => discard::execute(self, job, &attempt, report).await?,
             StepKind::Curate => curate::execute(self, job, &attempt, report).await?,
             StepKind::Backfill => beside::window(self, job, &attempt, report).await?,
             StepKind::Swap => beside::swap(self, job, &attempt, report).await?,
@@ -178,6 +181,10 @@ impl Engine for LakeEngine {
 
     async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
         redrive::rescued(self, &silver.from, wanted).await.map_err(StepError::new)
+    }
+
+    async fn newest(&self, dataset: &DatasetName, of: &Freshness) -> Result<Option<Timestamp>, StepError> {
+        accept::newest(self, dataset, of).await.map_err(StepError::new)
     }
 
     fn rows_per_step(&self, silver: &Silver) -> u64 {

@@ -1,6 +1,7 @@
 //! What has to hold over staged rows before anyone sees them.
 
 use crate::{
+    accept::{self, Found},
     commit::Staged,
     engine::LakeEngine,
     error::LakeError,
@@ -8,11 +9,10 @@ use crate::{
     query,
     stage::StagedFile,
     table::{DataFile, Place, Table},
-    volume,
 };
 use alluvium_flow::Job;
 use alluvium_model::Fault;
-use alluvium_spec::{Action, Bound, Check, Contract, Rule, Thresholds, VERSION_COLUMNS};
+use alluvium_spec::{Action, Bound, Check, Contract, Rule, VERSION_COLUMNS};
 use alluvium_store::{QualityResult, StepKind, VerdictKind};
 use std::sync::Arc;
 
@@ -20,23 +20,24 @@ use std::sync::Arc;
 /// [`LakeError::Gate`] with every breach; [`LakeError::Unbalanced`] when a record is unaccounted for.
 pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged) -> Result<(), LakeError> {
     staged.balance.check()?;
-    let mut breaches = Vec::new();
+    let mut found = Found::default();
+    let accept = &job.dataset.accept;
     // A replay is made of rows that were invalid: their share says nothing about what arrives.
     if job.step.kind != StepKind::ReplayQuarantine {
-        invalid_share(job, staged, &mut breaches);
+        accept::invalid(accept.invalid, &staged.balance, staged.late_aside, &mut found);
     }
     let table = engine.tables.open(&Place::Dataset(job.dataset.name.clone())).await?;
-    let rows = staged.add.iter().map(StagedFile::live).sum::<u64>() + kept(table.as_ref(), staged)?.1;
-    row_bounds(job, rows, &mut breaches);
-    // What is made anew, or once more, is no measure of what arrives.
-    if let Some(limits) = job.dataset.accept.volume
-        && matches!(job.step.kind, StepKind::Ingest | StepKind::Refine | StepKind::Curate)
-    {
-        volume::judge(limits, table.as_ref(), staged, &mut breaches).await?;
-    }
+    let stored = kept(table.as_ref(), staged)?;
+    let live = staged.add.iter().map(StagedFile::live).chain(stored.iter().map(|f| f.rows));
+    let rows = live.sum::<u64>();
+    accept::bounds(accept.rows, rows, &mut found);
+    accept::measures(engine, job, (table.as_ref(), &stored), staged, &mut found).await?;
+    let Found { mut breaches, notes, quality } = found;
+    staged.notes.extend(notes);
+    staged.quality.extend(quality);
     if let Some(contract) = job.project.contract_of(job.dataset) {
         failed_rules(staged, &mut breaches);
-        dataset_rules(engine, job, contract, table.as_ref(), rows, staged, &mut breaches).await?;
+        dataset_rules(engine, job, contract, &stored, rows, staged, &mut breaches).await?;
     }
     if breaches.is_empty() {
         return Ok(());
@@ -52,8 +53,8 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     }
 }
 
-/// Stored files that stay, with the vectors they would have, and their rows.
-fn kept(table: Option<&Table>, staged: &Staged) -> Result<(Vec<DataFile>, u64), LakeError> {
+/// Stored files that stay, with the vectors they would have.
+fn kept(table: Option<&Table>, staged: &Staged) -> Result<Vec<DataFile>, LakeError> {
     let mut files = table.map_or(Ok(Vec::new()), Table::files)?;
     files.retain(|f| !staged.remove.iter().any(|r| r.path == f.path));
     for (file, vector) in &staged.marked {
@@ -61,15 +62,14 @@ fn kept(table: Option<&Table>, staged: &Staged) -> Result<(Vec<DataFile>, u64), 
             f.mark(vector.clone());
         }
     }
-    let rows = files.iter().map(|f| f.rows).sum();
-    Ok((files, rows))
+    Ok(files)
 }
 
 /// The rows that the table would have after the commit.
 fn after_commit(
     engine: &LakeEngine,
     job: &Job<'_>,
-    table: Option<&Table>,
+    stored: &[DataFile],
     staged: &Staged,
     opened: &mut Option<Arc<Files>>,
 ) -> Result<Arc<Files>, LakeError> {
@@ -78,56 +78,14 @@ fn after_commit(
     }
     let dir = engine.tables.dir(&Place::Dataset(job.dataset.name.clone()));
     let added = staged.add.iter().map(|f| f.source(&dir));
-    let stored = kept(table, staged)?.0;
     let sources = added.chain(stored.iter().map(|f| f.source(&dir))).collect::<Result<Vec<_>, _>>()?;
     Ok(opened.insert(Arc::new(Files::new(staged.schema.clone(), &sources)?)).clone())
-}
-
-fn invalid_share(job: &Job<'_>, staged: &mut Staged, breaches: &mut Vec<String>) {
-    let Thresholds { warn_above, error_above } = job.dataset.accept.invalid;
-    if (warn_above.is_none() && error_above.is_none()) || staged.balance.received == 0 {
-        return;
-    }
-    // A row that came late is as valid as any other.
-    let bad = staged.balance.quarantined - staged.late_aside + staged.balance.dropped;
-    let share = bad as f64 / staged.balance.received as f64;
-    let over = |limit: Option<f64>| limit.filter(|l| share > *l);
-    let note = format!("{:.2} % of {} rows are invalid", share * 100.0, staged.balance.received);
-    if let Some(limit) = over(error_above) {
-        breaches.push(format!("{note}, above the {:.2} % that are accepted", limit * 100.0));
-    }
-    let warned = over(warn_above).is_some();
-    if let Some(limit) = over(warn_above) {
-        staged.notes.push(format!("{note}, above {:.2} %", limit * 100.0));
-    }
-    staged.quality.push(QualityResult {
-        rule: "accept:invalid".into(),
-        action: Action::Warn.word().into(),
-        severity: "warning".into(),
-        dimension: Some("conformity".into()),
-        checked: staged.balance.received,
-        violations: bad,
-        passed: !warned,
-        note: warned.then_some(note),
-    });
-}
-
-fn row_bounds(job: &Job<'_>, rows: u64, breaches: &mut Vec<String>) {
-    let accept = &job.dataset.accept;
-    if let Some(min) = accept.min_rows.filter(|m| rows < *m) {
-        breaches.push(format!("the table would have {rows} rows, fewer than {min}"));
-    }
-    if let Some(max) = accept.max_rows.filter(|m| rows > *m) {
-        breaches.push(format!("the table would have {rows} rows, more than {max}"));
-    }
 }
 
 /// Row rules that were measured while refining and whose action stops the step.
 fn failed_rules(staged: &Staged, breaches: &mut Vec<String>) {
     for q in staged.quality.iter().filter(|q| !q.passed && q.action == Action::Fail.word()) {
-        if q.rule != "accept:invalid" {
-            breaches.push(format!("rule {} is broken by {} of {} rows", q.rule, q.violations, q.checked));
-        }
+        breaches.push(format!("rule {} is broken by {} of {} rows", q.rule, q.violations, q.checked));
     }
 }
 
@@ -135,7 +93,7 @@ async fn dataset_rules(
     engine: &LakeEngine,
     job: &Job<'_>,
     contract: &Contract,
-    table: Option<&Table>,
+    stored: &[DataFile],
     rows: u64,
     staged: &mut Staged,
     breaches: &mut Vec<String>,
@@ -146,14 +104,14 @@ async fn dataset_rules(
         let value = match &rule.check {
             Check::RowCount => rows as f64,
             Check::Query { sql, inputs } => {
-                let files = after_commit(engine, job, table, staged, &mut opened)?;
+                let files = after_commit(engine, job, stored, staged, &mut opened)?;
                 query::measure(engine, job.project, &files, sql, inputs, &job.step.lookups).await?
             }
             // Silver's rows were checked while they were refined.
             _ if job.dataset.silver().is_some() => continue,
             check => match violations(check, &rule.columns, versions(engine, job, check).await?) {
                 Some(sql) => {
-                    let files = after_commit(engine, job, table, staged, &mut opened)?;
+                    let files = after_commit(engine, job, stored, staged, &mut opened)?;
                     let inputs = match check {
                         Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
                         _ => &[],

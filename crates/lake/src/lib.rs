@@ -3,6 +3,7 @@
 //! The only crate that names DataFusion and Delta. Called by cli, and by flow through [`alluvium_flow::Engine`]. A
 //! reader sees only what a commit published; a commit happens once for each step key.
 
+mod accept;
 mod admit;
 mod ahead;
 mod aside;
@@ -14,6 +15,7 @@ mod commit;
 mod curate;
 mod decode;
 mod describe;
+mod discard;
 mod drift;
 mod encoding;
 mod engine;
@@ -32,6 +34,7 @@ mod library;
 mod maintain;
 mod meter;
 mod pool;
+mod profile;
 mod quarantine;
 mod query;
 mod redrive;
@@ -50,7 +53,6 @@ mod table;
 mod trial;
 mod upsert;
 mod vector;
-mod volume;
 mod windows;
 
 pub use check::{Mistake, check};
@@ -59,6 +61,7 @@ pub use engine::LakeEngine;
 pub use error::LakeError;
 pub use held::{HeldStep, held};
 pub use library::try_cases;
+pub use profile::{Look, Looked, RowHashes, profile};
 pub use query::{QueryResult, SendableBatches, query};
 pub use refine::quarantine_schema;
-pub use trial::{Trial, trial};
+pub use trial::{Given, Trial, trial};

@@ -48,6 +48,7 @@ pub(crate) fn malformed(stamp: &Stamp, origin: &Origin<'_>, records: &[Malformed
             "_step_key" => same(stamp.step_key.as_str()),
             "_definition_version" => same(stamp.definition_version.as_str()),
             "_quarantined_at" => time(stamp.quarantined_at),
+            "_replays" => Arc::new(Int64Array::from_value(0, n)),
             _ => return Err(LakeError::Worker("the quarantine has a column that nobody fills")),
         });
     }

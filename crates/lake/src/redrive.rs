@@ -6,7 +6,7 @@
 use crate::{
     admit,
     commit::{Attempt, Staged},
-    decode,
+    decode, discard,
     drift::{self, Object, RULE, Seen, Watch},
     engine::LakeEngine,
     error::LakeError,
@@ -64,6 +64,10 @@ pub(crate) async fn execute(
     };
     let name = &job.dataset.name;
     let (place, quarantine) = (Place::Dataset(name.clone()), Place::Quarantine(name.clone()));
+    // As in silver: what has left would land once more.
+    if discard::has_left(engine, name, job.step.lookups.get(name).copied().unwrap_or(-1)).await? {
+        return Ok(Outcome::default());
+    }
     let table = engine.tables.open(&place).await?.ok_or(LakeError::Worker("a quarantine has its table beside it"))?;
     let version = job.step.lookups.get(name).copied();
     let waiting = engine.tables.open_at(&quarantine, version).await?;
@@ -192,7 +196,8 @@ fn once_more(
         for reason in stays.values().flatten() {
             done.seen.add(drift::Found { what: reason.what.clone(), records: 1, inside: false });
         }
-        aside.write(&ingest::aside_rows(&work.dataset, &bronze, stays, &work.stamp)?)?;
+        let stays = ingest::aside_rows(&work.dataset, &bronze, stays, &work.stamp)?;
+        aside.write(&refine::replayed(&stays, waiting).map_err(failed)?)?;
     }
     Ok(())
 }

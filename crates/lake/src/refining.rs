@@ -103,12 +103,18 @@ impl<'a> RefineLane<'a> {
 
     pub(crate) fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
         let work = self.work;
+        let mut before = None;
         if let Some(schema) = self.packed {
-            batch = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
+            let unpacked = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
+            before = Some(std::mem::replace(&mut batch, unpacked));
         }
         let refined = work.refinery.refine(&batch, turn, &mut self.tally).map_err(|e| work.failed(e))?;
-        if let Some(q) = &refined.quarantined {
-            self.quarantine.write(q)?;
+        match (&refined.quarantined, before) {
+            (Some(q), Some(before)) => {
+                self.quarantine.write(&refine::replayed(q, &before).map_err(|e| work.failed(e))?)?;
+            }
+            (Some(q), None) => drop(self.quarantine.write(q)?),
+            (None, _) => {}
         }
         let valid = || scan::conform(&refined.valid, work.outlet.rows.schema());
         match &mut self.out {

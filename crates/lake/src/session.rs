@@ -25,6 +25,8 @@ const QUERY_SHARE: f64 = 0.5;
 const SORT_SHARE: usize = 16;
 /// What queries may hold for each row of a batch: merges hold many batches at once, twice while they are read.
 const BYTES_PER_BATCH_ROW: usize = 64 << 10;
+/// A join's smaller side of up to so many bytes is one table that all threads look into.
+const MOST_SHARED_TABLE: usize = 16 << 20;
 const BATCH_ROWS: std::ops::RangeInclusive<usize> = 1024..=8192;
 /// What each thread of a query has at least: under less, sorts that spill starve each other.
 const BYTES_PER_THREAD: usize = 64 << 20;
@@ -65,6 +67,8 @@ fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext
     // The default would be all of a small pool.
     let sorts = &mut config.options_mut().execution.sort_spill_reservation_bytes;
     *sorts = (*sorts).min(bytes / SORT_SHARE);
+    // The keys of a change that groups are looked up by: dividing both sides among few threads costs more than one table of them.
+    config.options_mut().optimizer.hash_join_single_partition_threshold = (bytes / SORT_SHARE).min(MOST_SHARED_TABLE);
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

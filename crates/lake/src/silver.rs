@@ -3,6 +3,7 @@
 use crate::{
     ahead,
     commit::{Attempt, Staged},
+    discard,
     engine::LakeEngine,
     error::LakeError,
     history::{self, Settling},
@@ -50,6 +51,13 @@ pub(crate) async fn execute(
     let silver = job.dataset.silver().ok_or(LakeError::Worker("a refine step of another layer"))?;
     let contract = job.project.contract_of(job.dataset);
     let contract = contract.ok_or_else(|| LakeError::NoContract { dataset: name.clone() })?;
+    if job.step.kind == StepKind::ReplayQuarantine {
+        let version = job.step.lookups.get(name).copied().unwrap_or(-1);
+        // Rows that were replayed or discarded since it was planned would land once more.
+        if discard::has_left(engine, name, version).await? {
+            return Ok(Outcome::default());
+        }
+    }
     let refinery = Arc::new(bind(engine, job, attempt, silver, contract).await?);
     let shape = Shape::of(&silver.write, contract, &refinery.output_schema())?.map(Arc::new);
     let schema = shape.as_ref().map_or_else(|| refinery.output_schema(), |s| s.table.clone());

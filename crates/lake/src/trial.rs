@@ -1,4 +1,4 @@
-//! Files against a contract, without a table: what of them would come into a silver dataset that only validates.
+//! Files against a contract, without a table: what of them would come into a silver dataset that only validates, or that has given steps.
 //!
 //! Called by cli. Decodes and checks on all cores as the steps do, keeps no row, and writes nothing.
 
@@ -48,7 +48,26 @@ pub struct Trial {
     pub checking: Duration,
 }
 
-/// Checks the records of `files` and gives the invalid ones to `invalid`, as rows of a quarantine, in no order. Of rows that share the columns
+/// What is checked, and how it is read.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    pub files: &'a [PathBuf],
+    /// `None`: what each file's name says.
+    pub format: Option<Format>,
+    pub csv: CsvOptions,
+    /// Of a silver dataset, up to `validate`.
+    pub steps: Vec<Step>,
+}
+
+impl<'a> Given<'a> {
+    /// Files as they are, and nothing between them and the contract.
+    pub fn plain(files: &'a [PathBuf]) -> Self {
+        let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
+        Self { files, format: None, csv, steps: vec![Step::Validate] }
+    }
+}
+
+/// Checks the records of files and gives the invalid ones to `invalid`, as rows of a quarantine, in no order. Of rows that share the columns
 /// of a `unique` rule the first one stays, in the order of the files.
 ///
 /// # Errors
@@ -57,7 +76,7 @@ pub async fn trial(
     engine: &LakeEngine,
     project: &Project,
     contract: &Contract,
-    files: &[PathBuf],
+    given: Given<'_>,
     invalid: Option<mpsc::Sender<RecordBatch>>,
 ) -> Result<Trial, LakeError> {
     let mut contract = contract.clone();
@@ -67,17 +86,18 @@ pub async fn trial(
     }
     let name = DatasetName::new(Layer::Silver, "trial").map_err(|_| LakeError::Worker("`trial` is a name"))?;
     let from = DatasetName::new(Layer::Bronze, "trial").map_err(|_| LakeError::Worker("`trial` is a name"))?;
-    let (steps, write) = (vec![Step::Validate], Write::Append);
-    let silver = Silver { from, steps, write, watermark: None, cluster_by: Vec::new() };
+    let Given { files, format, csv, steps } = given;
+    let silver = Silver { from, steps, write: Write::Append, watermark: None, cluster_by: Vec::new() };
     let stamp = Stamp {
         step_key: StepKey::from_stored("trial"),
         definition_version: DefinitionVersion::from_stored(contract.version.clone()),
         quarantined_at: engine.clock.now(),
     };
     let refinery = bind(engine, project, &name, &silver, &contract, stamp.clone()).await?;
-    let work = Arc::new(Work {
+    let mut work = Work {
         name,
-        files: files.iter().map(|f| OneFile::new(f, &contract, project.limits.record.0)).collect::<Result<_, _>>()?,
+        files: Vec::new(),
+        csv,
         max_record_bytes: project.limits.record.0,
         reading: Mutex::default(),
         turns: Turns::default(),
@@ -85,7 +105,10 @@ pub async fn trial(
         stamp,
         invalid,
         clock: engine.clock.clone(),
-    });
+    };
+    let files = files.iter().map(|f| work.one_file(f, format, &contract));
+    work.files = files.collect::<Result<_, _>>()?;
+    let work = Arc::new(work);
     let lane = work.clone();
     let parts = lanes::run(lanes::count(), move |shared| lane.lane(shared), |_| ()).await?;
     let (mut tally, mut malformed, mut trial) = (Tally::default(), BTreeMap::new(), Trial::default());
@@ -148,6 +171,7 @@ async fn bind(
 struct Work {
     name: DatasetName,
     files: Vec<OneFile>,
+    csv: CsvOptions,
     max_record_bytes: u64,
     reading: Mutex<Reading>,
     turns: Turns,
@@ -190,21 +214,22 @@ struct Part {
     checking: Duration,
 }
 
-const CSV: CsvOptions = CsvOptions { delimiter: None, quote: b'"', columns: None };
-
-impl OneFile {
-    fn new(path: &Path, contract: &Contract, max_record_bytes: u64) -> Result<Self, LakeError> {
-        let format = decode::format_of(&path.to_string_lossy());
+impl Work {
+    fn one_file(&self, path: &Path, format: Option<Format>, contract: &Contract) -> Result<OneFile, LakeError> {
+        let format = format.unwrap_or_else(|| decode::format_of(&path.to_string_lossy()));
         let file = File::open(path).map_err(LakeError::io(path))?;
-        let mut fields = decode::discover(file, &options(format, max_record_bytes)).map_err(unreadable(path))?;
+        let mut fields = decode::discover(file, &self.options(format)).map_err(unreadable(path))?;
         let expected = contract.columns.iter().map(|c| Field::new(&c.name, DataType::Utf8, true));
         let missing = decode::new_columns(&Schema::new(fields.clone()), &expected.collect::<Vec<_>>());
         fields.extend(missing);
-        Ok(Self { path: path.to_owned(), format, columns: Arc::new(Schema::new(fields)) })
+        Ok(OneFile { path: path.to_owned(), format, columns: Arc::new(Schema::new(fields)) })
     }
-}
 
-impl Work {
+    fn options(&self, format: Format) -> Options<'_> {
+        let max_record_bytes = self.max_record_bytes;
+        Options { format, csv: &self.csv, max_record_bytes, batch_rows: BATCH_ROWS, any_case: false }
+    }
+
     /// The next records in the order of the files, and their turn.
     fn take(&self, piece: &mut Piece) -> Result<Option<(Taken, Turn<'_>)>, LakeError> {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -222,7 +247,7 @@ impl Work {
             let Some(next) = self.files.get(reading.opened) else { return Ok(None) };
             reading.opened += 1;
             let file = File::open(&next.path).map_err(LakeError::io(&next.path))?;
-            let o = options(next.format, self.max_record_bytes);
+            let o = self.options(next.format);
             let open = match next.format {
                 Format::Ndjson => Pieces::open(file, &o).map(|p| Open::Pieces(Box::new(p))),
                 Format::Csv | Format::Tsv | Format::Parquet => {
@@ -262,7 +287,7 @@ impl Work {
     ) -> Result<Vec<Decoded>, LakeError> {
         let OneFile { path, format, columns } = &self.files[file];
         if decoder.as_ref().is_none_or(|(of, _)| *of != file) {
-            let new = PieceDecoder::new(&options(*format, self.max_record_bytes), columns);
+            let new = PieceDecoder::new(&self.options(*format), columns);
             *decoder = Some((file, new.map_err(unreadable(path))?));
         }
         let (_, decoder) = decoder.as_mut().expect("it was made for this file");
@@ -296,10 +321,6 @@ impl Work {
         let Some(to) = &self.invalid else { return Ok(()) };
         to.blocking_send(rows).map_err(|_| LakeError::Worker("nobody takes the invalid rows"))
     }
-}
-
-fn options(format: Format, max_record_bytes: u64) -> Options<'static> {
-    Options { format, csv: &CSV, max_record_bytes, batch_rows: BATCH_ROWS, any_case: false }
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(DecodeError) -> LakeError {

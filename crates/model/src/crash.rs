@@ -47,6 +47,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("replay.after_record"),
     CrashPoint("replay.before_revive"),
     CrashPoint("replay.after_revive"),
+    CrashPoint("discard.before_record"),
+    CrashPoint("discard.after_record"),
     CrashPoint("backfill.before_record"),
     CrashPoint("backfill.after_record"),
     CrashPoint("backfill.before_removal"),
@@ -58,6 +60,8 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("maintain.after_removal"),
     CrashPoint("run.before_finish"),
     CrashPoint("run.after_finish"),
+    CrashPoint("alert.before_told"),
+    CrashPoint("alert.after_told"),
     CrashPoint("run.before_told"),
     CrashPoint("run.after_told"),
 ];

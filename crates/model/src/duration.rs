@@ -32,6 +32,15 @@ impl Span {
     }
 }
 
+/// Ends at the longest span.
+impl std::ops::Add for Span {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+}
+
 impl From<Span> for Duration {
     fn from(s: Span) -> Self {
         Duration::from_micros(s.0.unsigned_abs())

@@ -118,6 +118,13 @@ impl StepKeyBuilder {
         self
     }
 
+    /// A text that decides what the step does, or that there is none.
+    pub fn text(mut self, text: Option<&str>) -> Self {
+        field(&mut self.0, &[u8::from(text.is_some())]);
+        field(&mut self.0, text.unwrap_or_default().as_bytes());
+        self
+    }
+
     pub fn window(mut self, window: &Window) -> Self {
         field(&mut self.0, &window.from.to_be_bytes());
         field(&mut self.0, &window.to.to_be_bytes());

@@ -30,6 +30,30 @@ pub(crate) struct Event {
     pub(crate) subject: Option<String>,
     /// One JSON object without a line end.
     pub(crate) record: String,
+    content: Content,
+}
+
+/// What lies in a record beside the envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// The data's own fields.
+    Fields,
+    /// One field, `data`.
+    Value,
+    /// Nothing that is JSON.
+    Other,
+}
+
+impl Event {
+    /// The data alone; null where it is no JSON.
+    pub(crate) fn data(&self) -> Value {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&self.record).unwrap_or_default();
+        match self.content {
+            Content::Fields => fields.into_iter().filter(|(name, _)| !name.starts_with("ce_")).collect(),
+            Content::Value => fields.remove("data").unwrap_or_default(),
+            Content::Other => Value::Null,
+        }
+    }
 }
 
 /// Why it is none, for the sender.
@@ -143,8 +167,13 @@ fn build(attributes: Attributes, data: Data<'_>) -> Result<Event, NoEvent> {
         return Err(NoEvent("`time` is no time as RFC 3339 writes it".to_owned()));
     }
     let subject = attributes.get("subject").and_then(Value::as_str).map(str::to_owned);
+    let content = match &data {
+        Data::Json(raw) if raw.get().trim_start().starts_with('{') => Content::Fields,
+        Data::Json(_) | Data::Text(_) => Content::Value,
+        Data::None | Data::Base64(_) => Content::Other,
+    };
     let record = record(&attributes, data)?;
-    Ok(Event { source, id, event_type, subject, record })
+    Ok(Event { source, id, event_type, subject, record, content })
 }
 
 fn check(name: &str, value: &Value) -> Result<(), NoEvent> {
@@ -264,6 +293,16 @@ mod tests {
         assert!(of(",\"data_base64\":\"AAE=\"").ends_with(",\"data_base64\":\"AAE=\"}"));
         assert!(of(",\"data\":{}").ends_with("\"ce_type\":\"t\"}"));
         assert!(of(",\"data\":null,\"seq\":7").ends_with("\"ce_seq\":7,\"ce_source\":\"/a\",\"ce_type\":\"t\"}"));
+    }
+
+    #[test]
+    fn the_data_is_had_again_without_the_envelope() {
+        let of = |data: &str| structured(with(data).as_bytes()).expect("an event").data().to_string();
+        assert_eq!(of(",\"data\":{\"data\": 1}"), "{\"data\":1}");
+        assert_eq!(of(",\"data\":[1, 2]"), "[1,2]");
+        assert_eq!(of(",\"data\":{}"), "{}");
+        assert_eq!(of(",\"data_base64\":\"AAE=\""), "null");
+        assert_eq!(of(""), "null");
     }
 
     #[test]

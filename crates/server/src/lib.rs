@@ -13,6 +13,7 @@ mod notices;
 mod outbox;
 mod service;
 mod signature;
+mod stale;
 mod stop;
 mod worker;
 
@@ -22,5 +23,6 @@ pub use http::{Api, ApiError, ApiParts, TlsFiles, Views};
 pub use intake::Intake;
 pub use outbox::{Outbox, Variables, Waking};
 pub use service::{Health, Service};
+pub use stale::tell_stale;
 pub use stop::{Stop, Stopper};
 pub use worker::Worker;

@@ -8,8 +8,9 @@
 use crate::{
     Intake, ServerError, Stop,
     news::{LOOK_EVERY, News, Seen},
+    stale::{Age, Stale},
 };
-use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Left, Options, Signal, Summary, Tried, Turn};
+use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Judged, Left, Options, Signal, Summary, Tried, Turn};
 use alluvium_model::{DatasetName, Fault, RunId};
 use alluvium_source::files::FolderWatch;
 use alluvium_spec::{Dataset, Kind};
@@ -41,6 +42,8 @@ pub struct Service<'a> {
 const TURNS: usize = 16;
 /// Replays that go on at once. They share the datasets with the turns, as those of another process would.
 const REPLAYS: usize = 4;
+/// Between two looks at what is wrong beside the ends of steps: the clock, and each dataset's history.
+const JUDGE_EVERY: Duration = Duration::from_secs(60);
 
 /// What goes on beside the loop.
 #[derive(Default)]
@@ -57,6 +60,8 @@ enum Ended {
     Turn(Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
     Scan(Vec<Found>),
     Look(Result<News, FlowError>),
+    Judged(Result<(), FlowError>),
+    Ages(Vec<Age>),
     Replay(ReplayRecord, Box<Result<Option<(Summary, Tried)>, FlowError>>),
 }
 
@@ -103,6 +108,8 @@ impl Service<'_> {
         let mut seen = Seen::at_start(flow).await;
         let mut agenda = Agenda::new(flow.project, flow.clock.now());
         let (mut scan_at, mut look_at) = (self.next_scan(), flow.clock.now());
+        let mut judge_at = if flow.project.alerts.is_empty() { Timestamp::MAX } else { flow.clock.now() };
+        let mut stale = Stale::new(flow.project, flow.clock.now());
         let mut going = Going::default();
         self.health.set(true);
         let mut failed = Ok(());
@@ -114,18 +121,30 @@ impl Service<'_> {
                 going.work.push(Box::pin(self.scan(quiet, stop)));
                 self.arm(&mut agenda, &mut unwatched);
                 scan_at = Timestamp::MAX;
+            } else if now >= judge_at {
+                going.work.push(Box::pin(async { Ended::Judged(flow.tell_alerts(Judged::All).await) }));
+                judge_at = Timestamp::MAX;
             } else if now >= look_at && seen.rests(flow) {
                 look_at = after(now, LOOK_EVERY);
             } else if now >= look_at {
                 let look = seen.look(flow);
                 going.work.push(Box::pin(async { Ended::Look(look.await) }));
                 look_at = Timestamp::MAX;
+            } else if now >= stale.next() {
+                let ages = stale.look(flow);
+                going.work.push(Box::pin(async {
+                    tokio::select! {
+                        ages = ages => Ended::Ages(ages),
+                        () = stop.clone().said() => Ended::Ages(Vec::new()),
+                    }
+                }));
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
                 let left = Arc::new(Left::of(&turn, going.less.clone()));
                 going.turns.push(left.clone());
                 going.work.push(Box::pin(self.turn(left, turn, stop)));
             } else {
                 let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at)).min(look_at);
+                let next = next.min(judge_at).min(stale.next());
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
@@ -142,9 +161,13 @@ impl Service<'_> {
                             look_at = after(flow.clock.now(), LOOK_EVERY);
                             failed = self.looked(&mut seen, &mut agenda, &mut going, news, stop);
                         }
+                        Ended::Ages(ages) => stale.tell(ages, flow),
                         ended => {
-                            if let Ended::Scan(_) = ended {
-                                scan_at = self.next_scan();
+                            match ended {
+                                Ended::Scan(_) => scan_at = self.next_scan(),
+                                Ended::Judged(_) => judge_at = after(flow.clock.now(), JUDGE_EVERY),
+                                Ended::Turn(..) => stale.changed(flow.clock.now()),
+                                Ended::Look(_) | Ended::Ages(_) | Ended::Replay(..) => {}
                             }
                             failed = self.ended(&mut agenda, &mut going, ended);
                         }
@@ -251,8 +274,17 @@ impl Service<'_> {
                 going.replays.remove(&asked.id);
                 return self.replayed(agenda, &asked, *done);
             }
+            Ended::Judged(done) => {
+                return match done {
+                    Err(FlowError::Store(error)) if error.class().may_pass() => {
+                        self.unreachable(&error);
+                        Ok(())
+                    }
+                    done => Ok(done?),
+                };
+            }
             // Nobody goes on from it any more.
-            Ended::Look(_) => return Ok(()),
+            Ended::Look(_) | Ended::Ages(_) => return Ok(()),
         };
         going.turns.retain(|t| !Arc::ptr_eq(t, &left));
         match done {

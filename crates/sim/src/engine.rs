@@ -10,9 +10,10 @@ use crate::{
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{Balance, DatasetName, EventId};
-use alluvium_spec::{Dataset, Kind, Silver};
+use alluvium_spec::{Dataset, Freshness, Kind, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::oneshot;
 
@@ -63,7 +64,7 @@ impl SimEngine {
                     }
                 }
             }
-            StepKind::Refine | StepKind::Rebuild | StepKind::ReplayQuarantine => {
+            StepKind::Refine | StepKind::Rebuild | StepKind::ReplayQuarantine | StepKind::Discard => {
                 for (name, range) in &step.inputs {
                     let from = input(name).between(range.after, range.upto);
                     made.received += from.len() as u64;
@@ -177,6 +178,10 @@ impl Engine for SimEngine {
 
     async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn newest(&self, _: &DatasetName, _: &Freshness) -> Result<Option<Timestamp>, StepError> {
+        Ok(None)
     }
 
     fn rows_per_step(&self, _: &Silver) -> u64 {

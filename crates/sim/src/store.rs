@@ -9,11 +9,12 @@ use crate::{
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_store::{
-    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, SqliteStore, Stamp, StepDone,
-    StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
+    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
+    SchemaVersion, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
+    Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -100,6 +101,10 @@ over_the_way! {
     decisions(run: &RunId) -> Vec<Decision>;
     plan(step: &NewStep) -> Planned;
     plan_many(steps: &[NewStep]) -> Vec<Planned>;
+    plan_discard(step: &NewStep, discard: &Discard) -> Planned;
+    discard(step: &StepKey) -> Option<Discard>;
+    note_quarantine(note: &QuarantineNote) -> ();
+    quarantine_notes(dataset: &DatasetName) -> Vec<QuarantineNote>;
     open_steps() -> Vec<StepRecord>;
     ready_steps(watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
@@ -152,6 +157,9 @@ over_the_way! {
     register(new: &[NewSchema], under: u64, now: Timestamp) -> Registered;
     set_mode(subject: Option<&str>, mode: Option<&str>, under: u64) -> bool;
     delete_schemas(subject: &str, numbers: &[u32], for_good: bool, under: u64, now: Timestamp) -> bool;
+    troubles(datasets: &[DatasetName]) -> Troubles;
+    alerts(resolved_since: Timestamp) -> Alerts;
+    change_alerts(changes: &[AlertChange], under: u64, at: Timestamp) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
     hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;

@@ -102,7 +102,7 @@ codes! {
         "Two settings of one definition cannot both hold."
         "Correct one of them.";
     UNKNOWN_SINK "E0120" Error "unknown sink"
-        "`publish` names sinks of the project, and there is no such sink."
+        "`publish` and `alerts` name sinks of the project, and there is no such sink."
         "Use the suggested name, or add the sink under `sinks` in alluvium.yaml.";
     DRIFT_POLICY "E0140" Error "drift that cannot be handled so"
         "Not every policy makes sense for every kind of drift: what is missing cannot be rescued, and a column keeps its type."
@@ -144,7 +144,7 @@ codes! {
         "A call is replaced by the function's expression. Functions that call each other in a circle have none, and what others call many times becomes too long or too deep."
         "Remove a call of the circle, or compute the inner part once, in a step or a subquery.";
     ODCS_VERSION "E0301" Error "not a contract that is read"
-        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.1.0`."
+        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.2.0`."
         "Correct these keys, or convert the contract.";
     CONTRACT_OBJECT "E0302" Error "no schema object to use"
         "A contract with several objects is used for the one named like its file."

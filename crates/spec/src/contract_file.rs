@@ -3,9 +3,10 @@
 use crate::{
     avro::{self, Avro},
     compatibility::{self, Comparison, Language, Mode, Shape},
+    contract::Contract,
     diagnostic::{Diagnostics, Sink},
     json_schema::{self, JsonSchema},
-    odcs,
+    odcs::{self, Terms},
     source_file::SourceFile,
 };
 use std::{path::Path, sync::Arc};
@@ -13,6 +14,10 @@ use std::{path::Path, sync::Arc};
 #[derive(Debug, Clone)]
 pub struct ContractFile {
     pub shape: Shape,
+    /// As the engine uses it, without the rules that look at other datasets. `None`: it has several objects, and none is named like the file.
+    pub contract: Option<Box<Contract>>,
+    /// What it says to people.
+    pub terms: Box<Terms>,
     /// What is written and has no effect; warnings only.
     pub notes: Diagnostics,
 }
@@ -24,16 +29,18 @@ pub fn read_contract(path: &Path) -> Result<ContractFile, Diagnostics> {
     contract_of(file, sink)
 }
 
-fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Result<ContractFile, Diagnostics> {
-    let shape = file.and_then(|file| {
+pub(crate) fn contract_of(file: Option<Arc<SourceFile>>, mut sink: Sink) -> Result<ContractFile, Diagnostics> {
+    let read = file.and_then(|file| {
         let draft = odcs::read(file.clone(), None, &mut sink)?;
-        // Columns that rules name.
-        let _ = odcs::compile(&draft, &mut sink);
-        odcs::shape(&file)
+        // Columns that rules name. None of several objects may be meant.
+        let contract = odcs::compile(&draft, &mut sink).map(|(contract, _)| Box::new(contract));
+        Some((odcs::shape(&file)?, contract, Box::new(odcs::terms(&file))))
     });
     let found = sink.finish();
-    match shape {
-        Some(shape) if !found.has_errors() => Ok(ContractFile { shape, notes: found }),
+    match read {
+        Some((shape, contract, terms)) if !found.has_errors() => {
+            Ok(ContractFile { shape, contract, terms, notes: found })
+        }
         _ => Err(found),
     }
 }

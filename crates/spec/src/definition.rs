@@ -1,14 +1,18 @@
 //! What a checked project says, ready to plan and execute. Built by [`crate::load`], read by flow, lake and cli.
 
 use crate::{
+    acceptance::Accept,
+    compatibility::Mode,
     condition::Condition,
     contract::{Check, Contract},
     diagnostic::Diagnostics,
     drift::{DriftPolicies, Inside},
+    json_schema::Validator,
     library::Library,
     schedule::Schedule,
     secret::Secret,
     sinks::Sink,
+    source_file::Place,
     sql::Origins,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, LakeUrl, Span, StatePlace};
@@ -16,6 +20,7 @@ use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// A folder of definitions in which no mistake was found.
@@ -36,6 +41,8 @@ pub struct Project {
     pub sinks: BTreeMap<String, Sink>,
     /// Names of the sinks that are told of each run, when all of it has ended.
     pub publish: Vec<String>,
+    /// Names of the sinks that are told what somebody has to know while it lasts.
+    pub alerts: Vec<String>,
     pub datasets: BTreeMap<DatasetName, Dataset>,
     /// By the contract's file stem.
     pub contracts: BTreeMap<String, Contract>,
@@ -76,6 +83,8 @@ pub struct Dataset {
     pub concurrency: Vec<Concurrency>,
     pub throttle: Option<Throttle>,
     pub effort: Effort,
+    /// So long after a commit the next one is overdue, as the contract agrees.
+    pub overdue_after: Option<Span>,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
     /// Under which it takes what waits; `None`: whatever waits. Decides when its steps are planned, and nothing about rows.
@@ -144,6 +153,21 @@ impl Bronze {
 pub struct Push {
     /// CloudEvents types; `*` at the end stands for any rest.
     pub types: Vec<String>,
+    /// By type; none, or of every type.
+    #[serde(skip)]
+    pub schemas: BTreeMap<String, Arc<EventSchema>>,
+}
+
+/// What the data of all events of a type is. It is held to its earlier versions, and an event that breaks it is refused.
+#[derive(Debug)]
+pub struct EventSchema {
+    /// Below the project's root, where it is in it.
+    pub file: PathBuf,
+    pub text: String,
+    pub mode: Mode,
+    pub validator: Validator,
+    /// Where the dataset names it.
+    pub(crate) place: Place,
 }
 
 impl Push {
@@ -403,34 +427,6 @@ pub struct WindowSpec {
     pub size: Span,
 }
 
-/// Acceptance criteria over one step's staged rows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Accept {
-    /// Share of quarantined and dropped rows among the rows checked, 0 to 1.
-    pub invalid: Thresholds,
-    /// Rows that the table would have after the commit.
-    pub min_rows: Option<u64>,
-    pub max_rows: Option<u64>,
-    pub volume: Option<Volume>,
-}
-
-/// Rows that a step adds, as a share of the median over the last commits of its table; 1 is as many.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Volume {
-    /// So many commits that added rows.
-    pub of_last: u64,
-    pub warn_below: Option<f64>,
-    pub error_below: Option<f64>,
-    pub warn_above: Option<f64>,
-    pub error_above: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Thresholds {
-    pub warn_above: Option<f64>,
-    pub error_above: Option<f64>,
-}
-
 /// How long a step may take, and how it is tried again. It decides no row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Effort {
@@ -551,6 +547,12 @@ impl Dataset {
 impl Project {
     pub fn contract_of(&self, dataset: &Dataset) -> Option<&Contract> {
         self.contracts.get(dataset.contract.as_deref()?)
+    }
+
+    /// By type, each once.
+    pub fn event_schemas(&self) -> BTreeMap<&String, &EventSchema> {
+        let all = self.datasets.values().filter_map(Dataset::push).flat_map(|push| &push.schemas);
+        all.map(|(name, schema)| (name, &**schema)).collect()
     }
 
     /// Whether the dataset keeps a row for each version of a key.

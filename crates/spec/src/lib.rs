@@ -2,6 +2,7 @@
 //!
 //! Called by cli (load, check) and read by flow and lake. It reads project files only; it opens no data file.
 
+mod acceptance;
 mod avro;
 mod codes;
 mod compatibility;
@@ -15,6 +16,7 @@ mod diagnostic;
 mod discover;
 mod drift;
 pub mod export;
+pub mod infer;
 mod json_schema;
 mod library;
 mod load;
@@ -31,6 +33,10 @@ mod source_file;
 mod sql;
 mod yaml;
 
+pub use acceptance::{
+    Accept, Beyond, CONTROL_FILE, ColumnMeasure, Distribution, Freshness, Levels, MeasureKind, Parts, TimeWindow,
+    Volume,
+};
 pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};
 pub use compatibility::{
@@ -43,18 +49,19 @@ pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
 };
 pub use definition::{
-    Accept, Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, FileSource, Format, Gold,
-    Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Thresholds,
-    Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Volume, Watermark, WebhookSource, WindowSpec, Write,
+    Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource, Format, Gold,
+    Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Throttle,
+    Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};
-pub use json_schema::JsonSchema;
+pub use json_schema::{Breach, JsonSchema, Undecidable, Validator};
 pub use library::{Case, Function, Library, Parameter};
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;
-pub use registered::{Document, not_compared, verdict};
+pub use odcs::Terms;
+pub use registered::{Document, event_verdict, not_compared, verdict};
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;
-pub use sinks::{InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};
+pub use sinks::{BodyFormat, InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};
 pub use sql::{BUILT_IN, Origins};

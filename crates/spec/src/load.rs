@@ -3,7 +3,7 @@
 use crate::{
     codes,
     dataset::{self, Draft, EffortDraft},
-    definition::{Kind, Project},
+    definition::{EventSchema, Kind, Project},
     diagnostic::{Diagnostics, Level, Sink, quoted},
     discover::{self, Found},
     library::{self, Library},
@@ -71,6 +71,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
             note_uses(&mut sources);
             check_places(&sources.drafts, &settings, &mut sink);
             check_edges(&sources.drafts, &settings, &mut sink);
+            check_event_schemas(&sources, &mut sink);
             (root, settings, sources)
         }
         None => (root.to_owned(), ProjectFile::unusable(root), Sources::default()),
@@ -105,6 +106,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         limits: settings.limits,
         sinks: settings.sinks.usable,
         publish: settings.publish,
+        alerts: settings.alerts,
         datasets,
         contracts,
         library: sources.library,
@@ -227,6 +229,27 @@ fn check_edges(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, si
                 message,
                 "give each webhook a path of its own".to_owned(),
             );
+        }
+    }
+}
+
+/// A type of events has one schema, under a name that no contract has.
+fn check_event_schemas(sources: &Sources, sink: &mut Sink) {
+    let mut known: BTreeMap<&String, (&DatasetName, &Arc<EventSchema>)> = BTreeMap::new();
+    for d in sources.drafts.values() {
+        let dataset::Body::Bronze(dataset::BronzeDraft { push: Some(push), .. }) = &d.body else { continue };
+        for (name, schema) in &push.schemas {
+            let (other, said) = known.entry(name).or_insert((&d.name, schema));
+            if (&said.file, said.mode) != (&schema.file, schema.mode) {
+                let message = format!("{other} says that {} has another schema or mode", quoted(name));
+                let help = "name the same file and mode wherever the type is taken".to_owned();
+                sink.report(codes::CONTRADICTION, &d.file, schema.place, message, help);
+            }
+            if sources.contract_stems.contains(name) {
+                let message = format!("a contract is named {} already", quoted(name));
+                let help = "the registry has one subject of a name; rename the contract's file".to_owned();
+                sink.report(codes::CONTRADICTION, &d.file, schema.place, message, help);
+            }
         }
     }
 }

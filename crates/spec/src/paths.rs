@@ -28,6 +28,10 @@ impl Fence {
         self.allowed.push(real(&lexical(path)));
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The absolute path that `written` names. Symbolic links on the part that exists are followed before the check.
     pub(crate) fn resolve(&self, written: &str) -> Result<PathBuf, PathMistake> {
         if written.contains("://") {

@@ -50,6 +50,8 @@ pub(crate) struct ProjectFile {
     pub(crate) sinks: Sinks,
     /// Names of sinks, for what ends as a whole.
     pub(crate) publish: Vec<String>,
+    /// Names of sinks, for alerts.
+    pub(crate) alerts: Vec<String>,
     pub(crate) fence: Fence,
 }
 
@@ -73,6 +75,7 @@ impl ProjectFile {
             defaults: EffortDraft::default(),
             sinks: Sinks::none(),
             publish: Vec::new(),
+            alerts: Vec::new(),
             fence: Fence::new(root),
         }
     }
@@ -125,12 +128,13 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
     }
     let sinks = f.take("sinks").map_or_else(Sinks::none, |n| sinks::read(n, &fence, &mut r));
     let publish = dataset::read_publish(&mut f, &mut r);
-    for name in &publish {
+    let alerts = dataset::read_sinks("alerts", &mut f, &mut r);
+    for name in publish.iter().chain(&alerts) {
         sinks.check(name, r.file, r.sink);
     }
     let own = environments(&mut f, environment, &mut r);
     let defaults = f.take("defaults").map_or_else(EffortDraft::default, |n| dataset::read_defaults(n, &mut r));
-    f.not_yet(&["budgets", "policies", "secrets", "notifications", "concurrency"], &mut r);
+    f.not_yet(&["budgets", "policies", "secrets", "concurrency"], &mut r);
     f.finish_with(&mut r, |key| {
         matches!(key, "retry" | "timeout" | "budget").then(|| format!("write it as `defaults: {{ {key}: … }}`"))
     });
@@ -150,6 +154,7 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         defaults,
         sinks,
         publish: publish.into_iter().map(|name| name.value).collect(),
+        alerts: alerts.into_iter().map(|name| name.value).collect(),
         fence,
     })
 }

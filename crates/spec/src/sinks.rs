@@ -31,12 +31,24 @@ pub enum Sink {
 #[derive(Debug, Clone, Serialize)]
 pub struct Webhook {
     pub url: WebhookAddress,
-    /// Each signs, so that a receiver can change from one to another.
+    pub format: BodyFormat,
+    /// Each signs, so that a receiver can change from one to another. None: only where nobody would look.
     pub secrets: Vec<Secret>,
     /// Whether it may be asked without TLS beyond this machine.
     pub allow_http: bool,
     /// Whether it may lie where machines keep their credentials.
     pub allow_link_local: bool,
+}
+
+/// How an event lies in the body of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyFormat {
+    /// As it is.
+    #[default]
+    CloudEvents,
+    /// As a message for people, in the form that Slack's incoming webhooks take, and others after them.
+    Slack,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -199,7 +211,13 @@ enum Allowed {
 fn webhook(node: &Node, r: &mut Reader<'_>) -> Option<Webhook> {
     let mut f = r.fields(node, "a mapping such as `{ url: https://…, secret: { env: ALLUVIUM_HOOK_SECRET } }`")?;
     let url = f.require("url", r);
-    let secrets = f.require("secret", r).and_then(|n| secret::read_all(n, r));
+    let formats = [("cloudevents", BodyFormat::CloudEvents), ("slack", BodyFormat::Slack)];
+    let format = f.take("format").and_then(|n| r.choice(n, &formats)).map_or_else(BodyFormat::default, |w| w.value);
+    // Slack looks at no signature: there the URL is the secret.
+    let secrets = match format {
+        BodyFormat::Slack => f.take("secret").map_or_else(|| Some(Vec::new()), |n| secret::read_all(n, r)),
+        BodyFormat::CloudEvents => f.require("secret", r).and_then(|n| secret::read_all(n, r)),
+    };
     let allow: Vec<Allowed> = f.take("allow").map_or_else(Vec::new, |n| allowed(n, r));
     f.finish(r);
     let allow_http = allow.contains(&Allowed::Http);
@@ -207,7 +225,8 @@ fn webhook(node: &Node, r: &mut Reader<'_>) -> Option<Webhook> {
         node if matches!(node.value, Value::Scalar(_)) => WebhookAddress::Written(written(node, allow_http, r)?),
         node => WebhookAddress::Env(secret::read(node, r)?),
     };
-    Some(Webhook { url, secrets: secrets?, allow_http, allow_link_local: allow.contains(&Allowed::LinkLocal) })
+    let allow_link_local = allow.contains(&Allowed::LinkLocal);
+    Some(Webhook { url, format, secrets: secrets?, allow_http, allow_link_local })
 }
 
 fn allowed(node: &Node, r: &mut Reader<'_>) -> Vec<Allowed> {

@@ -18,6 +18,8 @@ pub enum RefusalKind {
     Token,
     /// A cloud's notice of which no dataset is told.
     Unmatched,
+    /// An event that breaks the schema of its type.
+    Schema,
 }
 
 impl RefusalKind {
@@ -30,6 +32,7 @@ impl RefusalKind {
         (Self::Malformed, "malformed"),
         (Self::Token, "token"),
         (Self::Unmatched, "unmatched"),
+        (Self::Schema, "schema"),
     ];
 
     /// As the state's tables have it.

@@ -1,4 +1,4 @@
-//! What is told of commits, runs and backfills, as values: publications, and the lanes that they leave by.
+//! What is told of commits, runs, backfills and alerts, as values: publications, and the lanes that they leave by.
 
 use alluvium_model::{DatasetName, InvalidName};
 use jiff::Timestamp;
@@ -10,16 +10,20 @@ pub enum Topic {
     Dataset(DatasetName),
     /// Runs as a whole.
     Runs,
+    /// What somebody has to know while it lasts.
+    Alerts,
 }
 
-/// No dataset's name: that has a layer.
+/// No datasets' names: those have a layer.
 const RUNS: &str = "runs";
+const ALERTS: &str = "alerts";
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dataset(name) => name.fmt(f),
             Self::Runs => f.write_str(RUNS),
+            Self::Alerts => f.write_str(ALERTS),
         }
     }
 }
@@ -28,7 +32,11 @@ impl FromStr for Topic {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        if text == RUNS { Ok(Self::Runs) } else { text.parse().map(Self::Dataset) }
+        match text {
+            RUNS => Ok(Self::Runs),
+            ALERTS => Ok(Self::Alerts),
+            name => name.parse().map(Self::Dataset),
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Called by flow and cli. Tables hold no row data and no secret.
 
+mod alerts;
 mod audit;
 mod backfills;
 mod decisions;
+mod discards;
 mod endings;
 mod error;
 mod lanes;
@@ -19,9 +21,11 @@ mod sqlite;
 mod store;
 mod verdicts;
 
+pub use alerts::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Troubles, Warned};
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState, Forgotten};
 pub use decisions::{Commits, Decision};
+pub use discards::{Discard, QuarantineNote, Selection};
 pub use endings::{EndedRun, EndedSteps, Ending};
 pub use error::StoreError;
 pub use lanes::{Lane, LaneEnd, NewPublication, Publication, Topic};

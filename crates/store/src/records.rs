@@ -112,6 +112,8 @@ pub enum StepKind {
     Curate,
     /// Rows that wait in quarantine, once more.
     ReplayQuarantine,
+    /// Rows that wait in quarantine, and go for good.
+    Discard,
     /// A silver table made anew from all of its input.
     Rebuild,
     /// One window of a gold table into the table of a backfill. It stands beside the live work: it takes no input, and its

@@ -2,11 +2,12 @@
 //! returns `Ok`, or nothing of it happened. A future dropped half-way leaves one of the two.
 
 use crate::{
-    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
-    StepState, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
+    AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
+    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
+    SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles, Verdict,
+    VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -128,6 +129,17 @@ pub trait Store: Send + Sync {
 
     /// Many steps in one transaction; answers in order. One conflict does not undo the others.
     async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError>;
+
+    /// As [`Store::plan`], and what the step takes is written down with it. Of a step that is there already nothing is written.
+    async fn plan_discard(&self, step: &NewStep, discard: &Discard) -> Result<Planned, StoreError>;
+
+    /// What the step takes out of its dataset's quarantine.
+    async fn discard(&self, step: &StepKey) -> Result<Option<Discard>, StoreError>;
+
+    async fn note_quarantine(&self, note: &QuarantineNote) -> Result<(), StoreError>;
+
+    /// Oldest first.
+    async fn quarantine_notes(&self, dataset: &DatasetName) -> Result<Vec<QuarantineNote>, StoreError>;
 
     /// Steps that are neither done nor superseded, dead letters among them, oldest first (by planning order).
     async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError>;
@@ -295,6 +307,16 @@ pub trait Store: Send + Sync {
         under: u64,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// What is wrong now: dead letters of all datasets, and of these what their newest run was beyond, and when they committed last.
+    async fn troubles(&self, datasets: &[DatasetName]) -> Result<Troubles, StoreError>;
+
+    /// Alerts that are open, and those that were resolved at that time or later.
+    async fn alerts(&self, resolved_since: Timestamp) -> Result<Alerts, StoreError>;
+
+    /// Alerts open and are resolved, each once and with the event that tells it. `false`: somebody changed one since revision `under`;
+    /// nothing was changed.
+    async fn change_alerts(&self, changes: &[AlertChange], under: u64, at: Timestamp) -> Result<bool, StoreError>;
 
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;

@@ -1,6 +1,6 @@
 //! From the command line to the command.
 
-use super::{backfill, check, contract, explain, init, query, replay, resume, run, serve, show, worker};
+use super::{backfill, check, contract, explain, init, quarantine, query, replay, resume, run, serve, show, worker};
 use crate::{
     args::{Cli, Command, Drop, Replay},
     error::CliError,
@@ -32,6 +32,8 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         }
         Command::Release(verdict) => replay::held(global, VerdictKind::Release, verdict).await,
         Command::Drop { what: Drop::Held(verdict) } => replay::held(global, VerdictKind::Drop, verdict).await,
+        Command::Discard(args) => quarantine::discard(global, args).await,
+        Command::Annotate(args) => quarantine::annotate(global, args).await,
         Command::Backfill(args) => backfill::backfill(global, args).await,
         Command::Contract { what } => contract::contract(global, what).await,
         Command::Resume { sink, dir } => resume::resume(global, sink, dir.as_ref()).await,

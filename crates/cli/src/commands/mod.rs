@@ -6,6 +6,7 @@ mod contract;
 mod dispatch;
 mod explain;
 mod init;
+mod quarantine;
 mod query;
 mod replay;
 mod resume;

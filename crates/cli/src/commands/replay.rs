@@ -40,12 +40,17 @@ pub async fn dead_letters(
 
 pub async fn held(global: &Global, verdict: VerdictKind, args: &Verdict) -> Result<Exit, CliError> {
     let Verdict { dataset, dir, reason, by } = args;
-    let by = by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".to_owned());
+    let by = who(by.as_ref());
     let what = Settle { dataset: dataset.clone(), verdict, by, reason: reason.clone() };
     replay(global, dir.as_ref(), &Replay::Held(what)).await
 }
 
-async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {
+/// Who says something that is kept.
+pub fn who(by: Option<&String>) -> String {
+    by.cloned().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+pub async fn replay(global: &Global, dir: Option<&PathBuf>, what: &Replay) -> Result<Exit, CliError> {
     let stop = stop()?;
     let wired = admitted(global, dir, &[]).await?;
     let work = Work::new(global, &wired);

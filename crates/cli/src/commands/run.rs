@@ -13,6 +13,7 @@ use crate::{
 };
 use alluvium_flow::{FlowError, Options, Summary};
 use alluvium_model::{DatasetName, Exit};
+use alluvium_server::tell_stale;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -89,6 +90,7 @@ impl<'a> Work<'a> {
     pub async fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
         if summary.as_ref().is_ok_and(|s| !s.stopped) {
             self.publish().await?;
+            tell_stale(&self.wired.flow(self.reporter.as_ref())).await;
         }
         let heard = self.reporter.finish();
         let mut summary = summary?;

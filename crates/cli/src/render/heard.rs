@@ -160,6 +160,17 @@ pub struct NotPublished {
     pub message: String,
 }
 
+/// A dataset whose newest event is older than its freshness allows.
+#[derive(Debug, Serialize)]
+pub struct StaleDataset {
+    pub dataset: String,
+    #[serde(serialize_with = "json_time_if_any")]
+    pub newest: Option<Timestamp>,
+    /// The age that is passed.
+    pub after: String,
+    pub is_error: bool,
+}
+
 #[derive(Debug, Default, Serialize)]
 pub struct Heard {
     pub duplicates: Kept<DuplicateFile>,
@@ -185,6 +196,7 @@ pub struct Heard {
     /// Publications that were delivered, also of earlier runs.
     pub published: u64,
     pub not_published: Kept<NotPublished>,
+    pub stale: Vec<StaleDataset>,
     pub recovered_steps: u64,
     /// Rows that each dataset's commits wrote.
     pub written: BTreeMap<DatasetName, u64>,
@@ -303,6 +315,10 @@ impl Heard {
                 code,
                 message: message.clone(),
             }),
+            Signal::Stale { dataset, newest, after, is_error, .. } => {
+                let (dataset, after) = (dataset.to_string(), after.to_string());
+                self.stale.push(StaleDataset { dataset, newest: *newest, after, is_error: *is_error });
+            }
             Signal::RunStarted { .. }
             | Signal::Looked { .. }
             | Signal::LaidDown { .. }
@@ -312,6 +328,7 @@ impl Heard {
             | Signal::StepFailed { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::Fresh { .. }
             | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaitsForSlot { .. }
@@ -319,6 +336,7 @@ impl Heard {
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
             | Signal::RunTold { .. }
+            | Signal::AlertTold { .. }
             | Signal::RunFinished { .. } => {}
         }
     }

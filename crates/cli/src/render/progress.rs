@@ -6,7 +6,7 @@ use super::{
     printable, seconds, size,
 };
 use crate::output::say;
-use alluvium_flow::{Report, Signal};
+use alluvium_flow::{Report, Signal, runbook};
 use alluvium_model::StepKey;
 use alluvium_store::StepKind;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -110,6 +110,8 @@ impl Bars {
             | Signal::NotTaken { .. }
             | Signal::NotLooked { .. }
             | Signal::Missed { .. }
+            | Signal::Stale { .. }
+            | Signal::Fresh { .. }
             | Signal::CommitsSeen
             | Signal::StepHeldBy { .. }
             | Signal::StepWaits { .. }
@@ -125,6 +127,7 @@ impl Bars {
             | Signal::Published { .. }
             | Signal::NotPublished { .. }
             | Signal::RunTold { .. }
+            | Signal::AlertTold { .. }
             | Signal::RunFinished { .. } => {}
         }
         drop(open);
@@ -164,6 +167,7 @@ fn bar_style(kind: StepKind) -> ProgressStyle {
         StepKind::Refine
         | StepKind::Curate
         | StepKind::ReplayQuarantine
+        | StepKind::Discard
         | StepKind::Rebuild
         | StepKind::Backfill
         | StepKind::Swap => "{human_pos} rows  {per_sec}  {elapsed}",
@@ -259,6 +263,15 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             let head = style.yellow("warning");
             format!("{head} {dataset}: {} {what} found by the scan, of which no notice came", grouped(*files))
         }
+        Signal::Stale { dataset, column, newest, after, is_error } => {
+            let head = if *is_error { style.red("stale") } else { style.yellow("stale") };
+            let newest = match newest {
+                Some(at) => format!("its newest `{}` is {}", printable(column), brief_time(*at)),
+                None => format!("no row has a `{}`", printable(column)),
+            };
+            format!("{head} {dataset}: {newest}, more than {after} ago")
+        }
+        Signal::Fresh { dataset } => format!("{dataset}: fresh again"),
         Signal::Maintained { dataset, done } => {
             let mut parts = Vec::new();
             if done.merged > 0 {
@@ -287,6 +300,16 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
             };
             format!("{head} {topic}: {sink} was not told: {}; {then}", printable(message))
         }
+        Signal::AlertTold { alert } => {
+            let (subject, summary) = (printable(&alert.subject), printable(&alert.summary));
+            match alert.resolved_at {
+                Some(_) => format!("alert over: {subject}: {summary}"),
+                None => {
+                    let way = runbook(alert.code.as_deref());
+                    format!("{} {subject}: {summary} ({way})", style.yellow("alert"))
+                }
+            }
+        }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
         Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),
         Signal::StepWaitsForSlot { dataset, key } => format!("{dataset}: waiting for a slot of `{key}`"),
@@ -310,6 +333,7 @@ pub fn word(kind: StepKind) -> &'static str {
         StepKind::Refine => "refine",
         StepKind::Curate => "curate",
         StepKind::ReplayQuarantine => "replay",
+        StepKind::Discard => "discard",
         StepKind::Rebuild => "rebuild",
         StepKind::Backfill => "backfill",
         StepKind::Swap => "swap",

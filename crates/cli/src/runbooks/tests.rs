@@ -149,6 +149,16 @@ fn every_page_says_something_under_each_heading() {
 }
 
 #[test]
+fn every_kind_of_alert_has_its_page() {
+    for code in alluvium_flow::ALERT_CODES {
+        let page = find(code).unwrap_or_else(|| panic!("{code} has no runbook"));
+        assert!(page.meaning.starts_with("Alert: "), "{code}");
+    }
+    // Held steps and dead letters are told with the code of what stopped them.
+    assert!(find(alluvium_flow::HELD).is_some());
+}
+
+#[test]
 fn a_command_is_read_as_a_shell_reads_it() {
     let read = |line| words(line).join("|");
     assert_eq!(read("A_B=c alluvium query \"SELECT 'x' # y\" shop # all | none"), "alluvium|query|SELECT 'x' # y|shop");

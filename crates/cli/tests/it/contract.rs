@@ -129,6 +129,20 @@ const SENT: &str = r#"{"id":1,"customer":"c1","state":"new","day":"2024-01-01","
 {"id":10,"customer":"c1","state":"new","day":"2024-01-01","amount":1,"code":null,"at":"noon"}
 "#;
 
+/// Of the open-data-contract-standard package, with the JSON Schema of ODCS that it brings.
+#[test]
+fn the_standards_own_reader_takes_our_contracts() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut contracts = Vec::new();
+    for example in std::fs::read_dir(root.join("examples")).expect("examples") {
+        let Ok(folder) = std::fs::read_dir(example.expect("an example").path().join("contracts")) else { continue };
+        contracts.extend(folder.map(|entry| entry.expect("a contract").path()));
+    }
+    assert!(contracts.len() > 5, "{contracts:?}");
+    let paths: Vec<_> = contracts.iter().map(|p| p.as_os_str()).collect();
+    assert_eq!(python("tests/odcs.py", &paths).trim(), contracts.len().to_string());
+}
+
 #[test]
 fn others_read_an_export_and_refuse_the_same_rows() {
     let contract = "apiVersion: v3.1.0
@@ -174,6 +188,8 @@ schema:
 
     let ran = p.done(&["contract", "export", "contracts/sent.odcs.yaml", "--as", "markdown"]);
     ran.said("| amount | decimal(12, 2) |  | minimum 0 |  |");
+    let ran = p.done(&["contract", "export", "contracts/sent.odcs.yaml", "--as", "html"]);
+    ran.said("<code>amount</code></th><td>decimal(12, 2)</td><td></td><td><ul><li>minimum 0</li></ul></td>");
     p.done(&["contract", "lint"]).said("1 contract, 0 warnings");
     // A schema that was exported is compared as one.
     p.done(&["contract", "diff", "sent.json", "sent.json", "--mode", "FULL"]);

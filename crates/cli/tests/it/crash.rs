@@ -37,10 +37,22 @@ fn matrix(start: &Project, command: &[&str], again: &[&[&str]], reached: &[&str]
         // A few small files are not worth a merge, and nothing is uploaded: `maintain.rs` and `remote.rs` kill there.
         // Nothing fails here: `dead_letters.rs` kills around failures and replays.
         // `backfill.rs` kills backfills.
+        // Nobody is told of alerts: `alerts.rs` kills there.
+        // `discard.rs` kills discards.
         // No gate refuses anything here: `held.rs` kills there.
         // Nobody is superseded in the midst of its work: `workers.rs` kills there.
-        let elsewhere =
-            ["backfill.", "hold.", "maintain.", "remote.", "replay.", "fence.", "step.before_fail", "step.after_fail"];
+        let elsewhere = [
+            "alert.",
+            "discard.",
+            "backfill.",
+            "hold.",
+            "maintain.",
+            "remote.",
+            "replay.",
+            "fence.",
+            "step.before_fail",
+            "step.after_fail",
+        ];
         let here = reached.is_empty() && !elsewhere.iter().any(|e| point.0.starts_with(e));
         let must = here || reached.contains(&point.0);
         assert!(times > 0 || !must, "{} is never reached", point.0);

@@ -1,5 +1,7 @@
 //! The command as its users meet it: real processes over real folders.
 
+mod accept;
+mod alerts;
 mod backfill;
 mod bad_input;
 mod branch;
@@ -11,8 +13,10 @@ mod contract;
 mod crash;
 mod day;
 mod dead_letters;
+mod discard;
 mod drift;
 mod edges;
+mod event_schemas;
 mod examples;
 mod exits;
 mod explain;
@@ -22,6 +26,7 @@ mod held;
 mod history;
 mod hooks;
 mod http;
+mod infer;
 mod init;
 mod input;
 mod late;

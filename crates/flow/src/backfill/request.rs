@@ -1,7 +1,7 @@
 //! What is asked of a backfill, and from its beginning to its end what follows from that.
 
 use super::{Backfilled, Beside, Extent, Windowed, build::parts, plan, swap::ATTEMPTS};
-use crate::{Flow, FlowError, Summary, drain::look_error};
+use crate::{Flow, FlowError, Judged, Summary, drain::look_error};
 use alluvium_model::{DatasetName, RunId, Stride, Window, crash_point};
 use alluvium_spec::Kind;
 use alluvium_store::{BackfillRecord, BackfillState, Forgotten, StoreError};
@@ -82,7 +82,7 @@ impl Flow<'_> {
             answer = Some(Backfilled::new(record, parts, committed));
             Ok(())
         };
-        self.live(command, stop, work).await?;
+        self.live(command, Judged::All, stop, work).await?;
         Ok(answer)
     }
 

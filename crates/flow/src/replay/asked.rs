@@ -4,7 +4,7 @@
 //! replay does it from its beginning, which brings nothing back twice.
 
 use super::{Replay, ReplayOutcome, Tried};
-use crate::{Flow, FlowError, Signal, Summary, life::Done};
+use crate::{Flow, FlowError, Judged, Signal, Summary, life::Done};
 use alluvium_model::{Fault, RunId, crash_point};
 use alluvium_store::{AskedReplay, NewReplay, ReplayRecord, RunState, StoreError};
 use std::time::Duration;
@@ -83,6 +83,7 @@ impl Flow<'_> {
         done.transpose()?;
         finished?;
         self.tell_ended_runs().await?;
+        self.tell_alerts(Judged::Steps).await?;
         self.report.signal(Signal::RunFinished { run: run.clone() });
         Ok(Some((summary, tried)))
     }

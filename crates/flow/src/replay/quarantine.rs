@@ -2,6 +2,7 @@
 //!
 //! Called by `request.rs`. A replay that was planned before a crash is an open step as any other.
 
+use super::discard::TRIES;
 use crate::{Flow, FlowError, Options, Summary, Tried, Waiting, drain::look_error, plan::versions_mix};
 use alluvium_model::{DatasetName, RunId};
 
@@ -22,16 +23,21 @@ impl Flow<'_> {
         if adopt {
             self.adopt(dataset).await?;
         }
-        let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
-        if let Some((version, _)) = waiting.filter(|(_, rows)| *rows > 0) {
+        for _ in 0..TRIES {
+            let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
+            let Some((version, 1..)) = waiting else { break };
             let active = self.active_version(name).await?;
             // Bronze only receives: it is never held.
             if dataset.silver().is_some() && !versions_mix(active.as_ref(), &dataset.version) {
                 return self.hold(dataset, active, Waiting::Quarantine, summary).await;
             }
-            let round = self.round(run, dataset).await?;
-            self.plan(dataset, vec![round.replay(version)]).await?;
+            let step = self.round(run, dataset).await?.replay(version);
+            let key = step.key.clone();
+            self.plan(dataset, vec![step]).await?;
             self.work_open_steps(run, dataset, summary).await?;
+            if !self.was_overtaken(name, version, &key).await? {
+                break;
+            }
         }
         self.follow(run, tried, summary).await
     }

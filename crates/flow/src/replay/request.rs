@@ -2,8 +2,8 @@
 //!
 //! Called by cli, and by `asked.rs` for a service. It is written into the state as JSON.
 
-use super::{Letters, Settle, Tried, Version};
-use crate::{Flow, FlowError, Summary};
+use super::{Discard, Letters, Settle, Tried, Version};
+use crate::{Flow, FlowError, Judged, Summary};
 use alluvium_model::{DatasetName, RunId};
 use alluvium_spec::{Kind, Project};
 use alluvium_store::{ReplayRecord, VerdictKind};
@@ -26,6 +26,8 @@ pub enum Replay {
     DeadLetters(Letters),
     /// What its gate held back.
     Held(Settle),
+    /// What waits in its quarantine, and never comes into its table.
+    Discard(Discard),
 }
 
 impl Replay {
@@ -56,6 +58,7 @@ impl Replay {
                 command
             }
             Self::Held(what) => what.command(),
+            Self::Discard(what) => what.command(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Replay {
             Self::Quarantine { dataset, .. } | Self::Rescued { dataset } => Some(dataset),
             Self::DeadLetters(letters) => letters.dataset.as_ref(),
             Self::Held(what) => Some(&what.dataset),
+            Self::Discard(what) => Some(&what.dataset),
         }
     }
 
@@ -72,14 +76,18 @@ impl Replay {
         let Some(name) = self.dataset() else { return Ok(()) };
         let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
         match self {
-            Self::Quarantine { .. } if matches!(dataset.kind, Kind::Gold(_)) => {
+            Self::Quarantine { .. } | Self::Discard(_) if matches!(dataset.kind, Kind::Gold(_)) => {
                 Err(FlowError::NoQuarantine(name.clone()))
             }
             Self::Rescued { .. } if dataset.silver().is_none() => Err(FlowError::NotSilver(name.clone())),
             Self::Held(what) if what.verdict == VerdictKind::Drop && matches!(dataset.kind, Kind::Gold(_)) => {
                 Err(FlowError::NothingToDrop(name.clone()))
             }
-            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) | Self::Held(_) => Ok(()),
+            Self::Quarantine { .. }
+            | Self::Rescued { .. }
+            | Self::DeadLetters(_)
+            | Self::Held(_)
+            | Self::Discard(_) => Ok(()),
         }
     }
 }
@@ -94,14 +102,14 @@ impl Flow<'_> {
         let what = self.meant(what).await?;
         let work =
             async |run: &RunId, summary: &mut Summary| self.replay_as(run, &what, &mut Tried::default(), summary).await;
-        self.live(&command, stop, work).await
+        self.live(&command, Judged::All, stop, work).await
     }
 
     /// The same, as it means the same at all times: with whole ids in place of their beginnings.
     pub(super) async fn meant(&self, what: &Replay) -> Result<Replay, FlowError> {
         what.check(self.project)?;
         Ok(match what {
-            Replay::Quarantine { .. } | Replay::Rescued { .. } | Replay::Held(_) => what.clone(),
+            Replay::Quarantine { .. } | Replay::Rescued { .. } | Replay::Held(_) | Replay::Discard(_) => what.clone(),
             Replay::DeadLetters(letters) => Replay::DeadLetters(self.whole(letters).await?),
         })
     }
@@ -118,6 +126,7 @@ impl Flow<'_> {
             Replay::Rescued { dataset } => self.replay_rescued(run, dataset, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
             Replay::Held(what) => self.settle_held(run, what, tried, summary).await,
+            Replay::Discard(what) => self.discard(run, what, tried, summary).await,
         }
     }
 }

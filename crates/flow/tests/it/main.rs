@@ -1,6 +1,7 @@
 //! Orchestration over the real state store, with an engine and a landing zone made of memory.
 
 mod agenda;
+mod alerts;
 mod backfill;
 mod branch;
 mod dead_letters;

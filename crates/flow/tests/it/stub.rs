@@ -8,7 +8,7 @@ use alluvium_model::{
     Balance, Blame, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy,
     StepKey,
 };
-use alluvium_spec::{Dataset, Effort, Environment, FROZEN, Project, Silver, load};
+use alluvium_spec::{Dataset, Effort, Environment, FROZEN, Freshness, Project, Silver, load};
 use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord, Watch};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -275,6 +275,10 @@ impl Engine for StubEngine {
 
     async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn newest(&self, _: &DatasetName, _: &Freshness) -> Result<Option<Timestamp>, StepError> {
+        Ok(None)
     }
 
     fn rows_per_step(&self, _: &Silver) -> u64 {

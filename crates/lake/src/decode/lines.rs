@@ -72,8 +72,8 @@ impl Lines {
         Ok(Line::Whole { offset, bytes })
     }
 
-    /// Appends the next lines, as many as make about `wanted` bytes and at least one, and answers the offset of the first.
-    /// Nothing is appended at the end of the object. `None` where the next line is too long to be held: it has to be
+    /// The next lines, as many as make about `wanted` bytes and at least one, and the offset of the first.
+    /// There are none at the end of the object. `None` where the next line is too long to be held: it has to be
     /// skipped.
     pub(super) fn take_whole(&mut self, wanted: usize, into: &mut Vec<u8>) -> Result<Option<u64>, DecodeError> {
         self.window.consume(self.taken);
@@ -89,9 +89,9 @@ impl Lines {
                 Some(_) | None => at_end.then_some(bytes.len()),
             };
             if let Some(whole) = whole {
-                into.extend_from_slice(&bytes[..whole]);
-                self.taken = whole;
-                return Ok(Some(self.window.offset()));
+                let offset = self.window.offset();
+                self.window.give(whole, into);
+                return Ok(Some(offset));
             }
             if bytes.len() as u64 > self.limit_bytes + 1 {
                 return Ok(None);

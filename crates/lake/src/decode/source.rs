@@ -58,15 +58,11 @@ impl Source {
         Self { read: Box::new(read), compression: None }
     }
 
-    /// At least one byte, or none at the end of the stream.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, DecodeError> {
-        loop {
-            match self.read.read(into) {
-                Ok(n) => return Ok(n),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.error(e)),
-            }
-        }
+    /// Appends until there are `wanted` bytes; whether the stream ended before.
+    pub(super) fn read_to(&mut self, wanted: usize, into: &mut Vec<u8>) -> Result<bool, DecodeError> {
+        let missing = wanted - into.len();
+        let read = (&mut self.read).take(missing as u64).read_to_end(into);
+        read.map(|n| n < missing).map_err(|e| self.error(e))
     }
 
     fn error(&self, e: io::Error) -> DecodeError {

@@ -9,9 +9,9 @@ const SHRINK_FACTOR: usize = 8;
 
 pub(super) struct Window {
     source: Source,
+    /// What was read; the first `start` bytes of it are consumed.
     buf: Vec<u8>,
     start: usize,
-    end: usize,
     /// Offset of `buf[start]` in the decompressed object.
     offset: u64,
     at_end: bool,
@@ -20,7 +20,7 @@ pub(super) struct Window {
 impl Window {
     /// Skips a UTF-8 byte order mark and refuses any other.
     pub(super) fn open(source: Source) -> Result<Self, DecodeError> {
-        let mut window = Self { source, buf: Vec::new(), start: 0, end: 0, offset: 0, at_end: false };
+        let mut window = Self { source, buf: Vec::new(), start: 0, offset: 0, at_end: false };
         window.fill()?;
         let bytes = window.bytes();
         // The longer marks first: the mark of UTF-32 begins with the one of UTF-16.
@@ -39,7 +39,7 @@ impl Window {
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buf[self.start..self.end]
+        &self.buf[self.start..]
     }
 
     /// Offset of the first byte of [`Self::bytes`] in the decompressed object.
@@ -53,7 +53,7 @@ impl Window {
     }
 
     pub(super) fn consume(&mut self, n: usize) {
-        debug_assert!(n <= self.end - self.start);
+        debug_assert!(n <= self.bytes().len());
         self.start += n;
         self.offset += n as u64;
     }
@@ -61,35 +61,38 @@ impl Window {
     /// Reads until the window has at least doubled or the object ends, so that a reader which starts its record again
     /// after each call still takes time in proportion to the record.
     pub(super) fn fill(&mut self) -> Result<(), DecodeError> {
-        let held = self.end - self.start;
+        let held = self.bytes().len();
         self.fill_to(held + held.max(CHUNK_BYTES))
     }
 
     /// Reads until the window has `wanted` bytes or the object ends.
     pub(super) fn fill_to(&mut self, wanted: usize) -> Result<(), DecodeError> {
-        self.buf.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
+        self.buf.drain(..self.start);
         self.start = 0;
-        let wanted = wanted.max(self.end);
-        if self.buf.len() > wanted * SHRINK_FACTOR {
-            self.buf.truncate(wanted);
-            self.buf.shrink_to_fit();
-        } else if self.buf.len() < wanted {
-            self.buf.reserve_exact(wanted - self.buf.len());
-            self.buf.resize(wanted, 0);
+        let wanted = wanted.max(self.buf.len());
+        if self.buf.capacity() > wanted * SHRINK_FACTOR {
+            self.buf.shrink_to(wanted);
         }
-        while self.end < wanted && !self.at_end {
-            let n = self.source.read(&mut self.buf[self.end..wanted])?;
-            self.at_end = n == 0;
-            self.end += n;
-        }
+        self.buf.reserve_exact(wanted - self.buf.len());
+        self.at_end |= self.source.read_to(wanted, &mut self.buf)?;
         Ok(())
+    }
+
+    /// Gives out its first `n` bytes in its own buffer, and goes on in the other one.
+    pub(super) fn give(&mut self, n: usize, into: &mut Vec<u8>) {
+        self.buf.drain(..self.start);
+        self.start = 0;
+        into.clear();
+        into.extend_from_slice(&self.buf[n..]);
+        self.buf.truncate(n);
+        self.offset += n as u64;
+        std::mem::swap(&mut self.buf, into);
     }
 
     /// Holds these bytes, and no others after them, as those at `offset` of the object; gives its buffer in return.
     pub(super) fn load(&mut self, bytes: &mut Vec<u8>, offset: u64) {
         std::mem::swap(&mut self.buf, bytes);
-        (self.start, self.end) = (0, self.buf.len());
+        self.start = 0;
         self.offset = offset;
         self.at_end = true;
     }

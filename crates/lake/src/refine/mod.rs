@@ -27,12 +27,14 @@ mod text;
 mod turn;
 mod types;
 
+pub(crate) use cast::{Format, is_time, parse_date, parse_decimal_parts, parse_integer, parse_number, parse_timestamp};
 pub use compile::{Compiled, lookup_needs};
 pub use error::{Part, Place, RefineError};
-pub use quarantine::{Cause, Stamp, quarantine_schema, set_aside};
+pub use quarantine::{Cause, Stamp, quarantine_schema, replayed, set_aside};
 pub use record::{unquarantine, with_columns};
 pub use refinery::{Binding, Refinery};
 pub use tally::{Stop, Tally};
+pub(crate) use text::to_text;
 pub use turn::{Turn, Turns};
 pub use types::arrow_type;
 

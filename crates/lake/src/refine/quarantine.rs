@@ -9,18 +9,20 @@ use super::{
 use alluvium_model::{DefinitionVersion, StepKey};
 use arrow::{
     array::{
-        ArrayRef, ListArray, RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray,
-        UInt32Array, new_null_array,
+        Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray, StringBuilder, StructArray,
+        TimestampMicrosecondArray, UInt32Array, new_null_array,
     },
     buffer::OffsetBuffer,
     compute::{cast, take},
-    datatypes::{DataType, Field, Fields, Schema, SchemaRef},
+    datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef},
 };
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 pub(super) const RECORD: &str = "record";
 pub(super) const RECORD_ENCODING: &str = "record_encoding";
+/// How often the row was replayed, and stayed.
+pub(super) const REPLAYS: &str = "_replays";
 /// The only encoding so far.
 pub(super) const JSON: &str = "json";
 
@@ -52,6 +54,7 @@ pub fn quarantine_schema() -> SchemaRef {
         text("_step_key"),
         text("_definition_version"),
         Field::new("_quarantined_at", utc_micros(), true),
+        Field::new(REPLAYS, DataType::Int64, true),
     ]))
 }
 
@@ -129,9 +132,36 @@ impl Rejected {
             same(stamp.step_key.as_str()),
             same(stamp.definition_version.as_str()),
             Arc::new(at.with_timezone("UTC")),
+            Arc::new(Int64Array::from_value(0, rows)),
         ];
         RecordBatch::try_new(Arc::clone(&schema), columns).map(Some).map_err(&failed)
     }
+}
+
+/// Rows that stay after a replay of `before`: each was replayed once more than it had been.
+pub fn replayed(rows: &RecordBatch, before: &RecordBatch) -> Result<RecordBatch, RefineError> {
+    let failed = RefineError::arrow("counting replays");
+    let number = |batch: &RecordBatch, name: &'static str| match batch.column_by_name(name) {
+        Some(c) => cast(c, &DataType::Int64).map(|c| c.as_primitive::<Int64Type>().clone()).map_err(&failed),
+        // The file is older than the count.
+        None => Ok(Int64Array::new_null(batch.num_rows())),
+    };
+    let place = |events: &StringArray, positions: &Int64Array, row: usize| {
+        (events.value(row).to_owned(), positions.is_valid(row).then(|| positions.value(row)))
+    };
+    let (events, positions, counts) =
+        (text_column(before, EVENT_ID)?, number(before, POSITION)?, number(before, REPLAYS)?);
+    let known: HashMap<_, i64> = (0..before.num_rows())
+        .map(|row| (place(&events, &positions, row), if counts.is_valid(row) { counts.value(row) } else { 0 }))
+        .collect();
+    let (events, positions) = (text_column(rows, EVENT_ID)?, number(rows, POSITION)?);
+    let counts: Int64Array = (0..rows.num_rows())
+        .map(|row| Some(known.get(&place(&events, &positions, row)).map_or(0, |n| n + 1)))
+        .collect();
+    let at = rows.schema().index_of(REPLAYS).map_err(&failed)?;
+    let mut columns = rows.columns().to_vec();
+    columns[at] = Arc::new(counts);
+    RecordBatch::try_new(rows.schema(), columns).map_err(&failed)
 }
 
 /// Why a row is set aside before any rule was applied.

@@ -23,7 +23,7 @@ pub(super) fn is_text(kind: &DataType) -> bool {
 }
 
 /// As text, null where `array` is null and where its bytes are no UTF-8.
-pub(super) fn to_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
+pub(crate) fn to_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
     match array.data_type() {
         DataType::Utf8 => Ok(array.as_string::<i32>().clone()),
         kind if kind.is_nested() && !matches!(kind, DataType::Dictionary(..)) => json_text(array),

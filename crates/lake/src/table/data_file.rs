@@ -44,6 +44,12 @@ impl DataFile {
         Ok(Source { path: self.disk.file(dir.join(&self.path)).known(self.bytes, rows), pick })
     }
 
+    /// The greatest time of the column in all rows of the file, those that are gone included, in microseconds since 1970 and
+    /// up to a millisecond later; the inner `None`: no row has one. `None`: the statistics do not tell.
+    pub(crate) fn newest(&self, column: &str) -> Option<Option<i64>> {
+        newest(self.stats.as_deref()?, column)
+    }
+
     /// The same file with another vector.
     pub(crate) fn with_vector(&self, vector: DeletionVectorDescriptor, at_millis: i64) -> Action {
         Action::Add(Add {
@@ -77,6 +83,32 @@ pub(crate) fn cardinality(vector: Option<&DeletionVectorDescriptor>) -> u64 {
     vector.and_then(|v| u64::try_from(v.cardinality).ok()).unwrap_or(0)
 }
 
+fn newest(stats: &str, column: &str) -> Option<Option<i64>> {
+    let stats = serde_json::from_str::<serde_json::Value>(stats).ok()?;
+    let Some(greatest) = stats["maxValues"][column].as_str() else {
+        let nulls = stats["nullCount"][column].as_u64()?;
+        return (Some(nulls) == stats["numRecords"].as_u64()).then_some(None);
+    };
+    let zoned = || greatest.parse::<jiff::Timestamp>().ok();
+    let plain =
+        || Some(greatest.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp());
+    Some(Some(zoned().or_else(plain)?.as_microsecond()))
+}
+
 pub(super) fn record_count(stats: &str) -> Option<u64> {
     serde_json::from_str::<serde_json::Value>(stats).ok()?.get("numRecords")?.as_u64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest;
+
+    #[test]
+    fn the_newest_time_is_that_of_the_statistics() {
+        let stats = r#"{ "numRecords": 3, "nullCount": { "no": 3, "some": 1 },
+            "maxValues": { "at": "1970-01-01T00:00:01.500Z", "bare": "1970-01-01T00:00:02.000", "day": "1970-01-02", "text": "north" } }"#;
+        let of = |column| newest(stats, column);
+        assert_eq!([of("at"), of("bare"), of("day")], [1_500_000, 2_000_000, 86_400_000_000].map(|n| Some(Some(n))));
+        assert_eq!([of("no"), of("some"), of("text"), of("else")], [Some(None), None, None, None]);
+    }
 }

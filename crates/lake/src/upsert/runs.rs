@@ -250,7 +250,8 @@ fn sort(all: &mut Vec<Candidate>) {
     let same_bits = (least ^ most).leading_zeros().min(127);
     let prefix = |c: &Candidate| ((c.key << same_bits) >> 64) as u64;
     let mut places: Vec<(u64, u32)> = all.iter().map(prefix).zip(0..rows).collect();
-    places.sort_unstable();
+    // Of a part it is several sorted runs, which the stable sort merges.
+    places.sort();
     let mut sorted: Vec<Candidate> = places.iter().map(|(_, i)| all[*i as usize]).collect();
     let mut start = 0;
     while start < sorted.len() {

@@ -7,10 +7,11 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    audit::Refused,
     cloudevents::{self, Event, Mode, NoEvent},
     notices::{self, Object},
 };
-use alluvium_store::{Pushed, PushedEvent};
+use alluvium_store::{Pushed, PushedEvent, RefusalKind};
 use axum::{
     Json,
     body::{Body, Bytes, to_bytes},
@@ -47,6 +48,11 @@ pub(super) async fn post(state: axum::extract::State<State>, peer: Peer, request
         Mode::Batch => cloudevents::batch(&body),
     };
     let events = events.map_err(|NoEvent(why)| Problem::Event(why))?;
+    if let Some((problem, id)) = first_breach(&state, &events) {
+        let (kind, path, reason) = (RefusalKind::Schema, "/events".to_owned(), problem.to_string());
+        state.audit.note(Refused { kind, path, peer: peer.0, reason, id: Some(id) }).await;
+        return Err(problem);
+    }
     let Routed { taken, created, others } = routed(&state, events)?;
     if created.is_empty() && others == 0 {
         let (new, duplicates) = pushed(&state, taken).await?;
@@ -101,6 +107,23 @@ struct Routed {
     created: Vec<Object>,
     /// What else such events tell.
     others: usize,
+}
+
+/// Of the first event that breaks the schema of its type, with its id. None of those that came with it is taken.
+fn first_breach(state: &State, events: &[Event]) -> Option<(Problem, String)> {
+    events.iter().enumerate().find_map(|(place, event)| {
+        let schema = state.takers.iter().find_map(|(_, push)| push.schemas.get(&event.event_type))?;
+        let breaches = schema.validator.breaches(&event.data());
+        let what: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+        let place = (events.len() > 1).then_some(place);
+        let problem = Problem::Schema {
+            place: place.map_or_else(|| "the event".to_owned(), |n| format!("event {n}")),
+            event_type: event.event_type.clone(),
+            file: schema.file.display().to_string(),
+            what: what.join("; "),
+        };
+        (!breaches.is_empty()).then(|| (problem, event.id.clone()))
+    })
 }
 
 fn routed(state: &State, events: Vec<Event>) -> Result<Routed, Problem> {

@@ -35,6 +35,8 @@ pub(super) enum Problem {
     Event(String),
     #[error("no dataset takes events of type `{0}`")]
     Type(String),
+    #[error("{place} breaks the schema of `{event_type}`, {file}: {what}")]
+    Schema { place: String, event_type: String, file: String, what: String },
     #[error("there are too many events on their way")]
     Busy,
     #[error("the inbox is full of events that wait for {0}")]
@@ -100,9 +102,11 @@ impl Problem {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body => StatusCode::REQUEST_TIMEOUT,
             Self::Event(_) | Self::Notice(_) | Self::Parameter(_) | Self::Replay(_) => StatusCode::BAD_REQUEST,
-            Self::Type(_) | Self::Unmatched { .. } | Self::NotPossible(_) | Self::OtherUnderKey(_) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Type(_)
+            | Self::Schema { .. }
+            | Self::Unmatched { .. }
+            | Self::NotPossible(_)
+            | Self::OtherUnderKey(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy | Self::Full(_) | Self::TooFrequent(_) | Self::TooManyReplays => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed { class, .. } if class.may_pass() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -145,6 +149,7 @@ impl Fault for Problem {
             Self::Full(_) => "H0207",
             Self::Notice(_) => "H0208",
             Self::Unmatched { .. } => "H0209",
+            Self::Schema { .. } => "H0210",
             Self::Forged(_) => "H0211",
             Self::Stale(_) => "H0212",
             Self::TooFrequent(_) => "H0213",
@@ -171,6 +176,7 @@ impl Fault for Problem {
             | Self::Event(_)
             | Self::Notice(_)
             | Self::Unmatched { .. }
+            | Self::Schema { .. }
             | Self::Type(_) => RetryClass::Schema,
             Self::TooLarge(_) => RetryClass::Data,
             Self::Body => RetryClass::Timeout,
@@ -206,6 +212,9 @@ impl Fault for Problem {
             Self::Body => "send the whole body at once",
             Self::Event(_) => "send the event as CloudEvents 1.0 says",
             Self::Type(_) => "name the type under `source.http.types` of a bronze dataset, and start the service anew",
+            Self::Schema { .. } => {
+                "correct the event; or let a new version of the schema allow it, and start the service anew. None of the events was taken"
+            }
             Self::Notice(_) => "send the notices of an object store as its cloud makes them",
             Self::Unmatched { .. } => {
                 "name the bucket and its prefix under `source.notified_by` of a bronze dataset, and start the service anew"

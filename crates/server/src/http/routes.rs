@@ -287,6 +287,18 @@ const ROUTES: &[Route] = &[
         errors: &[401, 403, 500, 503],
         handler: || get(views::publications),
     },
+    Route {
+        method: Method::Get,
+        path: "/api/alerts",
+        id: "alerts",
+        summary: "As `alluvium show alerts --format json`",
+        guarded: true,
+        parameters: &[],
+        takes: &[],
+        answers: &[(200, "Open alerts, and those that were resolved in the last week", Content::List)],
+        errors: &[401, 403, 500, 503],
+        handler: || get(views::alerts),
+    },
 ];
 
 const LIMIT: Parameter =

@@ -34,6 +34,9 @@ pub trait Views: Send + Sync {
     /// What waits for each sink.
     async fn publications(&self) -> Result<Value, ApiError>;
 
+    /// What is wrong and was told, and what was resolved in the last so many days.
+    async fn alerts(&self, days: u32) -> Result<Value, ApiError>;
+
     /// What was received and is in no table yet, newest first.
     async fn events(&self, dataset: Option<&DatasetName>, limit: u32) -> Result<Value, ApiError>;
 
@@ -92,6 +95,13 @@ pub(super) async fn dead_letters(state: axum::extract::State<State>) -> Answer {
 
 pub(super) async fn publications(state: axum::extract::State<State>) -> Answer {
     shown(state.views.publications().await)
+}
+
+/// Resolved ones of the last week are shown.
+const ALERT_DAYS: u32 = 7;
+
+pub(super) async fn alerts(state: axum::extract::State<State>) -> Answer {
+    shown(state.views.alerts(ALERT_DAYS).await)
 }
 
 pub(super) fn shown(view: Result<Value, ApiError>) -> Answer {

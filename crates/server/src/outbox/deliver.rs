@@ -68,7 +68,11 @@ impl Report for Waking<'_> {
     fn signal(&self, signal: Signal) {
         let ended = matches!(
             signal,
-            Signal::StepDone { .. } | Signal::StepDoneElsewhere { .. } | Signal::RunTold { .. } | Signal::CommitsSeen
+            Signal::StepDone { .. }
+                | Signal::StepDoneElsewhere { .. }
+                | Signal::RunTold { .. }
+                | Signal::AlertTold { .. }
+                | Signal::CommitsSeen
         );
         self.report.signal(signal);
         if ended {

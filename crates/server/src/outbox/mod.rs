@@ -1,4 +1,4 @@
-//! What is told of commits, runs and backfills leaves the state: to files, and to receivers of signed HTTP calls.
+//! What is told of commits, runs, backfills and alerts leaves the state: to files, and to receivers of signed HTTP calls.
 //!
 //! Called by cli, while it serves and at the end of a run. At least once, in order for each dataset and sink, and never
 //! before the commit: only what lies in the state is sent.
@@ -8,6 +8,7 @@ mod deliver;
 mod error;
 mod files;
 mod receiver;
+mod slack;
 mod webhook;
 
 pub use deliver::{Outbox, Waking};

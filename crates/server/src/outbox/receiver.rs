@@ -4,7 +4,7 @@
 
 use super::{address::Allowed, error::SinkError};
 use crate::signature::Key;
-use alluvium_spec::{Secret, Sink, Webhook, WebhookAddress, WebhookUrl};
+use alluvium_spec::{BodyFormat, Secret, Sink, Webhook, WebhookAddress, WebhookUrl};
 use ring::digest;
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ pub(super) enum Receiver {
 
 pub(super) struct Target {
     pub(super) url: WebhookUrl,
+    pub(super) format: BodyFormat,
     pub(super) keys: Vec<Key>,
     pub(super) allowed: Allowed,
 }
@@ -28,6 +29,7 @@ impl Receiver {
             Sink::Files { folder } => Ok(Self::Files(folder.clone())),
             Sink::Webhook(hook) => Ok(Self::Webhook(Box::new(Target {
                 url: url(hook, variables)?,
+                format: hook.format,
                 keys: keys(&hook.secrets, variables)?,
                 allowed: Allowed { http: hook.allow_http, link_local: hook.allow_link_local },
             }))),

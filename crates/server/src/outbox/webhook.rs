@@ -2,9 +2,9 @@
 //!
 //! Called by `deliver.rs`. It follows no redirect, reads no body, and is over after a fixed time.
 
-use super::{address, error::SinkError, receiver::Target};
+use super::{address, error::SinkError, receiver::Target, slack};
 use crate::signature;
-use alluvium_spec::WebhookHost;
+use alluvium_spec::{BodyFormat, WebhookHost};
 use alluvium_store::Publication;
 use axum::{
     body::Body,
@@ -101,16 +101,22 @@ fn request(
     now: Timestamp,
 ) -> Result<Request<Body>, axum::http::Error> {
     let (id, timestamp) = (publication.id.as_str(), now.as_second().to_string());
-    let signed = signature::sign(&target.keys, id, &timestamp, publication.event.as_bytes());
-    Request::post(&target.url.path)
+    let (kind, body) = match target.format {
+        BodyFormat::CloudEvents => ("application/cloudevents+json", publication.event.clone()),
+        BodyFormat::Slack => ("application/json", slack::body(&publication.event)),
+    };
+    let mut request = Request::post(&target.url.path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, concat!("alluvium/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONTENT_TYPE, "application/cloudevents+json")
+        .header(header::CONTENT_TYPE, kind)
         .header(header::CONNECTION, "close")
         .header(signature::ID, id)
-        .header(signature::TIMESTAMP, timestamp)
-        .header(signature::SIGNATURE, signed)
-        .body(Body::from(publication.event.clone()))
+        .header(signature::TIMESTAMP, &timestamp);
+    if !target.keys.is_empty() {
+        let signed = signature::sign(&target.keys, id, &timestamp, body.as_bytes());
+        request = request.header(signature::SIGNATURE, signed);
+    }
+    request.body(Body::from(body))
 }
 
 async fn answered(

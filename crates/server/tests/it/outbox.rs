@@ -4,7 +4,7 @@ use crate::receiver::{Receiver, Reply};
 use alluvium_flow::{Report, Signal, Timer};
 use alluvium_model::{Balance, DatasetName, DefinitionVersion, ManualClock, RunId, SeededEntropy, Span, StepKey};
 use alluvium_server::Outbox;
-use alluvium_spec::{Secret, Sink, Webhook, WebhookAddress};
+use alluvium_spec::{BodyFormat, Secret, Sink, Webhook, WebhookAddress};
 use alluvium_store::{
     LedgerEntry, NewPublication, NewStep, Owner, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
 };
@@ -154,10 +154,34 @@ impl Bench {
 pub fn hook(url: &str) -> Sink {
     Sink::Webhook(Webhook {
         url: WebhookAddress::Written(url.parse().expect("a url")),
+        format: BodyFormat::CloudEvents,
         secrets: vec![Secret { variable: "ALLUVIUM_HOOK".to_owned() }],
         allow_http: false,
         allow_link_local: false,
     })
+}
+
+/// As people read it, and nobody looks at a signature.
+fn slack(receiver: &Receiver) -> Sink {
+    let Sink::Webhook(hook) = at(receiver) else { unreachable!("a webhook") };
+    Sink::Webhook(Webhook { format: BodyFormat::Slack, secrets: Vec::new(), ..hook })
+}
+
+#[tokio::test]
+async fn a_message_for_people_is_the_same_however_often_it_is_sent() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[Reply::Lost]).await);
+    bench.committed("silver.a", 1, &["hook"]).await;
+    let sinks = [("hook", slack(&receiver))];
+    bench.once(&sinks).await;
+    bench.later(10);
+    bench.once(&sinks).await;
+    let calls = receiver.calls();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert_eq!((&calls[0].body, receiver.ids()[0].as_str()), (&calls[1].body, receiver.ids()[1].as_str()));
+    assert_eq!(calls[0].headers["content-type"], "application/json");
+    assert!(!calls[0].headers.contains_key("webhook-signature"));
+    let body: serde_json::Value = serde_json::from_str(&calls[0].body).expect("a body");
+    assert!(body["text"].is_string() && body.as_object().map(|b| b.len()) == Some(1), "{body}");
 }
 
 fn at(receiver: &Receiver) -> Sink {

@@ -46,6 +46,10 @@ impl Views for Nothing {
         Ok(Value::Null)
     }
 
+    async fn alerts(&self, _: u32) -> Result<Value, ApiError> {
+        Ok(Value::Null)
+    }
+
     async fn events(&self, _: Option<&DatasetName>, _: u32) -> Result<Value, ApiError> {
         Ok(Value::Null)
     }

@@ -8,10 +8,12 @@ mod error;
 mod hash;
 mod landing;
 mod lay_down;
+mod named;
 mod refusal;
 mod walk;
 mod watch;
 
 pub use error::FilesError;
 pub use landing::FileLanding;
+pub use named::{Named, named};
 pub use watch::{FolderWatch, Unwatched};

@@ -10,7 +10,9 @@ pub(super) fn belongs(key: &str) -> Option<String> {
         "allowed_lateness" | "late" => "write it inside of the silver dataset's `watermark: { column: … }`",
         "drift" => "fields are compared where files come in: write it in the bronze dataset",
         "when" => "bronze takes in whatever arrives: write the condition in the dataset that reads it",
-        "freshness" => "arrivals are collected where they come in: write it in the bronze dataset",
+        "freshness" => {
+            "arrivals are collected where they come in: write it in the bronze dataset; how old rows may become is `accept: { freshness: … }`"
+        }
         _ => return None,
     };
     Some(help.to_owned())

@@ -3,7 +3,7 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, BronzeDraft, Draft},
-    drift, effort, publish, turns, webhook,
+    drift, effort, publish, push, turns, webhook,
 };
 use crate::{
     codes,
@@ -59,9 +59,9 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     let mut f = r.fields(node, "a mapping such as `{ files: landing/flights/, glob: \"*.csv\" }`")?;
     if let Some(http) = f.take("http") {
-        let push = push(http, r)?;
+        let (push, settle) = push::read(http, fence, r)?;
         f.finish(r);
-        return Some(push);
+        return Some(pushed(settle, Some(push), None));
     }
     if let Some(hook) = f.take_entry("webhook").filter(|e| !e.value.is_null()) {
         let (source, settle) = webhook::read(&hook.value, r)?;
@@ -126,23 +126,6 @@ fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
             None
         }
     }
-}
-
-fn push(node: &Node, r: &mut Reader<'_>) -> Option<BronzeDraft> {
-    let mut f = r.fields(node, "a mapping such as `{ types: [com.example.order.placed] }`")?;
-    let types = f.require("types", r).and_then(|n| r.names(n)).unwrap_or_default();
-    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
-    f.finish(r);
-    for t in &types {
-        if t.value.strip_suffix('*').unwrap_or(&t.value).contains('*') {
-            let help = Some("`*` stands at the end, as in `com.example.order.*`".to_owned());
-            r.error(codes::INVALID_VALUE, t.place, format!("{} is no type of events", quoted(&t.value)), help);
-        }
-    }
-    if types.is_empty() {
-        return None;
-    }
-    Some(pushed(settle, Some(Push { types: types.into_iter().map(|t| t.value).collect() }), None))
 }
 
 /// What is pushed is laid down as NDJSON; the folder follows from the lake.

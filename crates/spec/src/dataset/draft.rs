@@ -3,8 +3,9 @@
 
 use super::{EffortDraft, TurnsDraft};
 use crate::{
+    acceptance::Accept,
     condition::Condition,
-    definition::{Accept, FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
+    definition::{FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
     drift::DriftPolicies,
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
@@ -19,7 +20,7 @@ pub(crate) struct Draft {
     pub(crate) file: Arc<SourceFile>,
     pub(crate) description: Option<String>,
     pub(crate) contract: Option<Spanned<String>>,
-    pub(crate) accept: Accept,
+    pub(crate) accept: AcceptDraft,
     pub(crate) turns: TurnsDraft,
     pub(crate) effort: EffortDraft,
     /// Names of sinks.
@@ -48,6 +49,28 @@ impl Draft {
         });
         of_steps.chain(deletes.map(|e| &e.calls)).chain(gold.map(|g| &g.calls)).flatten()
     }
+}
+
+/// What has to hold, and the columns that it names.
+#[derive(Debug, Default)]
+pub(crate) struct AcceptDraft {
+    pub(crate) accept: Accept,
+    pub(crate) uses: Vec<ColumnUse>,
+    pub(crate) totals_place: Option<Place>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ColumnUse {
+    pub(crate) column: Spanned<String>,
+    pub(crate) needs: Needs,
+}
+
+/// What the values of a column have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Any,
+    Number,
+    Time,
 }
 
 #[derive(Debug)]

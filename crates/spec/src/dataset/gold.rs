@@ -2,7 +2,7 @@
 
 use super::{
     NOT_YET, Unusable, accept,
-    draft::{Body, Draft, GoldDraft, WindowDraft},
+    draft::{AcceptDraft, Body, Draft, GoldDraft, WindowDraft},
     effort::{self, EffortDraft},
     publish,
     turns::{self, TurnsDraft},
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     codes,
     condition::Condition,
-    definition::{Accept, WindowSpec},
+    definition::WindowSpec,
     diagnostic::Sink,
     library::Library,
     source_file::{Place, SourceFile, Spanned},
@@ -25,7 +25,7 @@ struct FrontMatter {
     description: Option<String>,
     contract: Option<Spanned<String>>,
     window: Result<Option<WindowDraft>, Unusable>,
-    accept: Accept,
+    accept: AcceptDraft,
     turns: TurnsDraft,
     effort: EffortDraft,
     publish: Vec<Spanned<String>>,
@@ -38,7 +38,7 @@ impl Default for FrontMatter {
             description: None,
             contract: None,
             window: Ok(None),
-            accept: Accept::default(),
+            accept: AcceptDraft::default(),
             turns: TurnsDraft::default(),
             effort: EffortDraft::default(),
             publish: Vec::new(),

@@ -9,6 +9,7 @@ mod effort;
 mod gold;
 mod normalize;
 mod publish;
+mod push;
 mod silver;
 mod turns;
 mod watermark;
@@ -19,11 +20,12 @@ mod write;
 use belongs::{Unusable, belongs};
 pub(crate) use bronze::read as read_bronze;
 pub(crate) use draft::{
-    Body, BronzeDraft, Draft, EnrichDraft, GoldDraft, NormalizeDraft, SilverDraft, StepDraft, TrackedDraft, WriteDraft,
+    Body, BronzeDraft, ColumnUse, Draft, EnrichDraft, GoldDraft, Needs, NormalizeDraft, SilverDraft, StepDraft,
+    TrackedDraft, WriteDraft,
 };
 pub(crate) use effort::{EffortDraft, defaults as read_defaults};
 pub(crate) use gold::read as read_gold;
-pub(crate) use publish::read as read_publish;
+pub(crate) use publish::{read as read_publish, read_key as read_sinks};
 pub(crate) use silver::read as read_silver;
 pub(crate) use turns::TurnsDraft;
 

@@ -1,4 +1,4 @@
-//! `publish`: which sinks are told, of a dataset's commits or of runs.
+//! `publish` and `alerts`: which sinks are told, of a dataset's commits, of runs, or of what is wrong.
 //!
 //! Called by the readers of all three layers and of the project file. It decides no rows and is no part of the definition version.
 
@@ -10,7 +10,11 @@ use crate::{
 };
 
 pub(crate) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
-    let names = f.take("publish").and_then(|n| r.names(n)).unwrap_or_default();
+    read_key("publish", f, r)
+}
+
+pub(crate) fn read_key(key: &'static str, f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
+    let names = f.take(key).and_then(|n| r.names(n)).unwrap_or_default();
     for (n, name) in names.iter().enumerate() {
         if names[..n].iter().any(|before| before.value == name.value) {
             r.error(codes::CONTRADICTION, name.place, format!("the sink {} is named twice", quoted(&name.value)), None);

@@ -12,7 +12,9 @@ mod objects;
 mod patterns;
 mod read;
 mod unevaluated;
+mod validate;
 
 pub(crate) use changes::compare;
 pub use node::JsonSchema;
 pub(crate) use read::read;
+pub use validate::{Breach, Undecidable, Validator};

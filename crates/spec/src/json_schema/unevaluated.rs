@@ -72,7 +72,7 @@ impl<'a> Inclusion<'a> {
             kept.0.len() == demanded.0.len()
                 && kept.0.iter().zip(&demanded.0).all(|(w, r)| {
                     counted.iter().all(|key| places(*w, key) == places(*r, key))
-                        && whole.iter().chain(&CONDITIONAL).all(|key| self.alike(*w, *r, key))
+                        && whole.iter().chain(&CONDITIONAL).chain([&key]).all(|key| self.alike(*w, *r, key))
                 })
         })
     }

@@ -88,7 +88,7 @@ fn each_custom(
     for item in r.list(n).unwrap_or_default() {
         let Some(mut f) = r.fields(item, "a mapping with `property` and `value`") else { continue };
         let name = f.require("property", r).and_then(|n| r.name(n));
-        texts(&mut f, &["id", "description"], r);
+        texts(&mut f, &["id", "description", "vendor"], r);
         let value = f.take("value");
         f.finish(r);
         if let Some(name) = name {

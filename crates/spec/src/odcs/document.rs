@@ -3,7 +3,7 @@
 use super::{
     common::{annotations_with_mode, custom, links, texts},
     draft::{ContractDraft, ObjectDraft},
-    parties, schema,
+    parties, schema, vocabulary,
 };
 use crate::{
     codes,
@@ -15,7 +15,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-const API_VERSIONS: [&str; 4] = ["v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0"];
+const API_VERSIONS: [&str; 5] = ["v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0"];
 
 /// Without a library, calls in the rules' SQL stay as they are written.
 pub(crate) fn read(file: Arc<SourceFile>, library: Option<&Library>, sink: &mut Sink) -> Option<ContractDraft> {
@@ -32,6 +32,7 @@ pub(crate) fn read(file: Arc<SourceFile>, library: Option<&Library>, sink: &mut 
     let objects = f.take("schema").map_or_else(|| Some(Vec::new()), |n| objects(n, &mut r));
     let agreements = parties::read(&mut f, &mut r);
     annotations_with_mode(&mut f, &mut r);
+    vocabulary::context(&mut f, &mut r);
     f.finish(&mut r);
     let objects = objects?;
     let chosen = choose(&objects, file.stem(".odcs.yaml"));

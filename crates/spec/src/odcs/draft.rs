@@ -25,9 +25,18 @@ pub(crate) struct ContractDraft {
 /// One of `slaProperties` that says in what time new data has to be there.
 #[derive(Debug)]
 pub(crate) struct Agreement {
+    pub(crate) promise: Promise,
     pub(crate) time: Span,
     /// Objects it speaks of; none: all.
     pub(crate) objects: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// How long after its event data is there.
+    Latency,
+    /// How often there is new data.
+    Frequency,
 }
 
 #[derive(Debug)]
@@ -125,11 +134,21 @@ impl ContractDraft {
 
     /// In what time a step has to be done, so that new data is there as agreed: the shortest of what is said.
     pub(crate) fn step_time(&self) -> Option<Span> {
-        let about = |a: &&Agreement| {
+        self.agreed().map(|a| a.time).min()
+    }
+
+    /// How long after a commit the next one is overdue: after the agreed frequency, and what latency is agreed beside it.
+    pub(crate) fn overdue_after(&self) -> Option<Span> {
+        let shortest = |promise| self.agreed().filter(|a| a.promise == promise).map(|a| a.time).min();
+        Some(shortest(Promise::Frequency)? + shortest(Promise::Latency).unwrap_or(Span::ZERO))
+    }
+
+    /// What is said of the contract's object.
+    fn agreed(&self) -> impl Iterator<Item = &Agreement> {
+        self.agreements.iter().filter(|a| {
             let of_object = |name: &String| self.object().is_some_and(|o| o.is_named(name, false));
             a.objects.is_empty() || a.objects.iter().any(of_object)
-        };
-        self.agreements.iter().filter(about).map(|a| a.time).min()
+        })
     }
 }
 

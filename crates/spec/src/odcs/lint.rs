@@ -35,7 +35,7 @@ pub(crate) fn lint(file: &SourceFile, sink: &mut Sink) {
     let Some(node) = yaml::parse(&file.text, file, &mut quiet) else { return };
     let mut r = Reader::new(file, sink);
     idle(&node, &DOCUMENT, &mut r);
-    let newest = node.get("apiVersion").is_some_and(|n| is_text(n, "v3.1.0"));
+    let newest = node.get("apiVersion").is_some_and(|n| ["v3.1.0", "v3.2.0"].iter().any(|v| is_text(n, v)));
     if let Some(e) = entry(&node, "team").filter(|e| newest && matches!(e.value.value, Value::List(_))) {
         given_up(e, "a list is what v3.0 had", "write `team: { members: […] }`", &mut r);
     }

@@ -1,4 +1,4 @@
-//! ODCS documents, v3.0 and v3.1: the whole standard is read, what decides rows is compiled.
+//! ODCS documents, v3.0 to v3.2: the whole standard is read, what decides rows is compiled.
 
 mod common;
 mod document;
@@ -11,10 +11,14 @@ mod relationship;
 mod rules;
 mod schema;
 mod shape;
+mod terms;
 mod types;
+mod vocabulary;
 
 pub(crate) use document::read;
 pub(crate) use draft::{CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target};
 pub(crate) use lint::lint;
 pub(crate) use rules::{compile, rule};
 pub(crate) use shape::shape;
+pub use terms::Terms;
+pub(crate) use terms::terms;

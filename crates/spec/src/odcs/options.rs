@@ -46,7 +46,16 @@ pub(super) fn read(node: &Node, logical: Logical, kind: ColumnType, r: &mut Read
         Logical::Array => {
             not_checked(&mut f, &["maxItems", "minItems", "uniqueItems"], r);
         }
-        Logical::Boolean => {}
+        Logical::Vector => {
+            let dimensions = f.require("dimensions", r).and_then(|n| r.whole::<u64>(n));
+            let given = dimensions.is_some_and(|n| n > 0);
+            if !given {
+                r.error(codes::TYPE_OPTION, node.place, "a vector has `dimensions`, a whole number above 0", None);
+            }
+            super::common::texts(&mut f, &["elementType", "distanceMetric", "embeddingModel"], r);
+            super::common::booleans(&mut f, &["normalized"], r);
+        }
+        Logical::Boolean | Logical::Map => {}
     }
     other_types(&mut f, logical, r);
     f.finish(r);

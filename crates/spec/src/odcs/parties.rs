@@ -1,9 +1,9 @@
 //! The parts of a contract about servers, people and terms. They are checked for form; nothing here decides rows. Of the
-//! service-level agreement, latency and frequency say how long a step may take.
+//! service-level agreement, latency and frequency say how long a step may take, and when a table is overdue.
 
 use super::{
-    common::{annotations, custom, tags, texts},
-    draft::Agreement,
+    common::{annotations, custom, texts},
+    draft::{Agreement, Promise},
 };
 use crate::{
     codes,
@@ -13,23 +13,25 @@ use crate::{
 use alluvium_model::Span;
 
 /// Properties of an agreement that bound the time of a step, in any case of letters.
-const TIMES: [&str; 2] = ["latency", "frequency"];
+const TIMES: [(&str, Promise); 2] = [("latency", Promise::Latency), ("frequency", Promise::Frequency)];
 const YEAR_DAYS: i64 = 365;
 
 /// Every key that some kind of server has.
-const SERVER_KEYS: [&str; 26] = [
+const SERVER_KEYS: [&str; 29] = [
     "account",
     "catalog",
     "catalogUrl",
     "database",
     "dataset",
     "delimiter",
+    "encoding",
     "endpointUrl",
     "environment",
     "format",
     "host",
     "id",
     "location",
+    "namespace",
     "path",
     "port",
     "project",
@@ -41,6 +43,7 @@ const SERVER_KEYS: [&str; 26] = [
     "stream",
     "topic",
     "warehouse",
+    "workgroup",
     "description",
     "type",
     "server",
@@ -132,14 +135,14 @@ fn agreement(node: &Node, r: &mut Reader<'_>) -> Option<Agreement> {
     let mut text = |key| f.take(key).and_then(|n| r.text(n));
     let (unit, element) = (text("unit"), text("element"));
     texts(&mut f, &["id", "valueExt", "driver", "description", "scheduler", "schedule"], r);
-    tags(&mut f, r);
-    custom(&mut f, r);
+    annotations(&mut f, r);
     f.finish(r);
-    let property = property.filter(|p| TIMES.contains(&p.value.to_ascii_lowercase().as_str()))?;
+    let property = property?;
+    let (_, promise) = TIMES.into_iter().find(|(word, _)| property.value.eq_ignore_ascii_case(word))?;
     let time = time(&property, value?, unit.as_ref(), r)?;
     // `table.column`, several with commas between them; a column alone is one of the only object.
     let objects = element.iter().flat_map(|e| e.value.split(',')).filter_map(|e| e.trim().rsplit_once('.'));
-    Some(Agreement { time, objects: objects.map(|(object, _)| object.to_owned()).collect() })
+    Some(Agreement { promise, time, objects: objects.map(|(object, _)| object.to_owned()).collect() })
 }
 
 fn time(property: &Spanned<String>, value: &Node, unit: Option<&Spanned<String>>, r: &mut Reader<'_>) -> Option<Span> {

@@ -6,6 +6,7 @@ use super::{
     options, quality, relationship,
     rules::{Said, Scope, action},
     types::{self, LOGICAL},
+    vocabulary,
 };
 use crate::{
     codes,
@@ -31,6 +32,8 @@ pub(super) fn object(node: &Node, r: &mut Reader<'_>) -> Option<ObjectDraft> {
         r.choice(n, &[("object", ())]);
     }
     let said = annotations_with_action(&mut f, r);
+    vocabulary::element(&mut f, r);
+    vocabulary::context(&mut f, r);
     let mut object = ObjectDraft {
         id,
         name: name.unwrap_or_else(|| Spanned::new(String::new(), node.place)),
@@ -85,10 +88,15 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
     if let Some(at) = base.unique {
         object.rules.push(simple("unique", &column, Check::Unique, act, at));
     }
+    if let Some((values, at)) = base.allowed {
+        object.rules.push(simple("enum", &column, Check::OneOf { values }, act, at));
+    }
     if let Some(n) = f.take("logicalTypeOptions") {
         for (made, check, at) in options::read(n, base.logical, column.kind, r) {
             object.rules.push(simple(made, &column, check, act, at));
         }
+    } else if base.logical == types::Logical::Vector {
+        r.error(codes::TYPE_OPTION, place, "a vector has `logicalTypeOptions: { dimensions: … }`", None);
     }
     for item in f.take("relationships").and_then(|n| r.list(n)).unwrap_or_default() {
         let from = Spanned::new(name.clone(), place);
@@ -118,6 +126,8 @@ pub(super) struct Base {
     /// Position and place of `primaryKey: true`.
     pub(super) key: Option<(i64, Place)>,
     pub(super) action: Option<Spanned<Action>>,
+    /// The values of `enum`, and where it stands.
+    pub(super) allowed: Option<(Vec<String>, Place)>,
 }
 
 impl Base {
@@ -141,6 +151,9 @@ impl Base {
             f.take(key).and_then(|n| r.list(n));
         }
         let action = annotations_with_action(f, r);
+        vocabulary::element(f, r);
+        vocabulary::semantic_type(f, r);
+        let allowed = vocabulary::allowed(f, r);
         let logical = types::logical(logical, physical.as_ref());
         Self {
             id,
@@ -152,6 +165,7 @@ impl Base {
             unique,
             key: key.map(|at| (position, at)),
             action,
+            allowed,
         }
     }
 }
@@ -162,14 +176,17 @@ fn nested(f: &mut Fields<'_>, logical: types::Logical, name: &str, r: &mut Reade
     let mut unread = None;
     let children = f.take("properties").and_then(|n| r.list(n)).unwrap_or_default();
     let items = f.take("items");
+    let entries = vocabulary::map(f, logical, r);
     let (mut fields, mut item) = (BTreeMap::new(), Inside::Any);
-    for (child, is_item) in children.iter().map(|c| (c, false)).chain(items.map(|i| (i, true))) {
+    let unnamed = items.into_iter().chain(entries).map(|i| (i, true));
+    for (child, is_item) in children.iter().map(|c| (c, false)).chain(unnamed) {
         let Some(mut f) = r.fields(child, "a property") else { continue };
         let own = f.take("name").and_then(|n| r.text(n)).map(|t| t.value);
         let base = Base::read(&mut f, r);
         let rules = ["logicalTypeOptions", "quality", "relationships"].map(|k| f.take_entry(k));
         let first = rules.into_iter().flatten().map(|e| e.key.place).next();
-        unread = unread.or(base.required).or(base.unique).or(first);
+        let allowed = base.allowed.as_ref().map(|(_, at)| *at);
+        unread = unread.or(base.required).or(base.unique).or(allowed).or(first);
         let inside = nested(&mut f, base.logical, name, r);
         if is_item {
             item = inside;
@@ -190,7 +207,7 @@ fn nested(f: &mut Fields<'_>, logical: types::Logical, name: &str, r: &mut Reade
     match logical {
         types::Logical::Object => Inside::Object(fields),
         types::Logical::Array => Inside::Array(Box::new(item)),
-        types::Logical::String => Inside::Any,
+        types::Logical::String | types::Logical::Map | types::Logical::Vector => Inside::Any,
         types::Logical::Date
         | types::Logical::Timestamp
         | types::Logical::Time

@@ -82,6 +82,9 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
     if base.unique.is_some() {
         drafts.push(simple("unique", &column, Check::Unique, act, node.place));
     }
+    if let Some((values, at)) = base.allowed {
+        drafts.push(simple("enum", &column, Check::OneOf { values }, act, at));
+    }
     let mut limits = Limits::default();
     if let Some(n) = f.take("logicalTypeOptions") {
         let checks = options::read(n, base.logical, column_type, r);
@@ -109,7 +112,9 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
     let below = format!("{above}{name}.");
     let kind = match scalar {
         Some(scalar) => Kind::Scalar(scalar),
-        None if base.logical == Logical::Array => Kind::Array(items(f.take("items"), &below, found, r)),
+        None if matches!(base.logical, Logical::Array | Logical::Vector) => {
+            Kind::Array(items(f.take("items"), &below, found, r))
+        }
         None => {
             let list = f.take("properties").and_then(|n| r.list(n));
             let mut fields: Option<Vec<Field>> =

@@ -13,9 +13,11 @@ pub(super) enum Logical {
     Object,
     Array,
     Boolean,
+    Map,
+    Vector,
 }
 
-pub(super) const LOGICAL: [(&str, Logical); 9] = [
+pub(super) const LOGICAL: [(&str, Logical); 11] = [
     ("string", Logical::String),
     ("date", Logical::Date),
     ("timestamp", Logical::Timestamp),
@@ -25,6 +27,8 @@ pub(super) const LOGICAL: [(&str, Logical); 9] = [
     ("object", Logical::Object),
     ("array", Logical::Array),
     ("boolean", Logical::Boolean),
+    ("map", Logical::Map),
+    ("vector", Logical::Vector),
 ];
 
 /// The logical type, taken from the physical one where it is not written; text if neither says.
@@ -44,7 +48,7 @@ pub(super) fn column_type(
         Logical::Timestamp => ColumnType::Timestamp,
         Logical::Time => ColumnType::Time,
         Logical::Boolean => ColumnType::Boolean,
-        Logical::Object | Logical::Array => ColumnType::Json,
+        Logical::Object | Logical::Array | Logical::Map | Logical::Vector => ColumnType::Json,
         Logical::Integer if is_small_integer(&base_name) => ColumnType::Int32,
         Logical::Integer => ColumnType::Integer,
         Logical::Number => match physical {

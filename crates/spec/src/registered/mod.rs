@@ -8,4 +8,4 @@ mod document;
 mod verdict;
 
 pub use document::Document;
-pub use verdict::{not_compared, verdict};
+pub use verdict::{event_verdict, not_compared, verdict};

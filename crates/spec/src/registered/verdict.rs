@@ -3,8 +3,9 @@
 //! Called by cli, which knows the earlier versions.
 
 use crate::{
-    codes,
+    codes::{self, Code},
     compatibility::{Change, Comparison, Mode, Path, Reader, readers},
+    definition::EventSchema,
     diagnostic::{Diagnostic, Sink},
     load::Reading,
     source_file::{Place, SourceFile},
@@ -30,6 +31,25 @@ pub fn verdict(
     let columns: BTreeSet<String> =
         against.iter().flat_map(|(_, c)| c.breaking(mode)).filter_map(|c| Some(c.path.column()?.to_owned())).collect();
     let readers = readers(reading, contract, &columns);
+    told(&file, code, mode, against, |change| {
+        let way_out = declared.map(|_| accept(contract));
+        (place(&file, &change.path), read_by(change, &readers) + &way_out.unwrap_or_default())
+    })
+}
+
+/// As above, of the schema of a type of events.
+pub fn event_verdict(event_type: &str, schema: &EventSchema, against: &[(u32, Comparison)]) -> Vec<Diagnostic> {
+    let file = SourceFile::new(&schema.file, &*schema.text);
+    told(&file, codes::INCOMPATIBLE, schema.mode, against, |_| (Place::START, accept(event_type)))
+}
+
+fn told(
+    file: &SourceFile,
+    code: Code,
+    mode: Mode,
+    against: &[(u32, Comparison)],
+    more: impl Fn(&Change) -> (Place, String),
+) -> Vec<Diagnostic> {
     let (mut sink, mut told) = (Sink::default(), BTreeSet::new());
     for (number, comparison) in against {
         for change in comparison.breaking(mode) {
@@ -38,13 +58,15 @@ pub fn verdict(
                 continue;
             }
             let message = format!("{} breaks {mode} against version {number}", said(change));
-            let fix = comparison.fix(change, mode).unwrap_or_default();
-            let way_out = declared.map(|_| format!("; or accept the change once: `alluvium run --accept {contract}`"));
-            let help = fix + &read_by(change, &readers) + &way_out.unwrap_or_default();
-            sink.report(code, &file, place(&file, &change.path), message, help);
+            let (place, more) = more(change);
+            sink.report(code, file, place, message, comparison.fix(change, mode).unwrap_or_default() + &more);
         }
     }
     sink.finish().0
+}
+
+fn accept(subject: &str) -> String {
+    format!("; or accept the change once: `alluvium run --accept {subject}`")
 }
 
 /// The state of the project could not be asked for earlier versions.

@@ -1,6 +1,6 @@
 //! Drafts to datasets.
 
-use super::{columns, contracts, expected, graph::Graph, names::Names, turns, version};
+use super::{accept, columns, contracts, expected, graph::Graph, names::Names, turns, version};
 use crate::{
     codes,
     contract::Contract,
@@ -47,6 +47,7 @@ fn users(stem: &str, sources: &Sources) -> Vec<DatasetName> {
 
 fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
     check_contract(draft, names, sink);
+    accept::check(draft, names, sink);
     match &draft.body {
         Body::Bronze(_) | Body::Unusable => {}
         Body::Silver(s) => {
@@ -119,7 +120,8 @@ fn enrich(step: &StepDraft) -> Option<&crate::dataset::EnrichDraft> {
 fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract>) -> Option<Dataset> {
     let stem = draft.contract.as_ref().map(|c| c.value.clone());
     let contract = stem.as_ref().and_then(|s| contracts.get(s));
-    let agreed = stem.as_ref().and_then(|s| names.sources.contracts.get(s)).and_then(|c| c.step_time());
+    let said = stem.as_ref().and_then(|s| names.sources.contracts.get(s));
+    let agreed = said.and_then(|c| c.step_time());
     let (kind, version) = match &draft.body {
         Body::Bronze(b) => {
             let expected = expected_of(&draft.name, names);
@@ -158,10 +160,11 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         version,
         description: draft.description.clone(),
         contract: stem,
-        accept: draft.accept.clone(),
+        accept: draft.accept.accept.clone(),
         concurrency: draft.turns.concurrency.iter().map(|(c, _)| c.clone()).collect(),
         throttle: draft.turns.throttle.as_ref().map(|(t, _)| t.clone()),
         effort: draft.effort.over(&names.sources.defaults, agreed),
+        overdue_after: said.and_then(|c| c.overdue_after()),
         publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         when: draft.when.clone(),
         kind,

@@ -1,5 +1,6 @@
 //! Names to datasets, contracts and columns; then order and versions. The last stage of [`crate::load`].
 
+mod accept;
 mod build;
 mod columns;
 mod contracts;

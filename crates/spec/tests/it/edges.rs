@@ -2,7 +2,7 @@
 
 use crate::folder;
 use alluvium_model::{ByteSize, Span};
-use alluvium_spec::{Diagnostics, Environment, Project, Rate, Sink, WebhookAddress, load};
+use alluvium_spec::{BodyFormat, Diagnostics, Environment, Project, Rate, Sink, WebhookAddress, load};
 
 const SINKS: &str = "name: x
 sinks:
@@ -37,6 +37,43 @@ fn sinks_are_named_once_and_used_by_any_layer() {
     assert_eq!((secrets, hook.allow_http), (vec!["ALLUVIUM_NEW", "ALLUVIUM_OLD"], false));
     let Sink::Webhook(other) = &p.sinks["other"] else { panic!("no webhook") };
     assert!(matches!(other.url, WebhookAddress::Env(_)) && other.allow_http && other.allow_link_local);
+}
+
+#[test]
+fn alerts_have_sinks_and_messages_for_people_need_no_secret() {
+    let file = "name: x\nsinks:\n  team: { webhook: { url: { env: ALLUVIUM_TEAM }, format: slack } }\nalerts: team\n";
+    let p = read(&[("alluvium.yaml", file)]).unwrap_or_else(|d| panic!("{d}"));
+    let Sink::Webhook(team) = &p.sinks["team"] else { panic!("no webhook") };
+    assert_eq!((team.format, team.secrets.len()), (BodyFormat::Slack, 0));
+    assert_eq!(p.alerts, ["team"]);
+    let refused = |from: &str, to: &str| {
+        let found = read(&[("alluvium.yaml", &file.replace(from, to))]).expect_err("a mistake").to_string();
+        found.split_whitespace().next().expect("a word").to_owned()
+    };
+    assert!(refused("alerts: team", "alerts: tame").contains("E0120"));
+    assert!(refused("format: slack", "format: slak").contains("E0"));
+    assert!(refused(", format: slack", "").contains("E0"), "events are signed");
+}
+
+#[test]
+fn a_table_is_overdue_after_frequency_and_latency() {
+    let contract = |sla: &str| {
+        let contract = format!(
+            "apiVersion: v3.1.0\nkind: DataContract\nid: b\nname: b\nversion: 1.0.0\nstatus: active\nslaProperties:\n{sla}schema:\n  - name: b\n    properties:\n      - {{ name: id, logicalType: integer }}\n"
+        );
+        let p = read(&[
+            ("alluvium.yaml", "name: x\n"),
+            ("datasets/bronze/a.yaml", "source: { files: landing/a/ }\n"),
+            ("datasets/silver/b.yaml", "from: bronze.a\ncontract: b\nwrite: append\n"),
+            ("contracts/b.odcs.yaml", &contract),
+        ]);
+        p.unwrap_or_else(|d| panic!("{d}")).datasets[&"silver.b".parse().expect("a name")].overdue_after
+    };
+    let (often, late) =
+        ("  - { property: frequency, value: 1, unit: d }\n", "  - { property: Latency, value: 2, unit: h }\n");
+    assert_eq!(contract(&format!("{often}{late}")), Some(Span::from_secs(26 * 3600)));
+    assert_eq!(contract(often), Some(Span::from_secs(24 * 3600)));
+    assert_eq!(contract(late), None, "nobody agreed on new data");
 }
 
 #[test]

@@ -24,6 +24,18 @@ fn every_language_has_the_whole_contract() {
     insta::assert_snapshot!("avro", export::avro(&shape, object));
     insta::assert_snapshot!("sql", export::sql(&shape, object));
     insta::assert_snapshot!("markdown", export::markdown(&shape, object));
+    let page = export::html(&shape, object);
+    for text in [
+        "<th scope=\"row\"><code>year</code></th><td>integer (int)</td><td>key</td>\
+         <td><ul><li>minimum 2013</li><li>maximum 2013</li></ul></td>",
+        "<code>origin</code></th><td>string</td><td>key</td><td></td><td> <span class=\"class\">public</span></td>",
+        "<code>extra.note</code></th><td>string</td><td>yes</td>",
+        "<code>legs[]</code></th><td>string</td>",
+        "<li>reference carrier -&gt; airlines.carrier</li>",
+        "version 2.3.0.",
+    ] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
 }
 
 #[test]
@@ -54,6 +66,9 @@ fn no_text_of_a_contract_becomes_sql_or_markup() {
     assert_eq!(statements, ["CREATE TABLE \"t\"\"x\" (", "  \"a\" TEXT CHECK (\"a\" IN ('it''s'))", ");"], "{sql}");
     let page = export::markdown(&shape, object);
     assert!(page.contains("\\<script\\>\\| '); DROP TABLE z |"), "{page}");
+    let page = export::html(&shape, object);
+    assert!(page.contains("&lt;script&gt;|\n&#39;); DROP TABLE z</td>"), "{page}");
+    assert!(page.contains("<title>t&quot;x</title>") && !page.contains("<script"), "{page}");
     let avro: Value = serde_json::from_str(&export::avro(&shape, object)).expect("JSON");
     assert_eq!(avro["name"], "t_x");
     assert!(Path::new(&path).exists());
@@ -79,6 +94,7 @@ fn what_a_language_does_not_check_is_told() {
         assert!(sql.contains(&format!("-- Not checked here: {text}.\n")), "{text}: {sql}");
         assert!(export::avro(&shape, object).contains(text), "{text}");
         assert!(export::markdown(&shape, object).contains(text), "{text}");
+        assert!(export::html(&shape, object).contains(text), "{text}");
     }
     assert!(sql.contains("CHECK (\"a\" >= 1)") && !sql.contains("Not checked here: minimum"), "{sql}");
 }

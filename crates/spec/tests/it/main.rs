@@ -1,15 +1,18 @@
 //! The crate as its callers see it: whole folders in, projects or all their mistakes out.
 
+mod accept;
 mod compatibility;
 mod drift;
 mod edges;
 mod effort;
+mod events;
 mod export;
 mod hostile;
 mod library;
 mod lint;
 mod mistakes;
 mod projects;
+mod standard;
 mod turns;
 mod versions;
 mod watermark;

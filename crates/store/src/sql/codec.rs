@@ -42,6 +42,7 @@ impl Word for StepKind {
         (Self::Refine, "refine"),
         (Self::Curate, "curate"),
         (Self::ReplayQuarantine, "replay_quarantine"),
+        (Self::Discard, "discard"),
         (Self::Rebuild, "rebuild"),
         (Self::Backfill, "backfill"),
         (Self::Swap, "swap"),

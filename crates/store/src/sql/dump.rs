@@ -33,9 +33,12 @@ const SHAPES: &[Shape] = &[
     BACKFILLS,
     DECISIONS,
     VERDICTS,
+    DISCARDS,
+    QUARANTINE_NOTES,
     REPLAYS,
     CONTRACTS,
     CONTRACTS_IN_FORCE,
+    ALERTS,
     PUBLICATIONS,
     LANES,
     AUDIT,
@@ -245,6 +248,43 @@ const VERDICTS: Shape = Shape {
         ("held", TEXT),
     ],
     select: "SELECT step, dataset, kind, decided_by, reason, run, decided_at, held FROM verdicts ORDER BY seq",
+};
+
+const DISCARDS: Shape = Shape {
+    name: "discards",
+    columns: &[
+        ("step", TEXT),
+        ("dataset", TEXT),
+        ("selection", TEXT),
+        ("decided_by", TEXT),
+        ("reason", TEXT),
+        ("run", TEXT),
+        ("asked_at", TIME),
+        ("state", TEXT),
+        ("rows", INTEGER),
+    ],
+    select: "SELECT d.step, d.dataset, d.selection, d.decided_by, d.reason, d.run, d.asked_at, s.state, s.dropped
+             FROM discards AS d JOIN steps AS s ON s.key = d.step ORDER BY d.asked_at, d.step",
+};
+
+const QUARANTINE_NOTES: Shape = Shape {
+    name: "quarantine_notes",
+    columns: &[("dataset", TEXT), ("selection", TEXT), ("text", TEXT), ("noted_by", TEXT), ("noted_at", TIME)],
+    select: "SELECT dataset, selection, text, noted_by, noted_at FROM quarantine_notes ORDER BY seq",
+};
+
+const ALERTS: Shape = Shape {
+    name: "alerts",
+    columns: &[
+        ("id", TEXT),
+        ("kind", TEXT),
+        ("subject", TEXT),
+        ("code", TEXT),
+        ("summary", TEXT),
+        ("opened_at", TIME),
+        ("resolved_at", TIME),
+    ],
+    select: "SELECT id, kind, subject, code, summary, opened_at, resolved_at FROM alerts ORDER BY seq",
 };
 
 const REPLAYS: Shape = Shape {

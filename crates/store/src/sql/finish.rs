@@ -55,8 +55,8 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     for (done, open) in &ending {
         lanes::publish(tx, done, &open.activation.dataset).await?;
     }
-    // What stands beside the live table made none of its rows.
-    let live = ending.into_iter().filter(|(_, open)| open.kind != StepKind::Backfill);
+    // What stands beside the live table, or takes nothing into it, made none of its rows.
+    let live = ending.into_iter().filter(|(_, open)| !matches!(open.kind, StepKind::Backfill | StepKind::Discard));
     let order: Vec<Activation> = live.map(|(_, open)| open.activation).collect();
     versions::activate(tx, &order).await
 }

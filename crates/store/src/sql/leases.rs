@@ -27,6 +27,7 @@ fn lane(head: &steps::Head, key: &StepKey) -> String {
         | StepKind::Refine
         | StepKind::Curate
         | StepKind::ReplayQuarantine
+        | StepKind::Discard
         | StepKind::Rebuild
         | StepKind::Swap => head.dataset.to_string(),
     }

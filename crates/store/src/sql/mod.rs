@@ -3,11 +3,13 @@
 //! Called through [`crate::Store`]. One file per concern; nothing here reads a clock or decides what work is due. What
 //! the two databases do not have in common is in [`session`], and in the folder of each.
 
+mod alerts;
 mod audit;
 mod backfills;
 mod codec;
 mod dead_letters;
 mod decisions;
+mod discards;
 mod dump;
 mod endings;
 mod events;

@@ -126,7 +126,11 @@ impl<'a> Picture<'a> {
         let makes_anew = match step.kind {
             StepKind::Rebuild => true,
             StepKind::Curate | StepKind::Swap => step.windows.is_none(),
-            StepKind::Ingest | StepKind::Refine | StepKind::ReplayQuarantine | StepKind::Backfill => false,
+            StepKind::Ingest
+            | StepKind::Refine
+            | StepKind::ReplayQuarantine
+            | StepKind::Discard
+            | StepKind::Backfill => false,
         };
         for (input, claimed) in &step.inputs {
             let position = self.positions.get(&(&step.dataset, input)).copied().unwrap_or(NEVER_READ);

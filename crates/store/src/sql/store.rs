@@ -4,18 +4,18 @@
 //! was already on its way.
 
 use super::{
-    audit, backfills, dead_letters, decisions, dump, endings, events, finish, inbox, lanes, leases, measures, plan,
-    registry, replays, retries, runs, steps, verdicts,
+    alerts, audit, backfills, dead_letters, decisions, discards, dump, endings, events, finish, inbox, lanes, leases,
+    measures, plan, registry, replays, retries, runs, steps, verdicts,
     versions::{self, Activation},
     watermarks,
 };
 use crate::{
-    AfterFailure, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision, EndedRun, Ending,
-    EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord, Lane, LaneEnd, Measures,
-    NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed, PushedEvent, Recorded, Refusal,
-    Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord,
-    StepState, Store, StoreError, TableDump, Terms, Topic, Verdict, VersionRecord, Watch, WatermarkRecord,
-    postgres::PostgresStore, sqlite::SqliteStore,
+    AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
+    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
+    SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic, Troubles,
+    Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -202,6 +202,22 @@ macro_rules! store_over {
 
             async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError> {
                 within!(Write, self, |tx| plan::plan(tx, steps))
+            }
+
+            async fn plan_discard(&self, step: &NewStep, discard: &Discard) -> Result<Planned, StoreError> {
+                within!(Write, self, |tx| discards::plan(tx, step, discard))
+            }
+
+            async fn discard(&self, step: &StepKey) -> Result<Option<Discard>, StoreError> {
+                within!(Read, self, |tx| discards::of_step(tx, step))
+            }
+
+            async fn note_quarantine(&self, note: &QuarantineNote) -> Result<(), StoreError> {
+                within!(Write, self, |tx| discards::note(tx, note))
+            }
+
+            async fn quarantine_notes(&self, dataset: &DatasetName) -> Result<Vec<QuarantineNote>, StoreError> {
+                within!(Read, self, |tx| discards::notes(tx, dataset))
             }
 
             async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError> {
@@ -396,6 +412,23 @@ macro_rules! store_over {
                 now: Timestamp,
             ) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| registry::delete(tx, subject, numbers, for_good, under, now))
+            }
+
+            async fn troubles(&self, datasets: &[DatasetName]) -> Result<Troubles, StoreError> {
+                within!(Read, self, |tx| alerts::troubles(tx, datasets))
+            }
+
+            async fn alerts(&self, resolved_since: Timestamp) -> Result<Alerts, StoreError> {
+                within!(Read, self, |tx| alerts::since(tx, resolved_since))
+            }
+
+            async fn change_alerts(
+                &self,
+                changes: &[AlertChange],
+                under: u64,
+                at: Timestamp,
+            ) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| alerts::change(tx, changes, under, at))
             }
 
             async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError> {

@@ -511,9 +511,12 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "backfills",
             "decisions",
             "verdicts",
+            "discards",
+            "quarantine_notes",
             "replays",
             "contracts",
             "contracts_in_force",
+            "alerts",
             "publications",
             "lanes",
             "audit"

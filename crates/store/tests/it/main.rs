@@ -1,9 +1,11 @@
-//! What every store promises (`conformance`, `backfills`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
+//! What every store promises (`conformance`, `alerts`, `backfills`, `discards`, `endings`, `inbox`, `registry`, `replays`, `retries`, `told`, `turns`, `model`, `many`), and what the file (`file`) and the database (`postgres`) do
 //! beside.
 
+mod alerts;
 mod backfills;
 mod build;
 mod conformance;
+mod discards;
 mod endings;
 mod file;
 mod inbox;
@@ -96,6 +98,13 @@ conform!(
     a_run_without_its_process_is_interrupted,
     a_run_that_ends_gives_back_what_it_held,
     a_step_is_told_with_the_run_that_finished_it;
+    alerts:
+    an_alert_opens_once_and_is_resolved_once,
+    troubles_are_those_of_now;
+    discards:
+    a_discard_is_written_down_with_its_step,
+    a_discard_makes_no_version_active,
+    notes_stay_in_their_order;
     inbox:
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,

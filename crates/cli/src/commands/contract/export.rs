@@ -27,6 +27,7 @@ pub fn export(
         ExportLanguage::Avro => export::avro,
         ExportLanguage::Sql => export::sql,
         ExportLanguage::Markdown => export::markdown,
+        ExportLanguage::Html => export::html,
     };
     let mut out = match to {
         Some(to) => Destination::file(to)?,

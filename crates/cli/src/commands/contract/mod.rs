@@ -3,7 +3,9 @@
 mod diff;
 mod export;
 mod find;
+mod infer;
 mod lint;
+mod show;
 mod subcommand;
 mod test;
 

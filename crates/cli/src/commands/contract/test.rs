@@ -8,9 +8,10 @@ use crate::{
     render::{Align, Style, Table, grouped, printable, rate, results::Results, seconds},
     wire::Wired,
 };
-use alluvium_lake::{Trial, quarantine_schema, trial};
-use alluvium_model::Exit;
-use alluvium_spec::{Action, Contract};
+use alluvium_flow::FlowError;
+use alluvium_lake::{Given, Trial, quarantine_schema, trial};
+use alluvium_model::{DatasetName, Exit};
+use alluvium_spec::{Action, Contract, Kind, Project, Step};
 use alluvium_store::QualityResult;
 use arrow::array::RecordBatch;
 use serde::Serialize;
@@ -36,13 +37,23 @@ struct Answer<'a> {
     checking_micros: u64,
 }
 
-pub async fn test(global: &Global, name: &str, files: &[PathBuf], to: Option<&PathBuf>) -> Result<Exit, CliError> {
+pub async fn test(
+    global: &Global,
+    name: &str,
+    files: &[PathBuf],
+    dataset: Option<&DatasetName>,
+    to: Option<&PathBuf>,
+) -> Result<Exit, CliError> {
     let wired = Wired::reading(load::checked(global, None).await?).await?;
     let (name, contract) = find(&wired, name)?;
+    let given = match dataset {
+        Some(dataset) => as_dataset(&wired.project, dataset, files)?,
+        None => Given::plain(files),
+    };
     let start = wired.clock.now();
     let trial = match to {
-        Some(to) => with_rows(&wired, contract, files, to).await?,
-        None => trial(&wired.engine, &wired.project, contract, files, None).await?,
+        Some(to) => with_rows(&wired, contract, given, to).await?,
+        None => trial(&wired.engine, &wired.project, contract, given, None).await?,
     };
     let wall_micros = micros(wired.clock.now().duration_since(start).unsigned_abs());
     let answer = Answer {
@@ -72,8 +83,25 @@ fn find<'a>(wired: &'a Wired, name: &str) -> Result<(&'a str, &'a Contract), Cli
     found.map(|(n, c)| (n.as_str(), c)).ok_or_else(|| CliError::UnknownContract(printable(name)))
 }
 
+/// As a silver dataset reads files: with its steps up to `validate`, from files as the bronze dataset that it reads has them.
+fn as_dataset<'a>(project: &Project, dataset: &DatasetName, files: &'a [PathBuf]) -> Result<Given<'a>, CliError> {
+    let kind = |name: &DatasetName| project.datasets.get(name).map(|d| &d.kind);
+    let silver = match kind(dataset) {
+        Some(Kind::Silver(silver)) => silver,
+        Some(Kind::Bronze(_) | Kind::Gold(_)) => return Err(FlowError::NotSilver(dataset.clone()).into()),
+        None => return Err(CliError::UnknownDataset(dataset.to_string())),
+    };
+    let mut given = Given::plain(files);
+    let upto = silver.steps.iter().position(|s| matches!(s, Step::Validate)).map_or(silver.steps.len(), |at| at + 1);
+    given.steps = silver.steps[..upto].to_vec();
+    if let Some(Kind::Bronze(bronze)) = kind(&silver.from) {
+        (given.format, given.csv) = (bronze.files.format, bronze.files.csv.clone());
+    }
+    Ok(given)
+}
+
 /// Writes the invalid rows, with their reasons, as they are found.
-async fn with_rows(wired: &Wired, contract: &Contract, files: &[PathBuf], to: &Path) -> Result<Trial, CliError> {
+async fn with_rows(wired: &Wired, contract: &Contract, given: Given<'_>, to: &Path) -> Result<Trial, CliError> {
     let output = Output::of(to).unwrap_or(Output::Ndjson);
     let mut results = Results::new(output, quarantine_schema(), Destination::file(to)?)?;
     let (send, mut invalid) = mpsc::channel::<RecordBatch>(QUEUE);
@@ -87,7 +115,7 @@ async fn with_rows(wired: &Wired, contract: &Contract, files: &[PathBuf], to: &P
         drop(invalid);
         results.finish()
     };
-    let (found, written) = tokio::join!(trial(&wired.engine, &wired.project, contract, files, Some(send)), write);
+    let (found, written) = tokio::join!(trial(&wired.engine, &wired.project, contract, given, Some(send)), write);
     written?;
     Ok(found?)
 }

@@ -93,6 +93,7 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
     let registry = wired.store.registry(None).await?;
     let mut subjects: Vec<&str> = registry.versions.iter().map(|v| v.subject.as_str()).collect();
     subjects.extend(wired.project.contracts.keys().map(String::as_str));
+    subjects.extend(wired.project.event_schemas().into_keys().map(String::as_str));
     subjects.sort_unstable();
     subjects.dedup();
     let lines: Vec<Line> = subjects.into_iter().map(|s| line(wired, &registry, s)).collect();
@@ -101,7 +102,9 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
 
 pub async fn versions(global: &Global, wired: &Wired, name: &str) -> Result<(), CliError> {
     let registry = wired.store.registry(Some(name)).await?;
-    if registry.versions.is_empty() && !wired.project.contracts.contains_key(name) {
+    let is_own =
+        |p: &alluvium_spec::Project| p.contracts.contains_key(name) || p.event_schemas().contains_key(&name.to_owned());
+    if registry.versions.is_empty() && !is_own(&wired.project) {
         return Err(CliError::UnknownContract(printable(name)));
     }
     let lines: Vec<VersionLine> = registry.versions.iter().map(|v| version_line(&registry, v)).collect();
@@ -112,23 +115,26 @@ fn line(wired: &Wired, registry: &Registry, subject: &str) -> Line {
     let current = registry.current(subject);
     let in_force = registry.of(subject).find(|v| Some(v.number) == current);
     let since = registry.in_force.iter().find(|f| f.subject == subject && f.until.is_none()).map(|f| f.from);
-    let contract = wired.project.contracts.get(subject);
-    let defined = contract.and_then(|c| Document::read(Language::Odcs, &c.file, &c.text).ok());
+    let contract = wired.project.contracts.get(subject).map(|c| (Language::Odcs, &c.file, &*c.text));
+    let event = wired.project.event_schemas().remove(&subject.to_owned());
+    let own = contract.or(event.map(|e| (Language::JsonSchema, &e.file, &*e.text)));
+    let defined = own.and_then(|(language, file, text)| Document::read(language, file, text).ok());
     let declared = match (&defined, in_force) {
+        _ if event.is_some() => event.map(|e| e.mode),
         (Some(document), _) => document.mode(),
         (None, Some(version)) => document_of(version).ok().and_then(|d| d.mode()),
         (None, None) => None,
     };
     Line {
         contract: subject.to_owned(),
-        language: in_force.map_or("odcs", |v| v.language.as_str()).to_owned(),
+        language: in_force.map_or(if event.is_some() { "json-schema" } else { "odcs" }, |v| &v.language).to_owned(),
         version: current,
         id: in_force.map(|v| v.id),
         fingerprint: in_force.map(|v| v.fingerprint.clone()),
         since,
         versions: registry.of(subject).count(),
         mode: declared.map(|m| m.to_string()).or_else(|| registry.modes.get(subject).cloned()),
-        as_defined: contract
+        as_defined: own
             .map(|_| defined.zip(in_force).is_some_and(|(document, version)| document.identity == version.identity)),
     }
 }

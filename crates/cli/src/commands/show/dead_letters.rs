@@ -106,6 +106,7 @@ impl Line {
             StepKind::Refine
             | StepKind::Curate
             | StepKind::ReplayQuarantine
+            | StepKind::Discard
             | StepKind::Rebuild
             | StepKind::Backfill
             | StepKind::Swap => {

@@ -1,5 +1,6 @@
 //! `alluvium show`: one view a file. Views only read.
 
+mod alerts;
 mod anomalies;
 mod backfills;
 mod contracts;

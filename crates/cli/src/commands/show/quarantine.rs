@@ -1,47 +1,22 @@
-//! `show quarantine`: what waits, by the rules it broke; for one dataset also its first rows.
+//! `show quarantine`: what waits, counted in several ways; for one dataset also its first rows, or all of them as a file.
 
-use super::listing::{Column, table};
 use crate::{
-    args::{Format, Global},
-    commands::query::ask,
+    args::{By, Format, Global, Output, Quarantine},
+    commands::query::{ask, send},
     error::CliError,
-    output::{print, print_json},
+    output::{Destination, print, print_json},
     render::{
-        Align, Style, Table, grouped, printable,
+        Align, Style, Table, brief_time, grouped, printable,
         results::{cell, json_rows},
     },
     wire::Wired,
 };
 use alluvium_model::{DatasetName, Layer};
-use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    datatypes::Int64Type,
-};
+use alluvium_store::{QuarantineNote, Selection};
+use arrow::array::RecordBatch;
 use futures::TryStreamExt;
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-
-const FIRST_ROWS: usize = 20;
-
-#[derive(Debug, Serialize)]
-struct Line {
-    dataset: String,
-    rule: String,
-    column: Option<String>,
-    /// Rows that broke it, perhaps among other rules.
-    rows: u64,
-    /// Rows of the dataset that wait, whatever they broke.
-    waiting: u64,
-}
-
-const COLUMNS: &[Column<Line>] = &[
-    ("dataset", Align::Left, |l| l.dataset.clone()),
-    ("waiting", Align::Right, |l| grouped(l.waiting)),
-    ("rule", Align::Left, |l| printable(&l.rule)),
-    ("column", Align::Left, |l| l.column.as_deref().map_or_else(|| "-".to_owned(), printable)),
-    ("rows", Align::Right, |l| grouped(l.rows)),
-];
 
 /// The one argument of `show quarantine flights/` is the project.
 pub fn target(first: Option<&str>, dir: Option<PathBuf>) -> Result<(Option<DatasetName>, Option<PathBuf>), CliError> {
@@ -56,38 +31,49 @@ pub fn target(first: Option<&str>, dir: Option<PathBuf>) -> Result<(Option<Datas
     }
 }
 
-pub async fn show(global: &Global, wired: &Wired, only: Option<&DatasetName>) -> Result<(), CliError> {
+pub async fn show(
+    global: &Global,
+    wired: &Wired,
+    only: Option<&DatasetName>,
+    args: &Quarantine,
+) -> Result<(), CliError> {
     if let Some(name) = only
         && !wired.project.datasets.contains_key(name)
     {
         return Err(CliError::UnknownDataset(name.to_string()));
     }
+    let selection = args.selected.selection();
     let mut lines = Vec::new();
     for info in alluvium_lake::describe(&wired.engine, &wired.project).await? {
         if info.quarantined > 0 && only.is_none_or(|n| *n == info.name) {
-            lines.extend(by_rule(wired, &info.name, info.quarantined).await?);
+            lines.extend(counts(wired, &info.name, args.by, &selection, info.quarantined).await?);
         }
+    }
+    if let (Some(name), Some(to)) = (only, &args.to) {
+        return export(wired, name, &selection, to, lines.is_empty()).await;
     }
     match (global.format, only) {
         (Format::Json, _) => print_json(&lines),
         (Format::Human, _) if lines.is_empty() => print("nothing waits in quarantine\n"),
-        (Format::Human, None) => print(&table(COLUMNS, &lines).text(Style::stdout())),
+        (Format::Human, None) => print(&table(args.by, &lines).text(Style::stdout())),
         (Format::Human, Some(name)) => {
-            print(&table(COLUMNS, &lines).text(Style::stdout()))?;
+            print(&table(args.by, &lines).text(Style::stdout()))?;
             print("\n")?;
-            rows(wired, name).await?;
+            rows(wired, name, &selection, args.limit).await?;
+            notes(&wired.store.quarantine_notes(name).await?)?;
             let more = format!("alluvium query 'SELECT * FROM {}'", place(name).replace('"', ""));
-            print(&format!("\nall of them: {more}\n{}\n", way_on(name, &lines)))
+            print(&format!("\nall of them: {more}\n{}\n", way_on(name, args.by, &lines)))
         }
     }
 }
 
-/// How what waits gets into the table.
-fn way_on(name: &DatasetName, lines: &[Line]) -> String {
+/// How what waits gets into the table, or out of the way.
+fn way_on(name: &DatasetName, by: By, lines: &[Map<String, Value>]) -> String {
     let again = format!("once more:   alluvium replay quarantine {name}");
+    let never = format!("never:       alluvium discard {name} --rule RULE --reason TEXT");
+    let drifts = |l: &&Map<String, Value>| l["rule"].as_str().is_some_and(|r| r.starts_with("drift:"));
     match name.layer() {
-        Layer::Bronze => {
-            let drifts = |l: &&Line| l.rule.starts_with("drift:");
+        Layer::Bronze if by == By::Rule => {
             let drift =
                 lines.iter().any(|l| drifts(&l)).then(|| format!("{again}, under a definition that takes them"));
             let malformed = lines.iter().any(|l| !drifts(&l)).then(|| {
@@ -95,45 +81,118 @@ fn way_on(name: &DatasetName, lines: &[Line]) -> String {
                  \x20            corrected, in a file of their own: the other records of their files are loaded"
                     .to_owned()
             });
-            drift.into_iter().chain(malformed).collect::<Vec<_>>().join("\n")
+            drift.into_iter().chain(malformed).chain([never]).collect::<Vec<_>>().join("\n")
         }
-        Layer::Silver | Layer::Gold => again,
+        Layer::Bronze | Layer::Silver | Layer::Gold => format!("{again}\n{never}"),
     }
 }
 
-async fn by_rule(wired: &Wired, name: &DatasetName, waiting: u64) -> Result<Vec<Line>, CliError> {
+/// What the counts are by: heading, name in JSON, and SQL over one row a reason, or one row a row.
+struct Group {
+    keys: &'static [(&'static str, &'static str)],
+    by_reason: bool,
+    /// By time counts stand in its order, and otherwise the largest come first.
+    is_time: bool,
+}
+
+impl By {
+    fn group(self) -> Group {
+        const RULE: (&str, &str) = ("rule", "reason['rule']");
+        const COLUMN: (&str, &str) = ("column", "reason['column']");
+        const MESSAGE: (&str, &str) = ("message", "reason['message']");
+        const HOUR: (&str, &str) = ("hour", "CAST(date_trunc('hour', _received_at) AS VARCHAR)");
+        const DAY: (&str, &str) = ("day", "CAST(CAST(_received_at AS DATE) AS VARCHAR)");
+        let (keys, by_reason, is_time): (&[_], _, _) = match self {
+            Self::Rule => (&[RULE, COLUMN], true, false),
+            Self::Column => (&[COLUMN], true, false),
+            Self::Reason => (&[RULE, COLUMN, MESSAGE], true, false),
+            Self::Object => (&[("object", "_object")], false, false),
+            Self::Hour => (&[HOUR], false, true),
+            Self::Day => (&[DAY], false, true),
+        };
+        Group { keys, by_reason, is_time }
+    }
+}
+
+fn table(by: By, lines: &[Map<String, Value>]) -> Table {
+    let keys = by.group().keys;
+    let ends = [("dataset", Align::Left), ("waiting", Align::Right)];
+    let columns = ends.into_iter().chain(keys.iter().map(|(name, _)| (*name, Align::Left)));
+    let mut table = Table::new(columns.chain([("rows", Align::Right)]).collect::<Vec<_>>());
+    for line in lines {
+        let number = |name: &str| grouped(line[name].as_u64().unwrap_or(0));
+        let mut cells = vec![line["dataset"].as_str().unwrap_or_default().to_owned(), number("waiting")];
+        cells.extend(keys.iter().map(|(name, _)| line[*name].as_str().map_or_else(|| "-".to_owned(), printable)));
+        cells.push(number("rows"));
+        table.row(cells);
+    }
+    table
+}
+
+/// Rows by what is asked for; with a reason each row counts for all that it broke.
+async fn counts(
+    wired: &Wired,
+    name: &DatasetName,
+    by: By,
+    selection: &Selection,
+    waiting: u64,
+) -> Result<Vec<Map<String, Value>>, CliError> {
+    let Group { keys, by_reason, is_time } = by.group();
+    let selected = format!("SELECT * FROM {} AS w{}", place(name), condition(name, selection));
+    let of = match by_reason {
+        // A row that broke a rule in several ways is one row.
+        true => format!(
+            "SELECT DISTINCT _event_id, _position, {} FROM (SELECT _event_id, _position, unnest(reasons) AS reason FROM ({selected}) AS s) AS r",
+            named(keys)
+        ),
+        false => format!("SELECT {} FROM ({selected}) AS s", named(keys)),
+    };
+    let names: Vec<String> = keys.iter().map(|(n, _)| format!("\"{n}\"")).collect();
+    let order = if is_time { names.join(", ") } else { format!("rows DESC, {}", names.join(", ")) };
     let sql = format!(
-        "SELECT reason['rule'] AS rule, reason['column'] AS \"column\", count(*) AS rows
-         FROM (SELECT unnest(reasons) AS reason FROM {}) AS waiting
-         GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
-        place(name)
+        "SELECT {list}, count(*) AS rows FROM ({of}) AS g GROUP BY {list} ORDER BY {order}",
+        list = names.join(", ")
     );
     let batches: Vec<RecordBatch> = ask(wired, &sql).await?.batches.try_collect().await?;
     let mut lines = Vec::new();
-    for batch in &batches {
-        let text = |column: usize| arrow::compute::cast(batch.column(column), &arrow::datatypes::DataType::Utf8);
-        let (rules, columns) = (text(0)?, text(1)?);
-        let (rules, columns) = (rules.as_string::<i32>(), columns.as_string::<i32>());
-        let counts = batch.column(2).as_primitive::<Int64Type>();
-        for i in 0..batch.num_rows() {
-            lines.push(Line {
-                dataset: name.to_string(),
-                rule: if rules.is_valid(i) { rules.value(i).to_owned() } else { String::new() },
-                column: columns.is_valid(i).then(|| columns.value(i).to_owned()),
-                rows: counts.value(i).unsigned_abs(),
-                waiting,
-            });
-        }
+    for row in batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat() {
+        let mut line = Map::from_iter([("dataset".to_owned(), json!(name))]);
+        line.extend(keys.iter().map(|(n, _)| ((*n).to_owned(), row[*n].clone())));
+        line.extend([("rows".to_owned(), row["rows"].clone()), ("waiting".to_owned(), json!(waiting))]);
+        lines.push(line);
     }
     Ok(lines)
 }
 
+fn named(keys: &[(&str, &str)]) -> String {
+    keys.iter().map(|(name, sql)| format!("{sql} AS \"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// A `WHERE` for the rows that are meant, of the quarantine as `w`.
+fn condition(name: &DatasetName, selection: &Selection) -> String {
+    let text = |t: &str| format!("'{}'", t.replace('\'', "''"));
+    let Selection { rule, column, object } = selection;
+    let mut all: Vec<String> = object.iter().map(|o| format!("w._object = {}", text(o))).collect();
+    let mut reasons: Vec<String> = rule.iter().map(|r| format!("u.reason['rule'] = {}", text(r))).collect();
+    reasons.extend(column.iter().map(|c| format!("u.reason['column'] = {}", text(c))));
+    if !reasons.is_empty() {
+        all.push(format!(
+            "EXISTS (SELECT 1 FROM (SELECT _event_id, _position, unnest(reasons) AS reason FROM {}) AS u
+              WHERE u._event_id = w._event_id AND u._position = w._position AND {})",
+            place(name),
+            reasons.join(" AND ")
+        ));
+    }
+    if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
+}
+
 /// The first rows, each with what it broke and the record as received.
-async fn rows(wired: &Wired, name: &DatasetName) -> Result<(), CliError> {
+async fn rows(wired: &Wired, name: &DatasetName, selection: &Selection, limit: usize) -> Result<(), CliError> {
     let sql = format!(
         "SELECT _object AS object, _position AS position, reasons, record
-         FROM {} ORDER BY _object, _position LIMIT {FIRST_ROWS}",
-        place(name)
+         FROM {} AS w{} ORDER BY _object, _position LIMIT {limit}",
+        place(name),
+        condition(name, selection)
     );
     let batches: Vec<RecordBatch> = ask(wired, &sql).await?.batches.try_collect().await?;
     let columns = [("object", Align::Left), ("row", Align::Right), ("broken", Align::Left), ("record", Align::Left)];
@@ -149,6 +208,36 @@ async fn rows(wired: &Wired, name: &DatasetName) -> Result<(), CliError> {
         ]);
     }
     print(&table.text(Style::stdout()))
+}
+
+/// All of the rows that are meant, whole, in a file that appears when it is complete.
+async fn export(
+    wired: &Wired,
+    name: &DatasetName,
+    selection: &Selection,
+    to: &Path,
+    is_empty: bool,
+) -> Result<(), CliError> {
+    if is_empty {
+        return print("nothing waits in quarantine\n");
+    }
+    let sql = format!("SELECT * FROM {} AS w{} ORDER BY _object, _position", place(name), condition(name, selection));
+    let output = Output::of(to).unwrap_or(Output::Ndjson);
+    send(ask(wired, &sql).await?, output, Destination::file(to)?, None).await?;
+    Ok(())
+}
+
+/// What people wrote down.
+fn notes(notes: &[QuarantineNote]) -> Result<(), CliError> {
+    for (n, note) in notes.iter().enumerate() {
+        let Selection { rule, column, object } = &note.selection;
+        let of: Vec<&str> = [rule, column, object].into_iter().flatten().map(String::as_str).collect();
+        let of = if of.is_empty() { String::new() } else { format!(" [{}]", of.join(", ")) };
+        let head = if n == 0 { "\n" } else { "" };
+        let (at, by) = (brief_time(note.noted_at), printable(&note.by));
+        print(&format!("{head}note{}: {} ({by}, {at})\n", printable(&of), printable(&note.text)))?;
+    }
+    Ok(())
 }
 
 /// `required:amount`, `status_known: status = lost`.

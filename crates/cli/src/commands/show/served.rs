@@ -1,6 +1,6 @@
 //! The views as a service shows them: the same lines, over HTTP.
 
-use super::{datasets, dead_letters, event, publications, replays, run, runs, waiting};
+use super::{alerts, datasets, dead_letters, event, publications, replays, run, runs, waiting};
 use crate::{error::CliError, wire::Wired};
 use alluvium_flow::{FlowError, Replay, Report, Signal};
 use alluvium_model::{DatasetName, RunId};
@@ -43,6 +43,10 @@ impl Views for Served {
 
     async fn publications(&self) -> Result<Value, ApiError> {
         json(publications::lines(&self.0).await)
+    }
+
+    async fn alerts(&self, days: u32) -> Result<Value, ApiError> {
+        json(alerts::lines(&self.0, days).await)
     }
 
     async fn events(&self, dataset: Option<&DatasetName>, limit: u32) -> Result<Value, ApiError> {

@@ -1,7 +1,7 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, library, publications,
+    alerts, anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, library, publications,
     quarantine, retries, run, runs, versions,
 };
 use crate::{
@@ -23,6 +23,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::DeadLetters { dir }
         | Show::Retries { dir }
         | Show::Anomalies { dir, .. }
+        | Show::Alerts { dir, .. }
         | Show::Backfills { dir }
         | Show::Ledger { dir }
         | Show::Publications { dir }
@@ -30,7 +31,12 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         | Show::Contracts { dir }
         | Show::Contract { dir, .. }
         | Show::Versions { dir } => dir.clone(),
-        Show::Quarantine { dataset, dir } | Show::Drift { dataset, dir } | Show::Held { dataset, dir } => {
+        Show::Quarantine(args) => {
+            let (dataset, dir) = quarantine::target(args.dataset.as_deref(), args.dir.clone())?;
+            only = dataset;
+            dir
+        }
+        Show::Drift { dataset, dir } | Show::Held { dataset, dir } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
             only = dataset;
             dir
@@ -42,12 +48,13 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Runs { limit, .. } => runs::show(global, &wired, *limit).await?,
         Show::Run { id, .. } => run::show(global, &wired, id).await?,
         Show::Event { id, .. } => event::show(global, &wired, id).await?,
-        Show::Quarantine { .. } => quarantine::show(global, &wired, only.as_ref()).await?,
+        Show::Quarantine(args) => quarantine::show(global, &wired, only.as_ref(), args).await?,
         Show::DeadLetters { .. } => dead_letters::show(global, &wired).await?,
         Show::Held { .. } => held::show(global, &wired, only.as_ref()).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Drift { .. } => drift::show(global, &wired, only.as_ref()).await?,
         Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,
+        Show::Alerts { days, .. } => alerts::show(global, &wired, *days).await?,
         Show::Backfills { .. } => backfills::show(global, &wired).await?,
         Show::Ledger { .. } => ledger::show(global, &wired).await?,
         Show::Publications { .. } => publications::show(global, &wired).await?,

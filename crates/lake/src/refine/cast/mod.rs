@@ -10,6 +10,7 @@ mod typed;
 
 pub(super) use column::{Cast, cast, cast_constant};
 use column::{either, lost, without};
-pub(super) use format::Format;
-pub(super) use number::{parse_decimal_parts, parse_integer, parse_number};
+pub(crate) use format::Format;
+pub(crate) use number::{parse_decimal_parts, parse_integer, parse_number};
+pub(crate) use time::{is_time, parse_date, parse_timestamp};
 pub(super) use typed::fitting;

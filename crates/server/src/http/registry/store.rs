@@ -14,14 +14,15 @@ const DEFAULT: Mode = Mode::Backward;
 pub(in crate::http) struct Schemas {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Those of the project, and the modes that they declare.
+    /// Those of the project, schemas of its events among them, and the modes that they declare.
     pub(super) contracts: BTreeMap<String, Option<Mode>>,
 }
 
 impl Schemas {
     pub(in crate::http) fn new(project: &Project, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let mode = |c: &alluvium_spec::Contract| Document::read(Language::Odcs, &c.file, &c.text).ok()?.mode();
-        let contracts = project.contracts.iter().map(|(name, c)| (name.clone(), mode(c))).collect();
+        let events = project.event_schemas().into_iter().map(|(name, schema)| (name.clone(), Some(schema.mode)));
+        let contracts = project.contracts.iter().map(|(name, c)| (name.clone(), mode(c))).chain(events).collect();
         Self { store, clock, contracts }
     }
 

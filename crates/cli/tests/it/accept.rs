@@ -1,0 +1,376 @@
+//! Each criterion of `accept`, in each layer: what is within its levels is published, what is beyond is held, and the sentence has the figures.
+
+use crate::{
+    harness::{Project, Ran},
+    market::copied,
+    serving::Serving,
+};
+
+const CONTRACT: &str = "apiVersion: v3.1.0
+kind: DataContract
+id: shop.sales
+name: sales
+version: 1.0.0
+status: active
+schema:
+  - name: sales
+    properties:
+      - { name: id, logicalType: integer, required: true }
+      - { name: region, logicalType: string }
+      - { name: amount, logicalType: number }
+      - { name: at, logicalType: timestamp }
+";
+const BRONZE: &str = "source: { files: landing/, glob: \"*.csv\", settle: 0s }\n";
+const SILVER: &str = "from: bronze.sales
+contract: sales
+steps: [ { normalize: { null_if: [\"\"] } }, validate ]
+write: append
+";
+const GOLD: &str = "SELECT region, sum(amount) AS total, count(*) AS sales FROM silver.sales GROUP BY region\n";
+const HEAD: &str = "id,region,amount,at\n";
+
+/// Ten sales, five in each region, with amounts around ten; `change` makes one otherwise.
+fn sales(first: u32, change: impl Fn(u32, &mut [String; 3])) -> String {
+    let mut text = HEAD.to_owned();
+    for i in 0..10 {
+        let region = if i % 2 == 0 { "north" } else { "south" };
+        let day = if i < 5 { 1 } else { 2 };
+        let mut row = [region.to_owned(), (6 + i).to_string(), format!("2024-11-0{day}T10:00:00Z")];
+        change(i, &mut row);
+        text.push_str(&format!("{},{}\n", first + i, row.join(",")));
+    }
+    text
+}
+
+/// A shop whose first ten sales are there.
+fn shop() -> Project {
+    let p = Project::new(&[
+        ("alluvium.yaml", "name: shop\n"),
+        ("contracts/sales.odcs.yaml", CONTRACT),
+        ("datasets/bronze/sales.yaml", BRONZE),
+        ("datasets/silver/sales.yaml", SILVER),
+        ("datasets/gold/regions.sql", GOLD),
+    ]);
+    p.put("landing/1.csv", sales(0, |_, _| {}).as_bytes());
+    p.done(&["run"]);
+    p
+}
+
+fn accept(p: &Project, layer: &str, criteria: &str) {
+    match layer {
+        "bronze" => p.put("datasets/bronze/sales.yaml", format!("{BRONZE}accept: {criteria}\n").as_bytes()),
+        "silver" => p.put("datasets/silver/sales.yaml", format!("{SILVER}accept: {criteria}\n").as_bytes()),
+        _ => p.put("datasets/gold/regions.sql", format!("/* accept: {criteria} */ {GOLD}").as_bytes()),
+    }
+}
+
+#[track_caller]
+fn holds(p: &Project, what: &str) -> Ran {
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{what}: {ran}");
+    ran
+}
+
+type Change = fn(u32, &mut [String; 3]);
+
+/// Criteria, a batch that breaks them, and what is said of it.
+const CASES: &[(&str, &str, Change, &str)] = &[
+    (
+        "silver",
+        "{ columns: { amount: { nulls: { error_above: 10% } } } }",
+        |i, row| {
+            if i < 5 {
+                row[1].clear()
+            }
+        },
+        "50.00 % of 10 rows have no `amount`, above 10.00 %",
+    ),
+    (
+        "silver",
+        "{ columns: { region: { distinct: { error_below: 2 } } } }",
+        |_, row| row[0] = "north".to_owned(),
+        "10 rows have 1 different `region`, below 2",
+    ),
+    (
+        "silver",
+        "{ columns: { amount: { min: { error_below: 0 } } } }",
+        |i, row| {
+            if i == 3 {
+                row[1] = "-2.5".to_owned()
+            }
+        },
+        "the least `amount` of 10 rows is -2.5, below 0",
+    ),
+    (
+        "bronze",
+        "{ columns: { amount: { max: { error_above: 100 } } } }",
+        |i, row| {
+            if i == 3 {
+                row[1] = "900".to_owned()
+            }
+        },
+        "the greatest `amount` of 10 rows is 900, above 100",
+    ),
+    (
+        "silver",
+        "{ columns: { amount: { sum: { error_above: 200 } } } }",
+        |i, row| {
+            if i == 3 {
+                row[1] = "900".to_owned()
+            }
+        },
+        "the sum of `amount` of 10 rows is 996, above 200",
+    ),
+    (
+        "silver",
+        "{ columns: { amount: { mean: { error_above: 20 } } } }",
+        |i, row| {
+            if i == 3 {
+                row[1] = "900".to_owned()
+            }
+        },
+        "the mean of `amount` of 10 rows is 99.6, above 20",
+    ),
+    (
+        "silver",
+        "{ columns: { amount: { percentiles: { 90: { error_above: 15 } } } } }",
+        |i, row| {
+            if i > 7 {
+                row[1] = "16".to_owned()
+            }
+        },
+        "percentile 90 of `amount` of 10 rows is 16, above 15",
+    ),
+    (
+        "silver",
+        "{ by: { column: region, columns: { amount: { mean: { error_above: 100 } } } } }",
+        |i, row| {
+            if i == 3 {
+                row[1] = "900".to_owned()
+            }
+        },
+        "in `region` south: the mean of `amount` of 5 rows is 189.2, above 100",
+    ),
+    (
+        "silver",
+        "{ by: { column: at, size: 1 day, rows: { error_below: 3 } } }",
+        |i, row| {
+            if i < 9 {
+                row[2] = "2024-11-03T10:00:00Z".to_owned()
+            }
+        },
+        "in `at` 2024-11-02T00:00:00: 1 rows, below 3",
+    ),
+    (
+        "silver",
+        "{ by: [ { column: region, rows: { error_below: 4 } } ] }",
+        |i, row| {
+            if i < 3 {
+                row[0].clear();
+            }
+        },
+        "in `region` north: 3 rows, below 4; without `region`: 3 rows, below 4",
+    ),
+    (
+        "silver",
+        "{ distribution: { amount: { psi: { error_above: 0.25 }, min_rows: 10 } } }",
+        |i, row| row[1] = (100 + i).to_string(),
+        "`amount` of 10 rows has PSI 8.283 against ",
+    ),
+    (
+        "bronze",
+        "{ distribution: { amount: { ks: { error_above: 30% }, min_rows: 10 } } }",
+        |i, row| row[1] = (11 + i).to_string(),
+        "`amount` of 10 rows has KS 50.00 % against ",
+    ),
+    (
+        "gold",
+        "{ columns: { total: { max: { error_above: 300 } } } }",
+        |i, row| {
+            if i == 3 {
+                row[1] = "900".to_owned()
+            }
+        },
+        "the greatest `total` of 2 rows is 1056, above 300",
+    ),
+];
+
+#[test]
+fn what_is_beyond_is_held_and_what_is_within_is_not() {
+    let start = shop();
+    for (layer, criteria, change, said) in CASES {
+        let p = copied(&start);
+        accept(&p, layer, criteria);
+        p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+        p.done(&["run"]);
+        let table = if *layer == "gold" { "gold.regions".to_owned() } else { format!("{layer}.sales") };
+        let before = p.versions()[&table];
+        p.put("landing/3.csv", sales(200, change).as_bytes());
+        holds(&p, criteria).said(said);
+        assert_eq!(p.versions()[&table], before, "{criteria}");
+        assert!(p.json(&["show", "held"])[0]["breaches"][0].as_str().is_some_and(|b| b.contains(said)), "{criteria}");
+        // The same rows give the same sentence, so that what was looked at is what is released.
+        p.done(&["release", &table]).said(&format!("done {table}"));
+        // A level that warns publishes, and tells.
+        let p = copied(&start);
+        accept(&p, layer, &criteria.replace("error_", "warn_"));
+        p.put("landing/3.csv", sales(200, change).as_bytes());
+        p.done(&["run"]).said(if *layer == "gold" {
+            "the greatest `total` of 2 rows is 1001, above 300"
+        } else {
+            said
+        });
+    }
+}
+
+#[test]
+fn a_reference_is_the_newest_part_of_the_table() {
+    let p = shop();
+    p.put(
+        "landing/2.csv",
+        sales(100, |i, row| *row = [row[0].clone(), (100 + i).to_string(), "2020-01-01".to_owned()]).as_bytes(),
+    );
+    p.done(&["run"]);
+    let shape = |reference: &str| {
+        format!("{{ distribution: {{ amount: {{ psi: {{ error_above: 1 }}, min_rows: 10{reference} }} }} }}")
+    };
+    accept(&p, "silver", &shape(", reference: { column: at, size: 5 days }"));
+    p.put("landing/3.csv", sales(200, |i, row| row[1] = (100 + i).to_string()).as_bytes());
+    holds(&p, "newer rows").said("`amount` of 10 rows has PSI 8.283 against 10 rows of the table, above 1");
+    // All of the table has such amounts, too.
+    accept(&p, "silver", &shape(""));
+    let all = p.alluvium(&["replay", "dead-letters", "--dataset", "silver.sales"]);
+    all.said("`amount` of 10 rows has PSI 3.797 against 20 rows of the table, above 1");
+}
+
+#[test]
+fn what_cannot_be_measured_holds() {
+    let p = shop();
+    accept(
+        &p,
+        "bronze",
+        "{ columns: { amuont: { max: { error_above: 1 } }, _received_at: { mean: { error_above: 1 } } } }",
+    );
+    p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+    let ran = holds(&p, "no column");
+    ran.said("accept:max(amuont) cannot be measured: there is no column `amuont`");
+    ran.said("accept:mean(_received_at) cannot be measured: `_received_at` is Timestamp");
+    accept(&p, "bronze", "{ columns: { amuont: { max: { warn_above: 1 } } } }");
+    p.done(&["replay", "dead-letters"]).said("there is no column `amuont`");
+    accept(&p, "silver", "{ by: { column: id, rows: { error_below: 1 } } }");
+    let many: String = (1000..2001).map(|id| format!("{id},north,1,2024-11-02\n")).collect();
+    p.put("landing/3.csv", format!("{HEAD}{many}").as_bytes());
+    holds(&p, "too many parts").said("more than 1000 different `id`: too many to judge each");
+}
+
+#[test]
+fn every_figure_is_kept_as_a_result() {
+    let p = shop();
+    accept(
+        &p,
+        "silver",
+        "{ columns: { amount: { mean: { error_above: 20 } }, region: { nulls: { warn_above: 0 } } } }",
+    );
+    p.put(
+        "landing/2.csv",
+        sales(100, |i, row| {
+            if i == 0 {
+                row[0].clear()
+            }
+        })
+        .as_bytes(),
+    );
+    p.done(&["run"]);
+    let told = p.json(&[
+        "query",
+        "SELECT rule, checked, violations, passed, note FROM state.quality WHERE rule LIKE 'accept:%' ORDER BY rule",
+    ]);
+    let expected = serde_json::json!([
+        { "rule": "accept:mean(amount)", "checked": 10, "violations": 0, "passed": told[0]["passed"],
+          "note": "the mean of `amount` of 10 rows is 10.5" },
+        { "rule": "accept:nulls(region)", "checked": 10, "violations": 1, "passed": told[1]["passed"],
+          "note": "10.00 % of 10 rows have no `region`, above 0.00 %" },
+    ]);
+    assert_eq!(told, expected);
+    assert_ne!(told[0]["passed"], told[1]["passed"]);
+}
+
+#[test]
+fn an_object_has_to_have_what_its_control_file_tells() {
+    let p = shop();
+    accept(&p, "bronze", "{ totals: { error_above: 0 } }");
+    p.put("landing/2.csv.ctl", b"# of the till\nrows: 10\nsum(amount): 105.00\n");
+    p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+    p.done(&["run"]);
+    p.put(
+        "landing/3.csv",
+        sales(200, |i, row| {
+            if i == 0 {
+                row[1] = "7.5".to_owned()
+            }
+        })
+        .as_bytes(),
+    );
+    holds(&p, "no control file").said("`3.csv.ctl` is not there; bring it");
+    p.put("landing/3.csv.ctl", b"rows: 12\nsum(amount): 106.5\n");
+    let replay = ["replay", "dead-letters", "--dataset", "bronze.sales"];
+    let ran = p.alluvium(&replay);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("3.csv: 10 rows are loaded, and its sender tells 12, 16.67 % off, above 0.00 %");
+    p.put("landing/3.csv.ctl", b"rows: 10\nsum(amount): 106.75\n");
+    p.alluvium(&replay).said("the sum of `amount` is 106.5, and its sender tells 106.75, 0.23 % off");
+    p.put("landing/3.csv.ctl", b"rows: 10\nsum(amount): 106.5\n");
+    p.done(&replay).said("done bronze.sales");
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.sales"), 30);
+}
+
+#[test]
+fn old_rows_are_held_and_old_rows_beside_new_ones_are_not() {
+    let p = shop();
+    accept(&p, "silver", "{ freshness: { column: at, warn_after: 1 hour, error_after: 1 day } }");
+    p.put("landing/2.csv", sales(100, |_, row| row[2] = "2020-01-01T00:00:00Z".to_owned()).as_bytes());
+    // The newest is that of the table, which has been there before.
+    holds(&p, "old rows").said("the newest `at` is 2024-11-02T10:00:00Z, more than 1d ago");
+    p.done(&["release", "silver.sales"]);
+    // A run to which nothing comes tells it, too.
+    p.done(&["run"]).said("stale silver.sales: its newest `at` is 2024-11-02");
+    let stale = p.json(&["run"])["details"]["stale"][0].clone();
+    assert_eq!(stale["dataset"], "silver.sales", "{stale}");
+    assert_eq!(stale["after"], "1d", "{stale}");
+    p.put("landing/3.csv", sales(200, |_, row| row[2] = "2999-01-01T00:00:00Z".to_owned()).as_bytes());
+    p.done(&["run"]);
+    p.put("landing/4.csv", sales(300, |_, row| row[2] = "2020-01-01T00:00:00Z".to_owned()).as_bytes());
+    p.done(&["run"]);
+}
+
+#[test]
+fn a_row_that_is_gone_is_not_the_newest() {
+    let p = shop();
+    let upsert = SILVER.replace("write: append", "write: { keys: [id], delete_when: \"region = 'gone'\" }");
+    let limits = "accept: { freshness: { column: at, error_after: 1 day } }";
+    p.put("datasets/silver/sales.yaml", format!("{upsert}{limits}\n").as_bytes());
+    p.put(
+        "landing/2.csv",
+        format!("{HEAD}100,north,1,2999-01-01T00:00:00Z\n101,north,1,2020-01-01T00:00:00Z\n").as_bytes(),
+    );
+    p.done(&["run", "--rebuild", "silver.sales"]);
+    p.put("landing/3.csv", format!("{HEAD}200,north,1,2020-01-01T00:00:00Z\n").as_bytes());
+    p.done(&["run"]);
+    p.put(
+        "landing/4.csv",
+        format!("{HEAD}100,gone,1,2020-01-01T00:00:00Z\n201,north,1,2020-01-01T00:00:00Z\n").as_bytes(),
+    );
+    holds(&p, "the newest is gone").said("the newest `at` is 2024-11-02T10:00:00Z, more than 1d ago");
+}
+
+#[test]
+fn a_service_tells_when_nothing_comes() {
+    let p = shop();
+    accept(&p, "bronze", "{ freshness: { column: _received_at, warn_after: 3s } }");
+    let serving = Serving::start(&p, &[]);
+    serving.wait_for("stale bronze.sales: its newest `_received_at` is");
+    p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+    serving.wait_for("bronze.sales: fresh again");
+    serving.wait_for("stale bronze.sales");
+    assert_eq!(serving.stop().code, Some(0));
+}

@@ -1,0 +1,104 @@
+//! What is wrong now: conditions, each with a key by which it is known again.
+//!
+//! Pure: made of what the state tells, of what this process knows of what it needs, and of the time.
+
+use crate::{Anomaly, Dependency, breaker::Word};
+use alluvium_spec::Project;
+use alluvium_store::{AlertKind, Alerts, Troubles};
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Codes of alerts that no error bears. Dead letters are told with their own.
+pub const ALERT_CODES: [&str; 4] = [ACCEPTANCE, ANOMALY, OVERDUE, BREAKER];
+const ACCEPTANCE: &str = "F0175";
+const ANOMALY: &str = "F0176";
+const OVERDUE: &str = "F0177";
+const BREAKER: &str = "F0178";
+
+/// A trouble that lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) key: String,
+    pub(super) kind: AlertKind,
+    pub(super) subject: String,
+    pub(super) code: Option<String>,
+    pub(super) summary: String,
+}
+
+impl Condition {
+    /// `part`: what tells it from others of its kind and subject.
+    fn new(kind: AlertKind, subject: String, part: &str, code: Option<&str>, summary: String) -> Self {
+        let key = format!("{}/{subject}/{part}", kind.word());
+        Self { key, kind, subject, code: code.map(str::to_owned), summary }
+    }
+}
+
+/// What somebody can do about each kind.
+pub(super) fn remedy(code: &str) -> Option<&'static str> {
+    match code {
+        ACCEPTANCE => {
+            Some("look at `alluvium show quarantine`, and correct the data or the rule; the next clean batch ends it")
+        }
+        ANOMALY => {
+            Some("compare with `alluvium show anomalies`, and ask who delivers; it ends when it is as usual again")
+        }
+        OVERDUE => Some("find what keeps the dataset from its next commit; that ends it"),
+        BREAKER => Some("make it reachable again; the first step that succeeds ends it"),
+        _ => None,
+    }
+}
+
+/// Of datasets that the project has.
+pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for group in troubles.dead.iter().filter(|g| project.datasets.contains_key(&g.dataset)) {
+        let (subject, code) = (group.dataset.to_string(), group.code.as_deref());
+        let message = &group.message;
+        let summary = match group.letters {
+            1 => format!("given up: {message}"),
+            n => format!("{n} were given up, as: {message}"),
+        };
+        found.push(Condition::new(AlertKind::DeadLetter, subject, code.unwrap_or("-"), code, summary));
+    }
+    for warned in &troubles.warned {
+        let what = warned.note.clone().unwrap_or_else(|| format!("{} was not kept", warned.rule));
+        let subject = warned.dataset.to_string();
+        found.push(Condition::new(AlertKind::Acceptance, subject, &warned.rule, Some(ACCEPTANCE), what));
+    }
+    for dataset in project.datasets.values() {
+        let Some((after, last)) = dataset.overdue_after.zip(troubles.committed.get(&dataset.name)) else { continue };
+        let allowed = SignedDuration::try_from(Duration::from(after)).unwrap_or(SignedDuration::MAX);
+        if now.duration_since(*last) > allowed {
+            let summary = format!("no commit since {last}, and one is agreed each {after}");
+            let subject = dataset.name.to_string();
+            found.push(Condition::new(AlertKind::Overdue, subject, "agreed", Some(OVERDUE), summary));
+        }
+    }
+    found
+}
+
+/// A breaker that opened before the alert was resolved was closed by the word of another process.
+pub(super) fn of_breakers(words: &BTreeMap<Dependency, Word>, known: &Alerts) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for (dependency, word) in words {
+        let Word::Open { since } = word else { continue };
+        let subject = dependency.to_string();
+        let summary = "failed several times in a row, and is left alone for a while".to_owned();
+        let condition = Condition::new(AlertKind::Breaker, subject, "open", Some(BREAKER), summary);
+        let ended = known.alerts.iter().filter(|a| a.key == condition.key).filter_map(|a| a.resolved_at).max();
+        if ended.is_none_or(|at| *since > at) {
+            found.push(condition);
+        }
+    }
+    found
+}
+
+pub(super) fn of_history(project: &Project, anomalies: &[Anomaly]) -> Vec<Condition> {
+    let lasting = anomalies.iter().filter(|a| a.open && project.datasets.contains_key(&a.dataset));
+    lasting
+        .map(|a| {
+            let (subject, part) = (a.dataset.to_string(), a.measure.word());
+            Condition::new(AlertKind::Anomaly, subject, part, Some(ANOMALY), a.to_string())
+        })
+        .collect()
+}

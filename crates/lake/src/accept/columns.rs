@@ -1,0 +1,132 @@
+//! Figures of columns: how they are asked for, and what is said of them.
+
+use super::{
+    found::{Found, Measured, figure, percent, plainly},
+    pass::{self, Pass, Seen, Unfit},
+};
+use alluvium_spec::{Beyond, ColumnMeasure, Levels, MeasureKind};
+use arrow::{datatypes::Schema, error::ArrowError};
+
+/// A measure, and where its answer is.
+pub(super) struct Asked<'a> {
+    pub(super) measure: &'a ColumnMeasure,
+    pub(super) place: Result<usize, Unfit>,
+}
+
+/// What is asked of a set of rows.
+pub(super) struct Plan<'a> {
+    /// Where the number of rows is.
+    pub(super) rows: usize,
+    pub(super) asked: Vec<Asked<'a>>,
+}
+
+pub(super) fn plan<'a>(measures: &'a [ColumnMeasure], schema: &Schema, pass: &mut Pass) -> Plan<'a> {
+    let rows = pass.ask("count(*)".to_owned());
+    let asked = measures.iter().map(|measure| {
+        let place = expression(measure, schema).map(|e| pass.ask(e));
+        Asked { measure, place }
+    });
+    Plan { rows, asked: asked.collect() }
+}
+
+fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit> {
+    let column = &measure.column;
+    Ok(match measure.kind {
+        MeasureKind::Nulls => format!("count({})", pass::any(schema, column)?),
+        MeasureKind::Distinct => pass::distinct_of(&pass::any(schema, column)?),
+        MeasureKind::Min => format!("min({})", pass::number(schema, column)?),
+        MeasureKind::Max => format!("max({})", pass::number(schema, column)?),
+        MeasureKind::Sum => format!("sum({})", pass::number(schema, column)?),
+        MeasureKind::Mean => format!("avg({})", pass::number(schema, column)?),
+        MeasureKind::Percentile(_) => pass::profile_of(&pass::number(schema, column)?),
+    })
+}
+
+/// A figure, and the sentence that has it.
+pub(super) struct Answer {
+    pub(super) value: f64,
+    pub(super) note: String,
+    violations: Option<u64>,
+}
+
+impl Asked<'_> {
+    /// `None`: there is no value of which it could be told.
+    pub(super) fn answer(
+        &self,
+        place: usize,
+        rows: u64,
+        seen: &Seen,
+        row: usize,
+    ) -> Result<Option<Answer>, ArrowError> {
+        let name = &self.measure.column;
+        let value = match self.measure.kind {
+            MeasureKind::Nulls => {
+                let nulls = rows.saturating_sub(seen.count(place, row)?);
+                let value = nulls as f64 / rows as f64;
+                let note = format!("{:.2} % of {rows} rows have no `{name}`", value * 100.0);
+                return Ok((rows > 0).then_some(Answer { value, note, violations: Some(nulls) }));
+            }
+            MeasureKind::Percentile(p) => seen.profile(place, row)?.percentile(p),
+            MeasureKind::Distinct if rows == 0 => None,
+            _ => seen.number(place, row)?,
+        };
+        let Some(value) = value else { return Ok(None) };
+        let shown = figure(value);
+        let note = match self.measure.kind {
+            MeasureKind::Nulls | MeasureKind::Distinct => format!("{rows} rows have {shown} different `{name}`"),
+            MeasureKind::Min => format!("the least `{name}` of {rows} rows is {shown}"),
+            MeasureKind::Max => format!("the greatest `{name}` of {rows} rows is {shown}"),
+            MeasureKind::Sum => format!("the sum of `{name}` of {rows} rows is {shown}"),
+            MeasureKind::Mean => format!("the mean of `{name}` of {rows} rows is {shown}"),
+            MeasureKind::Percentile(p) => format!("percentile {p} of `{name}` of {rows} rows is {shown}"),
+        };
+        Ok(Some(Answer { value, note, violations: None }))
+    }
+
+    pub(super) fn words(&self, b: Beyond) -> String {
+        if self.measure.kind == MeasureKind::Nulls { percent(b) } else { plainly(b) }
+    }
+
+    pub(super) fn rule(&self) -> String {
+        format!("{}({})", self.measure.kind.word(), self.measure.column)
+    }
+
+    pub(super) const fn dimension(&self) -> &'static str {
+        match self.measure.kind {
+            MeasureKind::Nulls => "completeness",
+            MeasureKind::Distinct => "coverage",
+            _ => "accuracy",
+        }
+    }
+}
+
+/// What cannot be measured is beyond its levels.
+pub(super) fn unfit(rule: String, dimension: &'static str, levels: &[Levels], why: &Unfit, found: &mut Found) {
+    let is_error = levels.iter().any(|l| l.error_above.is_some() || l.error_below.is_some());
+    let note = format!("{rule} cannot be measured: {why}");
+    let of = Measured { rule, dimension, checked: 0, violations: 1, note: note.clone() };
+    found.say(of, Some((is_error, note)));
+}
+
+impl Plan<'_> {
+    pub(super) fn judge(&self, seen: &Seen, found: &mut Found) -> Result<(), ArrowError> {
+        let rows = seen.count(self.rows, 0)?;
+        for asked in &self.asked {
+            let rule = format!("accept:{}", asked.rule());
+            let levels = asked.measure.levels;
+            match &asked.place {
+                Err(why) => unfit(rule, asked.dimension(), &[levels], why, found),
+                Ok(place) => {
+                    let Some(Answer { value, note, violations }) = asked.answer(*place, rows, seen, 0)? else {
+                        continue;
+                    };
+                    let beyond = levels.beyond(value);
+                    let violations = violations.unwrap_or(u64::from(beyond.is_some()));
+                    let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note };
+                    found.judge(of, beyond, |b| asked.words(b));
+                }
+            }
+        }
+        Ok(())
+    }
+}

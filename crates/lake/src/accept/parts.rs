@@ -1,0 +1,118 @@
+//! `by`: each part of what a step adds by itself, so that one that is wrong is not hidden by the others, and is named.
+
+use super::{
+    columns::{self, Answer, Plan, unfit},
+    found::{Found, Measured, plainly},
+    pass::{self, Pass, Seen, Unfit},
+};
+use crate::{engine::LakeEngine, error::LakeError, files::Files};
+use alluvium_spec::{Beyond, Levels, Parts};
+use arrow::{datatypes::Schema, error::ArrowError};
+use std::sync::Arc;
+
+/// More parts than people look at.
+const MOST: usize = 1_000;
+/// Parts that a sentence names.
+const NAMED: usize = 3;
+
+/// Of each part that has the figure, its level if it passed one, and the sentence.
+type Told = Vec<(Option<Beyond>, String)>;
+
+pub(super) async fn judge(
+    engine: &LakeEngine,
+    parts: &Parts,
+    schema: &Schema,
+    rows: &Arc<Files>,
+    found: &mut Found,
+) -> Result<(), LakeError> {
+    let name = &parts.column;
+    let rule = format!("accept:by({name})");
+    let mut pass = Pass::default();
+    let key = match key(parts, schema) {
+        Ok(key) => pass.ask(key),
+        Err(why) => {
+            let levels: Vec<Levels> = parts.columns.iter().map(|c| c.levels).chain([parts.rows]).collect();
+            unfit(rule, "coverage", &levels, &why, found);
+            return Ok(());
+        }
+    };
+    let plan = columns::plan(&parts.columns, schema, &mut pass);
+    // Keys alone first: what is kept for each part is much more than its key.
+    let keys = pass.only(key).look(engine, rows, &format!("GROUP BY 1 LIMIT {}", MOST + 1)).await?;
+    if keys.rows() > MOST {
+        let note = format!("what the step adds has more than {MOST} different `{name}`: too many to judge each");
+        let of = Measured { rule, dimension: "coverage", checked: 0, violations: 1, note: note.clone() };
+        found.say(of, Some((true, note)));
+        return Ok(());
+    }
+    let seen = pass.look(engine, rows, "GROUP BY 1 ORDER BY 1").await?;
+    Ok(figures(parts, key, &plan, &seen, found)?)
+}
+
+/// The part that a row belongs to, as a text.
+fn key(parts: &Parts, schema: &Schema) -> Result<String, Unfit> {
+    let key = match parts.size {
+        None => pass::any(schema, &parts.column)?,
+        Some(size) => {
+            let (moment, micros) = (pass::moment(schema, &parts.column)?, size.micros());
+            format!("date_bin(INTERVAL '{micros} microseconds', {moment}, {})", pass::moment_at(0))
+        }
+    };
+    Ok(format!("CAST({key} AS VARCHAR)"))
+}
+
+fn figures(parts: &Parts, key: usize, plan: &Plan<'_>, seen: &Seen, found: &mut Found) -> Result<(), ArrowError> {
+    let name = &parts.column;
+    let part = |row: usize| -> Result<String, ArrowError> {
+        Ok(seen.text(key, row)?.map_or_else(|| format!("without `{name}`"), |k| format!("in `{name}` {k}")))
+    };
+    if !parts.rows.is_none() {
+        let mut told = Told::new();
+        for row in 0..seen.rows() {
+            let rows = seen.count(plan.rows, row)?;
+            let beyond = parts.rows.beyond(rows as f64);
+            let limit = beyond.map(plainly).unwrap_or_default();
+            told.push((beyond, format!("{}: {rows} rows, {limit}", part(row)?)));
+        }
+        say(name, "rows", "completeness", &told, found);
+    }
+    for asked in &plan.asked {
+        let place = match &asked.place {
+            Ok(place) => *place,
+            Err(why) => {
+                let rule = format!("accept:by({name}):{}", asked.rule());
+                unfit(rule, asked.dimension(), &[asked.measure.levels], why, found);
+                continue;
+            }
+        };
+        let mut told = Told::new();
+        for row in 0..seen.rows() {
+            let rows = seen.count(plan.rows, row)?;
+            let Some(Answer { value, note, .. }) = asked.answer(place, rows, seen, row)? else { continue };
+            let beyond = asked.measure.levels.beyond(value);
+            let limit = beyond.map(|b| asked.words(b)).unwrap_or_default();
+            told.push((beyond, format!("{}: {note}, {limit}", part(row)?)));
+        }
+        say(name, &asked.rule(), asked.dimension(), &told, found);
+    }
+    Ok(())
+}
+
+/// One result for all parts; those that are beyond the gravest level are named.
+fn say(name: &str, what: &str, dimension: &'static str, told: &Told, found: &mut Found) {
+    let broken: Vec<(Beyond, &str)> = told.iter().filter_map(|(b, s)| Some(((*b)?, s.as_str()))).collect();
+    let is_error = broken.iter().any(|(b, _)| b.is_error);
+    let gravest: Vec<&str> = broken.iter().filter(|(b, _)| b.is_error == is_error).map(|(_, s)| *s).collect();
+    let mut sentence = gravest.iter().take(NAMED).copied().collect::<Vec<_>>().join("; ");
+    if gravest.len() > NAMED {
+        sentence.push_str(&format!("; and {} more parts by `{name}`", gravest.len() - NAMED));
+    }
+    let of = Measured {
+        rule: format!("accept:by({name}):{what}"),
+        dimension,
+        checked: told.len() as u64,
+        violations: broken.len() as u64,
+        note: format!("{} parts by `{name}`", told.len()),
+    };
+    found.say(of, (!broken.is_empty()).then_some((is_error, sentence)));
+}

@@ -1,0 +1,247 @@
+//! From files to the contract that is proposed for them.
+
+use super::{Look, Looked, scan::Scan};
+use alluvium_model::{DatasetName, Layer};
+use alluvium_spec::{
+    ColumnType, CsvOptions,
+    infer::{Naming, Proposal, propose},
+};
+use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
+
+const CSV: CsvOptions = CsvOptions { delimiter: None, quote: b'"', columns: None };
+
+fn looked(files: &[(&str, &str)], sample: Option<u64>) -> Looked {
+    let dir = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| dir.path().join(name)).collect();
+    paths.iter().zip(files).for_each(|(path, (_, text))| std::fs::write(path, text).unwrap());
+    let name = DatasetName::new(Layer::Silver, "things").unwrap();
+    let look = Look { files: paths, format: None, csv: CSV, sample };
+    Scan { name, look, max_record_bytes: 1 << 20 }.run().unwrap()
+}
+
+fn of(looked: &Looked) -> Proposal {
+    let naming = Naming { project: "p", contract: "things", reads: None, folder: "landing/", glob: None };
+    propose(&looked.facts, &naming, &|c| looked.rows.unique(c), &BTreeMap::new()).unwrap()
+}
+
+fn proposed(name: &str, text: &str) -> Proposal {
+    of(&looked(&[(name, text)], None))
+}
+
+fn kinds(p: &Proposal) -> Vec<(&str, ColumnType)> {
+    p.columns.iter().map(|c| (c.name.as_str(), c.kind)).collect()
+}
+
+/// One column of CSV.
+fn kind(values: &[&str]) -> ColumnType {
+    named("x", values).columns[0].kind
+}
+
+fn named(name: &str, values: &[&str]) -> Proposal {
+    let mut text = format!("{name},other\n");
+    values.iter().for_each(|v| writeln!(text, "\"{}\",1", v.replace('"', "\"\"")).unwrap());
+    proposed("a.csv", &text)
+}
+
+#[test]
+fn a_column_has_the_narrowest_type_that_loses_nothing() {
+    use ColumnType::{Boolean, Date, Decimal, Integer, Json, Number, String, Time, Timestamp};
+    for (values, want) in [
+        (&["1", "-2", "9223372036854775807"][..], Integer),
+        (&["1", "9223372036854775808"], Decimal { precision: 38, scale: 0 }),
+        (&["1", &"9".repeat(39)], String),
+        (&["007", "12"], String),
+        (&["0", "0.5"], Number),
+        (&["+4912345678", "12"], String),
+        (&["1.50", "2.25"], Decimal { precision: 18, scale: 2 }),
+        (&["1.5", "2.25", "1e3"], Number),
+        (&["0.12345678901234567", "1"], Decimal { precision: 38, scale: 17 }),
+        (&["10.357019999999999", "1"], Number),
+        (&["inf", "1"], String),
+        (&["true", "FALSE"], Boolean),
+        (&["yes", "no"], Boolean),
+        (&["f", "f"], String),
+        (&["0", "1"], Integer),
+        (&["2024-02-29", "2023-01-01"], Date),
+        (&["2023-02-29", "2023-01-01"], String),
+        (&["2024-02-29", "2023-01-01T10:00:00+02:00"], Timestamp),
+        (&["31/12/2024", "01/02/2024"], Date),
+        (&["01/02/2024", "03/04/2024"], String),
+        (&["12:30:00", "00:00:01.5"], Time),
+        (&["9:30", "23:59"], Time),
+        (&["{\"a\":1}", "[1]"], Json),
+        (&["{\"a\":1}", "x"], String),
+        (&["1", "x"], String),
+        (&["", "NA"], String),
+        (&["NA", "4", "-"], Integer),
+    ] {
+        assert_eq!(kind(values), want, "{values:?}");
+    }
+    // Eight digits are a day where the name says so.
+    assert_eq!(kind(&["20240131", "20240201"]), Integer);
+    assert_eq!(named("order_date", &["20240131", "20240201"]).columns[0].kind, Date);
+}
+
+#[test]
+fn what_a_dataset_has_to_do_is_said_in_its_own_words() {
+    let text = "First Name,n,day,code\n ann ,NA,31/12/2024,A\nbob,2,01/02/2024,NA\n";
+    let p = proposed("a.csv", text);
+    assert_eq!(
+        p.silver,
+        "from: bronze.things
+contract: things
+steps:
+  - normalize:
+      rename: { \"First Name\": first_name }
+      trim: \"*\"
+      null_if: [NA]
+      parse: { day: \"%d/%m/%Y\" }
+  - validate
+write: append
+"
+    );
+    assert_eq!(p.bronze.as_deref(), Some("source: { files: \"landing/\" }\n"));
+    assert!(p.text.contains("# 1 record has none, written `NA`."), "{}", p.text);
+}
+
+#[test]
+fn a_word_that_is_a_value_elsewhere_becomes_null_only_where_it_is_none() {
+    let mut text = "id,continent\n".to_owned();
+    for i in 0..40 {
+        writeln!(text, "{i},{}", ["NA", "EU"][i % 2]).unwrap();
+    }
+    let p = proposed("a.csv", &text);
+    assert!(p.columns[1].required && p.text.contains("validValues: [EU, NA]"), "{}", p.text);
+    assert!(!p.silver.contains("null_if"), "{}", p.silver);
+    let with_numbers = text.replace("\n4,", "\nNA,");
+    let p = proposed("a.csv", &with_numbers);
+    assert!(p.silver.contains("null_if: [NA]") && !p.columns[1].required, "{}", p.silver);
+}
+
+#[test]
+fn ndjson_keeps_what_its_source_wrote_as_text() {
+    let text =
+        "{\"zip\":\"01234\",\"n\":\"12\",\"x\":1.5,\"in\":{\"a\":[{\"b\":1},{\"b\":null,\"c\":\"t\"}],\"d\":true}}
+{\"zip\":\"99999\",\"n\":\"7\",\"x\":null,\"in\":{\"a\":[],\"d\":false}}
+";
+    let p = proposed("a.ndjson", text);
+    use ColumnType::{Json, Number, String};
+    assert_eq!(kinds(&p), [("zip", String), ("n", String), ("x", Number), ("in", Json)]);
+    let inside = "      - name: in
+        logicalType: object
+        physicalType: json
+        required: true
+        properties:
+          - name: a
+            logicalType: array
+            items:
+              logicalType: object
+              properties:
+                - name: b
+                  logicalType: integer
+                - name: c
+                  logicalType: string
+          - name: d
+            logicalType: boolean
+";
+    assert!(p.text.contains(inside), "{}", p.text);
+    // A key that comes late is a column as well.
+    let late =
+        format!("{}{{\"late\":5}}\n", "{\"pad\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}\n".repeat(30_000));
+    let looked = looked(&[("a.ndjson", &late)], None);
+    let names: Vec<&str> = looked.facts.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["pad", "late"]);
+    assert_eq!((looked.facts.columns[1].values, looked.facts.columns[1].nulls), (1, 30_000));
+}
+
+#[test]
+fn a_key_is_one_column_or_the_fewest_together() {
+    let mut text = "amount,order_id,line,sku\n".to_owned();
+    for i in 0..300 {
+        writeln!(text, "{}.25,{},{},S{:03}", i, 1000 + i / 3, i % 3, i % 50).unwrap();
+    }
+    assert_eq!(proposed("a.csv", &text).key, ["order_id", "line"]);
+    let single = text.replacen("line", "n", 1).lines().enumerate().fold(String::new(), |mut out, (i, l)| {
+        writeln!(out, "{l},{}", if i == 0 { "uid".to_owned() } else { i.to_string() }).unwrap();
+        out
+    });
+    assert_eq!(proposed("a.csv", &single).key, ["uid"]);
+    // Few records are different by chance.
+    assert!(proposed("a.csv", "a,b\n1,x\n2,y\n").key.is_empty());
+    assert_eq!(proposed("a.csv", "id,b\n1,x\n2,y\n").key, ["id"]);
+}
+
+#[test]
+fn forms_patterns_ranges_and_persons() {
+    let mut text = "email,sku,hour,delay,lat,ref\n".to_owned();
+    for i in 0..60 {
+        let ip = format!("192.0.2.{i}");
+        writeln!(text, "u{i}@example.org,SK-{:04},{},{},{}.5,{ip}", i * 7, i % 24, i - 20, i % 90).unwrap();
+    }
+    let p = proposed("a.csv", &text);
+    for said in [
+        "logicalTypeOptions: { format: email }",
+        "logicalTypeOptions: { pattern: \"[A-Z]{2}-[0-9]{4}\" }",
+        "logicalTypeOptions: { minimum: 0, maximum: 23 }",
+        "logicalTypeOptions: { minimum: -50, maximum: 100 }",
+        "logicalTypeOptions: { minimum: -90, maximum: 90 }",
+        "logicalTypeOptions: { format: ipv4 }",
+        "# Likely personal: the values are e-mail addresses.",
+    ] {
+        assert!(p.text.contains(said), "{said}: {}", p.text);
+    }
+    let personal: Vec<&str> = p.columns.iter().filter(|c| c.personal).map(|c| c.name.as_str()).collect();
+    assert_eq!(personal, ["email", "ref"]);
+}
+
+#[test]
+fn the_order_of_records_and_files_makes_no_difference_but_to_the_order_of_columns() {
+    let mut rows: Vec<String> = (0..3_000).map(|i| format!("{i},{},w{}\n", i % 7, i * 31 % 2_500)).collect();
+    let text = |rows: &[String]| format!("id,n,word\n{}", rows.concat());
+    let before = proposed("a.csv", &text(&rows));
+    rows.reverse();
+    let (first, second) = rows.split_at(1_700);
+    let after = of(&looked(&[("a.csv", &text(second)), ("b.csv", &text(first))], None));
+    assert_eq!(before.text.replace("1 file,", "2 files,"), after.text);
+}
+
+#[test]
+fn many_values_are_not_kept_and_a_sample_ends_early() {
+    let text = (0..5_000).fold("id,word\n".to_owned(), |mut out, i| {
+        writeln!(out, "{i},word number {i}").unwrap();
+        out
+    });
+    let all = looked(&[("a.csv", &text)], None);
+    assert!(matches!(all.facts.columns[1].known, alluvium_spec::infer::Known::Many));
+    assert_eq!((all.facts.records, all.facts.sampled), (5_000, false));
+    let some = looked(&[("a.csv", &text)], Some(100));
+    assert_eq!((some.facts.records, some.facts.sampled, some.facts.columns[1].values), (100, true, 100));
+    let exact = looked(&[("a.csv", &text)], Some(5_000));
+    assert!(!exact.facts.sampled);
+}
+
+#[test]
+fn hostile_files_are_told_and_never_break_the_text() {
+    // A mark of UTF-8, ragged rows, names and values that want to be YAML.
+    let text =
+        "\u{feff}id,\"a: [b]\",\"x\n- y\",_object,ID\n1,\"# no\nkey: 1\",\"`q`\",o,1\n2\n3,}{,'\u{2028}\u{202e},p,2\n";
+    let l = looked(&[("a.csv", text)], None);
+    assert_eq!(l.facts.malformed.get("fields"), Some(&1));
+    let p = of(&l);
+    let names: Vec<&str> = p.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["id", "a:_[b]", "x_-_y", "_object_2", "ID_2"]);
+    assert!(p.text.contains("# 1 more could not be read (fields), and are no part of it."), "{}", p.text);
+    assert_eq!(p.contract.columns.len(), 5);
+    // Nothing in them.
+    assert!(looked(&[("a.csv", "")], None).facts.columns.is_empty());
+    assert_eq!(kinds(&proposed("a.csv", "a,b\n")).len(), 2);
+    // Another delimiter than the name says.
+    let l = looked(&[("a.csv", "a;b\n1;x\n2;y\n")], None);
+    assert_eq!(l.facts.delimiter, Some(b';'));
+    assert!(of(&l).bronze.unwrap().contains("delimiter: \";\""));
+    // The same name in other letters is put aside by bronze.
+    let l = looked(&[("a.csv", "Id\n1\n"), ("b.csv", "ID,n\n2,3\n")], None);
+    let p = of(&l);
+    assert_eq!(kinds(&p).len(), 2);
+    assert!(p.text.contains("Some files call it `ID`") && !p.columns[0].required, "{}", p.text);
+}

@@ -1,0 +1,154 @@
+//! `columns`, `by` and `distribution`: figures of columns.
+
+use super::{
+    levels::{Figure, Sides, levels},
+    read::Uses,
+};
+use crate::{
+    acceptance::{ColumnMeasure, Distribution, Levels, MeasureKind, Parts, TimeWindow},
+    codes,
+    dataset::draft::{ColumnUse, Needs},
+    diagnostic::quoted,
+    source_file::Spanned,
+    yaml::{Node, Reader, Value},
+};
+use alluvium_model::Span;
+
+/// Of fewer values, chance alone moves a distribution.
+const MIN_ROWS: u64 = 500;
+/// Measures of one dataset; each is a column of one query.
+const MOST: usize = 200;
+
+/// What takes a look at rows of its own.
+const MOST_LOOKS: usize = 20;
+
+type Key = (&'static str, MeasureKind, Figure);
+
+const KEYS: [Key; 6] = [
+    ("nulls", MeasureKind::Nulls, Figure::Share),
+    ("distinct", MeasureKind::Distinct, Figure::Count),
+    ("min", MeasureKind::Min, Figure::Number),
+    ("max", MeasureKind::Max, Figure::Number),
+    ("sum", MeasureKind::Sum, Figure::Number),
+    ("mean", MeasureKind::Mean, Figure::Number),
+];
+
+pub(super) fn columns(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<ColumnMeasure> {
+    let mut out = Vec::new();
+    for e in r.entries(node).unwrap_or_default() {
+        column(&e.key, &e.value, &mut out, uses, r);
+    }
+    if out.len() > MOST {
+        too_many(node, out.len(), MOST, r);
+        out.truncate(MOST);
+    }
+    out
+}
+
+fn too_many(node: &Node, number: usize, most: usize, r: &mut Reader<'_>) {
+    r.error(codes::INVALID_VALUE, node.place, format!("{number} are too many: there are up to {most}"), None);
+}
+
+fn column(name: &Spanned<String>, node: &Node, out: &mut Vec<ColumnMeasure>, uses: &mut Uses, r: &mut Reader<'_>) {
+    let Some(mut f) = r.fields(node, "a mapping such as `{ nulls: { error_above: 5% } }`") else { return };
+    let before = out.len();
+    let mut add = |kind, levels| out.push(ColumnMeasure { column: name.value.clone(), kind, levels });
+    let mut needs = Needs::Any;
+    for (key, kind, figure) in KEYS {
+        let Some(n) = f.take(key) else { continue };
+        add(kind, levels(n, figure, Sides::Both, r));
+        if figure == Figure::Number {
+            needs = Needs::Number;
+        }
+    }
+    if let Some(n) = f.take("percentiles") {
+        needs = Needs::Number;
+        for e in r.entries(n).unwrap_or_default() {
+            match e.key.value.parse::<f64>() {
+                Ok(p) if p > 0.0 && p < 100.0 => {
+                    add(MeasureKind::Percentile(p), levels(&e.value, Figure::Number, Sides::Both, r));
+                }
+                _ => {
+                    let help = Some("a number between 0 and 100, as in `95`".to_owned());
+                    let message = format!("{} is no percentile", quoted(&e.key.value));
+                    r.error(codes::INVALID_VALUE, e.key.place, message, help);
+                }
+            }
+        }
+    }
+    f.finish(r);
+    if out.len() == before {
+        let help = Some("write one of `nulls`, `distinct`, `min`, `max`, `sum`, `mean`, `percentiles`".to_owned());
+        r.error(codes::MISSING_KEY, node.place, "nothing is measured of the column", help);
+    }
+    uses.push(ColumnUse { column: name.clone(), needs });
+}
+
+/// One mapping, or a list of them.
+pub(super) fn by(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<Parts> {
+    let Value::List(items) = &node.value else { return parts(node, uses, r).into_iter().collect() };
+    if items.len() > MOST_LOOKS {
+        too_many(node, items.len(), MOST_LOOKS, r);
+    }
+    items.iter().take(MOST_LOOKS).filter_map(|n| parts(n, uses, r)).collect()
+}
+
+fn parts(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Parts> {
+    let mut f = r.fields(node, "a mapping such as `{ column: region, rows: { error_below: 1 } }`")?;
+    let column = f.require("column", r).and_then(|n| r.name(n));
+    let size = f.take("size").and_then(|n| length(n, r));
+    let rows = f.take("rows").map(|n| levels(n, Figure::Count, Sides::Both, r));
+    let measures = f.take("columns").map(|n| columns(n, uses, r)).unwrap_or_default();
+    f.finish(r);
+    let column = column?;
+    let rows = rows.unwrap_or_default();
+    if rows.is_none() && measures.is_empty() {
+        let help = Some("write `rows` or `columns`".to_owned());
+        r.error(codes::MISSING_KEY, node.place, "nothing is measured of each part", help);
+    }
+    let needs = if size.is_some() { Needs::Time } else { Needs::Any };
+    uses.push(ColumnUse { column: column.clone(), needs });
+    Some(Parts { column: column.value, size, rows, columns: measures })
+}
+
+fn length(node: &Node, r: &mut Reader<'_>) -> Option<Span> {
+    let size = r.parsed::<Span>(node)?;
+    if size.value.micros() <= 0 {
+        r.error(codes::INVALID_VALUE, size.place, "it has to have a length", None);
+        return None;
+    }
+    Some(size.value)
+}
+
+pub(super) fn distribution(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<Distribution> {
+    let entries = r.entries(node).unwrap_or_default();
+    if entries.len() > MOST_LOOKS {
+        too_many(node, entries.len(), MOST_LOOKS, r);
+    }
+    entries.iter().take(MOST_LOOKS).filter_map(|e| shape(&e.key, &e.value, uses, r)).collect()
+}
+
+fn shape(column: &Spanned<String>, node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Distribution> {
+    let mut f = r.fields(node, "a mapping such as `{ psi: { warn_above: 0.1, error_above: 0.25 } }`")?;
+    let psi = f.take("psi").map(|n| levels(n, Figure::Number, Sides::Above, r)).unwrap_or_default();
+    let ks = f.take("ks").map(|n| levels(n, Figure::Share, Sides::Above, r)).unwrap_or_default();
+    let reference = f.take("reference").and_then(|n| reference(n, uses, r));
+    let min_rows = f.take("min_rows").and_then(|n| r.whole::<u64>(n)).unwrap_or(MIN_ROWS).max(1);
+    f.finish(r);
+    if psi == Levels::default() && ks == Levels::default() {
+        let help = Some("write `psi` or `ks`".to_owned());
+        r.error(codes::MISSING_KEY, node.place, "nothing is measured of the distribution", help);
+    }
+    uses.push(ColumnUse { column: column.clone(), needs: Needs::Number });
+    Some(Distribution { column: column.value.clone(), psi, ks, reference, min_rows })
+}
+
+fn reference(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<TimeWindow> {
+    let mut f = r.fields(node, "a mapping such as `{ column: at, size: 28 days }`")?;
+    let column = f.require("column", r).and_then(|n| r.name(n));
+    let size = f.require("size", r).and_then(|n| length(n, r));
+    f.finish(r);
+    let column = column?;
+    uses.push(ColumnUse { column: column.clone(), needs: Needs::Time });
+    Some(TimeWindow { column: column.value, size: size? })
+}

@@ -1,0 +1,92 @@
+//! The criteria that are counts, and the parts of all.
+
+use super::{
+    levels::{Figure, Sides, levels, levels_of},
+    measures,
+};
+use crate::{
+    acceptance::{Freshness, Levels, Volume},
+    codes,
+    dataset::draft::{AcceptDraft, ColumnUse, Needs},
+    yaml::{Fields, Node, Reader},
+};
+use alluvium_model::Span;
+
+/// Commits whose median a step is compared with.
+const OF_LAST: u64 = 10;
+/// A median of fewer says little, and more are not looked at.
+const HISTORY: std::ops::RangeInclusive<u64> = 3..=100;
+
+/// The columns that criteria name, and what they need of them.
+pub(super) type Uses = Vec<ColumnUse>;
+
+pub(in crate::dataset) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> AcceptDraft {
+    let mut draft = AcceptDraft::default();
+    let Some(node) = f.take("accept") else { return draft };
+    let Some(mut f) = r.fields(node, "a mapping with `invalid`, `rows` and other criteria") else { return draft };
+    let (accept, uses) = (&mut draft.accept, &mut draft.uses);
+    accept.invalid = f.take("invalid").map(|n| levels(n, Figure::Share, Sides::Above, r)).unwrap_or_default();
+    accept.rows = f.take("rows").map(|n| rows(n, r)).unwrap_or_default();
+    accept.volume = f.take("volume").and_then(|n| volume(n, r));
+    accept.columns = f.take("columns").map(|n| measures::columns(n, uses, r)).unwrap_or_default();
+    accept.by = f.take("by").map(|n| measures::by(n, uses, r)).unwrap_or_default();
+    accept.distribution = f.take("distribution").map(|n| measures::distribution(n, uses, r)).unwrap_or_default();
+    accept.freshness = f.take("freshness").and_then(|n| freshness(n, uses, r));
+    if let Some(n) = f.take("totals") {
+        draft.totals_place = Some(n.place);
+        accept.totals = Some(levels(n, Figure::Ratio, Sides::Above, r));
+    }
+    f.finish(r);
+    draft
+}
+
+/// `min` and `max` are the levels at which rows are held back, in fewer words.
+fn rows(node: &Node, r: &mut Reader<'_>) -> Levels {
+    let Some(mut f) = r.fields(node, "a mapping with `min` and `max`") else { return Levels::default() };
+    let mut whole = |key| f.take(key).and_then(|n| r.whole::<u64>(n));
+    let (min, max) = (whole("min"), whole("max"));
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        r.error(codes::CONTRADICTION, node.place, format!("`min` {min} is above `max` {max}"), None);
+    }
+    let min = min.filter(|min| max.is_none_or(|max| *min <= max));
+    let short = Levels { error_below: min.map(|n| n as f64), error_above: max.map(|n| n as f64), ..Levels::default() };
+    levels_of(f, node, Figure::Count, Sides::Both, short, r)
+}
+
+fn volume(node: &Node, r: &mut Reader<'_>) -> Option<Volume> {
+    let mut f = r.fields(node, "a mapping with `error_below`, `warn_below`, `warn_above` or `error_above`")?;
+    let of_last = match f.take("of_last").and_then(|n| Some((n, r.whole::<u64>(n)?))) {
+        Some((n, last)) if !HISTORY.contains(&last) => {
+            let help = Some(format!("from {} to {}", HISTORY.start(), HISTORY.end()));
+            r.error(codes::INVALID_VALUE, n.place, format!("{last} commits are no history to compare with"), help);
+            OF_LAST
+        }
+        Some((_, last)) => last,
+        None => OF_LAST,
+    };
+    let levels = levels_of(f, node, Figure::Ratio, Sides::Both, Levels::default(), r);
+    Some(Volume { of_last, levels })
+}
+
+fn freshness(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Freshness> {
+    let mut f = r.fields(node, "a mapping such as `{ column: at, warn_after: 2 hours, error_after: 1 day }`")?;
+    let column = f.require("column", r).and_then(|n| r.name(n));
+    let mut after = |key| f.take(key).and_then(|n| r.parsed::<Span>(n)).map(|s| s.value);
+    let (warn_after, error_after) = (after("warn_after"), after("error_after"));
+    f.finish(r);
+    if let (Some(warn), Some(error)) = (warn_after, error_after)
+        && warn > error
+    {
+        let help = Some("`warn_after` is the shorter one".to_owned());
+        r.error(codes::CONTRADICTION, node.place, "it would fail before it warns", help);
+    }
+    if warn_after.is_none() && error_after.is_none() {
+        let help = Some("write how old it may become, as in `error_after: 1 day`".to_owned());
+        r.error(codes::MISSING_KEY, node.place, "there is no level in it", help);
+    }
+    let column = column?;
+    uses.push(ColumnUse { column: column.clone(), needs: Needs::Time });
+    Some(Freshness { column: column.value, warn_after, error_after })
+}

@@ -1,0 +1,98 @@
+//! `source.http`: the types of events that a bronze dataset takes, and their schemas. Called by `bronze.rs`.
+
+use crate::{
+    codes,
+    compatibility::Mode,
+    definition::{EventSchema, Push},
+    diagnostic::quoted,
+    json_schema,
+    paths::Fence,
+    project_file::inside,
+    source_file::{Place, SourceFile, Spanned},
+    yaml::{Node, Reader, Value},
+};
+use alluvium_model::Span;
+use std::{collections::BTreeMap, sync::Arc};
+
+const TYPES: &str = "a list of types, or a mapping such as `{ com.example.order.placed: schemas/order.json }`";
+
+/// What is taken, and how long events that follow each other are one batch.
+pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(Push, Span)> {
+    let mut f = r.fields(node, "a mapping such as `{ types: [com.example.order.placed] }`")?;
+    let push = f.require("types", r).and_then(|n| types(n, fence, r));
+    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    f.finish(r);
+    Some((push?, settle))
+}
+
+fn types(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<Push> {
+    let (names, schemas) = match node.value {
+        Value::Map(_) => with_schemas(node, fence, r)?,
+        Value::List(_) | Value::Scalar(_) => (r.names(node)?, BTreeMap::new()),
+    };
+    for name in &names {
+        let start = if schemas.is_empty() { name.value.strip_suffix('*') } else { None };
+        if start.unwrap_or(&name.value).contains('*') {
+            let help = match schemas.is_empty() {
+                true => "`*` stands at the end, as in `com.example.order.*`",
+                false => "write each type by itself: a schema is that of one",
+            };
+            let message = format!("{} is no type of events", quoted(&name.value));
+            r.error(codes::INVALID_VALUE, name.place, message, Some(help.to_owned()));
+        }
+    }
+    if names.is_empty() {
+        r.wrong_type(node, TYPES);
+        return None;
+    }
+    Some(Push { types: names.into_iter().map(|t| t.value).collect(), schemas })
+}
+
+type WithSchemas = (Vec<Spanned<String>>, BTreeMap<String, Arc<EventSchema>>);
+
+/// `None` if one of them cannot be used.
+fn with_schemas(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<WithSchemas> {
+    let (mut names, mut schemas, mut usable) = (Vec::new(), BTreeMap::new(), true);
+    for entry in r.entries(node)? {
+        match schema(&entry.value, entry.key.place, fence, r) {
+            Some(schema) => {
+                schemas.insert(entry.key.value.clone(), Arc::new(schema));
+            }
+            None => usable = false,
+        }
+        names.push(entry.key.clone());
+    }
+    usable.then_some((names, schemas))
+}
+
+/// A path, or a mapping with the mode.
+fn schema(node: &Node, place: Place, fence: &Fence, r: &mut Reader<'_>) -> Option<EventSchema> {
+    let (path, mode) = match node.value {
+        Value::Map(_) => {
+            let mut f = r.fields(node, "a mapping such as `{ schema: schemas/order.json, compatibility: FULL }`")?;
+            let path = f.require("schema", r).and_then(|n| r.name(n));
+            let mode = f.take("compatibility").map_or(Some(Mode::Backward), |n| Some(r.parsed::<Mode>(n)?.value));
+            f.finish(r);
+            (path, mode)
+        }
+        Value::List(_) | Value::Scalar(_) => (r.name(node), Some(Mode::Backward)),
+    };
+    let (path, mode) = (path?, mode?);
+    let found = inside(&path, fence, r)?;
+    let shown = found.strip_prefix(fence.root()).unwrap_or(&found).to_owned();
+    if shown.extension().is_none_or(|e| e != "json") {
+        let help = Some("a JSON Schema, whose name ends with `.json`".to_owned());
+        r.error(codes::INVALID_VALUE, path.place, format!("{} is no schema of events", quoted(&path.value)), help);
+        return None;
+    }
+    let file = SourceFile::read(fence.root(), &shown, r.sink)?;
+    let read = json_schema::read(&file, r.sink)?;
+    let validator = match read.validator() {
+        Ok(validator) => validator,
+        Err(e) => {
+            r.sink.report(codes::SCHEMA, &file, Place::START, format!("events cannot be checked by this: {e}"), None);
+            return None;
+        }
+    };
+    Some(EventSchema { file: shown, text: file.text.clone(), mode, validator, place })
+}

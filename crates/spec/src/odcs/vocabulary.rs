@@ -1,0 +1,101 @@
+//! What v3.2 of the standard has beside v3.1: words for people and tools, the values that a property takes, and maps.
+
+use super::{
+    common::{annotations, booleans, custom, texts},
+    types::Logical,
+};
+use crate::{
+    codes,
+    diagnostic::quoted,
+    source_file::Place,
+    yaml::{Fields, Node, Reader, Value},
+};
+use std::collections::BTreeSet;
+
+const SEMANTIC: [(&str, ()); 3] = [("column", ()), ("measure", ()), ("dimension", ())];
+
+/// `deprecated` and `synonyms`, of an object or a property.
+pub(super) fn element(f: &mut Fields<'_>, r: &mut Reader<'_>) {
+    booleans(f, &["deprecated"], r);
+    let Some(n) = f.take("synonyms") else { return };
+    for item in r.list(n).unwrap_or_default() {
+        let Some(mut f) = r.fields(item, "a mapping with `synonym`") else { continue };
+        f.require("synonym", r).and_then(|n| r.text(n));
+        texts(&mut f, &["id", "description", "locale", "source", "status"], r);
+        custom(&mut f, r);
+        f.finish(r);
+    }
+}
+
+pub(super) fn semantic_type(f: &mut Fields<'_>, r: &mut Reader<'_>) {
+    if let Some(n) = f.take("semanticType") {
+        r.choice(n, &SEMANTIC);
+    }
+}
+
+/// What tools are told of a document or an object: a text, or a mapping.
+pub(super) fn context(f: &mut Fields<'_>, r: &mut Reader<'_>) {
+    let Some(node) = f.take("context") else { return };
+    if let Value::Scalar(_) = node.value {
+        r.text(node);
+        return;
+    }
+    let Some(mut f) = r.fields(node, "a text, or a mapping with `instructions`") else { return };
+    texts(&mut f, &["instructions"], r);
+    for (key, required, more) in [("verifiedStatements", "question", "answer"), ("constraints", "constraint", "")] {
+        for item in f.take(key).and_then(|n| r.list(n)).unwrap_or_default() {
+            let Some(mut f) = r.fields(item, "a mapping") else { continue };
+            f.require(required, r).and_then(|n| r.text(n));
+            texts(&mut f, &["id"], r);
+            if !more.is_empty() {
+                texts(&mut f, &["answer"], r);
+            }
+            annotations(&mut f, r);
+            f.finish(r);
+        }
+    }
+    f.finish(r);
+}
+
+/// The values of `enum`, and where it stands.
+pub(super) fn allowed(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<(Vec<String>, Place)> {
+    let entry = f.take_entry("enum").filter(|e| !e.value.is_null())?;
+    let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
+    for item in r.list(&entry.value)? {
+        let Some(mut f) = r.fields(item, "a mapping with `value`") else { continue };
+        let value = f.require("value", r).and_then(|n| r.text(n));
+        texts(&mut f, &["id", "label", "description"], r);
+        annotations(&mut f, r);
+        f.finish(r);
+        let Some(value) = value else { continue };
+        if seen.insert(value.value.clone()) {
+            values.push(value.value);
+        } else {
+            r.error(codes::INVALID_VALUE, value.place, format!("{} is listed twice", quoted(&value.value)), None);
+        }
+    }
+    if values.is_empty() {
+        r.error(codes::INVALID_VALUE, entry.key.place, "an `enum` lists at least one value", None);
+        return None;
+    }
+    Some((values, entry.key.place))
+}
+
+/// Key and value of a map, which are read for their form.
+pub(super) fn map<'n>(f: &mut Fields<'n>, logical: Logical, r: &mut Reader<'_>) -> Vec<&'n Node> {
+    let is_map = logical == Logical::Map;
+    let Some(entry) = f.take_entry("map").filter(|e| !e.value.is_null()) else {
+        if is_map {
+            let help = Some("write `map: { key: { logicalType: string }, value: { logicalType: … } }`".to_owned());
+            r.error(codes::MISSING_KEY, f.place, "a map has no `map`", help);
+        }
+        return Vec::new();
+    };
+    if !is_map {
+        r.error(codes::TYPE_OPTION, entry.key.place, "`map` belongs to `logicalType: map`", None);
+    }
+    let Some(mut inner) = r.fields(&entry.value, "a mapping with `key` and `value`") else { return Vec::new() };
+    let both = ["key", "value"].into_iter().filter_map(|k| inner.require(k, r)).collect();
+    inner.finish(r);
+    both
+}

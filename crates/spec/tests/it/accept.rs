@@ -1,0 +1,82 @@
+//! `accept`: what is read of it, and what is a mistake.
+
+use crate::{flights, folder, write};
+use alluvium_spec::{Environment, Levels, MeasureKind, load};
+
+const PROJECT: (&str, &str) = ("alluvium.yaml", "name: x\n");
+
+/// What is wrong with this silver dataset of the flights.
+fn said(accept: &str) -> String {
+    let dir = flights();
+    let silver = format!("from: bronze.flights\ncontract: flights\naccept:\n{accept}\n");
+    write(dir.path(), "datasets/silver/flights.yaml", silver.as_bytes());
+    load(dir.path(), &Environment::default()).map_or_else(|d| d.to_string(), |_| String::new())
+}
+
+#[test]
+fn every_measure_is_read_in_one_grammar() {
+    let dir = flights();
+    let silver = "from: bronze.flights
+contract: flights
+accept:
+  invalid: { error_above: 5% }
+  rows: { min: 1, warn_below: 100, error_above: 1000000 }
+  columns:
+    carrier: { nulls: { warn_above: 1% }, distinct: { error_below: 3 } }
+    dep_delay: { min: { error_below: -100 }, percentiles: { 95: { warn_above: 60 }, 99.5: { error_above: 600 } } }
+  by: [ { column: time_hour, size: 1 day, rows: { error_below: 10 } }, { column: carrier, columns: { dep_delay: { mean: { error_above: 30 } } } } ]
+  distribution: { dep_delay: { psi: { error_above: 0.25 }, ks: { warn_above: 10% }, reference: { column: time_hour, size: 28 days } } }
+  freshness: { column: time_hour, warn_after: 2 hours, error_after: 1 day }
+";
+    write(dir.path(), "datasets/silver/flights.yaml", silver.as_bytes());
+    let project = load(dir.path(), &Environment::default()).unwrap_or_else(|d| panic!("{d}"));
+    let accept = &project.datasets[&"silver.flights".parse().expect("a name")].accept;
+    let rows = Levels { warn_below: Some(100.0), error_below: Some(1.0), warn_above: None, error_above: Some(1e6) };
+    assert_eq!((accept.invalid.error_above, accept.rows), (Some(0.05), rows));
+    let columns: Vec<_> = accept.columns.iter().map(|c| (c.column.as_str(), c.kind)).collect();
+    let expected = [
+        ("carrier", MeasureKind::Nulls),
+        ("carrier", MeasureKind::Distinct),
+        ("dep_delay", MeasureKind::Min),
+        ("dep_delay", MeasureKind::Percentile(95.0)),
+        ("dep_delay", MeasureKind::Percentile(99.5)),
+    ];
+    assert_eq!(columns, expected);
+    assert_eq!(accept.columns[0].levels, Levels { warn_above: Some(0.01), ..Levels::default() });
+    assert_eq!((accept.by.len(), accept.by[1].columns[0].kind), (2, MeasureKind::Mean));
+    let shape = &accept.distribution[0];
+    assert_eq!((shape.psi.error_above, shape.ks.warn_above, shape.min_rows), (Some(0.25), Some(0.1), 500));
+    assert!(accept.freshness.as_ref().is_some_and(|f| f.error_after == "1 day".parse().ok()));
+}
+
+#[test]
+fn every_mistake_is_shown_at_its_place() {
+    insta::assert_snapshot!(
+        "accept_mistakes",
+        said(
+            "  invalid: { warn_below: 1%, error_above: 5% }
+  rows: { min: 2, error_below: 1 }
+  volume: { of_last: 2 }
+  columns:
+    carier: { nulls: { error_above: 5% } }
+    carrier: { mean: { error_above: 5 }, nulls: { error_above: 5 } }
+    dep_delay: { percentiles: { 100: { error_above: 5 } }, medain: {}, min: { error_below: 9, error_above: 1 } }
+  by: { column: carrier, size: 1 day }
+  distribution: { dep_delay: { reference: { column: time_huor, size: 0s } } }
+  freshness: { column: carrier, warn_after: 2 days, error_after: 1 day }
+  totals: { error_above: 0 }"
+        )
+    );
+}
+
+#[test]
+fn control_files_are_no_landing_objects() {
+    let of = |source: &str| {
+        let bronze = format!("source: {source}\naccept: {{ totals: {{ error_above: 0 }} }}\n");
+        let dir = folder(&[PROJECT, ("landing/keep", ""), ("datasets/bronze/a.yaml", &bronze)]);
+        load(dir.path(), &Environment::default()).map_or_else(|d| d.to_string(), |_| String::new())
+    };
+    assert_eq!(of("{ files: landing/, glob: \"*.csv\" }"), "");
+    assert!(of("{ files: landing/ }").contains("`glob` takes the control files, too"));
+    assert!(of("{ http: { types: [a.b] } }").contains("`totals` compares files"));
+}
