@@ -19,5 +19,6 @@ pub(crate) use expand::{size, unknown_in_library};
 pub(crate) use function::{FunctionDraft, body, functions};
 pub use origins::Origins;
 pub(crate) use query::{Query, TableUse, asked, query};
+pub use row::AGGREGATES;
 pub(crate) use row::{RowExpression, RowQuery, row_expression, row_query};
 pub(crate) use types::{cast_text, word};
