@@ -123,8 +123,9 @@ impl Library {
     pub(crate) fn used(&self, calls: BTreeSet<String>) -> BTreeSet<String> {
         let (mut all, mut open) = (BTreeSet::new(), Vec::from_iter(calls));
         while let Some(name) = open.pop() {
-            open.extend(self.get(&name).into_iter().flat_map(|f| f.calls.iter().cloned()));
-            all.insert(name);
+            if all.insert(name.clone()) {
+                open.extend(self.get(&name).into_iter().flat_map(|f| f.calls.iter().cloned()));
+            }
         }
         all
     }

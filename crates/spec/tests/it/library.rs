@@ -230,6 +230,27 @@ fn functions_that_grow_without_bound_are_refused() {
     assert_eq!(found.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0269"], "{found}");
 }
 
+/// Reading such a file took minutes when each walk began anew.
+#[test]
+fn a_library_of_very_many_functions_is_refused() {
+    let ring = |functions: usize| -> String {
+        (0..functions)
+            .map(|i| format!("CREATE FUNCTION f{i:04}() RETURNS INT RETURN f{:04}();\n", (i + 1) % functions))
+            .collect()
+    };
+    let dir = folder(&[("alluvium.yaml", "name: x\n"), ("library/all.sql", &ring(1_000))]);
+    let found = read(dir.path(), &Environment::default()).found;
+    assert_eq!(found.0.iter().map(|d| (d.code, d.line)).collect::<Vec<_>>(), [("E0269", 1)], "{found}");
+    assert!(found.0[0].message.ends_with("f0008 → f0009 → 990 more → f0000"), "{found}");
+    write(dir.path(), "library/all.sql", ring(4_500).as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert_eq!(found.0.iter().map(|d| (d.code, d.line)).collect::<Vec<_>>(), [("E0003", 1_001)], "{found}");
+    let chain = ring(1_000).replace("RETURN f0000()", "RETURN 1");
+    write(dir.path(), "library/all.sql", chain.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert!(!found.has_errors(), "{found}");
+}
+
 #[test]
 fn a_query_of_a_person_calls_functions_too() {
     let dir = project();
