@@ -5,7 +5,7 @@ use crate::{
     codes,
     diagnostic::Sink,
     source_file::{Place, SourceFile},
-    sql::{self, FunctionDraft, is_built_in},
+    sql::{self, FunctionDraft, Size, is_built_in},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,8 @@ use std::{
 
 /// Of a project. Each is planned by itself whenever it is checked.
 const MOST_FUNCTIONS: usize = 1_000;
+/// Of all functions together, each with what it calls written out.
+const MOST_WRITTEN: Size = Size { expressions: 100_000, bytes: 4 << 20 };
 /// More names of a circle help nobody.
 const MOST_SHOWN: usize = 10;
 
@@ -29,6 +31,7 @@ pub(crate) fn build(files: &[Arc<SourceFile>], sink: &mut Sink) -> Library {
         called.iter().for_each(|c| callers.entry(c.clone()).or_default().push(name.clone()));
     }
     let mut ready: BTreeSet<String> = waits.iter().filter(|(_, w)| w.is_empty()).map(|(n, _)| n.clone()).collect();
+    let (mut written, mut full) = (Size::default(), false);
     while let Some(next) = ready.pop_first() {
         waits.remove(&next);
         for caller in callers.remove(&next).unwrap_or_default() {
@@ -40,10 +43,15 @@ pub(crate) fn build(files: &[Arc<SourceFile>], sink: &mut Sink) -> Library {
         }
         let Some((file, draft)) = drafts.remove(&next) else { continue };
         match function(&draft, &file, &library, sink) {
-            Some(f) => {
+            Some(f) if written.plus(f.size).fits(MOST_WRITTEN) => {
+                written = written.plus(f.size);
                 library.functions.insert(next, f);
             }
-            None => {
+            found => {
+                if found.is_some() && !full {
+                    too_long(&file, draft.name.place, sink);
+                    full = true;
+                }
                 library.flawed.insert(next);
             }
         }
@@ -138,9 +146,17 @@ fn function(draft: &FunctionDraft, file: &SourceFile, library: &Library, sink: &
         calls: expanded.calls,
         used_by: BTreeSet::new(),
         uses: draft.uses_of(&expr),
-        size: sql::size(&expr),
+        size: Size::of(&expr),
         expr,
     })
+}
+
+fn too_long(file: &SourceFile, place: Place, sink: &mut Sink) {
+    let Size { expressions, bytes } = MOST_WRITTEN;
+    let message =
+        format!("the functions of the library, written out, have more than {expressions} parts or {bytes} bytes");
+    let help = "call long functions from fewer others, or keep long lists in a table".to_owned();
+    sink.report(codes::TOO_LARGE, file, place, message, help);
 }
 
 /// Each circle once, at the first of its functions by name. What only calls into one is no mistake of its own.

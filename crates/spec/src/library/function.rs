@@ -4,7 +4,7 @@ use crate::{
     contract::ColumnType,
     diagnostic::{Diagnostics, Sink},
     source_file::SourceFile,
-    sql::{self, Origins},
+    sql::{self, Origins, Size},
 };
 use alluvium_model::DatasetName;
 use sqlparser::ast::Expr;
@@ -44,8 +44,8 @@ pub struct Function {
     pub(crate) expr: Expr,
     /// How often each parameter is used.
     pub(crate) uses: Vec<usize>,
-    /// How many expressions `expr` has.
-    pub(crate) size: usize,
+    /// Of `expr`.
+    pub(crate) size: Size,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
