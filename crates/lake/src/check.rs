@@ -219,4 +219,14 @@ mod tests {
         let known: BTreeSet<&str> = alluvium_spec::BUILT_IN.iter().copied().collect();
         assert_eq!(names.symmetric_difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
     }
+
+    /// One that is missing there would pass as an expression over one row.
+    #[test]
+    fn the_engine_has_the_functions_that_a_row_cannot_answer() {
+        let state = SessionContext::new().state();
+        let many = state.aggregate_functions().keys().chain(state.window_functions().keys());
+        let mut names: BTreeSet<&str> = many.map(String::as_str).collect();
+        names.extend(["unnest", "unnest_outer"]);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), alluvium_spec::AGGREGATES);
+    }
 }

@@ -9,7 +9,10 @@ use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::{DataType, Field, Schema},
 };
-use datafusion::{datasource::MemTable, error::DataFusionError, prelude::SessionContext};
+use datafusion::{
+    common::tree_node::TreeNode, datasource::MemTable, error::DataFusionError, logical_expr::LogicalPlan,
+    prelude::SessionContext,
+};
 use std::sync::Arc;
 
 /// Schema of a session in which each function finds its parameters as a table.
@@ -79,9 +82,17 @@ async fn plan(session: &SessionContext, function: &Function) -> Result<DataType,
         sql += &format!("\nFROM {PARAMETERS}.{}", function.name);
     }
     let frame = session.sql_with_options(&sql, crate::query::read_only()).await?;
+    // Definitions refuse these by name. One that they did not know would fold or multiply the rows of each caller.
+    if frame.logical_plan().exists(|node| Ok(sees_many_rows(node)))? {
+        return Err(DataFusionError::Plan("the expression works over many rows, and a function sees one".to_owned()));
+    }
     let found = frame.schema().field(0).data_type().clone();
     frame.create_physical_plan().await?;
     Ok(found)
+}
+
+fn sees_many_rows(node: &LogicalPlan) -> bool {
+    matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Unnest(_))
 }
 
 /// Whether a cast between them changes the form of a value and not its kind.
@@ -213,6 +224,18 @@ CREATE FUNCTION i(x TEXT) RETURNS TIMESTAMP RETURN to_timestamp(x);
             "  help: correct the expression, or declare the types that it takes and gives",
         ];
         assert_eq!(told(&check(&library).await).lines().collect::<Vec<_>>(), wrong);
+    }
+
+    #[tokio::test]
+    async fn what_sees_or_gives_many_rows_is_no_function() {
+        let (_dir, library) = library(&[("library/all.sql", "CREATE FUNCTION a(x BIGINT) RETURNS BIGINT RETURN x;\n")]);
+        let mut function = library.get("a").expect("a function").clone();
+        for body in ["any_value(x)", "1 + max(x)", "lag(x) OVER ()", "unnest([x, 1])"] {
+            function.body = body.to_owned();
+            let mistake = typed(&session(), &function).await.expect_err(body);
+            assert_eq!(mistake.code, "L0165");
+            assert!(mistake.message.starts_with("the expression works over many rows"), "{body}: {}", mistake.message);
+        }
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use crate::{
     contract::ColumnType,
     diagnostic::{Diagnostics, Sink},
     source_file::SourceFile,
-    sql::{self, Origins},
+    sql::{self, Origins, Size},
 };
 use alluvium_model::DatasetName;
 use sqlparser::ast::Expr;
@@ -44,8 +44,8 @@ pub struct Function {
     pub(crate) expr: Expr,
     /// How often each parameter is used.
     pub(crate) uses: Vec<usize>,
-    /// How many expressions `expr` has.
-    pub(crate) size: usize,
+    /// Of `expr`.
+    pub(crate) size: Size,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +123,9 @@ impl Library {
     pub(crate) fn used(&self, calls: BTreeSet<String>) -> BTreeSet<String> {
         let (mut all, mut open) = (BTreeSet::new(), Vec::from_iter(calls));
         while let Some(name) = open.pop() {
-            open.extend(self.get(&name).into_iter().flat_map(|f| f.calls.iter().cloned()));
-            all.insert(name);
+            if all.insert(name.clone()) {
+                open.extend(self.get(&name).into_iter().flat_map(|f| f.calls.iter().cloned()));
+            }
         }
         all
     }

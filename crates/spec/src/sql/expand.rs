@@ -8,6 +8,7 @@ use super::{
     built_in::{BUILT_IN, is_built_in},
     origins::{At, Origins, Patch, patched},
     parse::{SqlMistake, UNSTABLE, all_tokens, normalized, place_of},
+    size::Size,
     types,
 };
 use crate::{
@@ -26,10 +27,10 @@ use sqlparser::{
 };
 use std::{collections::BTreeSet, fmt::Display, ops::ControlFlow};
 
-/// Expressions of all that is put into one text. Functions that call others twice grow without bound otherwise.
-const MOST_PUT: usize = 2_000;
+/// Of all that is put into one text. Functions that call others twice grow without bound otherwise.
+const MOST_PUT: Size = Size { expressions: 2_000, bytes: 64 << 10 };
 /// As before, counting what is thrown away again: the inner of calls inside of calls.
-const MOST_WORK: usize = 40_000;
+const MOST_WORK: Size = MOST_PUT.times(20);
 
 /// Who wrote the SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,8 +171,8 @@ struct Writer<'a> {
     /// Results of a query that are a call and nothing else, by place, with the name that they get.
     unnamed: Vec<(Place, Ident)>,
     calls: BTreeSet<String>,
-    put: usize,
-    work: usize,
+    put: Size,
+    work: Size,
     /// It is told once.
     full: bool,
     flawed: bool,
@@ -188,8 +189,8 @@ impl<'a> Writer<'a> {
             spots: Vec::new(),
             unnamed: Vec::new(),
             calls: BTreeSet::new(),
-            put: 0,
-            work: 0,
+            put: Size::default(),
+            work: Size::default(),
             full: false,
             flawed: false,
             mistakes: Vec::new(),
@@ -218,15 +219,19 @@ impl<'a> Writer<'a> {
         if self.by == By::Asker {
             arguments.iter().try_for_each(|a| same_each_time(a, function, place))?;
         }
-        let parts = arguments.iter().zip(&function.uses).map(|(a, uses)| uses.saturating_mul(size(a) + 1));
-        let size = parts.fold(function.size, usize::saturating_add);
-        self.work = self.work.saturating_add(size);
-        if size > MOST_PUT || self.work > MOST_WORK {
+        let parameters = function.parameters.iter().zip(&function.uses);
+        let parts = arguments.iter().zip(parameters).map(|(a, (p, uses))| {
+            let argument = Size::of(a).plus(types::cast_size(p.kind));
+            argument.times(*uses)
+        });
+        let size = parts.fold(function.size.plus(types::cast_size(function.returns)), Size::plus);
+        self.work = self.work.plus(size);
+        if !size.fits(MOST_PUT) || !self.work.fits(MOST_WORK) {
             return Err(too_much(place));
         }
         if self.depth == 0 {
-            self.put += size;
-            if self.put > MOST_PUT {
+            self.put = self.put.plus(size);
+            if !self.put.fits(MOST_PUT) {
                 return Err(too_much(place));
             }
         }
@@ -377,14 +382,4 @@ impl VisitorMut for Put<'_> {
         types::once(expr);
         ControlFlow::Continue(())
     }
-}
-
-/// How many expressions a tree has.
-pub(crate) fn size(expr: &Expr) -> usize {
-    let mut count = 0;
-    let _: ControlFlow<()> = visit_expressions(expr, |_| {
-        count += 1;
-        ControlFlow::Continue(())
-    });
-    count
 }

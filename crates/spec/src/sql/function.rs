@@ -96,12 +96,13 @@ pub(crate) fn functions(sql: &str) -> Functions {
             return found;
         }
     };
+    let mut cursor = Cursor::new(sql);
     for statement in tokens.split(|t| t.token == Token::SemiColon) {
         let words = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
         let (Some(first), Some(last)) = (statement.iter().find(words), statement.iter().rev().find(words)) else {
             continue;
         };
-        let mut reading = Reading { sql, mistakes: Vec::new(), name: None, end: last.span.end };
+        let mut reading = Reading { cursor: &mut cursor, mistakes: Vec::new(), name: None, end: last.span.end };
         let function = reading.function(statement, first);
         let Reading { mut mistakes, name, .. } = reading;
         match function {
@@ -113,8 +114,8 @@ pub(crate) fn functions(sql: &str) -> Functions {
     found
 }
 
-struct Reading<'a> {
-    sql: &'a str,
+struct Reading<'a, 't> {
+    cursor: &'a mut Cursor<'t>,
     mistakes: Vec<SqlMistake>,
     /// As soon as it is known.
     name: Option<String>,
@@ -122,7 +123,7 @@ struct Reading<'a> {
     end: Location,
 }
 
-impl Reading<'_> {
+impl Reading<'_, '_> {
     fn refuse<T>(&mut self, place: Place, message: impl Into<String>, help: &str) -> Option<T> {
         self.mistakes.push(SqlMistake::new(codes::FUNCTION, place, message).help(help));
         None
@@ -151,7 +152,7 @@ impl Reading<'_> {
             return self.unexpected(&mut p, "the function has no expression");
         }
         let start = place_of(from.span);
-        let body = between(self.sql, from.span.start, self.end);
+        let body = self.cursor.between(from.span.start, self.end);
         let expr = expression(&body).map_err(|m| self.mistakes.push(m.within(start))).ok()?;
         if as_text && matches!(&expr, Expr::Value(v) if is_text(&v.value)) {
             return self.refuse(start, "the expression stands in quotes", "write it without them");
@@ -298,18 +299,36 @@ fn is_text(value: &Value) -> bool {
     matches!(value, Value::SingleQuotedString(_) | Value::DollarQuotedString(_) | Value::DoubleQuotedString(_))
 }
 
-/// The text from one place to another, both as the tokenizer counts.
-fn between(text: &str, from: Location, to: Location) -> String {
-    let (mut line, mut column) = (1_u64, 1_u64);
-    let mut out = String::new();
-    for c in text.chars() {
-        let at = (line, column);
-        if at >= (from.line, from.column) && at < (to.line, to.column) {
-            out.push(c);
-        }
-        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+/// A place in a text that moves on and never back: all functions of a file are found in one walk.
+struct Cursor<'t> {
+    text: &'t str,
+    byte: usize,
+    /// As the tokenizer counts.
+    line: u64,
+    column: u64,
+}
+
+impl<'t> Cursor<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, byte: 0, line: 1, column: 1 }
     }
-    out
+
+    /// The text from one place to another. Neither is before the last that was asked for.
+    fn between(&mut self, from: Location, to: Location) -> String {
+        let (from, to) = (self.byte_at(from), self.byte_at(to));
+        self.text[from..to].to_owned()
+    }
+
+    fn byte_at(&mut self, place: Location) -> usize {
+        for c in self.text[self.byte..].chars() {
+            if (self.line, self.column) >= (place.line, place.column) {
+                break;
+            }
+            self.byte += c.len_utf8();
+            (self.line, self.column) = if c == '\n' { (self.line + 1, 1) } else { (self.line, self.column + 1) };
+        }
+        self.byte
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +346,16 @@ mod tests {
         let (twice, vat) = (&found.sound[0], &found.sound[1]);
         assert_eq!((twice.body.as_str(), twice.start.line, twice.start.column), ("a * 2", 3, 8));
         assert_eq!((vat.body.as_str(), vat.returns), ("0.19", ColumnType::Decimal { precision: 4, scale: 2 }));
+    }
+
+    #[test]
+    fn expressions_are_found_behind_other_letters_and_mistakes() {
+        let sql = "CREATE FUNCTION a() RETURNS TEXT RETURN 'é→' || '\n x'; CREATE FUNCTION b(x) RETURN x;\n/* ü */ \
+            CREATE FUNCTION c() RETURNS TEXT RETURN 'ö'; CREATE FUNCTION d() RETURNS INT RETURN 1";
+        let found = functions(sql);
+        let bodies: Vec<&str> = found.sound.iter().map(|f| f.body.as_str()).collect();
+        assert_eq!(bodies, ["'é→' || '\n x'", "'ö'", "1"]);
+        assert_eq!(found.flawed, ["b"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The types of parameters and results of library functions: those of a contract's columns, in SQL's words.
 
-use super::parse::expression;
+use super::{parse::expression, size::Size};
 use crate::contract::ColumnType;
 use sqlparser::ast::{
     CastKind, DataType, ExactNumberInfo, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, TimezoneInfo, Value,
@@ -55,6 +55,14 @@ pub(super) fn cast(expr: Expr, kind: ColumnType) -> Expr {
     match expr {
         Expr::Cast { kind: CastKind::Cast, data_type: ref has, .. } if *has == data_type => expr,
         _ => Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None },
+    }
+}
+
+/// Of a [`cast`] around an expression, at most.
+pub(super) fn cast_size(kind: ColumnType) -> Size {
+    match kind {
+        ColumnType::Timestamp => Size { expressions: 1, bytes: TIMESTAMP.len() },
+        _ => Size { expressions: 1, bytes: "CAST( AS DECIMAL(38,38))".len() },
     }
 }
 

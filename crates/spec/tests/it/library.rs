@@ -230,6 +230,58 @@ fn functions_that_grow_without_bound_are_refused() {
     assert_eq!(found.0.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0269"], "{found}");
 }
 
+/// One expression may be a text of any length.
+#[test]
+fn long_texts_are_bounded_as_many_expressions_are() {
+    let one = |bytes: usize| format!("CREATE FUNCTION long() RETURNS TEXT RETURN '{}';\n", "x".repeat(bytes));
+    let calls: String = (0..900).map(|i| format!("CREATE FUNCTION f{i:03}() RETURNS TEXT RETURN long();\n")).collect();
+    let (gold, day) = ("datasets/gold/days.sql", "SELECT day FROM silver.trips\n");
+    let dir = project();
+    write(dir.path(), gold, day.as_bytes());
+    let codes = |library: &str| -> Vec<(&'static str, String)> {
+        write(dir.path(), "library/long.sql", library.as_bytes());
+        let found = read(dir.path(), &Environment::default()).found;
+        found.0.iter().map(|d| (d.code, d.file.display().to_string())).collect()
+    };
+    // A function may be long by itself; where it is called it counts.
+    assert!(codes(&one(200_000)).is_empty());
+    let refused = codes(&(one(200_000) + &calls));
+    assert!(!refused.is_empty());
+    assert!(refused.iter().all(|(code, _)| *code == "E0269"), "{refused:?}");
+    // Each of them fits, and all together do not.
+    assert_eq!(codes(&(one(60_000) + &calls)), [("E0003", "library/long.sql".to_owned())]);
+    // In one statement; inside of another call, too.
+    let file = || ("E0269", gold.to_owned());
+    let library = one(20_000) + "CREATE FUNCTION same(a TEXT) RETURNS TEXT RETURN a;\n";
+    write(dir.path(), gold, b"SELECT long() || long() || long() AS n FROM silver.trips\n");
+    assert!(codes(&library).is_empty());
+    for many in [vec!["long()"; 500].join(" || "), format!("same({})", vec!["long()"; 500].join(" || "))] {
+        write(dir.path(), gold, format!("SELECT {many} AS n FROM silver.trips\n").as_bytes());
+        assert_eq!(codes(&library), [file()]);
+    }
+}
+
+/// Reading such a file took minutes when each walk began anew.
+#[test]
+fn a_library_of_very_many_functions_is_refused() {
+    let ring = |functions: usize| -> String {
+        (0..functions)
+            .map(|i| format!("CREATE FUNCTION f{i:04}() RETURNS INT RETURN f{:04}();\n", (i + 1) % functions))
+            .collect()
+    };
+    let dir = folder(&[("alluvium.yaml", "name: x\n"), ("library/all.sql", &ring(1_000))]);
+    let found = read(dir.path(), &Environment::default()).found;
+    assert_eq!(found.0.iter().map(|d| (d.code, d.line)).collect::<Vec<_>>(), [("E0269", 1)], "{found}");
+    assert!(found.0[0].message.ends_with("f0008 → f0009 → 990 more → f0000"), "{found}");
+    write(dir.path(), "library/all.sql", ring(4_500).as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert_eq!(found.0.iter().map(|d| (d.code, d.line)).collect::<Vec<_>>(), [("E0003", 1_001)], "{found}");
+    let chain = ring(1_000).replace("RETURN f0000()", "RETURN 1");
+    write(dir.path(), "library/all.sql", chain.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert!(!found.has_errors(), "{found}");
+}
+
 #[test]
 fn a_query_of_a_person_calls_functions_too() {
     let dir = project();
