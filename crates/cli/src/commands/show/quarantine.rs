@@ -62,7 +62,7 @@ pub async fn show(
     for info in &waiting {
         let counted = counts(wired, &info.name, args.by, &selection, info.quarantined, most).await?;
         lines.extend(counted.lines);
-        more.extend((counted.more > 0).then(|| (&info.name, counted.more)));
+        more.extend((counted.more > 0).then_some((&info.name, counted.more)));
     }
     match (global.format, only) {
         (Format::Json, _) => return print_json(&lines),
