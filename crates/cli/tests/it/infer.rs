@@ -221,6 +221,29 @@ fn the_same_files_give_the_same_text_and_nothing_is_replaced_unasked() {
 }
 
 #[test]
+fn a_proposal_is_for_what_the_dataset_of_the_project_reads() {
+    let p = bare(&[
+        ("datasets/bronze/visits.yaml", b"source: { files: landing/visits/, glob: \"*.csv\" }\n"),
+        ("landing/visits/a.csv", b"id;n\n1;2\n3;4\n"),
+        ("landing/visits/a.txt", b"id,n\n1,2\n"),
+        ("landing/other/a.csv", b"id,n\n1,2\n"),
+        ("landing/other/b.csv", b"id;n\n3;4\n"),
+    ]);
+    let read = p.json(&["contract", "infer", "landing/visits/a.csv"]);
+    assert_eq!((&read["passed"], &read["bronze"]), (&true.into(), &Value::Null), "{read:#}");
+    assert_eq!(read["columns"].as_array().map(Vec::len), Some(1), "{read:#}");
+    assert!(read["text"].as_str().is_some_and(|t| t.contains("it may need `delimiter: \";\"`")), "{read:#}");
+    // No dataset takes this one.
+    let other = p.json(&["contract", "infer", "landing/visits/a.txt", "--name", "texts"]);
+    assert!(other["bronze"].as_str().is_some_and(|b| b.contains("glob: a.txt")), "{other:#}");
+    let ran = p.alluvium(&["contract", "infer", "landing/other"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("several delimiters");
+    let both = p.json(&["contract", "infer", "landing/visits/a.txt", "landing/other/a.csv", "--name", "both"]);
+    assert_eq!(both["bronze"], "source: { files: \"landing/\", glob: \"{other/a.csv,visits/a.txt}\" }\n", "{both:#}");
+}
+
+#[test]
 fn a_contract_is_shown_with_who_owns_and_who_reads_it() {
     let p = Project::shop();
     p.edit(

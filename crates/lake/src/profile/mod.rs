@@ -5,8 +5,10 @@
 //! and the records are kept as hashes up to a number of bytes.
 
 mod column;
+mod delimiter;
 mod form;
 mod json;
+mod names;
 mod refer;
 mod rows;
 mod scan;

@@ -21,6 +21,8 @@ pub(super) async fn find(
     contract: &str,
     looked: &mut Looked,
 ) -> Result<(), LakeError> {
+    // The different values of each column, once a dataset asks for them.
+    let mut different: Vec<Option<HashSet<u64>>> = vec![None; looked.facts.columns.len()];
     for (dataset, key) in keyed(project, contract) {
         let Some(version) = engine.tables.head(&Place::Dataset(dataset.clone())).await? else { continue };
         let batches = match silver::lookup(engine, project, &dataset, version, vec![key.clone()]).await {
@@ -38,10 +40,10 @@ pub(super) async fn find(
         for place in 0..looked.facts.columns.len() {
             let column = &looked.facts.columns[place];
             let Some(named) = may_refer(column, &dataset, &key) else { continue };
-            let values = match &column.known {
+            let values = different[place].get_or_insert_with(|| match &column.known {
                 Known::All(values) => values.keys().map(|v| rows::hash(v)).collect(),
                 Known::Many => looked.rows.different(place),
-            };
+            });
             if values.len() < ENOUGH || !values.iter().all(|v| keys.contains(v)) {
                 continue;
             }

@@ -1,6 +1,12 @@
 //! Goes through files: which columns they have together, then every record once.
 
-use super::{column::Column, refer, rows::RowHashes};
+use super::{
+    column::Column,
+    delimiter::{self, Delimited},
+    names::{Named, Names},
+    refer,
+    rows::RowHashes,
+};
 use crate::{
     decode::{self, DecodeError, Decoded, Options},
     engine::LakeEngine,
@@ -9,13 +15,13 @@ use crate::{
     refine,
 };
 use alluvium_model::DatasetName;
-use alluvium_spec::{ColumnType, CsvOptions, Format, Project, infer::Facts};
+use alluvium_spec::{CsvOptions, Format, Project, infer::Facts};
 use arrow::{
     array::Array,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,8 +30,6 @@ use std::{
 const BATCH_ROWS: usize = 8 * 1024;
 /// Keys of NDJSON that come late make another pass over the files, this often.
 const MOST_PASSES: usize = 3;
-/// Delimiters that a file can have without its name saying so.
-const DELIMITERS: [u8; 3] = [b';', b'\t', b'|'];
 
 /// What is looked at, and how it is written.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub struct Look {
     /// `None`: what each file's name says.
     pub format: Option<Format>,
     pub csv: CsvOptions,
+    /// Whether the files may have another delimiter than their names say: not where a dataset reads them without one.
+    pub free: bool,
     /// At most so many records of each file.
     pub sample: Option<u64>,
 }
@@ -43,7 +49,7 @@ pub struct Look {
 pub struct Looked {
     pub facts: Facts,
     pub rows: RowHashes,
-    /// As given, with the delimiter that the files turned out to have.
+    /// As given, with the delimiter that all of the files turned out to have.
     pub csv: CsvOptions,
 }
 
@@ -73,40 +79,36 @@ pub(super) struct Scan {
     pub(super) max_record_bytes: u64,
 }
 
-/// A column of the files together.
-struct Named {
-    name: String,
-    spellings: BTreeSet<String>,
-    declared: Declared,
-}
-
-#[derive(Clone, Copy)]
-enum Declared {
-    Text,
-    As(ColumnType),
-    /// Several types that have none in common.
-    Mixed,
-    /// Bytes that are no text.
-    Bytes,
-}
-
 /// The columns of one file, and where each stands among all.
 struct OneFile {
     path: PathBuf,
     format: Format,
+    csv: CsvOptions,
     columns: SchemaRef,
     places: Vec<usize>,
 }
 
+/// What the beginnings of the files show.
+struct Seen {
+    csv: CsvOptions,
+    names: Names,
+    files: Vec<OneFile>,
+    /// Delimiters that differ, with how many files have each.
+    differ: BTreeMap<u8, usize>,
+    /// A delimiter that the files seem to have, and with which they are not read.
+    unread: Option<u8>,
+}
+
 impl Scan {
-    pub(super) fn run(mut self) -> Result<Looked, LakeError> {
+    pub(super) fn run(self) -> Result<Looked, LakeError> {
         let mut late = BTreeSet::new();
         for pass in 1.. {
-            let (names, files) = self.discover(&late)?;
-            let found = self.pass(names, &files)?;
+            let seen = self.discover(&late)?;
+            let csv = seen.csv.clone();
+            let found = self.pass(seen)?;
             let new = found.late.difference(&late).cloned().collect::<BTreeSet<_>>();
             if new.is_empty() || pass == MOST_PASSES {
-                return Ok(Looked { facts: found.facts, rows: found.rows, csv: self.look.csv });
+                return Ok(Looked { facts: found.facts, rows: found.rows, csv });
             }
             late.extend(new);
         }
@@ -114,76 +116,111 @@ impl Scan {
     }
 
     /// `late`: columns beside those that the beginnings of the files show.
-    fn discover(&mut self, late: &BTreeSet<String>) -> Result<(Vec<Named>, Vec<OneFile>), LakeError> {
-        let mut names: Vec<Named> = Vec::new();
-        let mut files = Vec::new();
-        for path in self.look.files.clone() {
+    fn discover(&self, late: &BTreeSet<String>) -> Result<Seen, LakeError> {
+        let mut delimited = Vec::new();
+        for path in &self.look.files {
             let format = self.look.format.unwrap_or_else(|| decode::format_of(&path.to_string_lossy()));
-            let mut fields = self.fields(&path, format)?;
+            let (fields, delimiter) = self.fields(path, format)?;
+            delimited.push((path, format, fields, delimiter));
+        }
+        let of_all = delimiter::of_all(delimited.iter().map(|(.., d)| *d));
+        let mut csv = self.look.csv.clone();
+        if self.look.free {
+            csv.delimiter = csv.delimiter.or(of_all.one);
+        }
+        let mut seen = Seen { csv, names: Names::default(), files: Vec::new(), differ: of_all.differ, unread: None };
+        seen.unread = of_all.one.filter(|_| !self.look.free);
+        for (path, format, mut fields, delimiter) in delimited {
             if format == Format::Ndjson && !fields.is_empty() {
                 let late: Vec<Field> = late.iter().map(|n| Field::new(n, DataType::Utf8, true)).collect();
                 fields.extend(decode::new_columns(&Schema::new(fields.clone()), &late));
             }
             let mut taken = (Vec::new(), Vec::new());
             for field in fields {
-                if let Some(place) = place(&mut names, &field, format) {
+                if let Some(place) = seen.names.place(&field, format) {
                     taken.0.push(field);
                     taken.1.push(place);
                 }
             }
-            files.push(OneFile { path, format, columns: Arc::new(Schema::new(taken.0)), places: taken.1 });
-        }
-        Ok((names, files))
-    }
-
-    fn fields(&mut self, path: &Path, format: Format) -> Result<Vec<Field>, LakeError> {
-        let open = || File::open(path).map_err(LakeError::io(path));
-        let fields = decode::discover(open()?, &self.options(format)).map_err(unreadable(path))?;
-        let [one] = fields.as_slice() else { return Ok(fields) };
-        if format != Format::Csv || self.look.csv.delimiter.is_some() {
-            return Ok(fields);
-        }
-        let of_name = |d: &&u8| one.name().bytes().any(|b| b == **d);
-        // A tab in a name is shown as `_`.
-        for delimiter in DELIMITERS.iter().filter(|d| of_name(d) || **d == b'\t') {
-            let before = self.look.csv.delimiter.replace(*delimiter);
-            let again = decode::discover(open()?, &self.options(format)).map_err(unreadable(path))?;
-            if again.len() > 1 {
-                return Ok(again);
+            let mut csv = seen.csv.clone();
+            if let (true, Delimited::By(d)) = (self.look.free, delimiter) {
+                csv.delimiter = Some(d);
             }
-            self.look.csv.delimiter = before;
+            let columns = Arc::new(Schema::new(taken.0));
+            seen.files.push(OneFile { path: path.clone(), format, csv, columns, places: taken.1 });
         }
-        Ok(fields)
+        if !self.look.free {
+            seen.differ.clear();
+        }
+        Ok(seen)
     }
 
-    fn options(&self, format: Format) -> Options<'_> {
+    /// The columns of a file, and what stands between its fields. Where it has one column only it could be read with another delimiter.
+    fn fields(&self, path: &Path, format: Format) -> Result<(Vec<Field>, Delimited), LakeError> {
+        let discover = |csv: &CsvOptions| {
+            let file = File::open(path).map_err(LakeError::io(path))?;
+            decode::discover(file, &self.options(format, csv)).map_err(unreadable(path))
+        };
+        let fields = discover(&self.look.csv)?;
+        let named = match format {
+            Format::Csv => b',',
+            Format::Tsv => b'\t',
+            _ => return Ok((fields, Delimited::Unknown)),
+        };
+        let [only] = fields.as_slice() else {
+            let known = !fields.is_empty() && self.look.csv.delimiter.is_none();
+            return Ok((fields, if known { Delimited::AsNamed(named) } else { Delimited::Unknown }));
+        };
+        if format != Format::Csv || self.look.csv.delimiter.is_some() {
+            return Ok((fields, Delimited::Unknown));
+        }
+        let name = only.name().clone();
+        for delimiter in delimiter::in_name(&name) {
+            let csv = CsvOptions { delimiter: Some(delimiter), ..self.look.csv.clone() };
+            let again = discover(&csv)?;
+            if again.len() > 1 {
+                let fields = if self.look.free { again } else { fields };
+                return Ok((fields, Delimited::By(delimiter)));
+            }
+        }
+        Ok((fields, Delimited::Unknown))
+    }
+
+    fn options<'a>(&self, format: Format, csv: &'a CsvOptions) -> Options<'a> {
         let most = self.look.sample.map_or(BATCH_ROWS, |n| usize::try_from(n).unwrap_or(BATCH_ROWS));
         Options {
             format,
-            csv: &self.look.csv,
+            csv,
             max_record_bytes: self.max_record_bytes,
             batch_rows: BATCH_ROWS.min(most).max(1),
             any_case: false,
         }
     }
 
-    fn pass(&self, names: Vec<Named>, files: &[OneFile]) -> Result<Found, LakeError> {
-        let of = names.len();
+    fn pass(&self, seen: Seen) -> Result<Found, LakeError> {
+        let Seen { csv, names, files, differ, unread } = seen;
+        let of = names.all.len();
         let mut found = Found {
-            facts: Facts { files: files.len(), delimiter: self.look.csv.delimiter, ..Facts::default() },
-            columns: names.iter().map(|n| Column::new(n.name.clone(), of)).collect(),
+            facts: Facts {
+                files: files.len(),
+                delimiter: csv.delimiter,
+                delimiters: differ,
+                unread_delimiter: unread,
+                ..Facts::default()
+            },
+            columns: names.all.iter().map(|n| Column::new(n.name.clone(), of)).collect(),
             rows: RowHashes::new(of),
             unreadable: vec![0; of],
             late: BTreeSet::new(),
         };
         let typed = files.iter().filter(|f| f.format == Format::Parquet).count();
         found.facts.mixed = typed > 0 && typed < files.len();
-        for file in files {
+        for file in &files {
             self.file(file, &names, &mut found)?;
         }
         let columns = std::mem::take(&mut found.columns);
         let mut kept = Vec::new();
-        for (i, (column, named)) in columns.into_iter().zip(names).enumerate() {
+        for (i, (column, named)) in columns.into_iter().zip(names.all).enumerate() {
             if found.unreadable[i] > 0 {
                 found.facts.left_out.push((named.name, "it holds bytes that are no text"));
                 continue;
@@ -197,10 +234,11 @@ impl Scan {
         Ok(found)
     }
 
-    fn file(&self, file: &OneFile, names: &[Named], found: &mut Found) -> Result<(), LakeError> {
+    fn file(&self, file: &OneFile, names: &Names, found: &mut Found) -> Result<(), LakeError> {
         let path = &file.path;
         let opened = File::open(path).map_err(LakeError::io(path))?;
-        let mut decoder = decode::open(opened, &self.options(file.format), &file.columns).map_err(unreadable(path))?;
+        let options = self.options(file.format, &file.csv);
+        let mut decoder = decode::open(opened, &options, &file.columns).map_err(unreadable(path))?;
         let mut left = self.look.sample.unwrap_or(u64::MAX);
         while let Some(decoded) = decoder.next().map_err(unreadable(path))? {
             if left == 0 {
@@ -210,7 +248,7 @@ impl Scan {
             let rows = u64::try_from(decoded.batch.num_rows()).unwrap_or(u64::MAX);
             found.facts.sampled |= rows > left;
             let taken = rows.min(left);
-            found.take(&self.name, file, names, &decoded, usize::try_from(taken).unwrap_or(usize::MAX))?;
+            found.take(&self.name, file, &names.all, &decoded, usize::try_from(taken).unwrap_or(usize::MAX))?;
             left -= taken;
         }
         let drift = decoder.drift();
@@ -219,8 +257,7 @@ impl Scan {
             found.columns[*place].quoted(strings);
         }
         if file.format == Format::Ndjson {
-            let known = |n: &str| names.iter().any(|k| k.name.to_lowercase() == n.to_lowercase());
-            let new = drift.new_fields.keys().filter(|n| decode::holdable(n) && !known(n));
+            let new = drift.new_fields.keys().filter(|n| decode::holdable(n) && !names.has(n));
             found.late.extend(new.cloned());
         }
         Ok(())
@@ -271,68 +308,6 @@ impl Found {
             (0..rows).for_each(|_| self.rows.push(place, None));
         }
         Ok(())
-    }
-}
-
-/// The place of a column among all; `None`: it is another one's name in other letters.
-fn place(names: &mut Vec<Named>, field: &Field, format: Format) -> Option<usize> {
-    let lower = field.name().to_lowercase();
-    let declared = declared(field.data_type(), format);
-    let Some(place) = names.iter().position(|n| n.name.to_lowercase() == lower) else {
-        names.push(Named { name: field.name().clone(), spellings: BTreeSet::new(), declared });
-        return Some(names.len() - 1);
-    };
-    let named = &mut names[place];
-    if named.name != *field.name() {
-        named.spellings.insert(field.name().clone());
-        return None;
-    }
-    named.declared = named.declared.with(declared);
-    Some(place)
-}
-
-impl Declared {
-    fn kind(self) -> Option<ColumnType> {
-        match self {
-            Self::As(kind) => Some(kind),
-            Self::Text | Self::Mixed | Self::Bytes => None,
-        }
-    }
-
-    fn is_typed(self) -> bool {
-        !matches!(self, Self::Text | Self::As(ColumnType::String))
-    }
-
-    fn with(self, other: Self) -> Self {
-        use ColumnType::{Int32, Integer, Number};
-        match (self, other) {
-            (Self::Text, Self::Text) => Self::Text,
-            (Self::As(a), Self::As(b)) if a == b => self,
-            (Self::As(Int32 | Integer), Self::As(Int32 | Integer)) => Self::As(Integer),
-            (Self::As(Int32 | Number), Self::As(Int32 | Number)) => Self::As(Number),
-            (Self::Bytes, _) | (_, Self::Bytes) => Self::Bytes,
-            _ => Self::Mixed,
-        }
-    }
-}
-
-/// Text formats give text, and say nothing of types by that. Where Parquet has text, somebody chose it.
-fn declared(kind: &DataType, format: Format) -> Declared {
-    match kind {
-        DataType::Boolean => Declared::As(ColumnType::Boolean),
-        DataType::Int8 | DataType::Int16 | DataType::Int32 => Declared::As(ColumnType::Int32),
-        DataType::Int64 => Declared::As(ColumnType::Integer),
-        DataType::Float32 | DataType::Float64 => Declared::As(ColumnType::Number),
-        DataType::Decimal128(precision, scale) => match u8::try_from(*scale) {
-            Ok(scale) => Declared::As(ColumnType::Decimal { precision: *precision, scale }),
-            Err(_) => Declared::Text,
-        },
-        DataType::Date32 => Declared::As(ColumnType::Date),
-        DataType::Timestamp(..) => Declared::As(ColumnType::Timestamp),
-        DataType::List(_) | DataType::Struct(_) | DataType::Map(..) => Declared::As(ColumnType::Json),
-        DataType::Binary => Declared::Bytes,
-        _ if format == Format::Parquet => Declared::As(ColumnType::String),
-        _ => Declared::Text,
     }
 }
 

@@ -11,16 +11,20 @@ use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
 const CSV: CsvOptions = CsvOptions { delimiter: None, quote: b'"', columns: None };
 
 fn looked(files: &[(&str, &str)], sample: Option<u64>) -> Looked {
+    looked_at(files, sample, true)
+}
+
+fn looked_at(files: &[(&str, &str)], sample: Option<u64>, free: bool) -> Looked {
     let dir = tempfile::tempdir().unwrap();
     let paths: Vec<PathBuf> = files.iter().map(|(name, _)| dir.path().join(name)).collect();
     paths.iter().zip(files).for_each(|(path, (_, text))| std::fs::write(path, text).unwrap());
     let name = DatasetName::new(Layer::Silver, "things").unwrap();
-    let look = Look { files: paths, format: None, csv: CSV, sample };
+    let look = Look { files: paths, format: None, csv: CSV, free, sample };
     Scan { name, look, max_record_bytes: 1 << 20 }.run().unwrap()
 }
 
 fn of(looked: &Looked) -> Proposal {
-    let naming = Naming { project: "p", contract: "things", reads: None, folder: "landing/", glob: None };
+    let naming = Naming { project: "p", contract: "things", reads: None, folder: Some("landing/"), glob: None };
     propose(&looked.facts, &naming, &|c| looked.rows.unique(c), &BTreeMap::new()).unwrap()
 }
 
@@ -192,6 +196,70 @@ fn forms_patterns_ranges_and_persons() {
     }
     let personal: Vec<&str> = p.columns.iter().filter(|c| c.personal).map(|c| c.name.as_str()).collect();
     assert_eq!(personal, ["email", "ref"]);
+}
+
+#[test]
+fn what_a_person_is_known_by_goes_into_no_text() {
+    // Numbers of cards have check digits, which these have.
+    let cards = ["4111111111111111", "4012888888881881", "5555555555554444", "378282246310005"];
+    let mut text = "id,card,phone,dob,salary,first_name,gender,contact\n".to_owned();
+    for i in 0..40 {
+        let phone = format!("+4915112345{i:03}");
+        let born = format!("19{}-03-{:02}", 60 + i % 30, i % 28 + 1);
+        let contact = if i % 8 == 0 { format!("u{i}@example.org") } else { "Bernadette".to_owned() };
+        writeln!(text, "{i},{},{phone},{born},{},Annegret,t,{contact}", cards[i % 4], 51_234 + i).unwrap();
+    }
+    text.push_str("40,no card,none known,n/k,51299,Annegret,t,Bernadette\n");
+    let p = proposed("a.csv", &text);
+    let personal: Vec<&str> = p.columns.iter().filter(|c| c.personal).map(|c| c.name.as_str()).collect();
+    assert_eq!(personal, ["card", "phone", "dob", "salary", "first_name", "gender"], "{}", p.text);
+    let all = format!("{}{:?}", p.text, p.columns);
+    for told in [
+        "4111",
+        "37828",
+        "+4915",
+        "no card",
+        "none known",
+        "n/k",
+        "196",
+        "512",
+        "50000",
+        "Annegret",
+        "Bernadette",
+        "@example",
+    ] {
+        assert!(!all.contains(told), "{told}: {all}");
+    }
+    assert_eq!(kinds(&p)[4], ("salary", ColumnType::Integer));
+    // What is nobody's is told.
+    assert!(p.text.contains("# All 41 values are integers, 0 to 40."), "{}", p.text);
+    assert!(proposed("a.csv", "dob\n1971-02-03\n1980-04-05\n").text.contains("# All 2 values are dates.\n"));
+}
+
+#[test]
+fn each_file_is_read_with_its_delimiter_and_several_have_no_dataset() {
+    let (comma, semicolon) = (("a.csv", "a,b\n1,x\n"), ("b.csv", "a;b\n2;y\n3;z\n"));
+    for files in [[comma, semicolon], [semicolon, comma]] {
+        let l = looked(&files, None);
+        assert_eq!((l.facts.columns.len(), l.facts.records, l.facts.malformed.len()), (2, 3, 0));
+        assert_eq!((l.facts.delimiter, l.csv.delimiter), (None, None));
+        assert_eq!(l.facts.delimiters, BTreeMap::from([(b',', 1), (b';', 1)]));
+        let p = of(&l);
+        assert!(p.bronze.is_none() && p.text.contains("have several: `,` in 1, `;` in 1."), "{}", p.text);
+    }
+    // A file with nothing in it takes any.
+    let l = looked(&[("a.csv", ""), semicolon, ("c.csv", "a\n4\n")], None);
+    assert_eq!((l.facts.delimiter, l.facts.delimiters.len(), l.facts.columns.len()), (Some(b';'), 0, 2));
+    // A dataset that names none reads with what the file's name says.
+    let l = looked_at(&[semicolon], None, false);
+    assert_eq!((l.facts.columns.len(), l.csv.delimiter, l.facts.unread_delimiter), (1, None, Some(b';')));
+    let bronze = DatasetName::new(Layer::Bronze, "things").unwrap();
+    let naming = Naming { project: "p", contract: "things", reads: Some(&bronze), folder: None, glob: None };
+    let p = propose(&l.facts, &naming, &|c| l.rows.unique(c), &BTreeMap::new()).unwrap();
+    assert!(p.bronze.is_none() && p.text.contains("it may need `delimiter: \";\"`."), "{}", p.text);
+    let naming = Naming { reads: None, ..naming };
+    let p = propose(&l.facts, &naming, &|c| l.rows.unique(c), &BTreeMap::new()).unwrap();
+    assert!(p.bronze.is_none() && p.text.contains("have no folder and pattern in common"), "{}", p.text);
 }
 
 #[test]

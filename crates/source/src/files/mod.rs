@@ -15,5 +15,5 @@ mod watch;
 
 pub use error::FilesError;
 pub use landing::FileLanding;
-pub use named::{Named, named};
+pub use named::{Named, named, reads};
 pub use watch::{FolderWatch, Unwatched};

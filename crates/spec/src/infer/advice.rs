@@ -41,16 +41,19 @@ fn null_if(plans: &[Plan<'_>]) -> Vec<NullIf> {
     by_words.into_iter().map(|(w, c)| NullIf { columns: Columns::Named(c), values: owned(w) }).collect()
 }
 
-/// The file of a bronze dataset that reads the files.
-pub(super) fn bronze(facts: &Facts, naming: &Naming<'_>) -> String {
-    let mut source = format!("files: {}", scalar(naming.folder));
+/// The file of a bronze dataset that reads the files; `None`: there is one, or none can.
+pub(super) fn bronze(facts: &Facts, naming: &Naming<'_>) -> Option<String> {
+    if naming.reads.is_some() || !facts.delimiters.is_empty() {
+        return None;
+    }
+    let mut source = format!("files: {}", scalar(naming.folder?));
     if let Some(glob) = naming.glob {
         source.push_str(&format!(", glob: {}", scalar(glob)));
     }
     if let Some(delimiter) = facts.delimiter {
         source.push_str(&format!(", delimiter: {}", scalar(&char::from(delimiter).to_string())));
     }
-    format!("source: {{ {source} }}\n")
+    Some(format!("source: {{ {source} }}\n"))
 }
 
 /// The file of a silver dataset that has the contract.

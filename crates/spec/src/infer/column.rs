@@ -54,10 +54,12 @@ impl Plan<'_> {
         let (c, text) = (self.facts, self.typed.kind == ColumnType::String);
         let classification = personal::evidence(c);
         let grows = alone_in_key || named_as_number(&c.name);
-        let bounds = range::of(c, &self.typed, grows).filter(|_| holds("range"));
+        // Of persons, a bound would tell of the first or the last.
+        let told = personal::may_be_told(c);
+        let bounds = range::of(c, &self.typed, grows).filter(|_| told && holds("range"));
         let plain = text && self.real_words.is_empty();
         let format = if plain { format(c).filter(|_| holds("format")) } else { None };
-        let free = text && classification.is_none() && format.is_none();
+        let free = text && told && format.is_none();
         let known = if free && !alone_in_key && c.refers.is_none() { self.known() } else { None };
         let many = c.different().is_none_or(|n| n >= ENOUGH);
         let shape = c.texts.shape.clone().filter(|_| plain && many && format.is_none() && known.is_none());

@@ -17,6 +17,10 @@ pub struct Facts {
     pub mixed: bool,
     /// What the text files have between their fields, where it is not what their names say.
     pub delimiter: Option<u8>,
+    /// How many text files have which delimiter, where one dataset cannot read them all for that; else empty.
+    pub delimiters: BTreeMap<u8, usize>,
+    /// What they seem to have between their fields, where the dataset that reads them takes something else.
+    pub unread_delimiter: Option<u8>,
     /// Columns that a contract cannot have, and why.
     pub left_out: Vec<(String, &'static str)>,
     /// In the order in which they came first. No two have the same name but for the case of letters.

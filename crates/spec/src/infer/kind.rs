@@ -4,6 +4,7 @@ use super::{
     FORMATS,
     facts::{ColumnFacts, Misses},
     names::tokens,
+    personal,
     yaml::{count, shown},
 };
 use crate::ColumnType;
@@ -13,6 +14,8 @@ const MONEY: [&str; 14] = [
     "amount", "price", "cost", "total", "fee", "tax", "revenue", "balance", "salary", "discount", "payment", "paid",
     "refund", "net",
 ];
+/// Stands for a value that is likely a person's, and so in no text.
+const UNTOLD: &str = "another value";
 const DATE_WORDS: [&str; 6] = ["date", "day", "dt", "dob", "born", "birthday"];
 
 #[derive(Debug, Clone)]
@@ -69,7 +72,8 @@ fn declared(c: &ColumnFacts, kind: ColumnType) -> Typed {
     match &misses.example {
         None => Typed::new(kind, "typed so in the files".to_owned()),
         Some(example) => {
-            let why = format!("a {} in the files, but {} is no value of that type", word(kind), shown(example));
+            let example = if personal::may_be_told(c) { shown(example) } else { UNTOLD.to_owned() };
+            let why = format!("a {} in the files, but {example} is no value of that type", word(kind));
             Typed::new(ColumnType::String, why)
         }
     }
@@ -81,6 +85,9 @@ fn boolean(c: &ColumnFacts) -> Option<Typed> {
     // One letter alone can stand for anything.
     let told = only(["true", "false"]) || [["yes", "no"], ["t", "f"]].into_iter().any(|w| only(w) && has(w));
     (c.texts.not_boolean == 0 && told).then(|| {
+        if !personal::may_be_told(c) {
+            return Typed::new(ColumnType::Boolean, format!("{} are true or false", all(c)));
+        }
         let words: Vec<String> = c.texts.booleans.iter().map(|w| shown(w)).collect();
         Typed::new(ColumnType::Boolean, format!("{} are {}", all(c), words.join(" or ")))
     })
@@ -143,6 +150,7 @@ fn parsed(c: &ColumnFacts, place: usize) -> Typed {
 fn time(c: &ColumnFacts) -> Option<Typed> {
     let t = &c.times;
     let told = match (&t.first, &t.last) {
+        _ if !personal::may_be_told(c) => String::new(),
         (Some(first), Some(last)) if first != last => format!(", {first} to {last}"),
         (Some(first), _) => format!(", on {first}"),
         _ => String::new(),
@@ -176,6 +184,7 @@ fn time(c: &ColumnFacts) -> Option<Typed> {
 /// Text, and what it nearly is.
 fn text(c: &ColumnFacts) -> Typed {
     let mut why = match c.different() {
+        Some(1) if !personal::may_be_told(c) => format!("{} are the same", all(c)),
         Some(1) => format!("{} are {}", all(c), first(c)),
         Some(n) => format!("{} different values in {}", count(n), count(c.values)),
         None => format!("text, up to {} characters", count(c.longest)),
@@ -185,7 +194,8 @@ fn text(c: &ColumnFacts) -> Typed {
     }
     let mut out = Typed::new(ColumnType::String, why);
     if let Some(example) = c.numbers.codes.example.as_deref().filter(|_| c.numbers.not_number.values == 0) {
-        out.why.push(format!("as in {}, it is a code and no number", shown(example)));
+        let told = if personal::may_be_told(c) { format!("as in {}, ", shown(example)) } else { String::new() };
+        out.why.push(format!("{told}it is a code and no number"));
     }
     out.why.extend(nearly(c));
     out
@@ -211,11 +221,15 @@ fn nearly(c: &ColumnFacts) -> Option<String> {
         ("times", &c.times.not_timestamp),
     ];
     let (what, misses) = types.into_iter().find(|(_, m)| few(m))?;
-    let example = shown(misses.example.as_deref()?);
+    let example = misses.example.as_deref()?;
+    let example = if personal::may_be_told(c) { shown(example) } else { UNTOLD.to_owned() };
     Some(format!("{} of {} are {what}, but not {example}", count(c.values - misses.values), count(c.values)))
 }
 
-pub(super) fn span(c: &ColumnFacts) -> Option<String> {
+fn span(c: &ColumnFacts) -> Option<String> {
+    if !personal::may_be_told(c) {
+        return None;
+    }
     let (least, most) = c.numbers.least.zip(c.numbers.most)?;
     let short = |x: f64| if x.abs() < 1e16 { x.to_string() } else { format!("{x:e}") };
     Some(if least == most {

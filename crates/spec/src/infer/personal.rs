@@ -1,4 +1,4 @@
-//! Whether a column is likely about a person, by what its values are or by its name.
+//! Whether a column is likely about a person, by what its values are or by its name. What such a column holds goes into no text.
 
 use super::{facts::ColumnFacts, names::tokens};
 
@@ -34,6 +34,11 @@ const NAMES: [(&[&str], &str); 26] = [
     (&["salary"], "a salary"),
     (&["gender"], "a gender"),
 ];
+
+/// Whether its values may stand in a proposal: not those of a person, nor those beside an address or an account of one.
+pub(super) fn may_be_told(c: &ColumnFacts) -> bool {
+    c.texts.emails == 0 && c.texts.ibans == 0 && evidence(c).is_none()
+}
 
 /// What speaks for it.
 pub(super) fn evidence(c: &ColumnFacts) -> Option<String> {

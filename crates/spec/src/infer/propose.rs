@@ -27,7 +27,8 @@ pub struct Naming<'a> {
     pub contract: &'a str,
     /// The bronze dataset that reads the files, if there is one.
     pub reads: Option<&'a DatasetName>,
-    pub folder: &'a str,
+    /// `None`: no folder with one pattern has these files and no others.
+    pub folder: Option<&'a str>,
     pub glob: Option<&'a str>,
 }
 
@@ -39,7 +40,7 @@ pub struct Proposal {
     pub contract: Contract,
     /// With them a dataset reads the files so that they fit.
     pub steps: Vec<Step>,
-    /// A file for such a dataset, and for the bronze dataset that it reads, unless there is one.
+    /// A file for such a dataset, and for the bronze dataset that it reads, unless there is one or none can read all of the files.
     pub silver: String,
     pub bronze: Option<String>,
     pub key: Vec<String>,
@@ -77,7 +78,7 @@ pub fn propose(
     let steps = advice::steps(&plans);
     let of_key: Vec<&Plan<'_>> = key.iter().map(|k| &plans[*k]).collect();
     let silver = advice::silver(&steps, &of_key, naming);
-    let bronze = naming.reads.is_none().then(|| advice::bronze(facts, naming));
+    let bronze = advice::bronze(facts, naming);
     let mut text = header(facts, naming, &silver, bronze.as_deref(), refused);
     let (project, name) = (naming.project, naming.contract);
     let _ = write!(
@@ -143,6 +144,10 @@ fn plans<'a>(facts: &'a Facts, refused: &Refused) -> Vec<Plan<'a>> {
     .collect()
 }
 
+fn delimiter(d: u8) -> String {
+    if d == b'\t' { "a tab".to_owned() } else { shown(&char::from(d).to_string()) }
+}
+
 fn header(facts: &Facts, naming: &Naming<'_>, silver: &str, bronze: Option<&str>, refused: &Refused) -> String {
     let files = if facts.files == 1 { "1 file".to_owned() } else { format!("{} files", count(facts.files as u64)) };
     let looked = if facts.sampled { "the first ones of each file" } else { "all that are there" };
@@ -153,6 +158,21 @@ fn header(facts: &Facts, naming: &Naming<'_>, silver: &str, bronze: Option<&str>
     }
     if facts.mixed {
         out.push_str("# One bronze dataset takes text files or Parquet, and these are both.\n");
+    }
+    if !facts.delimiters.is_empty() {
+        let each = facts.delimiters.iter().map(|(d, n)| format!("{} in {}", delimiter(*d), count(*n as u64)));
+        let each = each.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "# One bronze dataset has one delimiter, and these files have several: {each}.");
+    }
+    if let (Some(d), Some(reads)) = (facts.unread_delimiter, naming.reads) {
+        let d = scalar(&char::from(d).to_string());
+        let _ = writeln!(
+            out,
+            "# The fields seem to be divided otherwise than {reads} reads them: it may need `delimiter: {d}`."
+        );
+    }
+    if naming.reads.is_none() && naming.folder.is_none() {
+        out.push_str("# The paths have no folder and pattern in common, so each takes a bronze dataset of its own.\n");
     }
     for (name, why) in &facts.left_out {
         let _ = writeln!(out, "# The column {} is left out: {why}.", shown(name));

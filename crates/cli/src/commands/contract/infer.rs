@@ -10,14 +10,14 @@ use crate::{
 };
 use alluvium_lake::{Given, Look, Looked, Trial, profile, trial};
 use alluvium_model::{DatasetName, Exit, Layer};
-use alluvium_source::files::{Named, named};
+use alluvium_source::files::{Named, named, reads};
 use alluvium_spec::{
     Action, Bronze, ColumnType, Kind, Project,
     infer::{Naming, Proposal, propose},
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -42,6 +42,8 @@ struct Answer<'a> {
     /// That were looked at.
     records: u64,
     sampled: bool,
+    /// Delimiters that differ, with how many files have each: no dataset reads them all. Else empty.
+    delimiters: BTreeMap<String, usize>,
     malformed: &'a BTreeMap<&'static str, u64>,
     /// Whether every record that can be read fits the contract. `None`: not tried, because not every record was looked at.
     passed: Option<bool>,
@@ -77,7 +79,7 @@ pub async fn infer(global: &Global, paths: &[PathBuf], asked: &Asked<'_>) -> Res
     }
     let plain = Given::plain(&found.files);
     let (format, csv) = bronze.map_or((None, plain.csv), |(_, b)| (b.files.format, b.files.csv.clone()));
-    let look = Look { files: found.files.clone(), format, csv, sample: asked.sample };
+    let look = Look { files: found.files.clone(), format, csv, free: bronze.is_none(), sample: asked.sample };
     let looked = profile(&wired.engine, project, &dataset, look).await?;
     if looked.facts.columns.is_empty() {
         return Err(CliError::NoColumns);
@@ -87,7 +89,7 @@ pub async fn infer(global: &Global, paths: &[PathBuf], asked: &Asked<'_>) -> Res
         project: &project.name,
         contract: dataset.name(),
         reads: bronze.map(|(name, _)| name),
-        folder: &folder,
+        folder: found.exact.then_some(folder.as_str()),
         glob: found.glob.as_deref(),
     };
     let tried = settle(&wired, &looked, &naming, &found.files, format).await?;
@@ -136,6 +138,10 @@ async fn settle(
         if looked.facts.sampled {
             return Ok(Tried { proposal, refused, passed: None });
         }
+        if !looked.facts.delimiters.is_empty() {
+            // No dataset reads all of them.
+            return Ok(Tried { proposal, refused, passed: Some(false) });
+        }
         let given = Given { files, format, csv: looked.csv.clone(), steps: proposal.steps.clone() };
         let trial = trial(&wired.engine, &wired.project, &proposal.contract, given, None).await?;
         let broken = broken(&trial);
@@ -162,26 +168,15 @@ fn broken(trial: &Trial) -> BTreeMap<String, u64> {
 
 /// All files that the paths mean, each once.
 fn files(paths: &[PathBuf]) -> Result<Named, CliError> {
-    let mut all: Option<Named> = None;
+    let mut all = Vec::new();
     for path in paths {
         let found = named(path).map_err(|source| CliError::NoFiles { named: path.clone(), source: Some(source) })?;
         if found.files.is_empty() {
             return Err(CliError::NoFiles { named: path.clone(), source: None });
         }
-        all = Some(match all {
-            None => found,
-            Some(mut all) => {
-                all.files.extend(found.files);
-                all.refused.extend(found.refused);
-                all.glob = None;
-                all
-            }
-        });
+        all.push(found);
     }
-    let mut all = all.expect("the command line takes one path at least");
-    let mut seen = BTreeSet::new();
-    all.files.retain(|f| seen.insert(f.clone()));
-    Ok(all)
+    Ok(Named::together(all).expect("the command line takes one path at least"))
 }
 
 /// The silver dataset that could have the contract: called as it is asked for, or like the bronze dataset that reads the files, or like
@@ -206,15 +201,13 @@ fn dataset(found: &Named, name: Option<&str>, reads: Option<&DatasetName>) -> Re
     DatasetName::new(Layer::Silver, &name).map_err(|_| CliError::ContractName(printable(&name)))
 }
 
-/// The bronze dataset in whose landing folder all of the files lie.
+/// The bronze dataset that reads all of the files.
 fn reader<'a>(project: &'a Project, files: &[PathBuf]) -> Option<(&'a DatasetName, &'a Bronze)> {
-    let files: Vec<PathBuf> = files.iter().filter_map(|f| f.canonicalize().ok()).collect();
     let bronze = project.datasets.iter().filter_map(|(name, d)| match &d.kind {
         Kind::Bronze(b) if b.push.is_none() && b.webhook.is_none() => Some((name, b)),
         _ => None,
     });
-    let reads = |folder: &Path| folder.canonicalize().is_ok_and(|f| files.iter().all(|path| path.starts_with(&f)));
-    let mut reading = bronze.filter(|(_, b)| reads(&b.files.folder));
+    let mut reading = bronze.filter(|(_, b)| reads(&b.files, files));
     let first = reading.next()?;
     // Of several that share a folder nobody knows which one is meant.
     reading.next().is_none().then_some(first)
@@ -226,6 +219,7 @@ fn of_project(folder: &Path, root: &Path) -> String {
         return folder.display().to_string();
     };
     match folder.strip_prefix(&root) {
+        Ok(inside) if inside.as_os_str().is_empty() => "./".to_owned(),
         Ok(inside) => format!("{}/", inside.display()),
         Err(_) => folder.display().to_string(),
     }
@@ -247,6 +241,7 @@ fn answer<'a>(dataset: &'a DatasetName, file: Option<PathBuf>, looked: &'a Looke
         files: looked.facts.files,
         records: looked.facts.records,
         sampled: looked.facts.sampled,
+        delimiters: looked.facts.delimiters.iter().map(|(d, n)| (char::from(*d).to_string(), *n)).collect(),
         malformed: &looked.facts.malformed,
         passed: *passed,
         refused,
@@ -276,6 +271,10 @@ fn summary(a: &Answer<'_>) -> String {
     let (records, files) = (grouped(a.records), s(a.files, "file"));
     out.push_str(&match a.passed {
         Some(true) => format!("passed: it holds on all {records} records in {files}\n"),
+        Some(false) if !a.delimiters.is_empty() => {
+            "failed: the files have several delimiters, and a dataset reads with one; name those of one delimiter\n"
+                .to_owned()
+        }
         Some(false) => format!("failed: it does not hold on the {records} records in {files}; correct it by hand\n"),
         None => format!(
             "not tried: it is from the first {records} records in {files}; `alluvium contract test` tells of all\n"
