@@ -30,7 +30,7 @@ pub(super) struct Condition {
 
 impl Condition {
     /// `part`: what tells it from others of its kind and subject.
-    fn new(kind: AlertKind, subject: String, part: &str, code: Option<&str>, summary: String) -> Self {
+    pub(super) fn new(kind: AlertKind, subject: String, part: &str, code: Option<&str>, summary: String) -> Self {
         let key = format!("{}/{subject}/{part}", kind.word());
         Self { key, kind, subject, code: code.map(str::to_owned), summary: line(&summary) }
     }

@@ -37,10 +37,10 @@ pub(super) async fn find(
                 .map_err(|source| LakeError::Refine { dataset: dataset.clone(), source })?;
             keys.extend((0..text.len()).filter(|r| text.is_valid(*r)).map(|r| rows::hash(text.value(r))));
         }
-        for place in 0..looked.facts.columns.len() {
+        for (place, values) in different.iter_mut().enumerate() {
             let column = &looked.facts.columns[place];
             let Some(named) = may_refer(column, &dataset, &key) else { continue };
-            let values = different[place].get_or_insert_with(|| match &column.known {
+            let values = values.get_or_insert_with(|| match &column.known {
                 Known::All(values) => values.keys().map(|v| rows::hash(v)).collect(),
                 Known::Many => looked.rows.different(place),
             });
