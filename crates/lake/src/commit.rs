@@ -43,6 +43,8 @@ pub(crate) struct Staged {
     pub(crate) evolved: Option<SchemaRef>,
     pub(crate) kind: TableKind,
     pub(crate) add: Vec<StagedFile>,
+    /// So many files at the end of `add` have rows that the table had before, and that only moved.
+    pub(crate) moved: usize,
     pub(crate) remove: Vec<Remove>,
     /// Files of the table of which more rows are gone.
     pub(crate) marked: Vec<(DataFile, DeletionVectorDescriptor)>,
@@ -73,6 +75,7 @@ impl Staged {
             evolved: None,
             kind: TableKind::Plain,
             add: Vec::new(),
+            moved: 0,
             remove: Vec::new(),
             marked: Vec::new(),
             feed: Vec::new(),
@@ -90,6 +93,11 @@ impl Staged {
             rows_in: 0,
             groups: None,
         }
+    }
+
+    /// Files of `add` that the step made, and those whose rows only moved.
+    pub(crate) fn made_and_moved(&self) -> (&[StagedFile], &[StagedFile]) {
+        self.add.split_at(self.add.len().saturating_sub(self.moved))
     }
 
     /// Whether the commit would hold no record, loaded or not.

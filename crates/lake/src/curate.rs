@@ -173,6 +173,7 @@ pub(crate) async fn replace(
     };
     let (hit, kept) = lanes::run(1, work, |_| ()).await?.pop().unwrap_or_default();
     staged.remove.extend(files.into_iter().zip(hit).filter(|(_, hit)| *hit).map(|(f, _)| f.remove));
+    staged.moved = kept.len();
     staged.add.extend(kept);
     Ok(())
 }
@@ -217,6 +218,8 @@ mod tests {
         let gone: Vec<&str> = staged.remove.iter().map(|r| r.path.as_str()).collect();
         assert_eq!(gone, [files[0].path.as_str(), files[1].path.as_str()]);
         assert_eq!(staged.add.iter().map(|f| f.rows).sum::<u64>(), 2, "0 and 1");
+        let (made, moved) = staged.made_and_moved();
+        assert_eq!((made.len(), moved.len()), (0, staged.add.len()), "nothing of it is new");
     }
 
     #[tokio::test(flavor = "multi_thread")]

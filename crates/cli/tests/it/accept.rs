@@ -224,6 +224,41 @@ fn what_is_beyond_is_held_and_what_is_within_is_not() {
 }
 
 #[test]
+fn windows_that_are_computed_anew_are_judged_without_those_beside_them() {
+    let p = shop();
+    let days = "/*
+window: { column: day, size: 1 day }
+accept: { columns: { total: { mean: { error_above: 600 } } } }
+*/
+SELECT CAST(at AS DATE) AS day, sum(amount) AS total FROM silver.sales GROUP BY 1
+";
+    p.put("datasets/gold/days.sql", days.as_bytes());
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM gold.days"), 2, "both in one file");
+    let change: Change = |i, row| {
+        row[2] = "2024-11-02T10:00:00Z".to_owned();
+        if i == 3 {
+            row[1] = "900".to_owned()
+        }
+    };
+    p.put("landing/2.csv", sales(100, change).as_bytes());
+    // With the first day, whose rows are written once more, it would be 550.5.
+    holds(&p, "one window").said("the mean of `total` of 1 rows is 1061, above 600");
+}
+
+#[test]
+fn control_files_are_not_loaded_whatever_the_pattern() {
+    let bronze = BRONZE.replace("*.csv", "*");
+    let bronze = format!("{bronze}accept: {{ totals: {{ error_above: 0 }} }}\n");
+    let p = Project::new(&[("alluvium.yaml", "name: shop\n"), ("datasets/bronze/sales.yaml", &bronze)]);
+    p.put("landing/2.csv.ctl", b"rows: 10\n");
+    p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.sales"), 10);
+    assert_eq!(p.cell("SELECT count(*) FROM state.events WHERE path LIKE '%.ctl'"), 0);
+}
+
+#[test]
 fn a_reference_is_the_newest_part_of_the_table() {
     let p = shop();
     p.put(

@@ -33,19 +33,18 @@ fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit>
     let column = &measure.column;
     Ok(match measure.kind {
         MeasureKind::Nulls => format!("count({})", pass::any(schema, column)?),
-        MeasureKind::Distinct => pass::distinct_of(&pass::any(schema, column)?),
+        MeasureKind::Distinct => pass::distinct_of(&pass::single(schema, column)?),
         MeasureKind::Min => format!("min({})", pass::number(schema, column)?),
         MeasureKind::Max => format!("max({})", pass::number(schema, column)?),
-        MeasureKind::Sum => format!("sum({})", pass::number(schema, column)?),
-        MeasureKind::Mean => format!("avg({})", pass::number(schema, column)?),
+        MeasureKind::Sum => pass::sum(schema, column)?,
+        MeasureKind::Mean => format!("{} / count({})", pass::sum(schema, column)?, pass::number(schema, column)?),
         MeasureKind::Percentile(_) => pass::profile_of(&pass::number(schema, column)?),
     })
 }
 
-/// A figure, and the sentence that has it.
+/// A figure.
 pub(super) struct Answer {
     pub(super) value: f64,
-    pub(super) note: String,
     violations: Option<u64>,
 }
 
@@ -58,29 +57,31 @@ impl Asked<'_> {
         seen: &Seen,
         row: usize,
     ) -> Result<Option<Answer>, ArrowError> {
-        let name = &self.measure.column;
         let value = match self.measure.kind {
             MeasureKind::Nulls => {
                 let nulls = rows.saturating_sub(seen.count(place, row)?);
                 let value = nulls as f64 / rows as f64;
-                let note = format!("{:.2} % of {rows} rows have no `{name}`", value * 100.0);
-                return Ok((rows > 0).then_some(Answer { value, note, violations: Some(nulls) }));
+                return Ok((rows > 0).then_some(Answer { value, violations: Some(nulls) }));
             }
             MeasureKind::Percentile(p) => seen.profile(place, row)?.percentile(p),
             MeasureKind::Distinct if rows == 0 => None,
             _ => seen.number(place, row)?,
         };
-        let Some(value) = value else { return Ok(None) };
-        let shown = figure(value);
-        let note = match self.measure.kind {
-            MeasureKind::Nulls | MeasureKind::Distinct => format!("{rows} rows have {shown} different `{name}`"),
+        Ok(value.map(|value| Answer { value, violations: None }))
+    }
+
+    /// The sentence that has the figure.
+    pub(super) fn note(&self, value: f64, rows: u64) -> String {
+        let (name, shown) = (&self.measure.column, figure(value));
+        match self.measure.kind {
+            MeasureKind::Nulls => format!("{:.2} % of {rows} rows have no `{name}`", value * 100.0),
+            MeasureKind::Distinct => format!("{rows} rows have {shown} different `{name}`"),
             MeasureKind::Min => format!("the least `{name}` of {rows} rows is {shown}"),
             MeasureKind::Max => format!("the greatest `{name}` of {rows} rows is {shown}"),
             MeasureKind::Sum => format!("the sum of `{name}` of {rows} rows is {shown}"),
             MeasureKind::Mean => format!("the mean of `{name}` of {rows} rows is {shown}"),
             MeasureKind::Percentile(p) => format!("percentile {p} of `{name}` of {rows} rows is {shown}"),
-        };
-        Ok(Some(Answer { value, note, violations: None }))
+        }
     }
 
     pub(super) fn words(&self, b: Beyond) -> String {
@@ -117,10 +118,10 @@ impl Plan<'_> {
             match &asked.place {
                 Err(why) => unfit(rule, asked.dimension(), &[levels], why, found),
                 Ok(place) => {
-                    let Some(Answer { value, note, violations }) = asked.answer(*place, rows, seen, 0)? else {
+                    let Some(Answer { value, violations }) = asked.answer(*place, rows, seen, 0)? else {
                         continue;
                     };
-                    let beyond = levels.beyond(value);
+                    let (beyond, note) = (levels.beyond(value), asked.note(value, rows));
                     let violations = violations.unwrap_or(u64::from(beyond.is_some()));
                     let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note };
                     found.judge(of, beyond, |b| asked.words(b));

@@ -9,6 +9,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     files::Files,
+    scan::Source,
     table::{DataFile, Place},
 };
 use alluvium_model::DatasetName;
@@ -26,6 +27,8 @@ pub(super) struct Stored<'a> {
     pub(super) schema: SchemaRef,
     pub(super) dir: &'a Path,
     pub(super) files: &'a [DataFile],
+    /// Of rows that the table had before, too.
+    pub(super) moved: &'a [Source],
 }
 
 /// The table's own files are asked only where the rows of the step are too old.
@@ -64,14 +67,19 @@ pub(super) async fn judge(
 }
 
 /// By the statistics of the files, and read only where these cannot tell. A table that never had the column has no time.
-async fn newest_of(engine: &LakeEngine, of: &Freshness, stored: &Stored<'_>) -> Result<Option<i64>, LakeError> {
+pub(super) async fn newest_of(
+    engine: &LakeEngine,
+    of: &Freshness,
+    stored: &Stored<'_>,
+) -> Result<Option<i64>, LakeError> {
     let mut pass = Pass::default();
     let Ok(place) = plan(of, &stored.schema, &mut pass) else { return Ok(None) };
     let (known, unread) = by_statistics(of, stored);
-    if unread.is_empty() {
+    if unread.is_empty() && stored.moved.is_empty() {
         return Ok(known);
     }
-    let sources = unread.iter().map(|f| f.source(stored.dir)).collect::<Result<Vec<_>, _>>()?;
+    let unread = unread.iter().map(|f| f.source(stored.dir));
+    let sources = unread.chain(stored.moved.iter().cloned().map(Ok)).collect::<Result<Vec<_>, _>>()?;
     let rows = Arc::new(Files::new(stored.schema.clone(), &sources)?);
     Ok(known.max(pass.look(engine, &rows, "").await?.moment(place, 0)?))
 }
@@ -102,7 +110,7 @@ pub(crate) async fn newest(
     of: &Freshness,
 ) -> Result<Option<Timestamp>, LakeError> {
     let Some(table) = engine.tables.open(&Place::Dataset(dataset.clone())).await? else { return Ok(None) };
-    let stored = Stored { schema: table.schema()?, dir: &table.dir, files: &table.files()? };
+    let stored = Stored { schema: table.schema()?, dir: &table.dir, files: &table.files()?, moved: &[] };
     let newest = newest_of(engine, of, &stored).await?;
     Ok(newest.and_then(|n| Timestamp::from_microsecond(n).ok()))
 }

@@ -31,22 +31,24 @@ pub(crate) async fn measures(
     let accept = &job.dataset.accept;
     // What is made anew, or once more, is no measure of what arrives.
     let arrives = matches!(job.step.kind, StepKind::Ingest | StepKind::Refine | StepKind::Curate);
-    let added = staged.add.iter().map(StagedFile::live).sum::<u64>();
+    let (made, moved) = staged.made_and_moved();
+    let rows = |files: &[StagedFile]| files.iter().map(StagedFile::live).sum::<u64>();
     if let (Some(volume), Some(table), true) = (accept.volume, table, arrives) {
-        volume::judge(volume, table, added, found).await?;
+        // The log, too, has what only moved.
+        volume::judge(volume, table, rows(&staged.add), found).await?;
     }
     let reads = !(accept.columns.is_empty() && accept.by.is_empty() && accept.distribution.is_empty());
     if !reads && accept.freshness.is_none() && accept.totals.is_none() {
         return Ok(());
     }
     let dir = engine.tables.dir(&Place::Dataset(job.dataset.name.clone()));
-    let sources = staged.add.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>()?;
-    let files = Arc::new(Files::new(staged.schema.clone(), &sources)?);
+    let sources = |files: &[StagedFile]| files.iter().map(|f| f.source(&dir)).collect::<Result<Vec<_>, _>>();
+    let files = Arc::new(Files::new(staged.schema.clone(), &sources(made)?)?);
     if let (Some(levels), StepKind::Ingest) = (accept.totals, job.step.kind) {
         totals::judge(engine, job, staged, levels, &files, found).await?;
     }
     // Of no row nothing can be told; rows of a replay were invalid before, and are few.
-    if added == 0 || job.step.kind == StepKind::ReplayQuarantine {
+    if rows(made) == 0 || job.step.kind == StepKind::ReplayQuarantine {
         return Ok(());
     }
     let mut pass = Pass::default();
@@ -65,7 +67,8 @@ pub(crate) async fn measures(
             distribution::judge(engine, table, &shapes, &seen, found).await?;
         }
         if let Some((of, place)) = fresh {
-            let stored = Stored { schema: staged.schema.clone(), dir: &dir, files: stored };
+            let moved = sources(moved)?;
+            let stored = Stored { schema: staged.schema.clone(), dir: &dir, files: stored, moved: &moved };
             freshness::judge(engine, of, &place, &seen, stored, found).await?;
         }
     }

@@ -14,6 +14,8 @@ mod parts;
 mod pass;
 mod profile;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod volume;
 

@@ -15,8 +15,28 @@ const MOST: usize = 1_000;
 /// Parts that a sentence names.
 const NAMED: usize = 3;
 
-/// Of each part that has the figure, its level if it passed one, and the sentence.
-type Told = Vec<(Option<Beyond>, String)>;
+/// One figure of all parts.
+#[derive(Default)]
+struct Told {
+    /// Parts that have the figure.
+    checked: u64,
+    /// Of those that passed a level, which one, and the sentence.
+    broken: Vec<(Beyond, String)>,
+}
+
+impl Told {
+    fn add(
+        &mut self,
+        beyond: Option<Beyond>,
+        sentence: impl FnOnce(Beyond) -> Result<String, ArrowError>,
+    ) -> Result<(), ArrowError> {
+        self.checked += 1;
+        if let Some(beyond) = beyond {
+            self.broken.push((beyond, sentence(beyond)?));
+        }
+        Ok(())
+    }
+}
 
 pub(super) async fn judge(
     engine: &LakeEngine,
@@ -52,7 +72,7 @@ pub(super) async fn judge(
 /// The part that a row belongs to, as a text.
 fn key(parts: &Parts, schema: &Schema) -> Result<String, Unfit> {
     let key = match parts.size {
-        None => pass::any(schema, &parts.column)?,
+        None => pass::single(schema, &parts.column)?,
         Some(size) => {
             let (moment, micros) = (pass::moment(schema, &parts.column)?, size.micros());
             format!("date_bin(INTERVAL '{micros} microseconds', {moment}, {})", pass::moment_at(0))
@@ -67,12 +87,11 @@ fn figures(parts: &Parts, key: usize, plan: &Plan<'_>, seen: &Seen, found: &mut 
         Ok(seen.text(key, row)?.map_or_else(|| format!("without `{name}`"), |k| format!("in `{name}` {k}")))
     };
     if !parts.rows.is_none() {
-        let mut told = Told::new();
+        let mut told = Told::default();
         for row in 0..seen.rows() {
             let rows = seen.count(plan.rows, row)?;
             let beyond = parts.rows.beyond(rows as f64);
-            let limit = beyond.map(plainly).unwrap_or_default();
-            told.push((beyond, format!("{}: {rows} rows, {limit}", part(row)?)));
+            told.add(beyond, |b| Ok(format!("{}: {rows} rows, {}", part(row)?, plainly(b))))?;
         }
         say(name, "rows", "completeness", &told, found);
     }
@@ -85,13 +104,13 @@ fn figures(parts: &Parts, key: usize, plan: &Plan<'_>, seen: &Seen, found: &mut 
                 continue;
             }
         };
-        let mut told = Told::new();
+        let mut told = Told::default();
         for row in 0..seen.rows() {
             let rows = seen.count(plan.rows, row)?;
-            let Some(Answer { value, note, .. }) = asked.answer(place, rows, seen, row)? else { continue };
+            let Some(Answer { value, .. }) = asked.answer(place, rows, seen, row)? else { continue };
             let beyond = asked.measure.levels.beyond(value);
-            let limit = beyond.map(|b| asked.words(b)).unwrap_or_default();
-            told.push((beyond, format!("{}: {note}, {limit}", part(row)?)));
+            let sentence = |b| Ok(format!("{}: {}, {}", part(row)?, asked.note(value, rows), asked.words(b)));
+            told.add(beyond, sentence)?;
         }
         say(name, &asked.rule(), asked.dimension(), &told, found);
     }
@@ -100,9 +119,9 @@ fn figures(parts: &Parts, key: usize, plan: &Plan<'_>, seen: &Seen, found: &mut 
 
 /// One result for all parts; those that are beyond the gravest level are named.
 fn say(name: &str, what: &str, dimension: &'static str, told: &Told, found: &mut Found) {
-    let broken: Vec<(Beyond, &str)> = told.iter().filter_map(|(b, s)| Some(((*b)?, s.as_str()))).collect();
+    let Told { checked, broken } = told;
     let is_error = broken.iter().any(|(b, _)| b.is_error);
-    let gravest: Vec<&str> = broken.iter().filter(|(b, _)| b.is_error == is_error).map(|(_, s)| *s).collect();
+    let gravest: Vec<&str> = broken.iter().filter(|(b, _)| b.is_error == is_error).map(|(_, s)| s.as_str()).collect();
     let mut sentence = gravest.iter().take(NAMED).copied().collect::<Vec<_>>().join("; ");
     if gravest.len() > NAMED {
         sentence.push_str(&format!("; and {} more parts by `{name}`", gravest.len() - NAMED));
@@ -110,9 +129,9 @@ fn say(name: &str, what: &str, dimension: &'static str, told: &Told, found: &mut
     let of = Measured {
         rule: format!("accept:by({name}):{what}"),
         dimension,
-        checked: told.len() as u64,
+        checked: *checked,
         violations: broken.len() as u64,
-        note: format!("{} parts by `{name}`", told.len()),
+        note: format!("{checked} parts by `{name}`"),
     };
     found.say(of, (!broken.is_empty()).then_some((is_error, sentence)));
 }

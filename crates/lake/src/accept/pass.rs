@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{engine::LakeEngine, error::LakeError, files::Files, query::read_only, session};
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::{cast, concat_batches},
     datatypes::{DataType, Float64Type, Schema, TimeUnit, TimestampMicrosecondType},
     error::ArrowError,
@@ -21,7 +21,11 @@ const MOMENT: &str = "Timestamp(Microsecond, None)";
 pub(super) struct Pass(Vec<String>);
 
 /// The answer: a row for all rows, or for each part of them.
-pub(super) struct Seen(RecordBatch);
+pub(super) struct Seen {
+    rows: usize,
+    /// Each as [`plain`] has it, so that no cell has to be cast.
+    columns: Vec<ArrayRef>,
+}
 
 impl Pass {
     /// The place of the answer; what is asked for twice is computed once.
@@ -48,18 +52,35 @@ impl Pass {
         let schema = Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await?;
         let schema = batches.first().map_or(schema, RecordBatch::schema);
-        Ok(Seen(concat_batches(&schema, &batches)?))
+        let all = concat_batches(&schema, &batches)?;
+        Ok(Seen { rows: all.num_rows(), columns: all.columns().iter().map(plain).collect::<Result<_, _>>()? })
     }
+}
+
+/// One kind for all numbers, for all texts, for all times and for all bytes.
+fn plain(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match column.data_type() {
+        kind if is_text(kind) => cast(column, &DataType::Utf8),
+        kind if kind.is_numeric() => cast(column, &DataType::Float64),
+        DataType::Timestamp(..) => cast(column, &DataType::Timestamp(TimeUnit::Microsecond, None)),
+        DataType::BinaryView | DataType::LargeBinary => cast(column, &DataType::Binary),
+        _ => Ok(column.clone()),
+    }
+}
+
+fn other(column: &ArrayRef, than: &str) -> ArrowError {
+    ArrowError::CastError(format!("what was asked for is {}, and no {than}", column.data_type()))
 }
 
 impl Seen {
     pub(super) fn rows(&self) -> usize {
-        self.0.num_rows()
+        self.rows
     }
 
     pub(super) fn number(&self, place: usize, row: usize) -> Result<Option<f64>, ArrowError> {
-        let column = cast(self.0.column(place), &DataType::Float64)?;
-        Ok(column.is_valid(row).then(|| column.as_primitive::<Float64Type>().value(row)))
+        let column = &self.columns[place];
+        let values = column.as_primitive_opt::<Float64Type>().ok_or_else(|| other(column, "number"))?;
+        Ok(values.is_valid(row).then(|| values.value(row)))
     }
 
     pub(super) fn count(&self, place: usize, row: usize) -> Result<u64, ArrowError> {
@@ -67,19 +88,22 @@ impl Seen {
     }
 
     pub(super) fn text(&self, place: usize, row: usize) -> Result<Option<String>, ArrowError> {
-        let column = cast(self.0.column(place), &DataType::Utf8)?;
-        Ok(column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned()))
+        let column = &self.columns[place];
+        let values = column.as_string_opt::<i32>().ok_or_else(|| other(column, "text"))?;
+        Ok(values.is_valid(row).then(|| values.value(row).to_owned()))
     }
 
     /// Microseconds since 1970.
     pub(super) fn moment(&self, place: usize, row: usize) -> Result<Option<i64>, ArrowError> {
-        let column = cast(self.0.column(place), &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-        Ok(column.is_valid(row).then(|| column.as_primitive::<TimestampMicrosecondType>().value(row)))
+        let column = &self.columns[place];
+        let values = column.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| other(column, "time"))?;
+        Ok(values.is_valid(row).then(|| values.value(row)))
     }
 
     pub(super) fn profile(&self, place: usize, row: usize) -> Result<Profile, ArrowError> {
-        let column = cast(self.0.column(place), &DataType::Binary)?;
-        let bytes = column.is_valid(row).then(|| column.as_binary::<i32>().value(row));
+        let column = &self.columns[place];
+        let values = column.as_binary_opt::<i32>().ok_or_else(|| other(column, "profile"))?;
+        let bytes = values.is_valid(row).then(|| values.value(row));
         Ok(bytes.and_then(Profile::from_bytes).unwrap_or_default())
     }
 }
@@ -102,6 +126,28 @@ const fn is_text(kind: &DataType) -> bool {
 /// The column, if it is there.
 pub(super) fn any(schema: &Schema, column: &str) -> Result<String, Unfit> {
     kind(schema, column).map(|_| quoted(column))
+}
+
+/// The column, if each of its values is one text: what is nested is none, and bytes need not be.
+pub(super) fn single(schema: &Schema, column: &str) -> Result<String, Unfit> {
+    use DataType::{Binary, BinaryView, FixedSizeBinary, LargeBinary};
+    match kind(schema, column)? {
+        kind if kind.is_nested() || matches!(kind, Binary | BinaryView | LargeBinary | FixedSizeBinary(_)) => {
+            Err(format!("`{column}` is {kind}, and no single value"))
+        }
+        _ => Ok(quoted(column)),
+    }
+}
+
+/// The sum as a DOUBLE. That of decimals and of whole numbers is exact before that.
+pub(super) fn sum(schema: &Schema, column: &str) -> Result<String, Unfit> {
+    let number = number(schema, column)?;
+    let (kind, quoted) = (kind(schema, column)?, quoted(column));
+    Ok(match kind {
+        kind if kind.is_integer() => format!("CAST(sum(CAST({quoted} AS DECIMAL(38, 0))) AS DOUBLE)"),
+        kind if kind.is_decimal() => format!("CAST(sum({quoted}) AS DOUBLE)"),
+        _ => format!("sum({number})"),
+    })
 }
 
 /// The column as a DOUBLE; a text that is no number has none.

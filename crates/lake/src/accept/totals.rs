@@ -6,13 +6,14 @@
 use super::{
     columns::unfit,
     found::{Found, Measured, percent},
-    pass::{self, Pass},
+    pass::{self, Pass, Unfit},
 };
 use crate::{commit::Staged, engine::LakeEngine, error::LakeError, files::Files};
 use alluvium_flow::Job;
 use alluvium_model::EventId;
 use alluvium_spec::{Beyond, CONTROL_FILE, Kind, Levels};
 use alluvium_store::EventRecord;
+use arrow::datatypes::Schema;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -23,6 +24,9 @@ use std::{
 
 /// A control file has a few lines.
 const MOST_BYTES: u64 = 64 << 10;
+const MOST_SUMS: usize = 100;
+/// Bytes of a column's name.
+const LONGEST_NAME: usize = 256;
 /// Digits after the point that sums are compared by; they are exact.
 const SCALE: u32 = 9;
 const DECIMAL: &str = "DECIMAL(38, 9)";
@@ -58,9 +62,7 @@ pub(super) async fn judge(
     let (key, count) = (pass.ask("\"_event_id\"".to_owned()), pass.ask("count(*)".to_owned()));
     let mut sums = BTreeMap::new();
     for name in names {
-        let place = pass::any(&staged.schema, name)
-            .map(|c| pass.ask(format!("CAST(sum(TRY_CAST({c} AS {DECIMAL})) AS VARCHAR)")));
-        sums.insert(name, place);
+        sums.insert(name, sum_of(&staged.schema, name).map(|sum| pass.ask(sum)));
     }
     let seen = pass.look(engine, rows, "GROUP BY 1").await?;
     let mut at = BTreeMap::new();
@@ -97,6 +99,12 @@ pub(super) async fn judge(
         }
     }
     Ok(())
+}
+
+/// What is no number has no sum.
+pub(super) fn sum_of(schema: &Schema, column: &str) -> Result<String, Unfit> {
+    pass::number(schema, column)?;
+    Ok(format!("CAST(sum(TRY_CAST({} AS {DECIMAL})) AS VARCHAR)", pass::quoted(column)))
 }
 
 fn say(event: &EventRecord, what: &str, levels: Levels, off: f64, note: String, found: &mut Found) {
@@ -149,7 +157,15 @@ fn read(path: &Path) -> Result<Told, String> {
     if text.len() as u64 > MOST_BYTES {
         return Err(format!("`{name}` is longer than {MOST_BYTES} bytes"));
     }
-    parse(&text).map_err(|line| format!("line {line} of `{name}` is neither `rows: 12` nor `sum(column): 3.50`"))
+    let told = parse(&text)
+        .map_err(|line| format!("line {line} of `{name}` is neither `rows: 12` nor `sum(column): 3.50`"))?;
+    if told.sums.len() > MOST_SUMS {
+        return Err(format!("`{name}` has more than {MOST_SUMS} sums"));
+    }
+    if told.sums.keys().any(|column| column.len() > LONGEST_NAME) {
+        return Err(format!("`{name}` has the name of a column with more than {LONGEST_NAME} bytes"));
+    }
+    Ok(told)
 }
 
 /// The number of the line that is wrong, or of the one that is missing.
@@ -226,7 +242,15 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
         assert_eq!(why(), "`a.csv.ctl` is no file");
         std::fs::remove_file(&path).expect("removed");
+        let sums = |most: u32| (0..most).map(|i| format!("sum(c{i}): 1\n")).collect::<String>();
+        let long = |bytes: usize| format!("sum({}): 1", "c".repeat(bytes));
+        for text in [sums(100), long(256)] {
+            std::fs::write(&path, text).expect("written");
+            read(&path).expect("it can be used");
+        }
         for (text, said) in [
+            (sums(101).into_bytes(), "`a.csv.ctl` has more than 100 sums"),
+            (long(257).into_bytes(), "`a.csv.ctl` has the name of a column with more than 256 bytes"),
             (vec![b'#'; 70_000], "`a.csv.ctl` is longer than 65536 bytes"),
             (vec![0xff], "`a.csv.ctl` cannot be read: stream did not contain valid UTF-8"),
             (b"rows: 3\nsecret".to_vec(), "line 2 of `a.csv.ctl` is neither `rows: 12` nor `sum(column): 3.50`"),

@@ -9,7 +9,7 @@ use super::{
 };
 use alluvium_flow::{Arrival, Landing, Look, StepError};
 use alluvium_model::{Clock, DatasetName, Span};
-use alluvium_spec::{Dataset, FileSource, Kind};
+use alluvium_spec::{CONTROL_FILE, Dataset, FileSource, Kind};
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
@@ -39,9 +39,20 @@ impl FileLanding {
         Self { clock, ahead: Mutex::default() }
     }
 
-    async fn files(&self, name: &DatasetName, source: &FileSource, known: &Seen) -> Result<Look, FilesError> {
+    /// What ends in `beside` is none of the dataset's files, whatever its pattern.
+    async fn files(
+        &self,
+        name: &DatasetName,
+        source: &FileSource,
+        beside: Option<&str>,
+        known: &Seen,
+    ) -> Result<Look, FilesError> {
         let (folder, glob) = (source.folder.clone(), pattern(&source.glob)?);
-        let Walked { files, refused } = tokio::task::spawn_blocking(move || walk(&folder, &glob)).await?;
+        let Walked { mut files, mut refused } = tokio::task::spawn_blocking(move || walk(&folder, &glob)).await?;
+        if let Some(beside) = beside {
+            files.retain(|f| !f.path.ends_with(beside));
+            refused.retain(|r| !r.path.ends_with(beside));
+        }
         let mut look = Look { refused, ..Look::default() };
         let ready = self.ready(name, source.settle, files, known, &mut look);
         for (file, hashed) in hash_all(ready).await? {
@@ -129,7 +140,10 @@ impl Landing for FileLanding {
             return Ok(Look::default());
         }
         match &dataset.kind {
-            Kind::Bronze(bronze) => self.files(&dataset.name, &bronze.files, known).await.map_err(StepError::new),
+            Kind::Bronze(bronze) => {
+                let beside = dataset.accept.totals.map(|_| CONTROL_FILE);
+                self.files(&dataset.name, &bronze.files, beside, known).await.map_err(StepError::new)
+            }
             Kind::Silver(_) | Kind::Gold(_) => Ok(Look::default()),
         }
     }
@@ -167,7 +181,7 @@ mod tests {
         async fn look(&self, known: &Seen) -> Look {
             let name: DatasetName = "bronze.drops".parse().expect("a name");
             let source = source(self.folder.path(), self.settle);
-            self.landing.files(&name, &source, known).await.expect("a look")
+            self.landing.files(&name, &source, None, known).await.expect("a look")
         }
     }
 
@@ -190,6 +204,23 @@ mod tests {
         assert_eq!(paths(&look), ["b.csv", "c.csv"]);
         assert_eq!(look.arrivals[0].content.as_str(), blake3::hash(b"2").to_hex().as_str());
         assert_eq!(look, zone.look(&known).await);
+    }
+
+    #[tokio::test]
+    async fn what_stands_beside_files_is_none_of_them() {
+        let zone = Zone::new(Span::ZERO);
+        for path in ["a-1.csv", "a-1.csv.ctl", "a-2.csv.gz", "a-2.csv.gz.ctl"] {
+            zone.put(path, path);
+        }
+        fs::create_dir(zone.folder.path().join("a-3.csv.ctl")).expect("a folder");
+        let name: DatasetName = "bronze.drops".parse().expect("a name");
+        for glob in ["*", "a-*", "*.csv*"] {
+            let source = FileSource { glob: glob.to_owned(), ..source(zone.folder.path(), zone.settle) };
+            let look = zone.landing.files(&name, &source, Some(CONTROL_FILE), &Seen::new()).await.expect("a look");
+            assert_eq!((paths(&look), look.refused.len()), (vec!["a-1.csv", "a-2.csv.gz"], 0), "{glob}");
+            let look = zone.landing.files(&name, &source, None, &Seen::new()).await.expect("a look");
+            assert_eq!((look.arrivals.len(), look.refused.len()), (4, 1), "{glob}");
+        }
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ fn column(draft: &Draft, u: &ColumnUse, names: &Names<'_>, sink: &mut Sink) {
     }
 }
 
-/// Control files stand beside files, and are none of the landing objects themselves.
+/// Control files stand beside files, and the look into the folder passes them over.
 fn totals(draft: &Draft, place: Place, sink: &mut Sink) {
     let mut wrong = |message: &str, help: &str| {
         sink.report(codes::CONTRADICTION, &draft.file, place, message.to_owned(), help.to_owned());
@@ -59,13 +59,8 @@ fn totals(draft: &Draft, place: Place, sink: &mut Sink) {
     match &draft.body {
         Body::Unusable => {}
         Body::Bronze(b) if b.folder.is_some() => {
-            let takes = globset::GlobBuilder::new(&b.source.glob).literal_separator(true).build();
-            let takes = takes.is_ok_and(|g| {
-                let g = g.compile_matcher();
-                ["any.csv", "any", "any.csv.gz"].iter().any(|name| g.is_match(format!("{name}{CONTROL_FILE}")))
-            });
-            if takes {
-                wrong("`glob` takes the control files, too, as if they were data", "write one as in `*.csv`");
+            if b.source.glob.ends_with(CONTROL_FILE) {
+                wrong("`glob` takes control files alone", "write one that takes the files beside them, as in `*.csv`");
             }
         }
         Body::Bronze(_) | Body::Silver(_) | Body::Gold(_) => {

@@ -76,7 +76,10 @@ fn control_files_are_no_landing_objects() {
         let dir = folder(&[PROJECT, ("landing/keep", ""), ("datasets/bronze/a.yaml", &bronze)]);
         load(dir.path(), &Environment::default()).map_or_else(|d| d.to_string(), |_| String::new())
     };
-    assert_eq!(of("{ files: landing/, glob: \"*.csv\" }"), "");
-    assert!(of("{ files: landing/ }").contains("`glob` takes the control files, too"));
+    for source in ["{ files: landing/, glob: \"*.csv\" }", "{ files: landing/ }", "{ files: landing/, glob: \"a-*\" }"]
+    {
+        assert_eq!(of(source), "", "{source}");
+    }
+    assert!(of("{ files: landing/, glob: \"*.ctl\" }").contains("`glob` takes control files alone"));
     assert!(of("{ http: { types: [a.b] } }").contains("`totals` compares files"));
 }
