@@ -107,6 +107,7 @@ fn made(done: &Backfilled) -> usize {
 #[tokio::test]
 async fn at_most_so_many_windows_are_made_at_once() {
     let world = world().await;
+    world.engine.let_windows_meet(3);
     let done = ask(&world, &days(300, 3, 0)).await.expect("it works");
     assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 300));
     let (windows, at_once) = world.engine.windows();

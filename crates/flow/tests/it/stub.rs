@@ -63,6 +63,7 @@ struct Tables {
     windows: Vec<i64>,
     at_once: usize,
     most_at_once: usize,
+    meeting: usize,
 }
 
 #[derive(Default)]
@@ -254,6 +255,11 @@ impl StubEngine {
         (std::mem::take(&mut tables.windows), std::mem::take(&mut tables.most_at_once))
     }
 
+    /// A window ends only when so many have been under way at once.
+    pub fn let_windows_meet(&self, meeting: usize) {
+        self.tables().meeting = meeting;
+    }
+
     async fn window(&self, job: &Job<'_>) -> Result<Outcome, StepError> {
         let from = job.step.windows.as_ref().expect("a window")[0].from;
         {
@@ -262,9 +268,15 @@ impl StubEngine {
             tables.at_once += 1;
             tables.most_at_once = tables.most_at_once.max(tables.at_once);
         }
-        for _ in 0..5 {
-            tokio::task::yield_now().await;
-        }
+        // How long the next takes to begin is the machine's, not the order's.
+        let met = async {
+            let apart = |tables: &Tables| tables.most_at_once < tables.meeting;
+            while apart(&self.tables()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), met).await.expect("so many windows at once");
+        tokio::task::yield_now().await;
         let mut tables = self.tables();
         tables.at_once -= 1;
         if tables.broken.contains(&from) {
