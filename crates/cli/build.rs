@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn runbooks() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../docs/runbooks").canonicalize()?;
+    println!("cargo::rerun-if-changed={}", folder.display());
     let mut files = Vec::new();
     list(&folder, &mut files)?;
     files.retain(|f| f.extension().is_some_and(|e| e == "md"));
@@ -66,18 +67,18 @@ fn packs_relocations() -> bool {
     version.is_some_and(|version| version >= (2, 36))
 }
 
+/// An example's own folder is not watched, only what is in it: a run writes its tables there.
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed={}", folder.display());
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         if name.starts_with('.') || is_left_out(name) {
             continue;
         }
+        println!("cargo::rerun-if-changed={}", path.display());
         if path.is_dir() {
             list(&path, files)?;
         } else {
-            println!("cargo::rerun-if-changed={}", path.display());
             files.push(path);
         }
     }
