@@ -1,6 +1,6 @@
 //! Which columns of a table a query may read, by name.
 
-use super::parse::{normalized, statement};
+use super::parse::{deep, normalized, statement};
 use sqlparser::ast::{
     Expr, Ident, JoinConstraint, JoinOperator, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind,
     TableFactor, TableWithJoins, Visit, Visitor,
@@ -13,13 +13,15 @@ use std::{
 /// Those of `known` that `sql` reads from `table`, or may read: where a name could also be another table's column it
 /// counts. A query that cannot be parsed reads all of them.
 pub(crate) fn columns_read(sql: &str, table: &str, known: &[&str]) -> BTreeSet<String> {
-    let all = || known.iter().map(|k| (*k).to_owned()).collect();
-    let Ok(statement) = statement(sql) else { return all() };
-    let mut names = Names::default();
-    let _ = statement.visit(&mut names);
-    let mut uses = Uses { names: names.0, table, known, found: BTreeSet::new() };
-    let _ = statement.visit(&mut uses);
-    uses.found
+    deep(|| {
+        let all = || known.iter().map(|k| (*k).to_owned()).collect();
+        let Ok(statement) = statement(sql) else { return all() };
+        let mut names = Names::default();
+        let _ = statement.visit(&mut names);
+        let mut uses = Uses { names: names.0, table, known, found: BTreeSet::new() };
+        let _ = statement.visit(&mut uses);
+        uses.found
+    })
 }
 
 /// What each qualifier stands for: a table's name, by its alias and by its own last part.

@@ -2,7 +2,7 @@
 
 use super::{
     expand::{By, Expanded, bare_name, expand},
-    parse::{SqlMistake, all_tokens, expression, normalized, parser, place_of, syntax},
+    parse::{SqlMistake, all_tokens, deep, expression, normalized, parser, place_of, syntax},
     row, types,
 };
 use crate::{
@@ -25,9 +25,11 @@ const SHAPE: &str = "write `CREATE FUNCTION name(a TYPE, …) RETURNS TYPE RETUR
 
 /// The expression of a function, calls of other functions written out: as text and as a tree. Places are those of `sql`.
 pub(crate) fn body(sql: &str, expr: &Expr, library: &Library) -> Result<(Expanded, Expr), Vec<SqlMistake>> {
-    let expanded = expand(sql, expr, library, By::Project, false, expression)?;
-    let tree = expression(&expanded.text).map_err(|m| vec![m])?;
-    Ok((expanded, tree))
+    deep(|| {
+        let expanded = expand(sql, expr, library, By::Project, false, expression)?;
+        let tree = expression(&expanded.text).map_err(|m| vec![m])?;
+        Ok((expanded, tree))
+    })
 }
 
 #[derive(Debug)]
@@ -88,30 +90,32 @@ pub(crate) struct Functions {
 }
 
 pub(crate) fn functions(sql: &str) -> Functions {
-    let mut found = Functions::default();
-    let tokens = match all_tokens(sql) {
-        Ok(tokens) => tokens,
-        Err(mistake) => {
-            found.mistakes.push(mistake);
-            return found;
-        }
-    };
-    let mut cursor = Cursor::new(sql);
-    for statement in tokens.split(|t| t.token == Token::SemiColon) {
-        let words = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
-        let (Some(first), Some(last)) = (statement.iter().find(words), statement.iter().rev().find(words)) else {
-            continue;
+    deep(|| {
+        let mut found = Functions::default();
+        let tokens = match all_tokens(sql) {
+            Ok(tokens) => tokens,
+            Err(mistake) => {
+                found.mistakes.push(mistake);
+                return found;
+            }
         };
-        let mut reading = Reading { cursor: &mut cursor, mistakes: Vec::new(), name: None, end: last.span.end };
-        let function = reading.function(statement, first);
-        let Reading { mut mistakes, name, .. } = reading;
-        match function {
-            Some(function) if mistakes.is_empty() => found.sound.push(function),
-            _ => found.flawed.extend(name),
+        let mut cursor = Cursor::new(sql);
+        for statement in tokens.split(|t| t.token == Token::SemiColon) {
+            let words = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_));
+            let (Some(first), Some(last)) = (statement.iter().find(words), statement.iter().rev().find(words)) else {
+                continue;
+            };
+            let mut reading = Reading { cursor: &mut cursor, mistakes: Vec::new(), name: None, end: last.span.end };
+            let function = reading.function(statement, first);
+            let Reading { mut mistakes, name, .. } = reading;
+            match function {
+                Some(function) if mistakes.is_empty() => found.sound.push(function),
+                _ => found.flawed.extend(name),
+            }
+            found.mistakes.append(&mut mistakes);
         }
-        found.mistakes.append(&mut mistakes);
-    }
-    found
+        found
+    })
 }
 
 struct Reading<'a, 't> {

@@ -14,6 +14,8 @@ use sqlparser::{
 /// Long chains of operators become deep trees, which are walked by recursion.
 const MOST_TOKENS: usize = 5_000;
 const MOST_BYTES: usize = 256 << 10;
+/// What walks of such a tree need at most, without optimisation too. It is memory only as far as it is used.
+const STACK_BYTES: usize = 64 << 20;
 
 /// A mistake at a place inside the SQL text.
 #[derive(Debug)]
@@ -39,6 +41,11 @@ impl SqlMistake {
         self.place = self.place.within(start);
         self
     }
+}
+
+/// For whoever parses SQL and walks its tree: a thread may have a small stack, and a tree may be as deep as its text is long.
+pub(super) fn deep<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_BYTES / 2, STACK_BYTES, work)
 }
 
 static DIALECT: GenericDialect = GenericDialect {};

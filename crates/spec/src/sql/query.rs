@@ -3,7 +3,7 @@
 use super::{
     expand::{By, Expanded, expand, expand_in},
     origins::Origins,
-    parse::{SqlMistake, check_stable, normalized, place_of, place_of_name, statement},
+    parse::{SqlMistake, check_stable, deep, normalized, place_of, place_of_name, statement},
 };
 use crate::{codes, library::Library, source_file::Place};
 use sqlparser::ast::{
@@ -34,31 +34,33 @@ pub(crate) struct TableUse {
 
 /// Without a library, functions are what they are to the engine.
 pub(crate) fn query(sql: &str, library: Option<&Library>) -> Result<Query, Vec<SqlMistake>> {
-    let statement = statement(sql).map_err(|e| vec![e])?;
-    let Statement::Query(ast) = &statement else {
-        return Err(vec![not_a_select(place_of(statement.span()))]);
-    };
-    let mut defined = Defined::default();
-    let _ = ast.visit(&mut defined);
-    let mut reads = Reads { sql, defined: defined.0, tables: Vec::new(), mistakes: Vec::new() };
-    let _ = ast.visit(&mut reads);
-    let Reads { mut mistakes, tables, .. } = reads;
-    let expanded =
-        expand_in(library, sql, &statement, true, self::statement).map_err(|mut more| mistakes.append(&mut more));
-    match expanded {
-        Ok(Expanded { text, canonical, origins, calls }) if mistakes.is_empty() => {
-            Ok(Query { text, origins, canonical, calls, tables, outputs: outputs(&ast.body) })
+    deep(|| {
+        let statement = statement(sql).map_err(|e| vec![e])?;
+        let Statement::Query(ast) = &statement else {
+            return Err(vec![not_a_select(place_of(statement.span()))]);
+        };
+        let mut defined = Defined::default();
+        let _ = ast.visit(&mut defined);
+        let mut reads = Reads { sql, defined: defined.0, tables: Vec::new(), mistakes: Vec::new() };
+        let _ = ast.visit(&mut reads);
+        let Reads { mut mistakes, tables, .. } = reads;
+        let expanded =
+            expand_in(library, sql, &statement, true, self::statement).map_err(|mut more| mistakes.append(&mut more));
+        match expanded {
+            Ok(Expanded { text, canonical, origins, calls }) if mistakes.is_empty() => {
+                Ok(Query { text, origins, canonical, calls, tables, outputs: outputs(&ast.body) })
+            }
+            _ => Err(mistakes),
         }
-        _ => Err(mistakes),
-    }
+    })
 }
 
 /// A query as it is executed. One that cannot be parsed stays as it is, for the engine to say why.
 pub(crate) fn asked(sql: &str, library: &Library) -> Result<String, Vec<SqlMistake>> {
-    match statement(sql) {
+    deep(|| match statement(sql) {
         Ok(parsed) => expand(sql, &parsed, library, By::Asker, true, statement).map(|e| e.text),
         Err(_) => Ok(sql.to_owned()),
-    }
+    })
 }
 
 fn not_a_select(place: Place) -> SqlMistake {

@@ -2,7 +2,7 @@
 
 use super::{
     expand::{Expanded, expand_in},
-    parse::{SqlMistake, check_stable, expression, function_name, normalized, place_of, statement},
+    parse::{SqlMistake, check_stable, deep, expression, function_name, normalized, place_of, statement},
     query::output_name,
 };
 use crate::{
@@ -44,64 +44,68 @@ pub(crate) struct RowExpression {
 
 /// Without a library, functions are what they are to the engine.
 pub(crate) fn row_expression(sql: &str, library: Option<&Library>) -> Result<RowExpression, Vec<SqlMistake>> {
-    let expr = expression(sql).map_err(|e| vec![e])?;
-    let RowVisitor { mut mistakes, uses, .. } = check(&expr);
-    let expanded = expand_in(library, sql, &expr, false, expression).map_err(|mut more| mistakes.append(&mut more));
-    match expanded {
-        Ok(Expanded { text, canonical, calls, .. }) if mistakes.is_empty() => {
-            Ok(RowExpression { text, canonical, uses, calls })
+    deep(|| {
+        let expr = expression(sql).map_err(|e| vec![e])?;
+        let RowVisitor { mut mistakes, uses, .. } = check(&expr);
+        let expanded = expand_in(library, sql, &expr, false, expression).map_err(|mut more| mistakes.append(&mut more));
+        match expanded {
+            Ok(Expanded { text, canonical, calls, .. }) if mistakes.is_empty() => {
+                Ok(RowExpression { text, canonical, uses, calls })
+            }
+            _ => Err(mistakes),
         }
-        _ => Err(mistakes),
-    }
+    })
 }
 
 pub(crate) fn row_query(sql: &str, library: Option<&Library>) -> Result<RowQuery, Vec<SqlMistake>> {
-    let statement = statement(sql).map_err(|e| vec![e])?;
-    let shape = |place, what: &str| {
-        let m = SqlMistake::new(codes::SQL_ROW, place, what);
-        vec![
-            m.help("write `SELECT … FROM input WHERE …`; joins and aggregates belong into gold, lookups into `enrich`"),
-        ]
-    };
-    let Statement::Query(ast) = &statement else {
-        return Err(vec![SqlMistake::new(
-            codes::SQL_STATEMENT,
-            place_of(statement.span()),
-            "only a SELECT can stand here",
-        )]);
-    };
-    let SetExpr::Select(select) = ast.body.as_ref() else {
-        return Err(shape(place_of(ast.span()), "a step is one SELECT over `input`"));
-    };
-    if !is_plain(ast) || !is_row_by_row(select) {
-        return Err(shape(place_of(ast.span()), "a step works row by row, with expressions and WHERE only"));
-    }
-    let [table] = select.from.as_slice() else {
-        return Err(shape(place_of(select.span()), "a step reads from `input`, and from nothing else"));
-    };
-    let reads_input = match &table.relation {
-        TableFactor::Table { name, args: None, version: None, sample: None, .. } => {
-            matches!(name.0.as_slice(), [one] if one.as_ident().is_some_and(|i| normalized(i) == "input"))
+    deep(|| {
+        let statement = statement(sql).map_err(|e| vec![e])?;
+        let shape = |place, what: &str| {
+            let m = SqlMistake::new(codes::SQL_ROW, place, what);
+            vec![m.help(
+                "write `SELECT … FROM input WHERE …`; joins and aggregates belong into gold, lookups into `enrich`",
+            )]
+        };
+        let Statement::Query(ast) = &statement else {
+            return Err(vec![SqlMistake::new(
+                codes::SQL_STATEMENT,
+                place_of(statement.span()),
+                "only a SELECT can stand here",
+            )]);
+        };
+        let SetExpr::Select(select) = ast.body.as_ref() else {
+            return Err(shape(place_of(ast.span()), "a step is one SELECT over `input`"));
+        };
+        if !is_plain(ast) || !is_row_by_row(select) {
+            return Err(shape(place_of(ast.span()), "a step works row by row, with expressions and WHERE only"));
         }
-        _ => false,
-    };
-    if !reads_input || !table.joins.is_empty() {
-        return Err(shape(place_of(table.span()), "a step reads from `input`, and from nothing else"));
-    }
-    let mut row = RowVisitor { queries_allowed: 1, ..RowVisitor::default() };
-    let _ = ast.visit(&mut row);
-    let RowVisitor { mut mistakes, uses, .. } = row;
-    let expanded =
-        expand_in(library, sql, &statement, false, self::statement).map_err(|mut more| mistakes.append(&mut more));
-    let Some(expanded) = expanded.ok().filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
-    let wild = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
-    Ok(RowQuery {
-        text: expanded.text,
-        canonical: expanded.canonical,
-        calls: expanded.calls,
-        makes: select.projection.iter().filter_map(output_name).collect(),
-        passes_all: select.projection.iter().any(wild),
-        uses,
+        let [table] = select.from.as_slice() else {
+            return Err(shape(place_of(select.span()), "a step reads from `input`, and from nothing else"));
+        };
+        let reads_input = match &table.relation {
+            TableFactor::Table { name, args: None, version: None, sample: None, .. } => {
+                matches!(name.0.as_slice(), [one] if one.as_ident().is_some_and(|i| normalized(i) == "input"))
+            }
+            _ => false,
+        };
+        if !reads_input || !table.joins.is_empty() {
+            return Err(shape(place_of(table.span()), "a step reads from `input`, and from nothing else"));
+        }
+        let mut row = RowVisitor { queries_allowed: 1, ..RowVisitor::default() };
+        let _ = ast.visit(&mut row);
+        let RowVisitor { mut mistakes, uses, .. } = row;
+        let expanded =
+            expand_in(library, sql, &statement, false, self::statement).map_err(|mut more| mistakes.append(&mut more));
+        let Some(expanded) = expanded.ok().filter(|_| mistakes.is_empty()) else { return Err(mistakes) };
+        let wild = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+        Ok(RowQuery {
+            text: expanded.text,
+            canonical: expanded.canonical,
+            calls: expanded.calls,
+            makes: select.projection.iter().filter_map(output_name).collect(),
+            passes_all: select.projection.iter().any(wild),
+            uses,
+        })
     })
 }
 

@@ -255,10 +255,21 @@ fn long_texts_are_bounded_as_many_expressions_are() {
     let library = one(20_000) + "CREATE FUNCTION same(a TEXT) RETURNS TEXT RETURN a;\n";
     write(dir.path(), gold, b"SELECT long() || long() || long() AS n FROM silver.trips\n");
     assert!(codes(&library).is_empty());
-    for many in [vec!["long()"; 50].join(" || "), format!("same({})", vec!["long()"; 50].join(" || "))] {
+    for many in [vec!["long()"; 500].join(" || "), format!("same({})", vec!["long()"; 500].join(" || "))] {
         write(dir.path(), gold, format!("SELECT {many} AS n FROM silver.trips\n").as_bytes());
         assert_eq!(codes(&library), [file()]);
     }
+}
+
+/// Tests run on threads with a small stack, as those of a service.
+#[test]
+fn a_statement_of_very_many_operators_is_read() {
+    let dir = project();
+    write(dir.path(), "library/same.sql", b"CREATE FUNCTION same(a TEXT) RETURNS TEXT RETURN a;\n");
+    let sql = format!("SELECT same(origin) || {} AS n FROM silver.trips\n", vec!["origin"; 2_400].join(" || "));
+    write(dir.path(), "datasets/gold/days.sql", sql.as_bytes());
+    let found = read(dir.path(), &Environment::default()).found;
+    assert!(!found.has_errors(), "{found}");
 }
 
 /// Reading such a file took minutes when each walk began anew.
