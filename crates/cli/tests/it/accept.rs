@@ -401,11 +401,17 @@ fn a_row_that_is_gone_is_not_the_newest() {
 #[test]
 fn a_service_tells_when_nothing_comes() {
     let p = shop();
+    p.edit("alluvium.yaml", "name: ", "sinks: { out: { files: out/ } }\nalerts: out\nname: ");
     accept(&p, "bronze", "{ freshness: { column: _received_at, warn_after: 3s } }");
     let serving = Serving::start(&p, &[]);
     serving.wait_for("stale bronze.sales: its newest `_received_at` is");
     p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
     serving.wait_for("bronze.sales: fresh again");
+    serving.wait_for("alert over: bronze.sales");
     serving.wait_for("stale bronze.sales");
     assert_eq!(serving.stop().code, Some(0));
+    let all = p.json(&["show", "alerts"]);
+    let all = all.as_array().expect("a list");
+    assert!(!all.is_empty() && all.iter().all(|a| a["kind"] == "stale" && a["code"] == "F0185"), "{all:?}");
+    assert!(all.iter().any(|a| a["state"] == "resolved"), "{all:?}");
 }
