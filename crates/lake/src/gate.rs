@@ -42,7 +42,7 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     if breaches.is_empty() {
         return Ok(());
     }
-    let refused = LakeError::Gate { dataset: job.dataset.name.clone(), breaches };
+    let refused = LakeError::Gate { dataset: job.dataset.name.clone(), breaches, quality: staged.quality.clone() };
     match job.verdict {
         // As the step was held. What nobody has seen is released by nobody.
         Some(v) if v.kind == VerdictKind::Release && v.held == format!("{}: {refused}", refused.code()) => {
