@@ -32,9 +32,10 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     let rows = live.sum::<u64>();
     accept::bounds(accept.rows, rows, &mut found);
     accept::measures(engine, job, (table.as_ref(), &stored), staged, &mut found).await?;
-    let Found { mut breaches, notes, quality } = found;
+    let Found { mut breaches, notes, quality, figures } = found;
     staged.notes.extend(notes);
     staged.quality.extend(quality);
+    staged.figures = figures;
     if let Some(contract) = job.project.contract_of(job.dataset) {
         failed_rules(staged, &mut breaches);
         dataset_rules(engine, job, contract, &stored, rows, staged, &mut breaches).await?;

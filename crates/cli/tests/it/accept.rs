@@ -330,6 +330,35 @@ fn every_figure_is_kept_as_a_result() {
     assert_ne!(told[0]["passed"], told[1]["passed"]);
 }
 
+/// Its figures are kept although it is held, and those of what is published are what the next is compared with.
+#[test]
+fn figures_are_compared_with_those_of_the_commits_before() {
+    let p = shop();
+    let criteria = "{ columns: { region: { distinct: { of_last: 3, error_below: 60% } }, amount: { sum: { of_last: 3, warn_above: 150% } } } }";
+    accept(&p, "silver", criteria);
+    for n in 1..4 {
+        p.put(&format!("landing/{}.csv", n + 1), sales(n * 100, |_, _| {}).as_bytes());
+        // The first commits have nothing to be compared with.
+        let ran = p.done(&["run"]);
+        assert!(!ran.stdout.contains("median") && !ran.stderr.contains("median"), "{ran}");
+    }
+    p.put("landing/5.csv", sales(400, |_, row| row[1] = "21".to_owned()).as_bytes());
+    p.done(&["run"])
+        .said("the sum of `amount` of 10 rows is 210, 200 % of 105, the median of the last 3 commits, above 150 %");
+    p.put("landing/6.csv", sales(500, |_, row| row[0] = "north".to_owned()).as_bytes());
+    let sentence = "10 rows have 1 different `region`, 50 % of 2, the median of the last 3 commits, below 60 %";
+    holds(&p, "a region is lost").said(sentence);
+    let held = "SELECT note FROM state.quality q JOIN state.steps s ON q.step = s.step
+                WHERE s.state = 'dead' AND q.rule LIKE 'accept:%' ORDER BY q.rule";
+    let told: Vec<_> = p.rows(held).iter().map(|r| r["note"].as_str().expect("a note").to_owned()).collect();
+    assert_eq!(told[0], sentence);
+    assert!(told.len() == 2 && told[1].contains("100 % of 105"), "{told:?}");
+    p.done(&["release", "silver.sales"]);
+    assert!(p.rows(held).is_empty());
+    let kept = p.rows("SELECT step FROM state.quality WHERE rule = 'accept:distinct(region)'");
+    assert_eq!(kept.len(), 5, "one of each step");
+}
+
 #[test]
 fn an_object_has_to_have_what_its_control_file_tells() {
     let p = shop();
