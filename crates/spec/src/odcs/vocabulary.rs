@@ -42,14 +42,13 @@ pub(super) fn context(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     }
     let Some(mut f) = r.fields(node, "a text, or a mapping with `instructions`") else { return };
     texts(&mut f, &["instructions"], r);
-    for (key, required, more) in [("verifiedStatements", "question", "answer"), ("constraints", "constraint", "")] {
+    let lists: [(_, _, &[&str]); 2] =
+        [("verifiedStatements", "question", &["id", "answer"]), ("constraints", "constraint", &["id"])];
+    for (key, required, more) in lists {
         for item in f.take(key).and_then(|n| r.list(n)).unwrap_or_default() {
             let Some(mut f) = r.fields(item, "a mapping") else { continue };
             f.require(required, r).and_then(|n| r.text(n));
-            texts(&mut f, &["id"], r);
-            if !more.is_empty() {
-                texts(&mut f, &["answer"], r);
-            }
+            texts(&mut f, more, r);
             annotations(&mut f, r);
             f.finish(r);
         }
