@@ -98,14 +98,11 @@ fn number(c: &ColumnFacts) -> Option<Typed> {
     if n.codes.values > 0 {
         return None;
     }
-    if n.not_integer.values == 0 {
-        if let Some(dated) = compact_date(c) {
-            return Some(dated);
-        }
-        let told = span(c).map_or_else(String::new, |s| format!(", {s}"));
-        return Some(Typed::new(ColumnType::Integer, format!("{} are integers{told}", all(c))));
-    }
     let told = span(c).map_or_else(String::new, |s| format!(", {s}"));
+    if n.not_integer.values == 0 {
+        let integers = || Typed::new(ColumnType::Integer, format!("{} are integers{told}", all(c)));
+        return Some(compact_date(c).unwrap_or_else(integers));
+    }
     if n.not_decimal.values == 0 {
         let (fewest, most) = n.fraction_digits.unwrap_or_default();
         if most == 0 {
