@@ -131,32 +131,23 @@ async fn settle(
     files: &[PathBuf],
     format: Option<alluvium_spec::Format>,
 ) -> Result<Tried, CliError> {
-    let mut refused = BTreeMap::new();
-    for _ in 0..MOST_TRIALS {
-        let unique = |columns: &[usize]| looked.rows.unique(columns);
+    let unique = |columns: &[usize]| looked.rows.unique(columns);
+    let (mut refused, mut trials) = (BTreeMap::new(), 0);
+    loop {
         let proposal = propose(&looked.facts, naming, &unique, &refused).map_err(CliError::Definitions)?;
-        if looked.facts.sampled {
-            return Ok(Tried { proposal, refused, passed: None });
-        }
-        if !looked.facts.delimiters.is_empty() {
-            // No dataset reads all of them.
-            return Ok(Tried { proposal, refused, passed: Some(false) });
+        // No dataset reads files of several delimiters.
+        if looked.facts.sampled || !looked.facts.delimiters.is_empty() || trials == MOST_TRIALS {
+            let passed = if looked.facts.sampled { None } else { Some(false) };
+            return Ok(Tried { proposal, refused, passed });
         }
         let given = Given { files, format, csv: looked.csv.clone(), steps: proposal.steps.clone() };
-        let trial = trial(&wired.engine, &wired.project, &proposal.contract, given, None).await?;
-        let broken = broken(&trial);
-        if broken.is_empty() {
-            return Ok(Tried { proposal, refused, passed: Some(true) });
+        let broken = broken(&trial(&wired.engine, &wired.project, &proposal.contract, given, None).await?);
+        if broken.keys().all(|rule| refused.contains_key(rule)) {
+            return Ok(Tried { proposal, refused, passed: Some(broken.is_empty()) });
         }
-        let before = refused.len();
         refused.extend(broken);
-        if refused.len() == before {
-            return Ok(Tried { proposal, refused, passed: Some(false) });
-        }
+        trials += 1;
     }
-    let unique = |columns: &[usize]| looked.rows.unique(columns);
-    let proposal = propose(&looked.facts, naming, &unique, &refused).map_err(CliError::Definitions)?;
-    Ok(Tried { proposal, refused, passed: Some(false) })
 }
 
 /// Rules that keep records out. What is no record is nobody's fault.
