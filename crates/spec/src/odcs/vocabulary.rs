@@ -70,11 +70,13 @@ pub(super) fn allowed(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<(Vec<Str
         if seen.insert(value.value.clone()) {
             values.push(value.value);
         } else {
-            r.error(codes::INVALID_VALUE, value.place, format!("{} is listed twice", quoted(&value.value)), None);
+            let help = Some("keep one of them".to_owned());
+            r.error(codes::INVALID_VALUE, value.place, format!("{} is listed twice", quoted(&value.value)), help);
         }
     }
     if values.is_empty() {
-        r.error(codes::INVALID_VALUE, entry.key.place, "an `enum` lists at least one value", None);
+        let help = Some("write `enum: [{ value: … }]`, or remove it".to_owned());
+        r.error(codes::INVALID_VALUE, entry.key.place, "an `enum` lists at least one value", help);
         return None;
     }
     Some((values, entry.key.place))
@@ -91,7 +93,8 @@ pub(super) fn map<'n>(f: &mut Fields<'n>, logical: Logical, r: &mut Reader<'_>) 
         return Vec::new();
     };
     if !is_map {
-        r.error(codes::TYPE_OPTION, entry.key.place, "`map` belongs to `logicalType: map`", None);
+        let help = Some("write that type, or remove `map`".to_owned());
+        r.error(codes::TYPE_OPTION, entry.key.place, "`map` belongs to `logicalType: map`", help);
     }
     let Some(mut inner) = r.fields(&entry.value, "a mapping with `key` and `value`") else { return Vec::new() };
     let both = ["key", "value"].into_iter().filter_map(|k| inner.require(k, r)).collect();
