@@ -16,4 +16,4 @@ pub use alluvium_model::grouped;
 pub use heard::decided;
 pub use style::Style;
 pub use table::{Align, Table};
-pub use text::{brief_time, json_time, json_time_if_any, printable, rate, seconds, size};
+pub use text::{brief_time, json_time, json_time_if_any, plural, printable, rate, seconds, size};

@@ -5,6 +5,11 @@ use jiff::Timestamp;
 use serde::Serializer;
 use std::fmt::Write;
 
+/// `1 file`, `2,000 files`.
+pub fn plural(n: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// `1.2` for 1,234,567 microseconds; hundredths below a tenth.
 pub fn seconds(micros: u64) -> String {
     let s = micros as f64 / 1e6;

@@ -5,7 +5,7 @@ use crate::{
     error::CliError,
     load,
     output::{Destination, print, print_json, say},
-    render::{grouped, printable},
+    render::{grouped, plural, printable},
     wire::Wired,
 };
 use alluvium_lake::{Given, Look, Looked, Trial, profile, trial};
@@ -245,10 +245,9 @@ fn answer<'a>(dataset: &'a DatasetName, file: Option<PathBuf>, looked: &'a Looke
 }
 
 fn summary(a: &Answer<'_>) -> String {
-    let s = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(n as u64)) };
     let mut out = a.file.as_ref().map_or_else(String::new, |f| format!("wrote {}\n", f.display()));
     let key = if a.key.is_empty() { "no key".to_owned() } else { format!("key {}", a.key.join(", ")) };
-    out.push_str(&format!("{}, {}\n", s(a.columns.len(), "column"), printable(&key)));
+    out.push_str(&format!("{}, {}\n", plural(a.columns.len() as u64, "column"), printable(&key)));
     let personal: Vec<&str> = a.columns.iter().filter(|c| c.personal).map(|c| c.name).collect();
     if !personal.is_empty() {
         out.push_str(&format!("likely personal: {}\n", printable(&personal.join(", "))));
@@ -259,7 +258,7 @@ fn summary(a: &Answer<'_>) -> String {
     for (why, n) in a.malformed {
         out.push_str(&format!("{} more could not be read: {why}\n", grouped(*n)));
     }
-    let (records, files) = (grouped(a.records), s(a.files, "file"));
+    let (records, files) = (grouped(a.records), plural(a.files as u64, "file"));
     out.push_str(&match a.passed {
         Some(true) => format!("passed: it holds on all {records} records in {files}\n"),
         Some(false) if !a.delimiters.is_empty() => {
