@@ -5,6 +5,7 @@
 
 use crate::{
     commit::{Attempt, Staged},
+    drift,
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
@@ -111,18 +112,19 @@ fn selected(rows: &RecordBatch, selection: &Selection) -> Result<BooleanArray, L
     let is = |wanted: &Option<String>, values: &StringArray, row: usize| {
         wanted.as_ref().is_none_or(|w| values.is_valid(row) && values.value(row) == w)
     };
-    // A rule over several columns names all of them: `a, b`.
-    let names = |wanted: &Option<String>, values: &StringArray, row: usize| {
-        is(wanted, values, row)
+    // A rule over several columns names all of them: `a, b`. A field that drifted is one, and may be called so.
+    let names = |wanted: &Option<String>, row: usize| {
+        is(wanted, &columns, row)
             || wanted.as_ref().is_some_and(|w| {
-                values.is_valid(row) && format!(", {}, ", values.value(row)).contains(&format!(", {w}, "))
+                let several = columns.is_valid(row) && !rules.value(row).starts_with(drift::RULE);
+                several && format!(", {}, ", columns.value(row)).contains(&format!(", {w}, "))
             })
     };
     let offsets = reasons.value_offsets();
     let meant = |row: usize| {
         let (from, to) = (offsets[row].unsigned_abs() as usize, offsets[row + 1].unsigned_abs() as usize);
         let by_reason = selection.rule.is_none() && selection.column.is_none()
-            || (from..to).any(|r| is(&selection.rule, &rules, r) && names(&selection.column, &columns, r));
+            || (from..to).any(|r| is(&selection.rule, &rules, r) && names(&selection.column, r));
         by_reason && is(&selection.object, &objects, row)
     };
     Ok((0..rows.num_rows()).map(|row| Some(meant(row))).collect())
