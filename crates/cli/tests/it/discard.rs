@@ -4,7 +4,7 @@ use crate::{
     drift::CONTRACT as IDS,
     harness::Project,
     http::ask,
-    market::{MARKET, MORE, copied, killed_at, put_all, two_at_a_time},
+    market::{MARKET, MORE, ORDERS_HEAD, copied, killed_at, put_all, two_at_a_time},
     serving::Serving,
 };
 use alluvium_model::CRASH_POINTS;
@@ -154,6 +154,28 @@ fn a_rule_over_several_columns_is_one_of_each() {
         p.done(&["discard", "silver.t", "--column", column, "--reason", "x"]);
         assert_eq!(number(&p, waiting), left, "{column}");
     }
+}
+
+/// People see the hundred largest groups, and how many there are beside them.
+#[test]
+fn a_hundred_groups_are_shown_and_the_others_counted() {
+    let p = Project::new(MARKET);
+    for i in 0..103 {
+        let orders = format!("{ORDERS_HEAD}{i},c1,2024-02-01,-1,I,1\n");
+        p.put(&format!("landing/orders/many-{i:03}.csv"), orders.as_bytes());
+    }
+    p.done(&["run"]);
+    let all = shown(&p, &["--by", "object"]);
+    // One of the market's own files has two.
+    assert_eq!((all.len(), &all[0]["object"], &all[0]["rows"]), (104, &json!("1.csv"), &json!(2)));
+    let said = p.done(&["show", "quarantine", "silver.orders", "--by", "object", "--limit", "0"]);
+    said.said("and 4 more of silver.orders; all with --format json\n");
+    let lines = said.stdout.lines().filter(|l| l.contains("many-") || l.contains(" 1.csv ")).count();
+    assert_eq!(lines, 100, "{said}");
+    // As many as are shown are all of them.
+    let some =
+        p.done(&["show", "quarantine", "silver.orders", "--by", "object", "--object", "many-007.csv", "--limit", "0"]);
+    assert!(!some.stdout.contains(" more of "), "{some}");
 }
 
 #[test]
