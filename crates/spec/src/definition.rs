@@ -564,9 +564,9 @@ impl Project {
     }
 
     /// By type, each once.
-    pub fn event_schemas(&self) -> BTreeMap<&String, &EventSchema> {
+    pub fn event_schemas(&self) -> BTreeMap<&str, &EventSchema> {
         let all = self.datasets.values().filter_map(Dataset::event_types).flat_map(|types| &types.schemas);
-        all.map(|(name, schema)| (name, &**schema)).collect()
+        all.map(|(name, schema)| (name.as_str(), &**schema)).collect()
     }
 
     /// Whether the dataset keeps a row for each version of a key.

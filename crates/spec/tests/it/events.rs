@@ -153,7 +153,7 @@ fn a_dataset_names_the_schema_of_each_type() {
     let bronze = "source:\n  http:\n    types:\n      order.placed: schemas/order.json\n      order.paid: { schema: schemas/order.json, compatibility: full }\n";
     let project = project(bronze, "{\"type\": \"object\"}").expect("a project");
     let schemas = project.event_schemas();
-    let said: Vec<_> = schemas.iter().map(|(name, s)| (name.as_str(), s.file.to_str(), s.mode)).collect();
+    let said: Vec<_> = schemas.iter().map(|(name, s)| (*name, s.file.to_str(), s.mode)).collect();
     let file = Some("schemas/order.json");
     assert_eq!(said, [("order.paid", file, Mode::Full), ("order.placed", file, Mode::Backward)]);
     let push = project.datasets.values().find_map(|d| d.push()).expect("pushed");
@@ -170,7 +170,7 @@ fn a_webhook_names_types_and_schemas_as_pushed_events_do() {
     let with_schema = project(&hook("{ hooks.shop.orders: schemas/order.json }"), "true").expect("a project");
     let schemas: Vec<_> = with_schema.event_schemas().into_keys().collect();
     let source = with_schema.datasets.values().find_map(|d| d.webhook()).expect("a webhook");
-    assert_eq!(schemas, [&source.own_type()]);
+    assert_eq!(schemas, [source.own_type()]);
     let without = project(&hook("[order.*]"), "true").expect("a project");
     let source = without.datasets.values().find_map(|d| d.webhook()).expect("a webhook");
     assert!(without.event_schemas().is_empty() && source.types.as_ref().is_some_and(|t| t.takes("order.paid")));
