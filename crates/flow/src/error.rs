@@ -2,43 +2,53 @@
 
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass, RunId};
 use alluvium_spec::{Timeout, TimeoutSource};
-use alluvium_store::StoreError;
+use alluvium_store::{QualityResult, StoreError};
 
 /// An error of an engine or a source, with its code, class and remedy.
 #[derive(Debug)]
-pub struct StepError(Box<dyn Fault + Send + Sync>);
+pub struct StepError {
+    fault: Box<dyn Fault + Send + Sync>,
+    /// What was measured before a gate refused what was staged.
+    pub(crate) quality: Vec<QualityResult>,
+}
 
 impl std::fmt::Display for StepError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        self.fault.fmt(f)
     }
 }
 
 impl std::error::Error for StepError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.fault.source()
     }
 }
 
 impl StepError {
     pub fn new(fault: impl Fault + Send + Sync + 'static) -> Self {
-        Self(Box::new(fault))
+        Self { fault: Box::new(fault), quality: Vec::new() }
+    }
+
+    /// The same, with what was measured.
+    #[must_use]
+    pub fn measured(self, quality: Vec<QualityResult>) -> Self {
+        Self { quality, ..self }
     }
 
     pub fn code(&self) -> &'static str {
-        self.0.code()
+        self.fault.code()
     }
 
     pub fn class(&self) -> RetryClass {
-        self.0.class()
+        self.fault.class()
     }
 
     pub fn remedy(&self) -> &'static str {
-        self.0.remedy()
+        self.fault.remedy()
     }
 
     pub(crate) fn blames(&self) -> Blame {
-        self.0.blames()
+        self.fault.blames()
     }
 }
 

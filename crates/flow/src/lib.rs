@@ -30,7 +30,7 @@ mod step;
 mod summary;
 
 pub use agenda::{Agenda, Arrived};
-pub use alert::{ALERT_CODES, Judged, runbook};
+pub use alert::{ALERT_CODES, Ages, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
 pub use backfill::{

@@ -86,13 +86,14 @@ impl Round<'_> {
         step
     }
 
-    /// These rows of the quarantine at version `upto`, which never come into the table.
-    pub(crate) fn discard(&self, upto: i64, what: &Selection) -> NewStep {
+    /// These rows of the quarantine at version `upto`, which never come into the table. Who asks later means other rows by the same words.
+    pub(crate) fn discard(&self, upto: i64, what: &Selection, asked_at: Timestamp) -> NewStep {
         let Selection { rule, column, object } = what;
         let name = &self.dataset.name;
         // Whatever it looks up decides nothing here.
         let key = StepKeyBuilder::new("discard", name, &self.dataset.version).input(name, -1, upto);
-        let key = [rule, column, object].into_iter().fold(key, |k, part| k.text(part.as_deref())).finish();
+        let key = [rule, column, object].into_iter().fold(key, |k, part| k.text(part.as_deref()));
+        let key = key.text(Some(&asked_at.as_microsecond().to_string())).finish();
         let mut step = self.step(StepKind::Discard, key);
         step.lookups = BTreeMap::from([(name.clone(), upto)]);
         step

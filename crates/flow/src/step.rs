@@ -417,6 +417,7 @@ impl Flow<'_> {
             at: now,
             retry_at: at,
             most: policy.map_or(1, |p| p.max_attempts),
+            quality: error.quality.clone(),
         };
         crash_point("step.before_fail");
         let followed = self.store.fail(&failure).await?;

@@ -25,7 +25,10 @@ use deltalake::{
     kernel::{Action, DeletionVectorDescriptor, Remove},
     protocol::SaveMode,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One execution of one step.
 pub(crate) struct Attempt<'a> {
@@ -57,6 +60,8 @@ pub(crate) struct Staged {
     pub(crate) balance: Balance,
     pub(crate) dead: Vec<(EventId, String)>,
     pub(crate) quality: Vec<QualityResult>,
+    /// Of columns, as `accept` measured them.
+    pub(crate) figures: BTreeMap<String, f64>,
     pub(crate) notes: Vec<String>,
     pub(crate) reached: Option<Reached>,
     /// Of the quarantined rows, those that only came late.
@@ -86,6 +91,7 @@ impl Staged {
             balance: Balance::default(),
             dead: Vec::new(),
             quality: Vec::new(),
+            figures: BTreeMap::new(),
             notes: Vec::new(),
             reached: None,
             late_aside: 0,
@@ -299,6 +305,7 @@ impl Attempt<'_> {
             version: self.step.version.clone(),
             balance: staged.balance,
             quality: staged.quality.clone(),
+            figures: staged.figures.clone(),
             dead: staged.dead.iter().map(|(e, r)| (e.to_string(), r.clone())).collect(),
             windows: staged.windows,
             notes: staged.notes.clone(),

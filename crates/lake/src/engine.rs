@@ -198,7 +198,14 @@ impl Engine for LakeEngine {
     }
 
     async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError> {
-        self.job(job, report).await.map_err(StepError::new)
+        let failed = |mut error: LakeError| {
+            let quality = match &mut error {
+                LakeError::Gate { quality, .. } => std::mem::take(quality),
+                _ => Vec::new(),
+            };
+            StepError::new(error).measured(quality)
+        };
+        self.job(job, report).await.map_err(failed)
     }
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {

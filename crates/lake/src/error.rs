@@ -4,6 +4,7 @@ use crate::decode::DecodeError;
 use crate::refine::RefineError;
 use crate::remote::{self, StoreFault};
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass, Unbalanced};
+use alluvium_store::QualityResult;
 use datafusion::error::DataFusionError;
 use std::{error::Error, io, path::PathBuf, sync::Arc};
 
@@ -24,7 +25,7 @@ pub enum LakeError {
     #[error("the rules of {dataset} could not be applied")]
     Refine { dataset: DatasetName, source: RefineError },
     #[error("{dataset} did not pass its gate: {}", breaches.join("; "))]
-    Gate { dataset: DatasetName, breaches: Vec<String> },
+    Gate { dataset: DatasetName, breaches: Vec<String>, quality: Vec<QualityResult> },
     #[error("the step lost count of its records and was stopped before its commit")]
     Unbalanced(#[from] Unbalanced),
     #[error("another commit to {path} came in between")]

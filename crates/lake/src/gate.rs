@@ -32,9 +32,10 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     let rows = live.sum::<u64>();
     accept::bounds(accept.rows, rows, &mut found);
     accept::measures(engine, job, (table.as_ref(), &stored), staged, &mut found).await?;
-    let Found { mut breaches, notes, quality } = found;
+    let Found { mut breaches, notes, quality, figures } = found;
     staged.notes.extend(notes);
     staged.quality.extend(quality);
+    staged.figures = figures;
     if let Some(contract) = job.project.contract_of(job.dataset) {
         failed_rules(staged, &mut breaches);
         dataset_rules(engine, job, contract, &stored, rows, staged, &mut breaches).await?;
@@ -42,7 +43,7 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     if breaches.is_empty() {
         return Ok(());
     }
-    let refused = LakeError::Gate { dataset: job.dataset.name.clone(), breaches };
+    let refused = LakeError::Gate { dataset: job.dataset.name.clone(), breaches, quality: staged.quality.clone() };
     match job.verdict {
         // As the step was held. What nobody has seen is released by nobody.
         Some(v) if v.kind == VerdictKind::Release && v.held == format!("{}: {refused}", refused.code()) => {

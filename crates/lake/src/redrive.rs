@@ -70,7 +70,7 @@ pub(crate) async fn execute(
         return Ok(Outcome::default());
     }
     let table = engine.tables.open(&place).await?.ok_or(LakeError::Worker("a quarantine has its table beside it"))?;
-    let Waiting { units, rows: total, paths } = waiting::open(engine, job).await?;
+    let Waiting { units, rows: total, paths, .. } = waiting::open(engine, job).await?;
     let meter = engine.tables.meter.clone();
 
     let known = admit::admit(Some(&table), bronze, job)?.schema;

@@ -6,7 +6,7 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     scan::{self, Unit},
-    table::Place,
+    table::{Place, Table},
 };
 use alluvium_flow::Job;
 use alluvium_model::DatasetName;
@@ -17,6 +17,7 @@ pub(crate) struct Waiting {
     pub(crate) rows: u64,
     /// Of its files.
     pub(crate) paths: Vec<String>,
+    pub(crate) table: Table,
 }
 
 pub(crate) async fn open(engine: &LakeEngine, job: &Job<'_>) -> Result<Waiting, LakeError> {
@@ -27,7 +28,7 @@ pub(crate) async fn open(engine: &LakeEngine, job: &Job<'_>) -> Result<Waiting, 
     let sources = table.sources()?;
     engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
     let paths = table.files()?.into_iter().map(|f| f.path).collect();
-    Ok(Waiting { units: scan::units(&sources)?, rows: table.rows()?, paths })
+    Ok(Waiting { units: scan::units(&sources)?, rows: table.rows()?, paths, table })
 }
 
 /// Whether rows have left since the step was planned: replayed or discarded, and so none of this step's any more.

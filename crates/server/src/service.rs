@@ -62,6 +62,7 @@ enum Ended {
     Look(Result<News, FlowError>),
     Judged(Result<(), FlowError>),
     Ages(Vec<Age>),
+    Aged(Result<(), FlowError>),
     Replay(ReplayRecord, Box<Result<Option<(Summary, Tried)>, FlowError>>),
 }
 
@@ -161,13 +162,18 @@ impl Service<'_> {
                             look_at = after(flow.clock.now(), LOOK_EVERY);
                             failed = self.looked(&mut seen, &mut agenda, &mut going, news, stop);
                         }
-                        Ended::Ages(ages) => stale.tell(ages, flow),
+                        Ended::Ages(ages) => {
+                            let ages = stale.tell(ages, flow);
+                            if !ages.is_empty() {
+                                going.work.push(Box::pin(async move { Ended::Aged(flow.tell_ages(&ages).await) }));
+                            }
+                        }
                         ended => {
                             match ended {
                                 Ended::Scan(_) => scan_at = self.next_scan(),
                                 Ended::Judged(_) => judge_at = after(flow.clock.now(), JUDGE_EVERY),
                                 Ended::Turn(..) => stale.changed(flow.clock.now()),
-                                Ended::Look(_) | Ended::Ages(_) | Ended::Replay(..) => {}
+                                Ended::Look(_) | Ended::Ages(_) | Ended::Aged(_) | Ended::Replay(..) => {}
                             }
                             failed = self.ended(&mut agenda, &mut going, ended);
                         }
@@ -274,7 +280,7 @@ impl Service<'_> {
                 going.replays.remove(&asked.id);
                 return self.replayed(agenda, &asked, *done);
             }
-            Ended::Judged(done) => {
+            Ended::Judged(done) | Ended::Aged(done) => {
                 return match done {
                     Err(FlowError::Store(error)) if error.class().may_pass() => {
                         self.unreachable(&error);

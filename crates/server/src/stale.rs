@@ -2,7 +2,7 @@
 //!
 //! Called by the loop in `service.rs`, and by cli at the end of a run. A table is read only when it has another version than at the last look, and then one column of it.
 
-use alluvium_flow::{Flow, Signal};
+use alluvium_flow::{Ages, Flow, FlowError, Signal};
 use alluvium_model::{DatasetName, Span};
 use alluvium_spec::{Freshness, Project};
 use jiff::{SignedDuration, Timestamp};
@@ -90,28 +90,33 @@ impl Stale {
         }
     }
 
-    /// Each passing of a level once, and its end.
-    pub(crate) fn tell(&mut self, ages: Vec<Age>, flow: &Flow<'_>) {
-        let now = flow.clock.now();
+    /// Each passing of a level once, and its end. What is known now of tables, for alerts.
+    pub(crate) fn tell(&mut self, ages: Vec<Age>, flow: &Flow<'_>) -> Ages {
+        let (now, mut known) = (flow.clock.now(), Ages::new());
         for Age { dataset, version, newest } in ages {
             let Some(watched) = self.watched.get_mut(&dataset) else { continue };
             watched.seen = Some((version, newest));
             if let Some(signal) = watched.judge(&dataset, newest, now) {
                 flow.report.signal(signal);
             }
+            known.insert(dataset, newest);
         }
         let again = std::mem::take(&mut self.again);
         let passes = self.watched.values().filter_map(|w| w.passes_at(now));
         let soonest = passes.chain(again.then_some(now)).min().unwrap_or(Timestamp::MAX);
         self.next = soonest.min(after(now, LONGEST)).max(after(now, SHORTEST));
+        known
     }
 }
 
-/// What is too old now, told once. For work that ends.
-pub async fn tell_stale(flow: &Flow<'_>) {
+/// What is too old now, told once, and its alerts. For work that ends.
+///
+/// # Errors
+/// When the state store fails.
+pub async fn tell_stale(flow: &Flow<'_>) -> Result<(), FlowError> {
     let mut stale = Stale::new(flow.project, flow.clock.now());
     let ages = stale.look(flow).await;
-    stale.tell(ages, flow);
+    flow.tell_ages(&stale.tell(ages, flow)).await
 }
 
 impl Watched {

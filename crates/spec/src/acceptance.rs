@@ -81,6 +81,9 @@ pub struct Volume {
 pub struct ColumnMeasure {
     pub column: String,
     pub kind: MeasureKind,
+    /// The levels are shares of the median that so many of the last commits measured; `None`: they are the figure's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_last: Option<u64>,
     pub levels: Levels,
 }
 

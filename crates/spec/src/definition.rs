@@ -180,15 +180,24 @@ impl Push {
 }
 
 /// Calls that a bronze dataset takes, each signed as Standard Webhooks says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WebhookSource {
     pub path: String,
+    /// Of the calls that are taken; `None`: whatever is signed.
+    pub types: Option<Push>,
     /// A call that one of them signed is taken.
     pub secrets: Vec<Secret>,
     /// How far the time of a call may lie from ours.
     pub tolerance: Span,
     pub max_bytes: ByteSize,
     pub rate: Rate,
+}
+
+impl WebhookSource {
+    /// The type of calls that name none, as `hooks.payments` for `/hooks/payments`.
+    pub fn own_type(&self) -> String {
+        self.path.trim_start_matches('/').replace('/', ".")
+    }
 }
 
 /// At most so many in any period, after a pause all at once.
@@ -542,6 +551,11 @@ impl Dataset {
             Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }
+
+    /// What it says of the types of the events that come to it, pushed or as signed calls.
+    pub fn event_types(&self) -> Option<&Push> {
+        self.push().or_else(|| self.webhook()?.types.as_ref())
+    }
 }
 
 impl Project {
@@ -551,7 +565,7 @@ impl Project {
 
     /// By type, each once.
     pub fn event_schemas(&self) -> BTreeMap<&str, &EventSchema> {
-        let all = self.datasets.values().filter_map(Dataset::push).flat_map(|push| &push.schemas);
+        let all = self.datasets.values().filter_map(Dataset::event_types).flat_map(|types| &types.schemas);
         all.map(|(name, schema)| (name.as_str(), &**schema)).collect()
     }
 

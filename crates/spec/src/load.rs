@@ -240,8 +240,9 @@ fn check_edges(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, si
 fn check_event_schemas(sources: &Sources, sink: &mut Sink) {
     let mut known: BTreeMap<&String, (&DatasetName, &Arc<EventSchema>)> = BTreeMap::new();
     for d in sources.drafts.values() {
-        let dataset::Body::Bronze(dataset::BronzeDraft { push: Some(push), .. }) = &d.body else { continue };
-        for (name, schema) in &push.schemas {
+        let dataset::Body::Bronze(bronze) = &d.body else { continue };
+        let hook = bronze.webhook.as_ref().and_then(|w| w.value.types.as_ref());
+        for (name, schema) in bronze.push.iter().chain(hook).flat_map(|types| &types.schemas) {
             let (other, said) = known.entry(name).or_insert((&d.name, schema));
             if (&said.file, said.mode) != (&schema.file, schema.mode) {
                 let message = format!("{other} says that {} has another schema or mode", quoted(name));

@@ -15,6 +15,8 @@ pub enum AlertKind {
     Acceptance,
     /// The agreed time passed without a commit.
     Overdue,
+    /// The newest event of the table is older than its `accept.freshness` allows.
+    Stale,
     /// The dataset's history does not let expect it.
     Anomaly,
     /// What many steps need is left alone.
@@ -26,6 +28,7 @@ impl AlertKind {
         (Self::DeadLetter, "dead_letter"),
         (Self::Acceptance, "acceptance"),
         (Self::Overdue, "overdue"),
+        (Self::Stale, "stale"),
         (Self::Anomaly, "anomaly"),
         (Self::Breaker, "breaker"),
     ];

@@ -293,6 +293,8 @@ pub struct Failure {
     pub retry_at: Option<Timestamp>,
     /// With so many failures the step is a dead letter.
     pub most: u32,
+    /// What a gate measured before it held the step back; kept if that makes it a dead letter, in place of what an earlier attempt left.
+    pub quality: Vec<QualityResult>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

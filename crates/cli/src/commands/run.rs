@@ -106,10 +106,12 @@ impl<'a> Work<'a> {
 
     /// Tells the sinks what there is to tell, and then a person what was done.
     pub async fn close(self, summary: Result<Summary, FlowError>) -> Result<Exit, CliError> {
+        let summary = match summary {
+            // Before the sinks are told, so that they hear of it now.
+            Ok(done) if !done.stopped => tell_stale(&self.wired.flow(self.reporter.as_ref())).await.map(|()| done),
+            ended => ended,
+        };
         let summary = self.published(summary, |s| s.stopped).await;
-        if summary.as_ref().is_ok_and(|s| !s.stopped) {
-            tell_stale(&self.wired.flow(self.reporter.as_ref())).await;
-        }
         let heard = self.reporter.finish();
         let mut summary = summary?;
         if summary.stopped {

@@ -313,6 +313,35 @@ fn every_figure_is_kept_as_a_result() {
     assert_eq!(told, expected);
 }
 
+/// Its figures are kept although it is held, and those of what is published are what the next is compared with.
+#[test]
+fn figures_are_compared_with_those_of_the_commits_before() {
+    let p = shop();
+    let criteria = "{ columns: { region: { distinct: { of_last: 3, error_below: 60% } }, amount: { sum: { of_last: 3, warn_above: 150% } } } }";
+    accept(&p, "silver", criteria);
+    for n in 1..4 {
+        p.put(&format!("landing/{}.csv", n + 1), sales(n * 100, |_, _| {}).as_bytes());
+        // The first commits have nothing to be compared with.
+        let ran = p.done(&["run"]);
+        assert!(!ran.stdout.contains("median") && !ran.stderr.contains("median"), "{ran}");
+    }
+    p.put("landing/5.csv", sales(400, |_, row| row[1] = "21".to_owned()).as_bytes());
+    p.done(&["run"])
+        .said("the sum of `amount` of 10 rows is 210, 200 % of 105, the median of the last 3 commits, above 150 %");
+    p.put("landing/6.csv", sales(500, |_, row| row[0] = "north".to_owned()).as_bytes());
+    let sentence = "10 rows have 1 different `region`, 50 % of 2, the median of the last 3 commits, below 60 %";
+    holds(&p, "a region is lost").said(sentence);
+    let held = "SELECT note FROM state.quality q JOIN state.steps s ON q.step = s.step
+                WHERE s.state = 'dead' AND q.rule LIKE 'accept:%' ORDER BY q.rule";
+    let told: Vec<_> = p.rows(held).iter().map(|r| r["note"].as_str().expect("a note").to_owned()).collect();
+    assert_eq!(told[0], sentence);
+    assert!(told.len() == 2 && told[1].contains("100 % of 105"), "{told:?}");
+    p.done(&["release", "silver.sales"]);
+    assert!(p.rows(held).is_empty());
+    let kept = p.rows("SELECT step FROM state.quality WHERE rule = 'accept:distinct(region)'");
+    assert_eq!(kept.len(), 5, "one of each step");
+}
+
 #[test]
 fn an_object_has_to_have_what_its_control_file_tells() {
     let p = shop();
@@ -384,11 +413,17 @@ fn a_row_that_is_gone_is_not_the_newest() {
 #[test]
 fn a_service_tells_when_nothing_comes() {
     let p = shop();
+    p.edit("alluvium.yaml", "name: ", "sinks: { out: { files: out/ } }\nalerts: out\nname: ");
     accept(&p, "bronze", "{ freshness: { column: _received_at, warn_after: 3s } }");
     let serving = Serving::start(&p, &[]);
     serving.wait_for("stale bronze.sales: its newest `_received_at` is");
     p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
     serving.wait_for("bronze.sales: fresh again");
+    serving.wait_for("alert over: bronze.sales");
     serving.wait_for("stale bronze.sales");
     assert_eq!(serving.stop().code, Some(0));
+    let all = p.json(&["show", "alerts"]);
+    let all = all.as_array().expect("a list");
+    assert!(!all.is_empty() && all.iter().all(|a| a["kind"] == "stale" && a["code"] == "F0185"), "{all:?}");
+    assert!(all.iter().any(|a| a["state"] == "resolved"), "{all:?}");
 }

@@ -378,3 +378,29 @@ fn a_service_discards_what_it_is_asked_to() {
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!((discarded(&p), number(&p, WAITING)), (1, 1));
 }
+
+/// The service is killed when it has accepted, and more waits before another one lives.
+#[test]
+fn what_came_after_the_question_is_not_discarded() {
+    let p = waiting();
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("ALLUVIUM_CRASH_AT", "replay.after_record");
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let what = json!({ "discard": { "dataset": "silver.orders", "selection": { "column": "customer" },
+        "by": "ann", "reason": "not our customers" } });
+    ask(&at, "POST", "/api/replays", &[("Content-Type", "application/json")], what.to_string().as_bytes());
+    assert_eq!(serving.end().code, None, "it was killed");
+    p.put("landing/orders/9.csv", b"id,customer,day,amount,op,changed\n9,c7,2024-01-05,3,I,1\n");
+    p.done(&["run"]);
+    assert_eq!(number(&p, WAITING), 3);
+    let serving = Serving::start(&p, &[]);
+    serving.wait_for("done silver.orders discard: 0 rows, 1 dropped");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(discarded(&p), 1);
+    assert_eq!(number(&p, "SELECT count(*) FROM quarantine.silver_orders WHERE record LIKE '%c7%'"), 1);
+    balanced(&p);
+    p.done(DISCARD);
+    assert_eq!((discarded(&p), number(&p, WAITING)), (2, 1), "who asks now has seen it");
+}

@@ -272,6 +272,49 @@ fn signed_calls_are_taken_once_and_others_are_refused_and_audited() {
 }
 
 #[test]
+fn a_call_has_to_be_of_a_type_that_is_named_and_valid_under_its_schema() {
+    let p = Project::shop();
+    p.put(
+        "datasets/bronze/orders.yaml",
+        b"source:\n  webhook:\n    path: /hooks/orders\n    secret: { env: ALLUVIUM_NEW }\n    \
+          types: { hooks.orders: schemas/order.json, order.gone: schemas/gone.json }\n",
+    );
+    p.put(
+        "schemas/order.json",
+        br#"{ "required": ["id"], "properties": { "amount": { "type": "number", "minimum": 1 } } }"#,
+    );
+    p.put("schemas/gone.json", br#"{ "required": ["type", "id"] }"#);
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("ALLUVIUM_NEW", SECRET);
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let path = "/hooks/orders";
+    let said = |id: &str, body: &str| {
+        let answer = call(&at, path, SECRET, id, now(), body);
+        let code = if answer.status == 202 { String::new() } else { answer.code() };
+        format!("{} {code}", answer.status)
+    };
+    assert_eq!(said("msg_1", &order(1).replace("1.10", "0.5")), "422 H0210");
+    assert_eq!(said("msg_1", &order(1)), "202 ", "the id is not used up");
+    assert_eq!(said("msg_2", r#"{"type":"order.new","id":2}"#), "422 H0205");
+    assert_eq!(said("msg_3", r#"{"type":"order.gone"}"#), "422 H0210");
+    assert_eq!(said("msg_4", r#"{"type":"order.gone","id":"4"}"#), "202 ");
+    assert_eq!(serving.stop().code, Some(0));
+    p.done(&["run"]);
+    let landed = p.rows("SELECT ce_id, ce_type FROM bronze.orders ORDER BY ce_id");
+    assert_eq!(
+        landed,
+        [json!({ "ce_id": "msg_1", "ce_type": "hooks.orders" }), json!({ "ce_id": "msg_4", "ce_type": "order.gone" })]
+    );
+    assert_eq!(p.cell("SELECT CAST(sum(times) AS BIGINT) FROM state.audit WHERE kind = 'schema'"), 3);
+    let shown = p.json(&["show", "contracts"]);
+    for subject in ["hooks.orders", "order.gone"] {
+        assert!(shown.as_array().expect("lines").iter().any(|l| l["contract"] == subject), "{shown}");
+    }
+}
+
+#[test]
 fn a_call_that_was_acknowledged_survives_a_kill() {
     let (p, serving) = hooked_shop();
     let at = serving.address();

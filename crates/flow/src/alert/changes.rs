@@ -11,6 +11,9 @@ pub(super) struct Seen<'a> {
     pub(super) words: &'a BTreeMap<Dependency, Word>,
     /// What the project's steps need, by name.
     pub(super) needed: &'a BTreeSet<String>,
+    /// The project's datasets whose age is watched, by name, and those of them that were looked at.
+    pub(super) watched: &'a BTreeSet<String>,
+    pub(super) aged: &'a BTreeSet<String>,
     pub(super) judged: Judged,
 }
 
@@ -27,6 +30,8 @@ pub(super) fn between(
     let is_over = |alert: &&Alert| {
         let is_judged = match alert.kind {
             AlertKind::DeadLetter | AlertKind::Acceptance | AlertKind::Overdue => true,
+            // Only who has read its table knows its age.
+            AlertKind::Stale => !seen.watched.contains(&alert.subject) || seen.aged.contains(&alert.subject),
             AlertKind::Anomaly => seen.judged == Judged::All,
             // Of what nothing needs any more nobody will hear.
             AlertKind::Breaker if !seen.needed.contains(&alert.subject) => true,

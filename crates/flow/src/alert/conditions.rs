@@ -2,18 +2,22 @@
 //!
 //! Pure: made of what the state tells, of what this process knows of what it needs, and of the time.
 
-use crate::{Anomaly, Dependency, breaker::Word};
+use crate::{Anomaly, Dependency, alert::Ages, breaker::Word};
 use alluvium_spec::Project;
 use alluvium_store::{AlertKind, Alerts, Troubles};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Codes of alerts that no error bears. Dead letters are told with their own.
-pub const ALERT_CODES: [&str; 4] = [ACCEPTANCE, ANOMALY, OVERDUE, BREAKER];
+pub const ALERT_CODES: [&str; 5] = [ACCEPTANCE, ANOMALY, OVERDUE, BREAKER, STALE];
 const ACCEPTANCE: &str = "F0175";
 const ANOMALY: &str = "F0176";
 const OVERDUE: &str = "F0177";
 const BREAKER: &str = "F0178";
+const STALE: &str = "F0185";
+
+/// Results of the gate that the age of the table tells better.
+const FRESHNESS: &str = "accept:freshness(";
 
 /// A summary is cut there: it is read in a chat, and all of it is in the state.
 const MOST_CHARS: usize = 500;
@@ -70,6 +74,7 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
             Some("compare with `alluvium show anomalies`, and ask who delivers; it ends when it is as usual again")
         }
         OVERDUE => Some("find what keeps the dataset from its next commit; that ends it"),
+        STALE => Some("find what keeps newer events from the dataset; the first that comes ends it"),
         BREAKER => Some("make it reachable again; the first step that succeeds ends it"),
         _ => None,
     }
@@ -87,7 +92,7 @@ pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -
         };
         found.push(Condition::new(AlertKind::DeadLetter, subject, code.unwrap_or("-"), code, summary));
     }
-    for warned in &troubles.warned {
+    for warned in troubles.warned.iter().filter(|w| !w.rule.starts_with(FRESHNESS)) {
         let what = warned.note.clone().unwrap_or_else(|| format!("{} was not kept", warned.rule));
         let subject = warned.dataset.to_string();
         found.push(Condition::new(AlertKind::Acceptance, subject, &warned.rule, Some(ACCEPTANCE), what));
@@ -99,6 +104,30 @@ pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -
             let summary = format!("no commit since {last}, and one is agreed each {after}");
             let subject = dataset.name.to_string();
             found.push(Condition::new(AlertKind::Overdue, subject, "agreed", Some(OVERDUE), summary));
+        }
+    }
+    found
+}
+
+/// Of tables that were looked at. Beside the graver level the lesser one lasts only if it was told before.
+pub(super) fn of_ages(project: &Project, ages: &Ages, known: &Alerts, now: Timestamp) -> Vec<Condition> {
+    let is_open = |key: &str| known.alerts.iter().any(|a| a.resolved_at.is_none() && a.key == key);
+    let mut found = Vec::new();
+    for (dataset, newest) in ages {
+        let Some(of) = project.datasets.get(dataset).and_then(|d| d.accept.freshness.as_ref()) else { continue };
+        let age = newest.map_or(i64::MAX, |n| now.as_microsecond().saturating_sub(n.as_microsecond()));
+        let newest = match newest {
+            Some(at) => format!("the newest `{}` is {at:.0}", of.column),
+            None => format!("no row has a `{}`", of.column),
+        };
+        let levels = [(of.error_after, "error"), (of.warn_after, "warn")];
+        let passed = levels.into_iter().filter_map(|(after, part)| Some((after.filter(|a| age > a.micros())?, part)));
+        for (n, (after, part)) in passed.enumerate() {
+            let summary = format!("{newest}, more than {after} ago");
+            let condition = Condition::new(AlertKind::Stale, dataset.to_string(), part, Some(STALE), summary);
+            if n == 0 || is_open(&condition.key) {
+                found.push(condition);
+            }
         }
     }
     found

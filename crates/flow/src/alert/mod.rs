@@ -11,4 +11,4 @@ mod tests;
 
 pub use conditions::ALERT_CODES;
 pub use event::runbook;
-pub use tell::Judged;
+pub use tell::{Ages, Judged};

@@ -8,16 +8,19 @@ use super::{
     conditions, event,
 };
 use crate::{Flow, FlowError, HISTORY_DAYS, Signal, anomalies, step::uses};
-use alluvium_model::{RunId, crash_point};
+use alluvium_model::{DatasetName, RunId, crash_point};
 use alluvium_store::AlertChange;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whoever loses so often to others leaves it to them.
 const TRIES: u32 = 3;
 /// So long what was resolved is compared with what is seen.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The newest event time of each table that was looked at; `None`: no row has one.
+pub type Ages = BTreeMap<DatasetName, Option<Timestamp>>;
 
 /// How much a look judges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +37,25 @@ impl Flow<'_> {
     /// # Errors
     /// When the state store fails.
     pub async fn tell_alerts(&self, judged: Judged) -> Result<(), FlowError> {
+        self.judge_alerts(judged, &Ages::new()).await
+    }
+
+    /// As [`Flow::tell_alerts`] does of steps, and of tables that grew too old, or are no more.
+    ///
+    /// # Errors
+    /// When the state store fails.
+    pub async fn tell_ages(&self, ages: &Ages) -> Result<(), FlowError> {
+        self.judge_alerts(Judged::Steps, ages).await
+    }
+
+    async fn judge_alerts(&self, judged: Judged, ages: &Ages) -> Result<(), FlowError> {
         if self.project.alerts.is_empty() {
             return Ok(());
         }
         let needed: BTreeSet<String> = self.project.datasets.values().flat_map(uses).map(|d| d.to_string()).collect();
+        let watched = self.project.datasets.values().filter(|d| d.accept.freshness.is_some());
+        let watched: BTreeSet<String> = watched.map(|d| d.name.to_string()).collect();
+        let aged: BTreeSet<String> = ages.keys().map(ToString::to_string).collect();
         for _ in 0..TRIES {
             let now = self.clock.now();
             let before = |time: SignedDuration| now.saturating_sub(time).unwrap_or(Timestamp::MIN);
@@ -47,12 +65,14 @@ impl Flow<'_> {
             let words = self.breakers.words();
             let mut found = conditions::of_state(self.project, &troubles, now);
             found.extend(conditions::of_breakers(&words, &known));
+            found.extend(conditions::of_ages(self.project, ages, &known, now));
             if judged == Judged::All {
                 let hours = self.store.hours(before(DAY * HISTORY_DAYS)).await?;
                 found.extend(conditions::of_history(self.project, &anomalies(&hours, now)));
             }
             let fresh = || RunId::fresh(self.clock, self.entropy).to_string();
-            let changed = changes::between(found, &known, &Seen { words: &words, needed: &needed, judged }, now, fresh);
+            let seen = Seen { words: &words, needed: &needed, watched: &watched, aged: &aged, judged };
+            let changed = changes::between(found, &known, &seen, now, fresh);
             if changed.is_empty() {
                 return Ok(());
             }

@@ -30,7 +30,8 @@ fn after(known: &mut Alerts, found: &[Condition], words: &Words, judged: Judged,
         number.to_string()
     };
     let needed = BTreeSet::from([Dependency::Lake.to_string()]);
-    let seen = Seen { words, needed: &needed, judged };
+    let (watched, aged) = (BTreeSet::from(["silver.a".to_owned()]), BTreeSet::new());
+    let seen = Seen { words, needed: &needed, watched: &watched, aged: &aged, judged };
     let changed = changes::between(found.to_vec(), known, &seen, at(now), fresh);
     let told =
         changed.iter().map(|a| format!("{} {}", if a.resolved_at.is_some() { "over" } else { "open" }, a.subject));
@@ -63,6 +64,14 @@ fn an_anomaly_is_over_only_for_who_has_looked() {
     assert_eq!(after(&mut known, &odd, &words, Judged::All, 1), ["open silver.a"]);
     assert!(after(&mut known, &[], &words, Judged::Steps, 2).is_empty());
     assert_eq!(after(&mut known, &[], &words, Judged::All, 3), ["over silver.a"]);
+}
+
+#[test]
+fn an_age_is_over_only_for_who_has_read_the_table_or_where_none_is_watched() {
+    let (mut known, words) = (Alerts::default(), Words::new());
+    let old = [condition(AlertKind::Stale, "silver.a"), condition(AlertKind::Stale, "silver.b")];
+    assert_eq!(after(&mut known, &old, &words, Judged::All, 1), ["open silver.a", "open silver.b"]);
+    assert_eq!(after(&mut known, &[], &words, Judged::All, 2), ["over silver.b"]);
 }
 
 #[test]

@@ -66,7 +66,7 @@ impl Flow<'_> {
             // A service comes back by itself, and others wait for this.
             summary.patience = Duration::ZERO;
             what.check(self.project)?;
-            self.replay_as(run, &what, &mut tried, summary).await
+            self.replay_as(run, (&what, asked.asked_at), &mut tried, summary).await
         };
         let Done { done, state, summary } = self.conduct(run, stop, work).await;
         let ended = match &done {

@@ -1,12 +1,14 @@
 //! Rows that wait in a quarantine and are never to come into the table.
 //!
 //! Called by `request.rs`. What is asked is written down with the step that does it; a step that was planned before a crash is an open
-//! step as any other. Rows that were replayed or discarded meanwhile are not there to be discarded again.
+//! step as any other. Rows that were replayed or discarded meanwhile are not there to be discarded again, and those that came after it was
+//! asked are nobody's rubbish yet.
 
 use super::Tried;
 use crate::{Flow, FlowError, Summary, drain::look_error};
 use alluvium_model::{DatasetName, RunId, StepKey, crash_point};
 use alluvium_store::{Planned, Selection, StepState};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Whoever is overtaken so often gives up.
@@ -38,7 +40,7 @@ impl Flow<'_> {
     pub(super) async fn discard(
         &self,
         run: &RunId,
-        what: &Discard,
+        (what, asked_at): (&Discard, Timestamp),
         tried: &mut Tried,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
@@ -52,7 +54,7 @@ impl Flow<'_> {
             }
             let waiting = self.engine.quarantine(name).await.map_err(|e| look_error(name, e))?;
             let Some((version, 1..)) = waiting else { return Ok(()) };
-            let step = self.round(run, dataset).await?.discard(version, &what.selection);
+            let step = self.round(run, dataset).await?.discard(version, &what.selection, asked_at);
             let said = alluvium_store::Discard {
                 step: step.key.clone(),
                 dataset: name.clone(),
@@ -60,7 +62,7 @@ impl Flow<'_> {
                 by: what.by.clone(),
                 reason: what.reason.clone(),
                 run: run.clone(),
-                asked_at: self.clock.now(),
+                asked_at,
             };
             crash_point("discard.before_record");
             let planned = self.store.plan_discard(&step, &said).await?;

@@ -7,6 +7,7 @@ use crate::{Flow, FlowError, Judged, Summary};
 use alluvium_model::{DatasetName, RunId};
 use alluvium_spec::{Kind, Project};
 use alluvium_store::{ReplayRecord, VerdictKind};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,10 +99,11 @@ impl Flow<'_> {
     /// # Errors
     /// As [`Flow::run`], and before there is a run when something is named that is not there.
     pub async fn replay(&self, what: &Replay, stop: impl Future<Output = ()>) -> Result<Summary, FlowError> {
-        let command = what.command();
+        let (command, asked_at) = (what.command(), self.clock.now());
         let what = self.meant(what).await?;
-        let work =
-            async |run: &RunId, summary: &mut Summary| self.replay_as(run, &what, &mut Tried::default(), summary).await;
+        let work = async |run: &RunId, summary: &mut Summary| {
+            self.replay_as(run, (&what, asked_at), &mut Tried::default(), summary).await
+        };
         self.live(&command, Judged::All, stop, work).await
     }
 
@@ -117,7 +119,7 @@ impl Flow<'_> {
     pub(super) async fn replay_as(
         &self,
         run: &RunId,
-        what: &Replay,
+        (what, asked_at): (&Replay, Timestamp),
         tried: &mut Tried,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
@@ -126,7 +128,7 @@ impl Flow<'_> {
             Replay::Rescued { dataset } => self.replay_rescued(run, dataset, tried, summary).await,
             Replay::DeadLetters(letters) => self.replay_letters(run, letters, tried, summary).await,
             Replay::Held(what) => self.settle_held(run, what, tried, summary).await,
-            Replay::Discard(what) => self.discard(run, what, tried, summary).await,
+            Replay::Discard(what) => self.discard(run, (what, asked_at), tried, summary).await,
         }
     }
 }

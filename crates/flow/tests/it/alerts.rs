@@ -1,7 +1,7 @@
 //! Alerts: one when something goes wrong, none while it lasts, and one when it is over.
 
 use crate::{bronze, silver, stub::World};
-use alluvium_flow::{FlowError, Judged, Options, Replay};
+use alluvium_flow::{Ages, FlowError, Judged, Options, Replay};
 use alluvium_model::{Blame, RetryClass, Span};
 use alluvium_store::{Owner, Store, Topic};
 use jiff::Timestamp;
@@ -120,6 +120,42 @@ async fn a_table_is_overdue_when_the_agreed_time_has_passed() {
     world.arrive("b.csv", 10);
     world.run(&Options::default()).await;
     assert_eq!(told(&world).await, ["resolved overdue silver.t"]);
+}
+
+/// Bronze, with a column that each row has.
+const WATCHED: (&str, &str) = (
+    "datasets/bronze/t.yaml",
+    "source: { files: landing/t/, glob: \"*.csv\" }\n\
+     accept: { freshness: { column: _received_at, warn_after: 1 hour, error_after: 1 day } }\n",
+);
+
+#[tokio::test]
+async fn a_table_that_grew_old_is_told_at_each_level_until_something_newer_came() {
+    let world = World::with(&[PROJECT, WATCHED]).await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    let newest = world.clock().now();
+    let tell = async |newest: Option<Timestamp>| {
+        let ages = Ages::from([(bronze(), newest)]);
+        world.flow().tell_ages(&ages).await.expect("a look");
+        told(&world).await
+    };
+    world.pass(Duration::from_secs(3590));
+    assert!(tell(Some(newest)).await.is_empty(), "not older than it may be");
+    world.pass(Duration::from_secs(20));
+    assert_eq!(tell(Some(newest)).await, ["open stale bronze.t"]);
+    assert!(tell(Some(newest)).await.is_empty(), "it lasts");
+    look(&world).await;
+    assert!(told(&world).await.is_empty(), "who did not read the table cannot say that it is over");
+    world.pass(DAY);
+    assert_eq!(tell(Some(newest)).await, ["open stale bronze.t"], "the graver level");
+    assert_eq!(tell(Some(world.clock().now())).await, ["resolved stale bronze.t"; 2]);
+    assert_eq!(tell(None).await, ["open stale bronze.t"], "the graver level alone");
+    let alerts = world.store.alerts(Timestamp::MIN).await.expect("alerts").alerts;
+    let said: Vec<&str> = alerts.iter().map(|a| a.summary.as_str()).collect();
+    let of = |after| format!("the newest `_received_at` is {newest:.0}, more than {after} ago");
+    assert_eq!(said, [&of("1h"), &of("1d"), "no row has a `_received_at`, more than 1d ago"]);
+    assert!(alerts.iter().all(|a| a.code.as_deref() == Some("F0185")));
 }
 
 #[tokio::test]

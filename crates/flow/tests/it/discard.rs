@@ -3,7 +3,7 @@
 use crate::{silver, stub::World};
 use alluvium_flow::{Discard, Replay};
 use alluvium_store::{Selection, Store};
-use std::future::pending;
+use std::{future::pending, time::Duration};
 
 fn discard(rule: Option<&str>) -> Replay {
     Replay::Discard(Discard {
@@ -43,6 +43,21 @@ async fn a_request_that_is_taken_up_again_discards_nothing_that_came_since() {
     // Who asks now has seen them.
     world.flow().replay(&discard(None), pending()).await.expect("done");
     assert_eq!(world.engine.waiting(&silver()), 0);
+}
+
+#[tokio::test]
+async fn what_a_service_does_later_is_of_the_time_at_which_it_was_asked() {
+    let world = World::new().await;
+    world.arrive("a.csv", 10);
+    world.run(&Default::default()).await;
+    world.engine.set_aside(&silver(), 3);
+    let id = world.flow().ask_replay(&discard(None), None).await.expect("asked").1;
+    let asked = world.store.replay(&id, &world.watch()).await.expect("read").expect("a replay");
+    world.pass(Duration::from_secs(60));
+    world.flow().replay_asked(&asked, pending()).await.expect("done").expect("taken");
+    let steps = world.store.discards_of(&id).await.expect("steps");
+    let word = world.store.discard(&steps[0]).await.expect("read").expect("a discard");
+    assert_eq!(word.asked_at, asked.asked_at);
 }
 
 #[tokio::test]

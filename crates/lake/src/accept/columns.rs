@@ -1,7 +1,8 @@
 //! Figures of columns: how they are asked for, and what is said of them.
 
 use super::{
-    found::{Found, Measured, figure, percent, plainly},
+    before::{Figures, Usual},
+    found::{Found, Measured, figure, percent, plainly, ratio},
     pass::{self, Pass, Seen, Unfit},
 };
 use alluvium_spec::{Beyond, ColumnMeasure, Levels, MeasureKind};
@@ -85,7 +86,23 @@ impl Asked<'_> {
     }
 
     pub(super) fn words(&self, b: Beyond) -> String {
-        if self.measure.kind == MeasureKind::Nulls { percent(b) } else { plainly(b) }
+        match self.measure.kind {
+            _ if self.measure.of_last.is_some() => ratio(b),
+            MeasureKind::Nulls => percent(b),
+            _ => plainly(b),
+        }
+    }
+
+    /// The figure in words, and the level that it passed. `before`: what the commits before measured, newest first; where that is too little
+    /// to compare with, nothing is passed.
+    fn verdict(&self, value: f64, rows: u64, before: &[Figures]) -> (String, Option<Beyond>) {
+        let (note, ColumnMeasure { of_last, levels, .. }) = (self.note(value, rows), self.measure);
+        let Some(last) = of_last else { return (note, levels.beyond(value)) };
+        let rule = self.rule();
+        let last = usize::try_from(*last).unwrap_or(usize::MAX);
+        let usual = Usual::of(before.iter().take(last).filter_map(|f| f.get(&rule).copied()).collect());
+        let Some((share, told)) = usual.map(|u| u.share(value)) else { return (note, None) };
+        (format!("{note}, {told}"), levels.beyond(share))
     }
 
     pub(super) fn rule(&self) -> String {
@@ -110,7 +127,7 @@ pub(super) fn unfit(rule: String, dimension: &'static str, levels: &[Levels], wh
 }
 
 impl Plan<'_> {
-    pub(super) fn judge(&self, seen: &Seen, found: &mut Found) -> Result<(), ArrowError> {
+    pub(super) fn judge(&self, seen: &Seen, before: &[Figures], found: &mut Found) -> Result<(), ArrowError> {
         let rows = seen.count(self.rows, 0)?;
         for asked in &self.asked {
             let rule = format!("accept:{}", asked.rule());
@@ -121,7 +138,11 @@ impl Plan<'_> {
                     let Some(Answer { value, violations }) = asked.answer(*place, rows, seen, 0)? else {
                         continue;
                     };
-                    let (beyond, note) = (levels.beyond(value), asked.note(value, rows));
+                    // JSON has no others.
+                    if value.is_finite() {
+                        found.figures.insert(asked.rule(), value);
+                    }
+                    let (note, beyond) = asked.verdict(value, rows, before);
                     let violations = violations.unwrap_or(u64::from(beyond.is_some()));
                     let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note };
                     found.judge(of, beyond, |b| asked.words(b));

@@ -1,5 +1,6 @@
 //! What the criteria found: what is held back for, what is told, and what is kept as a result.
 
+use super::before::Figures;
 use alluvium_spec::{Action, Beyond};
 use alluvium_store::QualityResult;
 
@@ -9,6 +10,8 @@ pub(crate) struct Found {
     pub(crate) breaches: Vec<String>,
     pub(crate) notes: Vec<String>,
     pub(crate) quality: Vec<QualityResult>,
+    /// Figures of columns, for the steps that are compared with this one.
+    pub(crate) figures: Figures,
 }
 
 /// What was measured.
@@ -60,6 +63,11 @@ pub(super) fn plainly(b: Beyond) -> String {
 /// `above 5.00 %`.
 pub(super) fn percent(b: Beyond) -> String {
     format!("{} {:.2} %", b.side(), b.limit * 100.0)
+}
+
+/// `above 50 %`: a share of what is usual.
+pub(super) fn ratio(b: Beyond) -> String {
+    format!("{} {:.0} %", b.side(), b.limit * 100.0)
 }
 
 /// Six digits, or all of a whole number. Digits in which sums of the same values differ by their order are not shown, so that the same rows give the

@@ -1,7 +1,7 @@
 //! All criteria that look at rows, or at what the table was before: asked together, judged one after the other.
 
 use super::{
-    columns, distribution,
+    before, columns, distribution,
     found::Found,
     freshness::{self, Stored},
     parts,
@@ -61,7 +61,15 @@ pub(crate) async fn measures(
     if figures.is_some() || shapes.is_some() || fresh.is_some() {
         let seen = pass.look(engine, &files, "").await?;
         if let Some(figures) = figures {
-            figures.judge(&seen, found)?;
+            let most = accept.columns.iter().filter_map(|c| c.of_last).max();
+            let before = match table.zip(most).filter(|_| arrives) {
+                Some((table, most)) => before::figures(table, most).await?,
+                None => Vec::new(),
+            };
+            figures.judge(&seen, &before, found)?;
+            if !arrives {
+                found.figures.clear();
+            }
         }
         if let Some((table, shapes)) = shapes {
             distribution::judge(engine, table, &shapes, &seen, found).await?;

@@ -4,6 +4,7 @@
 //! what a row is.
 
 mod aggregates;
+mod before;
 mod columns;
 mod distinct;
 mod distribution;

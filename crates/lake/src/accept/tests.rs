@@ -57,7 +57,7 @@ impl Rows {
     }
 
     async fn figure(&self, column: &str, kind: MeasureKind) -> Option<f64> {
-        let measures = [ColumnMeasure { column: column.to_owned(), kind, levels: Levels::default() }];
+        let measures = [ColumnMeasure { column: column.to_owned(), kind, of_last: None, levels: Levels::default() }];
         let mut pass = Pass::default();
         let plan = columns::plan(&measures, &self.schema, &mut pass);
         let place = plan.asked[0].place.clone().expect("it can be measured");

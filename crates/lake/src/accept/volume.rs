@@ -2,36 +2,33 @@
 //!
 //! What came before is read from the table's own log: no measure is kept for it, and what was dropped or held is not in it.
 
-use super::found::{Found, Measured};
+use super::{
+    before::{self, Usual},
+    found::{Found, Measured, ratio},
+};
 use crate::{error::LakeError, table::Table};
 use alluvium_spec::{Beyond, Volume};
-
-/// A median of fewer says nothing; then the step is not judged.
-const FEWEST: usize = 3;
-/// Versions that are looked at for each that may count: most of the others are merged files.
-const LOOKS: i64 = 4;
 
 pub(super) async fn judge(volume: Volume, table: &Table, added: u64, found: &mut Found) -> Result<(), LakeError> {
     let history = history(table, volume.of_last).await?;
     let Some((note, beyond)) = verdict(volume, added, history) else { return Ok(()) };
     let violations = u64::from(beyond.is_some());
     let of = Measured { rule: "accept:volume".into(), dimension: "completeness", checked: added, violations, note };
-    found.judge(of, beyond, |b| format!("{} {:.0} %", b.side(), b.limit * 100.0));
+    found.judge(of, beyond, ratio);
     Ok(())
 }
 
 /// Rows that the last commits added, as far back as the log goes.
-async fn history(table: &Table, of_last: u64) -> Result<Vec<u64>, LakeError> {
-    let (mut rows, newest) = (Vec::new(), table.version());
-    let most = i64::try_from(of_last).unwrap_or(i64::MAX).saturating_mul(LOOKS);
-    for version in (newest.saturating_sub(most).max(0)..=newest).rev() {
+async fn history(table: &Table, of_last: u64) -> Result<Vec<f64>, LakeError> {
+    let mut rows = Vec::new();
+    for version in before::versions(table, of_last) {
         let changes = match table.changes(version - 1, version).await {
             Err(LakeError::LogGone { .. }) => break,
             changes => changes?,
         };
         let added = changes.iter().flat_map(|c| &c.added).map(|a| a.rows).sum::<u64>();
         if added > 0 {
-            rows.push(added);
+            rows.push(added as f64);
         }
         if rows.len() as u64 == of_last {
             break;
@@ -41,20 +38,9 @@ async fn history(table: &Table, of_last: u64) -> Result<Vec<u64>, LakeError> {
 }
 
 /// The figure in words, and the level that it passed; `None`: there is too little history.
-fn verdict(volume: Volume, added: u64, mut history: Vec<u64>) -> Option<(String, Option<Beyond>)> {
-    if history.len() < FEWEST {
-        return None;
-    }
-    history.sort_unstable();
-    let (low, high) = (history[(history.len() - 1) / 2], history[history.len() / 2]);
-    let median = (low as f64 + high as f64) / 2.0;
-    let share = added as f64 / median;
-    let note = format!(
-        "the step adds {added} rows, {:.0} % of {median}, the median of the last {} commits",
-        share * 100.0,
-        history.len()
-    );
-    Some((note, volume.levels.beyond(share)))
+fn verdict(volume: Volume, added: u64, history: Vec<f64>) -> Option<(String, Option<Beyond>)> {
+    let (share, told) = Usual::of(history)?.share(added as f64);
+    Some((format!("the step adds {added} rows, {told}"), volume.levels.beyond(share)))
 }
 
 #[cfg(test)]
@@ -68,7 +54,7 @@ mod tests {
 
     /// Whether it is held back; `None`: it is as those before it.
     fn judged(added: u64) -> Option<bool> {
-        let (_, beyond) = verdict(VOLUME, added, vec![90, 100, 5000, 110]).expect("a history");
+        let (_, beyond) = verdict(VOLUME, added, vec![90.0, 100.0, 5000.0, 110.0]).expect("a history");
         beyond.map(|b| b.is_error)
     }
 
@@ -78,12 +64,12 @@ mod tests {
         assert_eq!([judged(105), judged(53), judged(315)], [None; 3]);
         assert_eq!([judged(52), judged(316), judged(11), judged(1050)], [Some(false); 4]);
         assert_eq!([judged(10), judged(0), judged(1051)], [Some(true); 3]);
-        let (told, _) = verdict(VOLUME, 10, vec![100, 100, 100]).expect("a history");
+        let (told, _) = verdict(VOLUME, 10, vec![100.0; 3]).expect("a history");
         assert_eq!(told, "the step adds 10 rows, 10 % of 100, the median of the last 3 commits");
     }
 
     #[test]
     fn without_a_history_nothing_is_judged() {
-        assert_eq!(verdict(VOLUME, 0, vec![100, 100]), None);
+        assert_eq!(verdict(VOLUME, 0, vec![100.0; 2]), None);
     }
 }

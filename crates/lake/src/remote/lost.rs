@@ -61,6 +61,7 @@ fn memory(attempt: &str) -> StepInfo {
         version: DefinitionVersion::from_stored("version"),
         balance: Balance::default(),
         quality: Vec::new(),
+        figures: Default::default(),
         dead: Vec::new(),
         windows: 0,
         notes: vec![attempt.to_owned()],

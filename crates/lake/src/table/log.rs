@@ -51,19 +51,26 @@ impl Table {
     ) -> Result<Option<(i64, StepInfo)>, LakeError> {
         for version in (after + 1..=self.version()).rev() {
             let Some(entry) = self.entry(version).await? else { return Ok(None) };
-            for action in entry {
-                if let Action::CommitInfo(info) = action
-                    && let Some(value) = info.info.get(INFO)
-                {
-                    let found: StepInfo = serde_json::from_value(value.clone())
-                        .map_err(|source| LakeError::Log { path: self.shown(), source })?;
-                    if wanted(&found) {
-                        return Ok(Some((version, found)));
-                    }
-                }
+            if let Some(found) = self.remembered(entry)?.filter(&wanted) {
+                return Ok(Some((version, found)));
             }
         }
         Ok(None)
+    }
+
+    /// Memory of the step that made this version, if one did.
+    ///
+    /// # Errors
+    /// [`LakeError::LogGone`] when the log no longer holds the version.
+    pub(crate) async fn memory(&self, version: i64) -> Result<Option<StepInfo>, LakeError> {
+        let entry = self.entry(version).await?;
+        self.remembered(entry.ok_or_else(|| LakeError::LogGone { path: self.shown(), version })?)
+    }
+
+    fn remembered(&self, entry: Vec<Action>) -> Result<Option<StepInfo>, LakeError> {
+        let memory = |action| if let Action::CommitInfo(mut info) = action { info.info.remove(INFO) } else { None };
+        let found = entry.into_iter().find_map(memory).map(serde_json::from_value);
+        found.transpose().map_err(|source| LakeError::Log { path: self.shown(), source })
     }
 
     /// One version's actions; `None` when the log no longer holds it.

@@ -5,6 +5,7 @@ use alluvium_model::{Balance, DefinitionVersion, RunId, StepKey};
 use alluvium_store::QualityResult;
 use deltalake::kernel::DeletionVectorDescriptor;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Key of our entry in a commit's `commitInfo`.
 pub(crate) const INFO: &str = "alluvium";
@@ -17,6 +18,9 @@ pub(crate) struct StepInfo {
     pub(crate) version: DefinitionVersion,
     pub(crate) balance: Balance,
     pub(crate) quality: Vec<QualityResult>,
+    /// What `accept` measured of columns, by rule, for the steps that are compared with this one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) figures: BTreeMap<String, f64>,
     /// Event id and reason.
     pub(crate) dead: Vec<(String, String)>,
     pub(crate) windows: u64,

@@ -11,6 +11,7 @@ use crate::{
     cloudevents::{self, Event, Mode, NoEvent},
     notices::{self, Object},
 };
+use alluvium_spec::EventSchema;
 use alluvium_store::{Pushed, PushedEvent, RefusalKind};
 use axum::{
     Json,
@@ -113,17 +114,20 @@ struct Routed {
 fn first_breach(state: &State, events: &[Event]) -> Option<(Problem, String)> {
     events.iter().enumerate().find_map(|(place, event)| {
         let schema = state.takers.iter().find_map(|(_, push)| push.schemas.get(&event.event_type))?;
-        let what: Vec<String> = schema.validator.breaches(&event.data()).iter().map(ToString::to_string).collect();
-        if what.is_empty() {
-            return None;
-        }
-        let problem = Problem::Schema {
-            place: if events.len() > 1 { format!("event {place}") } else { "the event".to_owned() },
-            event_type: event.event_type.clone(),
-            file: schema.file.display().to_string(),
-            what: what.join("; "),
-        };
-        Some((problem, event.id.clone()))
+        let place = if events.len() > 1 { format!("event {place}") } else { "the event".to_owned() };
+        breach(schema, event, place).map(|problem| (problem, event.id.clone()))
+    })
+}
+
+/// How the event's data breaks the schema of its type.
+pub(super) fn breach(schema: &EventSchema, event: &Event, place: String) -> Option<Problem> {
+    let breaches = schema.validator.breaches(&event.data());
+    let what: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+    (!what.is_empty()).then(|| Problem::Schema {
+        place,
+        event_type: event.event_type.clone(),
+        file: schema.file.display().to_string(),
+        what: what.join("; "),
     })
 }
 

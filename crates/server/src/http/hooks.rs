@@ -4,18 +4,18 @@
 
 use super::{
     api::{Shared, State},
-    events::{pushed, read},
+    events::{breach, pushed, read},
     peer::Peer,
     problem::Problem,
     rate::Bucket,
 };
 use crate::{
     audit::Refused,
-    cloudevents::{self, NoEvent},
+    cloudevents::{self, Event, NoEvent},
     signature::{self, Key},
 };
 use alluvium_model::DatasetName;
-use alluvium_spec::{Project, WebhookSource};
+use alluvium_spec::{Project, Push, WebhookSource};
 use alluvium_store::{PushedEvent, RefusalKind};
 use axum::{
     Json,
@@ -23,6 +23,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -107,17 +108,22 @@ pub(super) async fn post(
         refused.kind = RefusalKind::TooFrequent;
         return Err(audited(&state, refused, Problem::TooFrequent(wait)).await);
     }
-    let event = match record(&head.headers, &signed, at, hook, &body) {
-        Ok(record) => PushedEvent {
-            source: format!("webhook:{}", hook.source.path),
-            id: signed.id.to_owned(),
-            datasets: vec![hook.dataset.clone()],
-            record,
-        },
+    let event = match event(&head.headers, &signed, at, hook, &body) {
+        Ok(event) => event,
         Err(NoEvent(why)) => {
             refused.kind = RefusalKind::Malformed;
             return Err(audited(&state, refused, Problem::Event(why)).await);
         }
+    };
+    if let Some(problem) = hook.source.types.as_ref().and_then(|types| unwanted(types, &event)) {
+        refused.kind = RefusalKind::Schema;
+        return Err(audited(&state, refused, problem).await);
+    }
+    let event = PushedEvent {
+        source: format!("webhook:{}", hook.source.path),
+        id: signed.id.to_owned(),
+        datasets: vec![hook.dataset.clone()],
+        record: event.record,
     };
     let (new, duplicates) = pushed(&state, vec![event]).await?;
     if duplicates > 0 {
@@ -126,6 +132,15 @@ pub(super) async fn post(
         state.audit.note(refused).await;
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": new, "duplicates": duplicates }))))
+}
+
+/// Why the dataset does not take the event.
+fn unwanted(types: &Push, event: &Event) -> Option<Problem> {
+    if !types.takes(&event.event_type) {
+        return Some(Problem::Type(event.event_type.clone()));
+    }
+    let schema = types.schemas.get(&event.event_type)?;
+    breach(schema, event, "the call".to_owned())
 }
 
 async fn audited(state: &Shared, refused: Refused, problem: Problem) -> Problem {
@@ -168,28 +183,37 @@ impl<'a> Signed<'a> {
 }
 
 /// An event of CloudEvents as it is; of anything else the body, under what the headers say.
-fn record(
-    headers: &HeaderMap,
-    signed: &Signed<'_>,
-    at: Timestamp,
-    hook: &Hook,
-    body: &[u8],
-) -> Result<String, NoEvent> {
+fn event(headers: &HeaderMap, signed: &Signed<'_>, at: Timestamp, hook: &Hook, body: &[u8]) -> Result<Event, NoEvent> {
     let content = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
     let kind = String::from_utf8_lossy(content).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind == "application/cloudevents+json" {
-        return cloudevents::structured(body).map(|e| e.record);
+        return cloudevents::structured(body);
     }
-    let (id, time) = (escaped(signed.id), at.to_string());
+    let kind = match hook.source.types {
+        // Whatever it calls itself.
+        None => TYPE.to_owned(),
+        Some(_) => told_type(body).unwrap_or_else(|| hook.source.own_type()),
+    };
+    let (id, kind, time) = (escaped(signed.id), escaped(&kind), at.to_string());
     let attributes: [(&str, &[u8]); 6] = [
         ("ce-specversion", b"1.0"),
         ("ce-id", id.as_bytes()),
         ("ce-source", hook.source.path.as_bytes()),
-        ("ce-type", TYPE.as_bytes()),
+        ("ce-type", kind.as_bytes()),
         ("ce-time", time.as_bytes()),
         ("content-type", content),
     ];
-    cloudevents::binary(attributes.into_iter().filter(|(_, value)| !value.is_empty()), body).map(|e| e.record)
+    cloudevents::binary(attributes.into_iter().filter(|(_, value)| !value.is_empty()), body)
+}
+
+/// What the body says of itself, in the field that Standard Webhooks has for it.
+fn told_type(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Told {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    serde_json::from_slice::<Told>(body).ok().map(|t| t.kind).filter(|k| !k.is_empty())
 }
 
 /// As an attribute of an event travels in a header.

@@ -137,7 +137,7 @@ fn hook_operation(path: &str, most_bytes: u64) -> Value {
             header("webhook-signature", "`v1,` and the HMAC-SHA256 as Base64; several are parted by spaces"),
         ],
         "requestBody": { "required": true, "content": { "application/json": {}, "application/cloudevents+json": {} } },
-        "responses": responses(&answers, &[400, 401, 408, 413, 429, 500, 503]),
+        "responses": responses(&answers, &[400, 401, 408, 413, 422, 429, 500, 503]),
         "security": [],
     })
 }

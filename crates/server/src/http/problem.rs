@@ -211,7 +211,9 @@ impl Fault for Problem {
             Self::TooLarge(_) => "send fewer events at once, or large data as a file",
             Self::Body => "send the whole body at once",
             Self::Event(_) => "send the event as CloudEvents 1.0 says",
-            Self::Type(_) => "name the type under `source.http.types` of a bronze dataset, and start the service anew",
+            Self::Type(_) => {
+                "name the type under `types` of the source of a bronze dataset, and start the service anew"
+            }
             Self::Schema { .. } => {
                 "correct the event; or let a new version of the schema allow it, and start the service anew. None of the events was taken"
             }

@@ -64,7 +64,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         return Some(pushed(settle, Some(push), None));
     }
     if let Some(hook) = f.take_entry("webhook").filter(|e| !e.value.is_null()) {
-        let (source, settle) = webhook::read(&hook.value, r)?;
+        let (source, settle) = webhook::read(&hook.value, fence, r)?;
         f.finish(r);
         return Some(pushed(settle, None, Some(Spanned::new(source, hook.key.place))));
     }

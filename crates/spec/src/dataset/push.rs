@@ -1,4 +1,5 @@
-//! `source.http`: the types of events that a bronze dataset takes, and their schemas. Called by `bronze.rs`.
+//! `source.http`: the types of events that a bronze dataset takes, and their schemas. Called by `bronze.rs`, and by `webhook.rs` for those of
+//! signed calls.
 
 use crate::{
     codes,
@@ -25,7 +26,7 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(Pu
     Some((push?, settle))
 }
 
-fn types(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<Push> {
+pub(super) fn types(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<Push> {
     let (names, schemas) = match node.value {
         Value::Map(_) => with_schemas(node, fence, r)?,
         Value::List(_) | Value::Scalar(_) => (r.names(node)?, BTreeMap::new()),

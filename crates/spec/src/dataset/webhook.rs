@@ -2,10 +2,12 @@
 //!
 //! Called by `bronze.rs`.
 
+use super::push;
 use crate::{
     codes,
     definition::{Notified, Rate, WebhookSource},
     diagnostic::quoted,
+    paths::Fence,
     secret,
     yaml::{Node, Reader},
 };
@@ -21,7 +23,7 @@ const MOST_BYTES: ByteSize = ByteSize::mib(1);
 const DEFAULT_RATE: Rate = Rate { limit: 100, period: Span::from_secs(1) };
 
 /// The source, and how long calls that follow each other are one batch.
-pub(super) fn read(node: &Node, r: &mut Reader<'_>) -> Option<(WebhookSource, Span)> {
+pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(WebhookSource, Span)> {
     let mut f =
         r.fields(node, "a mapping such as `{ path: /hooks/payments, secret: { env: ALLUVIUM_HOOK_SECRET } }`")?;
     let path = f.require("path", r).and_then(|n| path(n, r));
@@ -29,10 +31,17 @@ pub(super) fn read(node: &Node, r: &mut Reader<'_>) -> Option<(WebhookSource, Sp
     let tolerance = f.take("tolerance").map_or(Some(DEFAULT_TOLERANCE), |n| tolerance(n, r));
     let max_bytes = f.take("max_bytes").map_or(Some(DEFAULT_BYTES), |n| max_bytes(n, r));
     let rate = f.take("rate").map_or(Some(DEFAULT_RATE), |n| rate(n, r));
+    let types = f.take("types").map_or(Some(None), |n| push::types(n, fence, r).map(Some));
     let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
     f.finish(r);
-    let source =
-        WebhookSource { path: path?, secrets: secrets?, tolerance: tolerance?, max_bytes: max_bytes?, rate: rate? };
+    let source = WebhookSource {
+        path: path?,
+        types: types?,
+        secrets: secrets?,
+        tolerance: tolerance?,
+        max_bytes: max_bytes?,
+        rate: rate?,
+    };
     Some((source, settle))
 }
 

@@ -22,7 +22,7 @@ accept:
   invalid: { error_above: 5% }
   rows: { min: 1, warn_below: 100, error_above: 1000000 }
   columns:
-    carrier: { nulls: { warn_above: 1% }, distinct: { error_below: 3 } }
+    carrier: { nulls: { warn_above: 1% }, distinct: { of_last: 20, error_below: 50%, error_above: 3 } }
     dep_delay: { min: { error_below: -100 }, percentiles: { 95: { warn_above: 60 }, 99.5: { error_above: 600 } } }
   by: [ { column: time_hour, size: 1 day, rows: { error_below: 10 } }, { column: carrier, columns: { dep_delay: { mean: { error_above: 30 } } } } ]
   distribution: { dep_delay: { psi: { error_above: 0.25 }, ks: { warn_above: 10% }, reference: { column: time_hour, size: 28 days } } }
@@ -43,6 +43,11 @@ accept:
     ];
     assert_eq!(columns, expected);
     assert_eq!(accept.columns[0].levels, Levels { warn_above: Some(0.01), ..Levels::default() });
+    assert_eq!(
+        accept.columns[1].levels,
+        Levels { error_below: Some(0.5), error_above: Some(3.0), ..Levels::default() }
+    );
+    assert_eq!((accept.columns[0].of_last, accept.columns[1].of_last), (None, Some(20)));
     assert_eq!((accept.by.len(), accept.by[1].columns[0].kind), (2, MeasureKind::Mean));
     let shape = &accept.distribution[0];
     assert_eq!((shape.psi.error_above, shape.ks.warn_above, shape.min_rows), (Some(0.25), Some(0.1), 500));
@@ -65,6 +70,18 @@ fn every_mistake_is_shown_at_its_place() {
   distribution: { dep_delay: { reference: { column: time_huor, size: 0s } } }
   freshness: { column: carrier, warn_after: 2 days, error_after: 1 day }
   totals: { error_above: 0 }"
+        )
+    );
+}
+
+#[test]
+fn a_history_is_one_of_whole_columns_and_of_enough_commits() {
+    insta::assert_snapshot!(
+        "accept_history_mistakes",
+        said(
+            "  columns: { dep_delay: { sum: { of_last: 2, error_below: 50% }, mean: { of_last: 5, error_below: -1 } } }
+  by: { column: carrier, columns: { dep_delay: { mean: { of_last: 5, error_above: 200% } } } }
+  distribution: { dep_delay: { ks: { of_last: 5, error_above: 10% } } }"
         )
     );
 }

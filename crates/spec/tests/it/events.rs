@@ -161,6 +161,24 @@ fn a_dataset_names_the_schema_of_each_type() {
 }
 
 #[test]
+fn a_webhook_names_types_and_schemas_as_pushed_events_do() {
+    let hook = |types: &str| {
+        format!(
+            "source:\n  webhook: {{ path: /hooks/shop/orders, secret: {{ env: ALLUVIUM_HOOK }}, types: {types} }}\n"
+        )
+    };
+    let with_schema = project(&hook("{ hooks.shop.orders: schemas/order.json }"), "true").expect("a project");
+    let schemas: Vec<_> = with_schema.event_schemas().into_keys().collect();
+    let source = with_schema.datasets.values().find_map(|d| d.webhook()).expect("a webhook");
+    assert_eq!(schemas, [source.own_type()]);
+    let without = project(&hook("[order.*]"), "true").expect("a project");
+    let source = without.datasets.values().find_map(|d| d.webhook()).expect("a webhook");
+    assert!(without.event_schemas().is_empty() && source.types.as_ref().is_some_and(|t| t.takes("order.paid")));
+    let found = project(&hook("{ order.*: schemas/order.json }"), "true").expect_err("a schema is that of one type");
+    assert!(found.0.iter().any(|d| d.code == "E0009"), "{found}");
+}
+
+#[test]
 fn mistakes_in_schemas_are_told() {
     let types = |of: &str| format!("source: {{ http: {{ types: {of} }} }}\n");
     for (of, schema, code, part) in [
@@ -196,6 +214,10 @@ fn a_type_has_one_schema() {
         ("schemas/other.json", "true"),
     ];
     let dir = folder(&files);
+    let found = load(dir.path(), &Environment::default()).expect_err("two schemas");
+    assert!(found.to_string().contains("bronze.a says that `order.placed` has another schema"), "{found}");
+    let hook = "source: { webhook: { path: /hooks/b, secret: { env: ALLUVIUM_HOOK }, types: { order.placed: schemas/other.json } } }\n";
+    write(dir.path(), "datasets/bronze/b.yaml", hook.as_bytes());
     let found = load(dir.path(), &Environment::default()).expect_err("two schemas");
     assert!(found.to_string().contains("bronze.a says that `order.placed` has another schema"), "{found}");
     write(dir.path(), "datasets/bronze/b.yaml", one.as_bytes());

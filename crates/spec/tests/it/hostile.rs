@@ -81,3 +81,80 @@ fn links_out_of_the_project_are_not_followed() {
     assert_eq!(said.0.iter().filter(|d| d.code == "E0001").count(), 2, "{said}");
     assert!(said.0.iter().any(|d| d.code == "E0013"));
 }
+
+/// Nine lines of a contract that is as it should be.
+const CONTRACT: &str = "apiVersion: v3.0.2
+kind: DataContract
+id: airports
+version: 1.0.0
+status: active
+schema:
+  - name: airports
+    properties:
+      - { name: faa, logicalType: string, primaryKey: true }
+";
+
+/// That it is refused in that line, under that code.
+#[track_caller]
+fn refused(what: &str, rest: &str, code: &str, within: std::ops::RangeInclusive<usize>) {
+    let dir = flights();
+    write(dir.path(), "contracts/airports.odcs.yaml", format!("{CONTRACT}{rest}").as_bytes());
+    let said = load(dir.path(), &Environment::default()).expect_err(what);
+    let told = |d: &&alluvium_spec::Diagnostic| d.file.ends_with("airports.odcs.yaml") && d.code == code;
+    let places: Vec<_> = said.0.iter().filter(told).map(|d| (d.line, d.column)).collect();
+    let is_right = matches!(places[..], [(line, 1..)] if within.contains(&line));
+    assert!(is_right, "{what} is not refused with {code} in {within:?}:\n{said}");
+}
+
+#[test]
+fn contracts_that_would_grow_are_refused_at_their_place() {
+    let deep = format!("tags: {}{}\n", "[".repeat(5_000), "]".repeat(5_000));
+    refused("a deep list", &deep, "E0003", 10..=10);
+    let blocks: String = (0..300).map(|i| format!("{}x:\n", " ".repeat(i))).collect();
+    refused(
+        "deep blocks",
+        &format!("customProperties:\n  - property: a\n    value:\n{}", indented(&blocks, 6)),
+        "E0003",
+        13..=90,
+    );
+    let mut bomb = "tags: [ &a0 [x, x, x, x, x, x, x, x, x]".to_owned();
+    for n in 1..12 {
+        bomb.push_str(&format!(", &a{n} [{}]", vec![format!("*a{}", n - 1); 9].join(", ")));
+    }
+    refused("an alias bomb", &format!("{bomb} ]\n"), "E0003", 10..=10);
+    let pattern =
+        |p: &str| format!("      - {{ name: icao, logicalType: string, logicalTypeOptions: {{ pattern: '{p}' }} }}\n");
+    refused("a pattern of a billion states", &pattern("((a{1000}){1000}){1000}"), "E0310", 10..=10);
+    refused("deep groups", &pattern(&format!("{}a{}", "(".repeat(5_000), ")".repeat(5_000))), "E0310", 10..=10);
+    refused("a pattern that looks back", &pattern("(a+)+\\1"), "E0310", 10..=10);
+    let sql = |q: &str| format!("    quality:\n      - {{ type: sql, mustBe: 0, query: '{q}' }}\n");
+    let long = format!("SELECT {} FROM ${{object}}", vec!["1"; 9_000].join("+"));
+    refused("a sum of thousands", &sql(&long), "E0206", 11..=11);
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|l| format!("{}{l}\n", " ".repeat(by))).collect()
+}
+
+#[test]
+fn rules_that_read_files_write_or_call_out_are_refused_at_their_place() {
+    for (query, code) in [
+        ("SELECT count(*) FROM ''/etc/passwd''", "E0203"),
+        ("SELECT count(*) FROM read_csv(''/etc/passwd'')", "E0203"),
+        ("SELECT count(*) FROM \"http://169.254.169.254/latest/meta-data\"", "E0101"),
+        ("SELECT count(*) FROM ${object} WHERE faa IN (SELECT a FROM ''s3://other/x.parquet'')", "E0203"),
+        ("COPY silver.airports TO ''/tmp/out.csv''", "E0202"),
+        ("INSERT INTO silver.airports VALUES (1)", "E0202"),
+        ("DROP TABLE silver.airports", "E0202"),
+        ("SELECT 1; DROP TABLE silver.airports", "E0202"),
+        ("WITH x AS (DELETE FROM silver.airports) SELECT 1", "E0202"),
+        ("SELECT count(*) FROM ${object} WHERE faa < CAST(now() AS VARCHAR)", "E0205"),
+    ] {
+        let rule = format!("    quality:\n      - type: sql\n        mustBe: 0\n        query: '{query}'\n");
+        refused(query, &rule, code, 13..=13);
+    }
+    let row = |sql: &str| {
+        format!("    quality:\n      - type: custom\n        engine: alluvium\n        implementation: '{sql}'\n")
+    };
+    refused("a query of another table", &row("(SELECT count(*) FROM silver.planes) = 0"), "E0204", 13..=13);
+}

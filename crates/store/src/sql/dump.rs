@@ -157,9 +157,9 @@ const QUALITY: Shape = Shape {
         ("note", TEXT),
     ],
     select:
-        "SELECT s.finished_by, s.dataset, q.step, q.rule, q.action, q.severity, q.dimension, q.checked, q.violations,
+        "SELECT coalesce(s.finished_by, s.died_by), s.dataset, q.step, q.rule, q.action, q.severity, q.dimension, q.checked, q.violations,
                     q.passed, q.note
-             FROM quality AS q JOIN steps AS s ON s.key = q.step ORDER BY s.seq, q.ordinal",
+             FROM quality AS q JOIN steps AS s ON s.key = q.step WHERE s.state IN ('done', 'dead') ORDER BY s.seq, q.ordinal",
 };
 
 const LEDGER: Shape = Shape {

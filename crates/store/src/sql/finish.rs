@@ -5,12 +5,12 @@
 
 use super::{
     Arg, Row, Session,
-    codec::{Cells, ROWS_PER_STATEMENT, micros, number, signed},
-    lanes, runs,
+    codec::{Cells, ROWS_PER_STATEMENT, micros, signed},
+    lanes, quality, runs,
     versions::{self, Activation},
     watermarks,
 };
-use crate::{LedgerEntry, QualityResult, StepDone, StepKind, StepState, StoreError};
+use crate::{LedgerEntry, StepDone, StepKind, StepState, StoreError};
 use alluvium_model::Balance;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -48,7 +48,12 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     }
     end_steps(tx, &ending).await?;
     end_events(tx, &ending).await?;
-    insert_quality(tx, &ending).await?;
+    // Only an attempt that was held leaves results, and it was not the last.
+    let again = ending.iter().filter(|(done, _)| done.ledger.attempt > 1);
+    let again: Vec<&str> = again.map(|(done, _)| done.key.as_str()).collect();
+    quality::forget(tx, &again).await?;
+    let results: Vec<_> = ending.iter().map(|(done, _)| (done.key.as_str(), done.quality.as_slice())).collect();
+    quality::insert(tx, &results).await?;
     insert_ledger(tx, &ending).await?;
     let reached: Vec<_> = ending.iter().map(|(done, open)| (*done, open.activation.dataset.as_str())).collect();
     watermarks::advance(tx, &reached).await?;
@@ -177,56 +182,6 @@ async fn bury(tx: &mut Session<'_>, done: &StepDone) -> Result<u64, StoreError> 
         Some(not_of_this_step) => Err(StoreError::unknown("event", not_of_this_step)),
         None => Ok(buried.len() as u64),
     }
-}
-
-#[derive(Serialize)]
-struct QualityRow<'a> {
-    step: &'a str,
-    ordinal: i64,
-    rule: &'a str,
-    action: &'a str,
-    severity: &'a str,
-    dimension: Option<&'a str>,
-    checked: i64,
-    violations: i64,
-    passed: i64,
-    note: Option<&'a str>,
-}
-
-impl<'a> QualityRow<'a> {
-    fn new(step: &'a str, ordinal: usize, q: &'a QualityResult) -> Self {
-        Self {
-            step,
-            ordinal: number(ordinal),
-            rule: &q.rule,
-            action: &q.action,
-            severity: &q.severity,
-            dimension: q.dimension.as_deref(),
-            checked: signed(q.checked),
-            violations: signed(q.violations),
-            passed: i64::from(q.passed),
-            note: q.note.as_deref(),
-        }
-    }
-}
-
-async fn insert_quality(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
-    let rows: Vec<QualityRow<'_>> = ending
-        .iter()
-        .flat_map(|(d, _)| d.quality.iter().enumerate().map(|(n, q)| QualityRow::new(d.key.as_str(), n, q)))
-        .collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        tx.execute(
-            "INSERT INTO quality (step, ordinal, rule, action, severity, dimension, checked, violations, passed, note)
-             SELECT value ->> 'step', CAST(value ->> 'ordinal' AS BIGINT), value ->> 'rule', value ->> 'action',
-                    value ->> 'severity', value ->> 'dimension', CAST(value ->> 'checked' AS BIGINT),
-                    CAST(value ->> 'violations' AS BIGINT), CAST(value ->> 'passed' AS BIGINT), value ->> 'note'
-             FROM json_each($1)",
-            &[Arg::list(chunk)],
-        )
-        .await?;
-    }
-    Ok(())
 }
 
 #[derive(Serialize)]

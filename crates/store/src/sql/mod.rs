@@ -19,6 +19,7 @@ mod lanes;
 mod leases;
 mod measures;
 mod plan;
+mod quality;
 mod registry;
 mod replays;
 mod retries;

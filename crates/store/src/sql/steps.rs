@@ -5,7 +5,7 @@
 use super::{
     Arg, Row, Session,
     codec::{Cells, Word, micros},
-    leases, runs,
+    leases, quality, runs,
 };
 use crate::{AfterFailure, Claimed, Failure, HeldOff, RunStep, StepKind, StepRecord, StepState, StoreError, Watch};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
@@ -159,7 +159,7 @@ pub(super) async fn positions(
 
 /// A step that ended already stays as it is.
 pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<AfterFailure, StoreError> {
-    let Failure { key, run, owner, error, class, at, retry_at, most } = failure;
+    let Failure { key, run, owner, error, class, at, retry_at, most, quality: measured } = failure;
     let head = head(tx, key).await?;
     match head.state {
         StepState::Done | StepState::Superseded | StepState::Dead => return Ok(AfterFailure::Closed),
@@ -187,6 +187,11 @@ pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<Afte
         runs::require(tx, [run.as_str()]).await?;
         let sql = "UPDATE steps SET died_by = $1, died_at = $2 WHERE seq = $3";
         tx.execute(sql, &[run.as_str().into(), micros(*at).into(), head.seq.into()]).await?;
+        // Results of an earlier attempt say nothing about this one.
+        if head.attempts > 1 {
+            quality::forget(tx, &[key.as_str()]).await?;
+        }
+        quality::insert(tx, &[(key.as_str(), measured.as_slice())]).await?;
     }
     let sql = "UPDATE attempts SET error = $1
                WHERE step = $2 AND attempt = (SELECT s.attempts FROM steps AS s WHERE s.key = $2)";

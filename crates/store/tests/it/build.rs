@@ -185,6 +185,7 @@ pub fn failure(step: &str, now: i64, later: i64, most: u32) -> Failure {
         at: at(now),
         retry_at: Some(at(now + later)),
         most,
+        quality: Vec::new(),
     }
 }
 

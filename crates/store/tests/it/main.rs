@@ -113,6 +113,7 @@ conform!(
     retries:
     a_failed_step_waits_for_its_time,
     a_step_that_failed_too_often_is_a_dead_letter,
+    what_a_gate_measured_is_kept_while_the_step_is_held,
     a_dead_step_comes_back_once,
     a_held_step_takes_one_verdict,
     a_dead_step_can_give_back_what_it_took,

@@ -4,7 +4,7 @@ use crate::build::*;
 use alluvium_model::RetryClass;
 use alluvium_store::{
     AfterFailure, Claim, Claimed, EventState, Failure, NewEvent, NewStep, NotYet, Planned, RunState, StepState, Store,
-    StoreError, Terms, Verdict, VerdictKind,
+    StoreError, Terms, Value, Verdict, VerdictKind,
 };
 use std::collections::BTreeMap;
 
@@ -65,6 +65,38 @@ pub async fn a_step_that_failed_too_often_is_a_dead_letter(store: &dyn Store) {
     assert_eq!((a.objects, a.bytes, a.message.as_str()), (0, None, "the disk is full"));
     assert_eq!((a.attempts, a.version.as_str(), a.died_at), (2, "v1", at(3)));
     assert_eq!(a.inputs[&name("bronze.flights")], Claimed { after: -1, upto: 3 });
+}
+
+pub async fn what_a_gate_measured_is_kept_while_the_step_is_held(store: &dyn Store) {
+    started(store).await;
+    planned(store, &refine("a", -1, 3)).await;
+    let kept = async || {
+        let tables = store.tables(&watch(0)).await.unwrap();
+        let table = tables.iter().find(|t| t.name == "quality").unwrap();
+        let place = |name| table.columns.iter().position(|(c, _)| *c == name).unwrap();
+        let (by, rule) = (place("run"), place("rule"));
+        assert!(table.rows.iter().all(|r| r[by] == Value::Text(run().as_str().into())));
+        table.rows.iter().map(|r| r[rule].clone()).collect::<Vec<_>>()
+    };
+    let text = |rule: &str| Value::Text(rule.into());
+    let of = |rule: &str, now, most| Failure { quality: vec![quality(rule, None)], ..failure("a", now, 0, most) };
+    claim(store, "a", 1, 0).await;
+    store.fail(&of("tried again", 1, 9)).await.unwrap();
+    assert!(kept().await.is_empty(), "it is not held yet");
+    claim(store, "a", 1, 2).await;
+    store.fail(&of("first", 3, 1)).await.unwrap();
+    assert_eq!(kept().await, [text("first")]);
+    assert!(store.revive_step(&key("a")).await.unwrap());
+    assert!(kept().await.is_empty(), "it goes on");
+    claim(store, "a", 1, 4).await;
+    store.fail(&of("second", 5, 1)).await.unwrap();
+    assert_eq!(kept().await, [text("second")]);
+    assert!(store.revive_step(&key("a")).await.unwrap());
+    claim(store, "a", 1, 6).await;
+    let mut end = done("a");
+    (end.quality, end.ledger.attempt) = (vec![quality("third", None), quality("fourth", None)], 4);
+    store.finish(&end).await.unwrap();
+    assert_eq!(kept().await, [text("third"), text("fourth")]);
 }
 
 pub async fn a_dead_step_comes_back_once(store: &dyn Store) {

@@ -7,6 +7,9 @@ use crate::{
     yaml::{Fields, Node, Reader},
 };
 
+/// A median of fewer commits says little, and more are not looked at.
+const HISTORY: std::ops::RangeInclusive<u64> = 3..=100;
+
 /// How the figures of a measure are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Figure {
@@ -70,6 +73,17 @@ pub(super) fn levels_of(
         r.error(codes::MISSING_KEY, node.place, "there is no level in it", help);
     }
     levels
+}
+
+/// `of_last`: of so many commits the median is what a figure is a share of.
+pub(super) fn of_last(node: &Node, r: &mut Reader<'_>) -> Option<u64> {
+    let last = r.whole::<u64>(node)?;
+    if !HISTORY.contains(&last) {
+        let help = Some(format!("from {} to {}", HISTORY.start(), HISTORY.end()));
+        r.error(codes::INVALID_VALUE, node.place, format!("{last} commits are no history to compare with"), help);
+        return None;
+    }
+    Some(last)
 }
 
 fn order(levels: Levels, node: &Node, sides: Sides, r: &mut Reader<'_>) {

@@ -1,7 +1,7 @@
 //! `columns`, `by` and `distribution`: figures of columns.
 
 use super::{
-    levels::{Figure, Sides, levels},
+    levels::{Figure, Sides, levels, levels_of, of_last},
     read::Uses,
 };
 use crate::{
@@ -33,10 +33,19 @@ const KEYS: [Key; 6] = [
     ("mean", MeasureKind::Mean, Figure::Number),
 ];
 
-pub(super) fn columns(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<ColumnMeasure> {
+/// What the figures of a column can be compared with, beside levels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Against {
+    /// Those of the commits before, by `of_last`.
+    Commits,
+    /// A part that is new has none, and so have those that ended.
+    Nothing,
+}
+
+pub(super) fn columns(node: &Node, against: Against, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<ColumnMeasure> {
     let mut out = Vec::new();
     for e in r.entries(node).unwrap_or_default() {
-        column(&e.key, &e.value, &mut out, uses, r);
+        column(&e.key, &e.value, against, &mut out, uses, r);
     }
     if out.len() > MOST {
         too_many(node, out.len(), MOST, r);
@@ -49,14 +58,23 @@ fn too_many(node: &Node, number: usize, most: usize, r: &mut Reader<'_>) {
     r.error(codes::INVALID_VALUE, node.place, format!("{number} are too many: there are up to {most}"), None);
 }
 
-fn column(name: &Spanned<String>, node: &Node, out: &mut Vec<ColumnMeasure>, uses: &mut Uses, r: &mut Reader<'_>) {
+fn column(
+    name: &Spanned<String>,
+    node: &Node,
+    against: Against,
+    out: &mut Vec<ColumnMeasure>,
+    uses: &mut Uses,
+    r: &mut Reader<'_>,
+) {
     let Some(mut f) = r.fields(node, "a mapping such as `{ nulls: { error_above: 5% } }`") else { return };
     let before = out.len();
-    let mut add = |kind, levels| out.push(ColumnMeasure { column: name.value.clone(), kind, levels });
+    let mut add = |kind, (of_last, levels)| {
+        out.push(ColumnMeasure { column: name.value.clone(), kind, of_last, levels });
+    };
     let mut needs = Needs::Any;
     for (key, kind, figure) in KEYS {
         let Some(n) = f.take(key) else { continue };
-        add(kind, levels(n, figure, Sides::Both, r));
+        add(kind, measure(n, figure, against, r));
         if figure == Figure::Number {
             needs = Needs::Number;
         }
@@ -66,7 +84,7 @@ fn column(name: &Spanned<String>, node: &Node, out: &mut Vec<ColumnMeasure>, use
         for e in r.entries(n).unwrap_or_default() {
             match e.key.value.parse::<f64>() {
                 Ok(p) if p > 0.0 && p < 100.0 => {
-                    add(MeasureKind::Percentile(p), levels(&e.value, Figure::Number, Sides::Both, r));
+                    add(MeasureKind::Percentile(p), measure(&e.value, Figure::Number, against, r));
                 }
                 _ => {
                     let help = Some("a number between 0 and 100, as in `95`".to_owned());
@@ -84,6 +102,25 @@ fn column(name: &Spanned<String>, node: &Node, out: &mut Vec<ColumnMeasure>, use
     uses.push(ColumnUse { column: name.clone(), needs });
 }
 
+/// Levels of the figure, or with `of_last` those of its share of what is usual.
+fn measure(node: &Node, figure: Figure, against: Against, r: &mut Reader<'_>) -> (Option<u64>, Levels) {
+    let wanted = "a mapping with `error_below`, `warn_below`, `warn_above` or `error_above`";
+    let Some(mut f) = r.fields(node, wanted) else { return (None, Levels::default()) };
+    let last = f.take("of_last");
+    let figure = if last.is_some() { Figure::Ratio } else { figure };
+    let mut compared = None;
+    match last {
+        Some(n) if against == Against::Nothing => {
+            let help = Some("write levels of the figure itself, or compare the whole column under `accept.columns`");
+            let message = "parts are not compared with the commits before";
+            r.error(codes::CONTRADICTION, n.place, message, help.map(str::to_owned));
+        }
+        Some(n) => compared = of_last(n, r),
+        None => {}
+    }
+    (compared, levels_of(f, node, figure, Sides::Both, Levels::default(), r))
+}
+
 /// One mapping, or a list of them.
 pub(super) fn by(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<Parts> {
     let Value::List(items) = &node.value else { return parts(node, uses, r).into_iter().collect() };
@@ -98,7 +135,7 @@ fn parts(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Parts> {
     let column = f.require("column", r).and_then(|n| r.name(n));
     let size = f.take("size").and_then(|n| length(n, r));
     let rows = f.take("rows").map(|n| levels(n, Figure::Count, Sides::Both, r));
-    let measures = f.take("columns").map(|n| columns(n, uses, r)).unwrap_or_default();
+    let measures = f.take("columns").map(|n| columns(n, Against::Nothing, uses, r)).unwrap_or_default();
     f.finish(r);
     let column = column?;
     let rows = rows.unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The criteria that are counts, and the parts of all.
 
 use super::{
-    levels::{Figure, Sides, levels, levels_of},
-    measures,
+    levels::{Figure, Sides, levels, levels_of, of_last},
+    measures::{self, Against},
 };
 use crate::{
     acceptance::{Freshness, Levels, Volume},
@@ -14,8 +14,6 @@ use alluvium_model::Span;
 
 /// Commits whose median a step is compared with.
 const OF_LAST: u64 = 10;
-/// A median of fewer says little, and more are not looked at.
-const HISTORY: std::ops::RangeInclusive<u64> = 3..=100;
 
 /// The columns that criteria name, and what they need of them.
 pub(super) type Uses = Vec<ColumnUse>;
@@ -28,7 +26,7 @@ pub(in crate::dataset) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Accept
     accept.invalid = f.take("invalid").map(|n| levels(n, Figure::Share, Sides::Above, r)).unwrap_or_default();
     accept.rows = f.take("rows").map(|n| rows(n, r)).unwrap_or_default();
     accept.volume = f.take("volume").and_then(|n| volume(n, r));
-    accept.columns = f.take("columns").map(|n| measures::columns(n, uses, r)).unwrap_or_default();
+    accept.columns = f.take("columns").map(|n| measures::columns(n, Against::Commits, uses, r)).unwrap_or_default();
     accept.by = f.take("by").map(|n| measures::by(n, uses, r)).unwrap_or_default();
     accept.distribution = f.take("distribution").map(|n| measures::distribution(n, uses, r)).unwrap_or_default();
     accept.freshness = f.take("freshness").and_then(|n| freshness(n, uses, r));
@@ -57,15 +55,7 @@ fn rows(node: &Node, r: &mut Reader<'_>) -> Levels {
 
 fn volume(node: &Node, r: &mut Reader<'_>) -> Option<Volume> {
     let mut f = r.fields(node, "a mapping with `error_below`, `warn_below`, `warn_above` or `error_above`")?;
-    let of_last = match f.take("of_last").and_then(|n| Some((n, r.whole::<u64>(n)?))) {
-        Some((n, last)) if !HISTORY.contains(&last) => {
-            let help = Some(format!("from {} to {}", HISTORY.start(), HISTORY.end()));
-            r.error(codes::INVALID_VALUE, n.place, format!("{last} commits are no history to compare with"), help);
-            OF_LAST
-        }
-        Some((_, last)) => last,
-        None => OF_LAST,
-    };
+    let of_last = f.take("of_last").and_then(|n| of_last(n, r)).unwrap_or(OF_LAST);
     let levels = levels_of(f, node, Figure::Ratio, Sides::Both, Levels::default(), r);
     Some(Volume { of_last, levels })
 }
