@@ -31,8 +31,12 @@ pub(crate) struct SimEngine {
     pub(crate) odds: Option<Odds>,
 }
 
-/// What a step would commit, or what it did without a commit.
-type Computed = Result<(Commit, Asks), Outcome>;
+/// How a step comes to its end.
+pub(crate) enum Computed<T> {
+    By(T),
+    /// There is nothing to commit.
+    Idle(Outcome),
+}
 
 impl SimEngine {
     fn table(&self, dataset: &DatasetName) -> Option<Table> {
@@ -55,7 +59,7 @@ impl SimEngine {
         Ok(())
     }
 
-    fn compute(&self, job: &Job<'_>) -> Result<Computed, StepError> {
+    fn compute(&self, job: &Job<'_>) -> Result<Computed<(Commit, Asks)>, StepError> {
         let step = job.step;
         let place = Self::place(job.dataset, step);
         let own = self.tables.get(&place).unwrap_or_default();
@@ -65,12 +69,15 @@ impl SimEngine {
             let ground = Ground { own: &own, healed, is_old, planted };
             gate::compute(job, &ground, |name| self.table(name).unwrap_or_default())?
         } else {
-            Ok(self.compute_plain(job, &own)?)
+            Computed::By(self.compute_plain(job, &own)?)
         };
         // What is appended, or stands beside, rests on nothing that the table holds.
         let read = matches!(step.kind, StepKind::Curate | StepKind::Swap).then(|| own.head());
         let asks = Asks { place, step: step.key.clone(), attempt: step.attempts, read };
-        Ok(computed.map(|made| (made.commit(step, planted), asks)))
+        Ok(match computed {
+            Computed::By(made) => Computed::By((made.commit(step, planted), asks)),
+            Computed::Idle(outcome) => Computed::Idle(outcome),
+        })
     }
 
     /// Where nothing is held back, and nothing that waits is tried again.
@@ -232,9 +239,13 @@ impl Engine for SimEngine {
 
     async fn execute(&self, job: &Job<'_>, _: &dyn Report) -> Result<Outcome, StepError> {
         let (name, key) = (job.dataset.name.clone(), job.step.key.as_str()[..8].to_owned());
-        let (commit, asks) = match self.compute(job)? {
-            Ok(computed) => computed,
-            Err(outcome) => {
+        let computed = self.compute(job).inspect_err(|e| {
+            self.sim.note(format_args!("p{} {name} {key}: {e}", self.process));
+        })?;
+        let (commit, asks) = match computed {
+            Computed::By(computed) => computed,
+            Computed::Idle(outcome) => {
+                self.sim.note(format_args!("p{} {name} {:?} {key}: nothing to commit", self.process, job.step.kind));
                 way(&self.sim, self.odds).await;
                 return Ok(outcome);
             }

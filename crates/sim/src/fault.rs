@@ -16,6 +16,8 @@ pub(crate) struct Odds {
 impl Odds {
     pub(crate) const STORE: Self = Self { reject: 150, lose: 200, hold: 250 };
     pub(crate) const ENGINE: Self = Self { reject: 12, lose: 10, hold: 12 };
+    /// Each run looks into every folder before it does anything else.
+    pub(crate) const LANDING: Self = Self { reject: 12, lose: 10, hold: 60 };
 }
 
 /// Nothing was done.

@@ -25,7 +25,13 @@ pub(crate) fn plain(sim: &Sim) -> Vec<File> {
         let content = if n % 5 == 4 { format!("c{}-3", n - 1) } else { format!("c{n}-{records}") };
         let content = if n % 7 == 6 { format!("bad{n}") } else { content };
         let records = content.rsplit_once('-').and_then(|(_, r)| r.parse().ok()).unwrap_or(1);
-        File { at: when(sim), dataset: dataset.parse().expect("a name"), path: format!("{n}.ndjson"), content, records }
+        File {
+            at: when(sim, 110),
+            dataset: dataset.parse().expect("a name"),
+            path: format!("{n}.ndjson"),
+            content,
+            records,
+        }
     };
     (0..14).map(file).collect()
 }
@@ -36,11 +42,11 @@ pub(crate) fn judged(sim: &Sim) -> Vec<File> {
         let kind = KINDS[usize::try_from(sim.below(KINDS.len() as u64)).expect("small")];
         let records = 4 + sim.below(16);
         let content = format!("{kind}{n}-{records}");
-        File { at: when(sim), dataset: gate::received(), path: format!("{n}.ndjson"), content, records }
+        File { at: when(sim, 70), dataset: gate::received(), path: format!("{n}.ndjson"), content, records }
     };
     (0..12).map(file).collect()
 }
 
-fn when(sim: &Sim) -> i64 {
-    i64::try_from(sim.below(150)).expect("small") * SECOND
+fn when(sim: &Sim, most_seconds: u64) -> i64 {
+    i64::try_from(sim.below(most_seconds)).expect("small") * SECOND
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     aside::Waiting,
-    engine::Made,
+    engine::{Computed, Made},
     fault::{Frozen, Refused},
     planted::Planted,
     tables::Table,
@@ -63,7 +63,7 @@ pub(crate) fn compute(
     job: &Job<'_>,
     ground: &Ground<'_>,
     from: impl Fn(&DatasetName) -> Table,
-) -> Result<Result<Made, Outcome>, StepError> {
+) -> Result<Computed<Made>, StepError> {
     let mut made = Made::default();
     match job.step.kind {
         StepKind::Ingest => {
@@ -93,7 +93,7 @@ pub(crate) fn compute(
         StepKind::ReplayQuarantine | StepKind::Discard => return Ok(again(job, ground)),
         kind => unreachable!("no step of the kind {kind:?} is planned for {}", job.dataset.name),
     }
-    judged(job, ground, made).map(Ok)
+    judged(job, ground, made).map(Computed::By)
 }
 
 fn share(made: &Made) -> QualityResult {
@@ -112,10 +112,10 @@ fn share(made: &Made) -> QualityResult {
 }
 
 /// Rows that wait, once more or never more.
-fn again(job: &Job<'_>, ground: &Ground<'_>) -> Result<Made, Outcome> {
+fn again(job: &Job<'_>, ground: &Ground<'_>) -> Computed<Made> {
     let version = job.step.lookups.get(&job.dataset.name).copied().unwrap_or(-1);
     if ground.own.aside.has_left(version) && ground.planted != Planted::Forgetful {
-        return Err(Outcome::default());
+        return Computed::Idle(Outcome::default());
     }
     let waiting = ground.own.aside.at(version);
     let selection = job.discard.map(|d| &d.selection);
@@ -129,19 +129,19 @@ fn again(job: &Job<'_>, ground: &Ground<'_>) -> Result<Made, Outcome> {
     let mut made = Made { quarantine: kept, leaves: waiting.clone(), ..Made::default() };
     if job.step.kind == StepKind::Discard {
         if gone.is_empty() {
-            return Err(Outcome::default());
+            return Computed::Idle(Outcome::default());
         }
         (made.received, made.dropped, made.stays) = (gone.len() as u64, gone, true);
-        return Ok(made);
+        return Computed::By(made);
     }
     made.received = waiting.len() as u64;
     if gone.is_empty() {
         let quarantined = made.received;
         let balance = Balance { received: quarantined, quarantined, ..Balance::default() };
-        return Err(Outcome { balance, ..Outcome::default() });
+        return Computed::Idle(Outcome { balance, ..Outcome::default() });
     }
     made.rows = gone;
-    Ok(made)
+    Computed::By(made)
 }
 
 /// As the step was held, a release lets it pass; what was dropped is counted and never published.
@@ -149,7 +149,6 @@ fn judged(job: &Job<'_>, ground: &Ground<'_>, mut made: Made) -> Result<Made, St
     let name = &job.dataset.name;
     if job.verdict.is_some_and(|v| v.kind == VerdictKind::Drop) {
         made.dropped = made.rows.drain(..).chain(made.quarantine.drain(..)).collect();
-        made.quality.clear();
         return Ok(made);
     }
     let every = || made.rows.iter().chain(&made.quarantine);
@@ -160,6 +159,6 @@ fn judged(job: &Job<'_>, ground: &Ground<'_>, mut made: Made) -> Result<Made, St
     let said = format!("{}: {error}", error.code());
     match job.verdict {
         Some(verdict) if verdict.kind == VerdictKind::Release && verdict.held == said => Ok(made),
-        _ => Err(error),
+        Some(_) | None => Err(error),
     }
 }

@@ -18,11 +18,13 @@ pub enum Planted {
     Uncounted,
     /// Nobody is told that drift froze a dataset.
     Thawed,
+    /// Alerts are acknowledged, and not written down.
+    Mute,
 }
 
 impl Planted {
     /// As the command line has it.
-    pub const WORDS: [(&'static str, Self); 7] = [
+    pub const WORDS: [(&'static str, Self); 8] = [
         ("ajar", Self::Ajar),
         ("down", Self::Down),
         ("gateless", Self::Gateless),
@@ -30,5 +32,6 @@ impl Planted {
         ("careless", Self::Careless),
         ("uncounted", Self::Uncounted),
         ("thawed", Self::Thawed),
+        ("mute", Self::Mute),
     ];
 }

@@ -200,7 +200,7 @@ impl Process {
             is_old: self.is_old,
             odds: odds(Odds::ENGINE),
         };
-        let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::ENGINE) };
+        let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::LANDING) };
         let alive = |o: &Owner| !gone.lock().expect("no holder of this lock panics").contains(&o.process);
         let hands = Semaphore::new(HANDS);
         let flow = Flow {

@@ -112,6 +112,20 @@ macro_rules! over_the_way {
                 self.back("fail", answer).await
             }
 
+            async fn change_alerts(
+                &self,
+                changes: &[AlertChange],
+                under: u64,
+                at: Timestamp,
+            ) -> Result<bool, StoreError> {
+                self.there("change_alerts").await?;
+                let answer = match self.tables.planted {
+                    Planted::Mute => Ok(true),
+                    _ => self.runtime.block_on(self.inner.change_alerts(changes, under, at)),
+                };
+                self.back("change_alerts", answer).await
+            }
+
             async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await
             }
@@ -200,7 +214,6 @@ over_the_way! {
     delete_schemas(subject: &str, numbers: &[u32], for_good: bool, under: u64, now: Timestamp) -> bool;
     troubles(datasets: &[DatasetName]) -> Troubles;
     alerts(resolved_since: Timestamp) -> Alerts;
-    change_alerts(changes: &[AlertChange], under: u64, at: Timestamp) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
     hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;

@@ -73,7 +73,7 @@ schema:
 
 pub(crate) const SECOND: i64 = 1_000_000;
 /// So long things go wrong; then they are only finished.
-const TROUBLE: i64 = 200 * SECOND;
+const TROUBLE: i64 = 150 * SECOND;
 
 /// A seed under which something does not hold.
 #[derive(Debug)]
@@ -182,9 +182,9 @@ impl World {
         for role in [Role::Planner, Role::Worker, Role::Backfiller, Role::Person] {
             events.extend([begins(within(5), role), begins(within(5), role)]);
         }
-        events.push((within(200), Event::Heals));
+        events.push((within(150), Event::Heals));
         for _ in 0..4 + sim.below(8) {
-            let at = within(200);
+            let at = within(150);
             let roles = [Role::Planner, Role::Worker, Role::Backfiller, Role::Person];
             let role = roles[usize::try_from(sim.below(4)).expect("small")];
             events.push((at, Event::Killed { known: sim.once_in(2) }));
@@ -192,7 +192,7 @@ impl World {
         }
         for _ in 0..sim.below(3) {
             let seconds = i64::try_from(sim.below(1_200)).expect("small") - 600;
-            events.push((within(200), Event::Jumps(seconds * SECOND)));
+            events.push((within(150), Event::Jumps(seconds * SECOND)));
         }
         events.sort_by_key(|(at, _)| *at);
         let (mut living, mut number): (Vec<(u64, u32)>, u32) = (Vec::new(), 0);

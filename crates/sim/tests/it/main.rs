@@ -47,8 +47,7 @@ fn a_gate_that_publishes_what_it_has_to_hold_back_is_found_out() {
 
 #[test]
 fn rows_that_come_back_after_they_were_replayed_or_discarded_are_found_out() {
-    found_out(Planted::Forgetful, "[\"the table\", \"the quarantine\"]");
-    found_out(Planted::Forgetful, "\"what was dropped\"]");
+    found_out(Planted::Forgetful, "silver.c: record");
 }
 
 #[test]
@@ -64,6 +63,11 @@ fn what_is_dropped_and_counted_nowhere_is_found_out() {
 #[test]
 fn a_dataset_that_goes_on_while_drift_froze_it_is_found_out() {
     found_out(Planted::Thawed, "froze its dataset");
+}
+
+#[test]
+fn an_alert_that_nobody_is_told_of_is_found_out() {
+    found_out(Planted::Mute, "is wrong, and told is");
 }
 
 fn found_out(planted: Planted, word: &str) {
