@@ -35,7 +35,7 @@ pub(crate) struct SimEngine {
 pub(crate) enum Computed<T> {
     By(T),
     /// There is nothing to commit.
-    Idle(Outcome),
+    Idle(Box<Outcome>),
 }
 
 impl SimEngine {
@@ -247,7 +247,7 @@ impl Engine for SimEngine {
             Computed::Idle(outcome) => {
                 self.sim.note(format_args!("p{} {name} {:?} {key}: nothing to commit", self.process, job.step.kind));
                 way(&self.sim, self.odds).await;
-                return Ok(outcome);
+                return Ok(*outcome);
             }
         };
         way(&self.sim, self.odds).await;

@@ -115,7 +115,7 @@ fn share(made: &Made) -> QualityResult {
 fn again(job: &Job<'_>, ground: &Ground<'_>) -> Computed<Made> {
     let version = job.step.lookups.get(&job.dataset.name).copied().unwrap_or(-1);
     if ground.own.aside.has_left(version) && ground.planted != Planted::Forgetful {
-        return Computed::Idle(Outcome::default());
+        return Computed::Idle(Box::default());
     }
     let waiting = ground.own.aside.at(version);
     let selection = job.discard.map(|d| &d.selection);
@@ -129,7 +129,7 @@ fn again(job: &Job<'_>, ground: &Ground<'_>) -> Computed<Made> {
     let mut made = Made { quarantine: kept, leaves: waiting.clone(), ..Made::default() };
     if job.step.kind == StepKind::Discard {
         if gone.is_empty() {
-            return Computed::Idle(Outcome::default());
+            return Computed::Idle(Box::default());
         }
         (made.received, made.dropped, made.stays) = (gone.len() as u64, gone, true);
         return Computed::By(made);
@@ -138,7 +138,7 @@ fn again(job: &Job<'_>, ground: &Ground<'_>) -> Computed<Made> {
     if gone.is_empty() {
         let quarantined = made.received;
         let balance = Balance { received: quarantined, quarantined, ..Balance::default() };
-        return Computed::Idle(Outcome { balance, ..Outcome::default() });
+        return Computed::Idle(Box::new(Outcome { balance, ..Outcome::default() }));
     }
     made.rows = gone;
     Computed::By(made)

@@ -47,7 +47,8 @@ fn a_gate_that_publishes_what_it_has_to_hold_back_is_found_out() {
 
 #[test]
 fn rows_that_come_back_after_they_were_replayed_or_discarded_are_found_out() {
-    found_out(Planted::Forgetful, "silver.c: record");
+    // Two have to want something of the same rows within moments.
+    found_out_under([51, 60, 75], Planted::Forgetful, "silver.c: record");
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn a_quarantine_that_does_not_follow_a_commit_is_found_out() {
 
 #[test]
 fn what_is_dropped_and_counted_nowhere_is_found_out() {
-    found_out(Planted::Uncounted, "received, and");
+    found_out(Planted::Uncounted, "the state counts");
 }
 
 #[test]
@@ -71,6 +72,10 @@ fn an_alert_that_nobody_is_told_of_is_found_out() {
 }
 
 fn found_out(planted: Planted, word: &str) {
+    found_out_under(SEEDS, planted, word);
+}
+
+fn found_out_under(seeds: impl IntoIterator<Item = u64>, planted: Planted, word: &str) {
     let tells = |seed| simulate(seed, planted).is_err_and(|f| f.wrong.iter().any(|w| w.contains(word)));
-    assert!(SEEDS.into_iter().any(tells), "{planted:?} is never told as: {word}");
+    assert!(seeds.into_iter().any(tells), "{planted:?} is never told as: {word}");
 }
