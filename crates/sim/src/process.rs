@@ -12,7 +12,9 @@ use crate::{
     tables::Tables,
     witness::Witness,
 };
-use alluvium_flow::{Backfill, Breakers, Flow, FlowError, Judged, Options, RefusedSteps, Report, Signal, Summary};
+use alluvium_flow::{
+    Backfill, Breakers, Flow, FlowError, Hands, Judged, Options, RefusedSteps, Report, Signal, Summary,
+};
 use alluvium_model::Window;
 use alluvium_spec::Project;
 use alluvium_store::{BackfillState, Owner, SqliteStore, VerdictKind};
@@ -21,7 +23,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::runtime::Runtime;
 
 /// What all processes share.
 #[derive(Clone)]
@@ -202,7 +204,7 @@ impl Process {
         };
         let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::LANDING) };
         let alive = |o: &Owner| !gone.lock().expect("no holder of this lock panics").contains(&o.process);
-        let hands = Semaphore::new(HANDS);
+        let hands = Hands::new(HANDS);
         let flow = Flow {
             project: &projects[usize::from(self.is_old)],
             store: &store,
