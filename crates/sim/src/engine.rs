@@ -3,15 +3,19 @@
 //! A commit is on its way for a while, and arrives whether or not the process that sent it still lives.
 
 use crate::{
+    aside::Waiting,
     days,
     executor::Sim,
     fault::{Gone, Moved, Odds, Rejected, ReplyLost, way},
+    gate::{self, Ground},
+    landing::Folders,
+    planted::Planted,
     tables::{Asks, Commit, Place, Table, Tables, Takes},
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{Balance, DatasetName, EventId};
 use alluvium_spec::{Dataset, Freshness, Kind, Silver};
-use alluvium_store::{StepKind, StepRecord};
+use alluvium_store::{QualityResult, StepKind, StepRecord};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,8 +24,18 @@ use tokio::sync::oneshot;
 pub(crate) struct SimEngine {
     pub(crate) tables: Arc<Tables>,
     pub(crate) sim: Sim,
+    pub(crate) folders: Arc<Folders>,
     pub(crate) process: u32,
+    /// It has the earlier definitions.
+    pub(crate) is_old: bool,
     pub(crate) odds: Option<Odds>,
+}
+
+/// How a step comes to its end.
+pub(crate) enum Computed<T> {
+    By(T),
+    /// There is nothing to commit.
+    Idle(Box<Outcome>),
 }
 
 impl SimEngine {
@@ -45,11 +59,30 @@ impl SimEngine {
         Ok(())
     }
 
-    /// What the step would commit.
-    fn compute(&self, job: &Job<'_>) -> Result<(Commit, Asks), StepError> {
+    fn compute(&self, job: &Job<'_>) -> Result<Computed<(Commit, Asks)>, StepError> {
         let step = job.step;
         let place = Self::place(job.dataset, step);
         let own = self.tables.get(&place).unwrap_or_default();
+        let planted = self.tables.planted;
+        let computed = if gate::is_one(&job.dataset.name) {
+            let (healed, is_old) = (self.folders.are_healed(), self.is_old);
+            let ground = Ground { own: &own, healed, is_old, planted };
+            gate::compute(job, &ground, |name| self.table(name).unwrap_or_default())?
+        } else {
+            Computed::By(self.compute_plain(job, &own)?)
+        };
+        // What is appended, or stands beside, rests on nothing that the table holds.
+        let read = matches!(step.kind, StepKind::Curate | StepKind::Swap).then(|| own.head());
+        let asks = Asks { place, step: step.key.clone(), attempt: step.attempts, read };
+        Ok(match computed {
+            Computed::By(made) => Computed::By((made.commit(step, planted), asks)),
+            Computed::Idle(outcome) => Computed::Idle(outcome),
+        })
+    }
+
+    /// Where nothing is held back, and nothing that waits is tried again.
+    fn compute_plain(&self, job: &Job<'_>, own: &Table) -> Result<Made, StepError> {
+        let step = job.step;
         let input = |name: &DatasetName| self.table(name).unwrap_or_default();
         let mut made = Made::default();
         match step.kind {
@@ -64,7 +97,7 @@ impl SimEngine {
                     }
                 }
             }
-            StepKind::Refine | StepKind::Rebuild | StepKind::ReplayQuarantine => {
+            StepKind::Refine => {
                 for (name, range) in &step.inputs {
                     let from = input(name).between(range.after, range.upto);
                     made.received += from.len() as u64;
@@ -73,7 +106,9 @@ impl SimEngine {
                     made.quarantine.extend(bad);
                 }
             }
-            StepKind::Discard => unreachable!("in the simulated lake nothing waits that somebody could discard"),
+            kind @ (StepKind::Rebuild | StepKind::ReplayQuarantine | StepKind::Discard) => {
+                unreachable!("nobody asks for a step of the kind {kind:?} here")
+            }
             StepKind::Curate if matches!(&job.dataset.kind, Kind::Gold(gold) if gold.window.is_some()) => {
                 made.takes = Takes::Everything;
                 for (name, range) in &step.inputs {
@@ -117,37 +152,43 @@ impl SimEngine {
                 made.received = made.rows.len() as u64;
             }
         }
-        // What is appended, or stands beside, rests on nothing that the table holds.
-        let read = matches!(step.kind, StepKind::Curate | StepKind::Swap).then(|| own.head());
-        let asks = Asks { place, step: step.key.clone(), attempt: step.attempts, read };
-        Ok((made.commit(step), asks))
+        Ok(made)
     }
 }
 
 /// By one step.
 #[derive(Default)]
-struct Made {
-    rows: Vec<String>,
-    takes: Takes,
-    quarantine: Vec<String>,
-    dead: Vec<(EventId, String)>,
-    received: u64,
-    dead_records: u64,
+pub(crate) struct Made {
+    pub(crate) rows: Vec<String>,
+    pub(crate) takes: Takes,
+    pub(crate) quarantine: Vec<String>,
+    /// What comes into the quarantine was in it before.
+    pub(crate) stays: bool,
+    pub(crate) leaves: Vec<Waiting>,
+    pub(crate) dropped: Vec<String>,
+    pub(crate) quality: Vec<QualityResult>,
+    pub(crate) dead: Vec<(EventId, String)>,
+    pub(crate) received: u64,
+    pub(crate) dead_records: u64,
 }
 
 impl Made {
-    fn commit(self, step: &StepRecord) -> Commit {
-        let Self { rows, takes, quarantine, dead, received, dead_records } = self;
-        let balance = Balance {
+    fn commit(self, step: &StepRecord, planted: Planted) -> Commit {
+        let Self { rows, takes, quarantine, stays, leaves, dropped, quality, dead, received, dead_records } = self;
+        let mut balance = Balance {
             received,
             loaded: rows.len() as u64,
-            quarantined: quarantine.len() as u64,
+            quarantined: if stays { 0 } else { quarantine.len() as u64 },
+            dropped: dropped.len() as u64,
             dead: dead_records,
             ..Balance::default()
         };
-        let outcome = Outcome { balance, dead, ..Outcome::default() };
+        if planted == Planted::Uncounted {
+            balance.received -= std::mem::take(&mut balance.dropped);
+        }
+        let outcome = Outcome { balance, dead, quality, ..Outcome::default() };
         let swaps = (step.kind == StepKind::Swap).then(|| step.run.clone());
-        Commit { step: Some(step.key.clone()), rows, takes, quarantine, swaps, outcome }
+        Commit { step: Some(step.key.clone()), rows, takes, quarantine, leaves, dropped, swaps, outcome }
     }
 }
 
@@ -173,12 +214,15 @@ impl Engine for SimEngine {
         Ok(self.table(dataset).map_or(0, |t| t.at(t.head()).len() as u64))
     }
 
-    async fn quarantine(&self, _: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
-        Ok(None)
+    async fn quarantine(&self, dataset: &DatasetName) -> Result<Option<(i64, u64)>, StepError> {
+        self.look().await?;
+        let aside = self.table(dataset).unwrap_or_default().aside;
+        Ok((aside.head() > 0).then(|| (aside.head(), aside.rows().len() as u64)))
     }
 
-    async fn has_left(&self, _: &DatasetName, _: i64) -> Result<bool, StepError> {
-        Ok(false)
+    async fn has_left(&self, dataset: &DatasetName, version: i64) -> Result<bool, StepError> {
+        self.look().await?;
+        Ok(self.table(dataset).is_some_and(|t| t.aside.has_left(version)))
     }
 
     async fn rescued(&self, _: &Silver, _: &[String]) -> Result<BTreeMap<String, u64>, StepError> {
@@ -195,7 +239,17 @@ impl Engine for SimEngine {
 
     async fn execute(&self, job: &Job<'_>, _: &dyn Report) -> Result<Outcome, StepError> {
         let (name, key) = (job.dataset.name.clone(), job.step.key.as_str()[..8].to_owned());
-        let (commit, asks) = self.compute(job)?;
+        let computed = self.compute(job).inspect_err(|e| {
+            self.sim.note(format_args!("p{} {name} {key}: {e}", self.process));
+        })?;
+        let (commit, asks) = match computed {
+            Computed::By(computed) => computed,
+            Computed::Idle(outcome) => {
+                self.sim.note(format_args!("p{} {name} {:?} {key}: nothing to commit", self.process, job.step.kind));
+                way(&self.sim, self.odds).await;
+                return Ok(*outcome);
+            }
+        };
         way(&self.sim, self.odds).await;
         if self.odds.is_some_and(|o| self.sim.once_in(o.reject)) {
             self.sim.note(format_args!("p{} {name} {key}: refused", self.process));
@@ -204,7 +258,7 @@ impl Engine for SimEngine {
         // On its own: it arrives even if this process is gone by then.
         let (arrived, answer) = oneshot::channel();
         let (tables, sim, odds, process) = (self.tables.clone(), self.sim.clone(), self.odds, self.process);
-        let kind = job.step.kind;
+        let (kind, place) = (job.step.kind, asks.place.clone());
         self.sim.spawn(async move {
             way(&sim, odds).await;
             let done = tables.commit(&asks, commit);
@@ -218,12 +272,17 @@ impl Engine for SimEngine {
         if self.odds.is_some_and(|o| self.sim.once_in(o.lose)) {
             return Err(StepError::new(ReplyLost));
         }
+        if done.is_ok() {
+            self.tables.follow(&place, &job.step.key);
+        }
         done.map_err(StepError::new)
     }
 
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError> {
         self.look().await?;
-        let table = self.tables.get(&Self::place(dataset, step)).unwrap_or_default();
+        let place = Self::place(dataset, step);
+        self.tables.follow(&place, &step.key);
+        let table = self.tables.get(&place).unwrap_or_default();
         Ok(table.of(&step.key).next().map(|c| c.outcome.clone()))
     }
 

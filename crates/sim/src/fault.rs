@@ -1,7 +1,9 @@
 //! What can go wrong with a call out of a process, and the error that a process is told.
 
 use crate::executor::Sim;
-use alluvium_model::{Fault, RetryClass};
+use alluvium_flow::HELD;
+use alluvium_model::{DatasetName, Fault, RetryClass};
+use alluvium_spec::FROZEN;
 
 /// How often something goes wrong: once in so many calls.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,8 @@ pub(crate) struct Odds {
 impl Odds {
     pub(crate) const STORE: Self = Self { reject: 150, lose: 200, hold: 250 };
     pub(crate) const ENGINE: Self = Self { reject: 12, lose: 10, hold: 12 };
+    /// Each run looks into every folder before it does anything else.
+    pub(crate) const LANDING: Self = Self { reject: 12, lose: 10, hold: 60 };
 }
 
 /// Nothing was done.
@@ -41,8 +45,21 @@ pub(crate) struct Moved;
 #[error("there is nothing beside the table")]
 pub(crate) struct Gone;
 
+/// A file has a field that the definition does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("its fields are not those of the table")]
+pub(crate) struct Frozen;
+
+/// The gate holds a step back.
+#[derive(Debug, thiserror::Error)]
+#[error("the gate of {dataset} refuses {rows} rows")]
+pub(crate) struct Refused {
+    pub(crate) dataset: DatasetName,
+    pub(crate) rows: usize,
+}
+
 macro_rules! faults {
-    ($($error:ty, $code:literal, $class:ident;)*) => {
+    ($($error:ty, $code:expr, $class:ident;)*) => {
         $(impl Fault for $error {
             fn code(&self) -> &'static str {
                 $code
@@ -65,6 +82,8 @@ faults! {
     Late, "SIM3", Transient;
     Moved, "SIM4", Data;
     Gone, "SIM5", Internal;
+    Frozen, FROZEN, Schema;
+    Refused, HELD, Data;
 }
 
 const MILLI: u64 = 1_000;

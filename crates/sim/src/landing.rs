@@ -10,19 +10,34 @@ use alluvium_spec::Dataset;
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 /// What lies where, for all processes.
 #[derive(Default)]
-pub(crate) struct Folders(Mutex<BTreeMap<DatasetName, Vec<Arrival>>>);
+pub(crate) struct Folders {
+    files: Mutex<BTreeMap<DatasetName, Vec<Arrival>>>,
+    healed: AtomicBool,
+}
 
 impl Folders {
     /// A file of so many records. The same content gives the same records.
     pub(crate) fn put(&self, dataset: &DatasetName, path: &str, content: &str, records: u64) {
         let content = ContentHash::from_stored(content);
         let arrival = Arrival { path: path.to_owned(), bytes: records, modified_nanos: 1, content };
-        self.0.lock().expect("no holder of this lock panics").entry(dataset.clone()).or_default().push(arrival);
+        self.files.lock().expect("no holder of this lock panics").entry(dataset.clone()).or_default().push(arrival);
+    }
+
+    /// What could not be read can be from now on, and is what it was.
+    pub(crate) fn heal(&self) {
+        self.healed.store(true, SeqCst);
+    }
+
+    pub(crate) fn are_healed(&self) -> bool {
+        self.healed.load(SeqCst)
     }
 }
 
@@ -40,7 +55,7 @@ impl Landing for SimLanding {
     }
 
     async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {
-        let folders = self.folders.0.lock().expect("no holder of this lock panics");
+        let folders = self.folders.files.lock().expect("no holder of this lock panics");
         let all = folders.get(&dataset.name).map_or(&[][..], Vec::as_slice);
         Ok(all.iter().find(|a| a.path == path).cloned())
     }
@@ -50,7 +65,7 @@ impl Landing for SimLanding {
         if self.odds.is_some_and(|o| self.sim.once_in(o.reject * 4)) {
             return Err(StepError::new(Rejected));
         }
-        let folders = self.folders.0.lock().expect("no holder of this lock panics");
+        let folders = self.folders.files.lock().expect("no holder of this lock panics");
         let all = folders.get(&dataset.name).map_or(&[][..], Vec::as_slice);
         let arrivals = all.iter().filter(|a| !known.contains_key(&a.path)).cloned().collect();
         Ok(Look { arrivals, ..Look::default() })

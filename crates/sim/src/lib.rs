@@ -4,17 +4,26 @@
 //! Called by its tests and by `cargo run -p alluvium-sim -- --seeds N`. Development only; no part of what users install. The
 //! same seed gives the same run.
 
+mod aside;
 mod beside;
 mod check;
 mod days;
 mod engine;
 mod executor;
 mod fault;
+mod files;
+mod gate;
 mod landing;
+mod people;
+mod places;
+mod planted;
 mod process;
+mod settle;
 mod store;
 mod tables;
+mod told;
+mod witness;
 mod world;
 
-pub use tables::Fence;
+pub use planted::Planted;
 pub use world::{Found, explore, simulate};

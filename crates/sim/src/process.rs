@@ -7,13 +7,17 @@ use crate::{
     executor::Sim,
     fault::Odds,
     landing::{Folders, SimLanding},
+    people,
     store::SimStore,
     tables::Tables,
+    witness::Witness,
 };
-use alluvium_flow::{Backfill, Breakers, Flow, FlowError, Hands, Options, RefusedSteps, Report, Signal, Summary};
+use alluvium_flow::{
+    Backfill, Breakers, Flow, FlowError, Hands, Judged, Options, RefusedSteps, Report, Signal, Summary,
+};
 use alluvium_model::Window;
 use alluvium_spec::Project;
-use alluvium_store::{BackfillState, Owner, SqliteStore};
+use alluvium_store::{BackfillState, Owner, SqliteStore, VerdictKind};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
@@ -33,17 +37,20 @@ pub(crate) struct Common {
     pub(crate) sim: Sim,
     /// Processes that everybody knows to be gone. One that was killed elsewhere is not known to be.
     pub(crate) gone: Arc<Mutex<BTreeSet<u32>>>,
+    pub(crate) witness: Arc<Witness>,
 }
 
 /// What the process is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Plans and executes, again and again, as a service or a timer does.
+    /// Plans and executes, again and again, as a service or a timer does, and does what was asked of services.
     Planner,
     /// Executes what others planned.
     Worker,
     /// Begins backfills, goes on with those of others, swaps them and drops them.
     Backfiller,
+    /// Releases, drops, discards and replays.
+    Person,
 }
 
 pub(crate) struct Process {
@@ -77,12 +84,16 @@ impl Process {
         let mut refused = RefusedSteps::default();
         loop {
             let done = self.with(async |flow| match role {
-                Role::Planner => flow.run(&Options::default(), std::future::pending()).await.map(drop),
+                Role::Planner => match people::serve(flow, &self.common.sim, self.number).await {
+                    Ok(()) => flow.run(&Options::default(), std::future::pending()).await.map(drop),
+                    failed => failed,
+                },
                 Role::Worker => match flow.is_asked(&mut refused).await {
                     Ok(true) => flow.assist(&mut refused, || false, std::future::pending()).await.map(drop),
                     other => other.map(drop),
                 },
                 Role::Backfiller => self.backfill(flow).await,
+                Role::Person => people::act(flow, &self.common.sim, self.number).await,
             });
             let done = done.await;
             self.common.sim.note(format_args!("p{} {role:?}: {}", self.number, word(&done)));
@@ -90,6 +101,7 @@ impl Process {
                 Role::Planner => 1_000 + self.common.sim.below(20_000),
                 Role::Worker => 1_000,
                 Role::Backfiller => 1_000 + self.common.sim.below(10_000),
+                Role::Person => 1_000 + self.common.sim.below(10_000),
             };
             alluvium_flow::Timer::wait(&self.common.sim, Duration::from_millis(pause)).await;
         }
@@ -102,7 +114,16 @@ impl Process {
 
     /// As a service or a worker does that has nothing to do.
     pub(crate) async fn look(&self) -> Result<(), FlowError> {
-        self.with(async |flow| flow.tell_ended_runs().await).await
+        self.with(async |flow| {
+            flow.tell_ended_runs().await?;
+            flow.tell_alerts(Judged::All).await
+        })
+        .await
+    }
+
+    /// What waits for somebody's word gets it, and what was asked for is done. `false`: there was something.
+    pub(crate) async fn decide(&self, verdict: VerdictKind) -> Result<bool, FlowError> {
+        self.with(async |flow| people::decide(flow, &self.common.sim, self.number, verdict).await).await
     }
 
     /// Whatever comes to the mind of somebody who does not know what others do.
@@ -161,20 +182,27 @@ impl Process {
         SimBeside { tables: tables.clone(), sim: sim.clone(), odds: self.faults.then_some(Odds::ENGINE) }
     }
 
-    async fn with<T>(&self, work: impl AsyncFnOnce(&Flow<'_>) -> T) -> T {
-        let Common { projects, state, runtime, tables, folders, sim, gone } = &self.common;
+    pub(crate) async fn with<T>(&self, work: impl AsyncFnOnce(&Flow<'_>) -> T) -> T {
+        let Common { projects, state, runtime, tables, folders, sim, gone, witness } = &self.common;
         let odds = |odds: Odds| self.faults.then_some(odds);
         let store = SimStore {
             inner: state.clone(),
             runtime: runtime.clone(),
             sim: sim.clone(),
             tables: tables.clone(),
+            witness: witness.clone(),
             process: self.number,
             odds: odds(Odds::STORE),
         };
-        let engine =
-            SimEngine { tables: tables.clone(), sim: sim.clone(), process: self.number, odds: odds(Odds::ENGINE) };
-        let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::ENGINE) };
+        let engine = SimEngine {
+            tables: tables.clone(),
+            sim: sim.clone(),
+            folders: folders.clone(),
+            process: self.number,
+            is_old: self.is_old,
+            odds: odds(Odds::ENGINE),
+        };
+        let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::LANDING) };
         let alive = |o: &Owner| !gone.lock().expect("no holder of this lock panics").contains(&o.process);
         let hands = Hands::new(HANDS);
         let flow = Flow {

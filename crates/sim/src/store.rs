@@ -5,9 +5,12 @@
 use crate::{
     executor::Sim,
     fault::{Odds, Rejected, ReplyLost, way},
+    planted::Planted,
     tables::Tables,
+    witness::Witness,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_spec::FROZEN;
 use alluvium_store::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
@@ -27,6 +30,7 @@ pub(crate) struct SimStore {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) sim: Sim,
     pub(crate) tables: Arc<Tables>,
+    pub(crate) witness: Arc<Witness>,
     pub(crate) process: u32,
     /// `None`: nothing goes wrong.
     pub(crate) odds: Option<Odds>,
@@ -69,6 +73,59 @@ macro_rules! over_the_way {
                 None
             }
 
+            async fn plan_many(&self, steps: &[NewStep]) -> Result<Vec<Planned>, StoreError> {
+                self.there("plan_many").await?;
+                let answer = self.runtime.block_on(self.inner.plan_many(steps));
+                let planned = steps.iter().zip(answer.iter().flatten()).filter(|(_, p)| **p == Planned::New);
+                planned.for_each(|(step, _)| self.witness.planned(&step.key));
+                self.back("plan_many", answer).await
+            }
+
+            async fn claim(
+                &self,
+                key: &StepKey,
+                run: &RunId,
+                owner: &Owner,
+                ttl: Span,
+                terms: &Terms,
+                watch: &Watch<'_>,
+            ) -> Result<Claim, StoreError> {
+                self.there("claim").await?;
+                let answer = self.runtime.block_on(self.inner.claim(key, run, owner, ttl, terms, watch));
+                if answer.as_ref().is_ok_and(Claim::is_taken) {
+                    let open = self.runtime.block_on(self.inner.open_steps())?;
+                    self.tables.wrong().extend(self.witness.began(key, &open));
+                }
+                self.back("claim", answer).await
+            }
+
+            async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError> {
+                self.there("fail").await?;
+                let mut told = failure.clone();
+                if self.tables.planted == Planted::Thawed && told.error.starts_with(FROZEN) {
+                    told.error = format!("SIM10: {}", told.error);
+                }
+                let answer = self.runtime.block_on(self.inner.fail(&told));
+                if matches!(answer, Ok(AfterFailure::Dead)) {
+                    self.witness.gave_up(failure);
+                }
+                self.back("fail", answer).await
+            }
+
+            async fn change_alerts(
+                &self,
+                changes: &[AlertChange],
+                under: u64,
+                at: Timestamp,
+            ) -> Result<bool, StoreError> {
+                self.there("change_alerts").await?;
+                let answer = match self.tables.planted {
+                    Planted::Mute => Ok(true),
+                    _ => self.runtime.block_on(self.inner.change_alerts(changes, under, at)),
+                };
+                self.back("change_alerts", answer).await
+            }
+
             async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await
             }
@@ -100,7 +157,6 @@ over_the_way! {
     decide(decision: &Decision) -> ();
     decisions(run: &RunId) -> Vec<Decision>;
     plan(step: &NewStep) -> Planned;
-    plan_many(steps: &[NewStep]) -> Vec<Planned>;
     plan_discard(step: &NewStep, discard: &Discard) -> Planned;
     discard(step: &StepKey) -> Option<Discard>;
     discards_of(run: &RunId) -> Vec<StepKey>;
@@ -110,10 +166,8 @@ over_the_way! {
     ready_steps(watch: &Watch<'_>) -> Vec<StepRecord>;
     step(key: &StepKey) -> Option<StepRecord>;
     step_state(key: &StepKey) -> Option<StepState>;
-    claim(key: &StepKey, run: &RunId, owner: &Owner, ttl: Span, terms: &Terms, watch: &Watch<'_>) -> Claim;
     is_busy(watch: &Watch<'_>) -> bool;
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
-    fail(failure: &Failure) -> AfterFailure;
     hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
     supersede(key: &StepKey, attempts: u32) -> bool;
     revive_step(key: &StepKey) -> bool;
@@ -160,7 +214,6 @@ over_the_way! {
     delete_schemas(subject: &str, numbers: &[u32], for_good: bool, under: u64, now: Timestamp) -> bool;
     troubles(datasets: &[DatasetName]) -> Troubles;
     alerts(resolved_since: Timestamp) -> Alerts;
-    change_alerts(changes: &[AlertChange], under: u64, at: Timestamp) -> bool;
     audit(refusals: &[Refusal], keep: u32) -> ();
     hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;

@@ -3,7 +3,12 @@
 //!
 //! Called by the engine of each process, and by the checks at the end.
 
-use crate::{days, fault::Late};
+use crate::{
+    aside::{Aside, Waiting},
+    days,
+    fault::Late,
+    planted::Planted,
+};
 use alluvium_flow::Outcome;
 use alluvium_model::{DatasetName, RunId, StepKey, Window};
 use alluvium_store::StepDone;
@@ -11,17 +16,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard},
 };
-
-/// What a lake looks at before it takes a commit in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
-    /// Whether its step has committed already, or is closed to this attempt, or another commit came since it read the table.
-    Up,
-    /// As one that holds superseded steps to be over: the simulation has to find what comes of it.
-    Ajar,
-    /// As one that trusts its workers: the simulation has to find what comes of this, too.
-    Down,
-}
 
 /// A version of a table.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +25,11 @@ pub(crate) struct Commit {
     pub(crate) rows: Vec<String>,
     /// Of the rows before it.
     pub(crate) takes: Takes,
+    /// Rows that its quarantine gets, and those that leave it. Both follow the commit.
     pub(crate) quarantine: Vec<String>,
+    pub(crate) leaves: Vec<Waiting>,
+    /// Rows that somebody said are never to come.
+    pub(crate) dropped: Vec<String>,
     /// The backfill whose windows it puts in place.
     pub(crate) swaps: Option<RunId>,
     pub(crate) outcome: Outcome,
@@ -66,6 +64,8 @@ impl Place {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     pub(crate) commits: Vec<Commit>,
+    /// The quarantine beside it.
+    pub(crate) aside: Aside,
     /// Attempts up to this one commit no more.
     closed: BTreeMap<StepKey, u32>,
 }
@@ -132,14 +132,14 @@ pub(crate) struct Tables {
     all: Mutex<BTreeMap<Place, Table>>,
     /// Steps whose commits went with the table that a backfill made.
     removed: Mutex<BTreeSet<StepKey>>,
-    fence: Fence,
+    pub(crate) planted: Planted,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Tables {
-    pub(crate) fn new(fence: Fence) -> Self {
+    pub(crate) fn new(planted: Planted) -> Self {
         let (all, removed, wrong) = Default::default();
-        Self { all, removed, fence, wrong }
+        Self { all, removed, planted, wrong }
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Place, Table>> {
@@ -187,13 +187,23 @@ impl Tables {
     pub(crate) fn commit(&self, asks: &Asks, mut commit: Commit) -> Result<Outcome, Late> {
         let mut all = self.all();
         let table = all.entry(asks.place.clone()).or_default();
-        if self.fence != Fence::Down && table.refuses(asks) {
+        if self.planted != Planted::Down && table.refuses(asks) {
             return Err(Late);
         }
         commit.outcome.committed = Some(table.head() + 1);
         let outcome = commit.outcome.clone();
         table.commits.push(commit);
         Ok(outcome)
+    }
+
+    /// Carries out what the step's commit says of the quarantine, however often it is called.
+    pub(crate) fn follow(&self, place: &Place, step: &StepKey) {
+        let mut all = self.all();
+        let Some(table) = all.get_mut(place) else { return };
+        let Some(commit) = table.of(step).next().cloned() else { return };
+        if self.planted != Planted::Careless && !(commit.quarantine.is_empty() && commit.leaves.is_empty()) {
+            table.aside.change(step, commit.quarantine, commit.leaves);
+        }
     }
 
     /// `false`: the step has committed.
@@ -203,7 +213,7 @@ impl Tables {
         if table.of(step).next().is_some() {
             return false;
         }
-        if self.fence == Fence::Up {
+        if !matches!(self.planted, Planted::Ajar | Planted::Down) {
             let closed = table.closed.entry(step.clone()).or_default();
             *closed = attempt.max(*closed);
             table.commits.push(Commit::default());

@@ -4,27 +4,37 @@ use crate::{
     check::{Held, held, misplaced, untold, wrong},
     days,
     executor::{Executor, Sim},
+    files::{self, File},
+    gate,
     landing::Folders,
+    places,
+    planted::Planted,
     process::{Common, Process, Role},
-    tables::{Fence, Tables},
+    tables::Tables,
+    told,
 };
-use alluvium_flow::{Breakers, FlowError};
-use alluvium_model::{Clock, DatasetName, DefinitionVersion, Span, StepKey};
+use alluvium_flow::Breakers;
+use alluvium_model::{Clock, DefinitionVersion, Span, StepKey};
 use alluvium_spec::{Environment, Project, load};
-use alluvium_store::{BackfillRecord, Owner, SqliteStore, StepRecord, Store, Topic, Value, Watch};
+use alluvium_store::{
+    Alert, BackfillRecord, Owner, SqliteStore, StepRecord, Store, Topic, Troubles, Value, VerdictKind, Watch,
+};
+use jiff::Timestamp;
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// Two sources, cleaned each for itself, a table of both, and one with windows; three datasets share two slots.
-const FILES: [(&str, &str); 9] = [
+/// Two sources, cleaned each for itself, a table of both, and one with windows; three datasets share two slots. Beside them a
+/// third, of which people decide what is published.
+const FILES: [(&str, &str); 12] = [
     (
         "alluvium.yaml",
-        "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\nsinks: { out: { files: out/ } }\npublish: out\n",
+        "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\nsinks: { out: { files: out/ } }\npublish: out\nalerts: out\n",
     ),
     ("datasets/bronze/a.yaml", "source: { files: landing/a/ }\nconcurrency: [ { key: disk, limit: 2 } ]\n"),
     ("datasets/bronze/b.yaml", "source: { files: landing/b/ }\nconcurrency: [ { key: disk, limit: 2 } ]\n"),
@@ -41,11 +51,14 @@ const FILES: [(&str, &str); 9] = [
         "datasets/gold/days.sql",
         "/*\npublish: out\nwindow: { column: day, size: 1 day }\n*/\nSELECT CAST(id AS DATE) AS day, count(*) AS n FROM silver.a GROUP BY 1\n",
     ),
+    ("datasets/bronze/c.yaml", "source: { files: landing/c/ }\ndrift: { new: freeze }\n"),
+    ("datasets/silver/c.yaml", "from: bronze.c\ncontract: c\npublish: out\nwrite: append\n"),
     ("contracts/a.odcs.yaml", CONTRACT),
     ("contracts/b.odcs.yaml", CONTRACT),
+    ("contracts/c.odcs.yaml", CONTRACT),
 ];
 /// Defined in another way at first. What was received, and what is computed as a whole, follows a new definition by itself.
-const CHANGED: [&str; 4] = ["bronze.a", "bronze.b", "gold.both", "gold.days"];
+const CHANGED: [&str; 5] = ["bronze.a", "bronze.b", "bronze.c", "gold.both", "gold.days"];
 const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
 id: c
@@ -58,15 +71,9 @@ schema:
       - { name: id, logicalType: integer }
 ";
 
-const SECOND: i64 = 1_000_000;
+pub(crate) const SECOND: i64 = 1_000_000;
 /// So long things go wrong; then they are only finished.
-const TROUBLE: i64 = 200 * SECOND;
-/// Far beyond what anything here takes, a clock that was set back included.
-const END: i64 = 6 * 3_600 * SECOND;
-/// More than the clock is set back, and a lease.
-const MOST_BACK: i64 = 1_300 * SECOND;
-/// A delay lasts for a quarter of an hour at most.
-const MOST_LAST_RUNS: u32 = 50;
+const TROUBLE: i64 = 150 * SECOND;
 
 /// A seed under which something does not hold.
 #[derive(Debug)]
@@ -86,26 +93,11 @@ impl std::fmt::Display for Found {
 
 impl std::error::Error for Found {}
 
-/// A file of so many records, and when it comes.
-struct File {
-    at: i64,
-    dataset: DatasetName,
-    path: String,
-    content: String,
-    records: u64,
-}
+/// Of all worlds: nothing reads the folder that they were loaded from.
+static PROJECTS: OnceLock<[Arc<Project>; 2]> = OnceLock::new();
 
-/// Why nothing came of it.
-#[derive(Debug, thiserror::Error)]
-enum Alone {
-    #[error("does not end")]
-    Endless,
-    #[error("failed: {0}")]
-    Failed(FlowError),
-}
-
-struct World {
-    common: Common,
+pub(crate) struct World {
+    pub(crate) common: Common,
     _folder: TempDir,
 }
 
@@ -113,75 +105,56 @@ struct World {
 ///
 /// # Errors
 /// What does not hold.
-pub fn simulate(seed: u64, fence: Fence) -> Result<Vec<String>, Box<Found>> {
-    let world = World::new(seed, fence);
-    let files = files(&world.common.sim);
+pub fn simulate(seed: u64, planted: Planted) -> Result<Vec<String>, Box<Found>> {
+    let world = World::new(seed, planted);
+    let sim = &world.common.sim;
+    let mut files = files::plain(sim);
     let calm = calm(&files);
-    let mut executor = Executor::new(world.common.sim.clone());
+    files.extend(files::judged(sim));
+    let mut executor = Executor::new(sim.clone());
     world.trouble(&mut executor, &files);
-    let mut wrong_things = world.settle(&mut executor);
-    wrong_things.extend(wrong(&world.common.tables, &world.steps(), &calm));
-    wrong_things.extend(untold(&world.told(&Topic::Runs), &world.steps()));
-    let told = world.told(&Topic::Dataset(days::dataset()));
-    wrong_things.extend(misplaced(&world.common.tables, &world.backfills(), &told));
-    let trace = world.common.sim.trace();
-    if wrong_things.is_empty() { Ok(trace) } else { Err(Box::new(Found { seed, wrong: wrong_things, trace })) }
+    let mut found = world.settle(&mut executor);
+    let (tables, steps) = (&world.common.tables, world.steps());
+    found.extend(wrong(tables, &steps, &calm));
+    found.extend(untold(&world.told(&Topic::Runs), &steps));
+    found.extend(misplaced(tables, &world.backfills(), &world.told(&Topic::Dataset(days::dataset()))));
+    found.extend(places::wrong(tables, &files, &steps, &world.verdicts(&steps)));
+    let cleaned = gate::cleaned();
+    found.extend(told::of_commits(tables, &steps, &cleaned, &world.told(&Topic::Dataset(cleaned.clone()))));
+    found.extend(told::of_alerts(&world.told(&Topic::Alerts), &world.alerts()));
+    let trace = sim.trace();
+    if found.is_empty() { Ok(trace) } else { Err(Box::new(Found { seed, wrong: found, trace })) }
 }
 
 /// Simulates seeds until something is found.
 ///
 /// # Errors
 /// The first seed under which something does not hold.
-pub fn explore(seeds: impl IntoIterator<Item = u64>, fence: Fence) -> Result<(), Box<Found>> {
-    seeds.into_iter().try_for_each(|seed| simulate(seed, fence).map(drop))
+pub fn explore(seeds: impl IntoIterator<Item = u64>, planted: Planted) -> Result<(), Box<Found>> {
+    seeds.into_iter().try_for_each(|seed| simulate(seed, planted).map(drop))
 }
 
 /// What the tables hold when one process did all of it, and nothing went wrong.
 fn calm(files: &[File]) -> Held {
-    let world = World::new(0, Fence::Up);
+    let world = World::new(0, Planted::Nothing);
     files.iter().for_each(|f| world.put(f));
     let mut executor = Executor::new(world.common.sim.clone());
     let _ = world.settle(&mut executor);
     held(&world.common.tables)
 }
 
-fn files(sim: &Sim) -> Vec<File> {
-    let file = |n: u64| {
-        let dataset = if sim.once_in(2) { "bronze.a" } else { "bronze.b" };
-        let records = 1 + sim.below(12);
-        // Some come twice under two names, and some cannot be read.
-        let content = if n % 5 == 4 { format!("c{}-3", n - 1) } else { format!("c{n}-{records}") };
-        let content = if n % 7 == 6 { format!("bad{n}") } else { content };
-        let records = content.rsplit_once('-').and_then(|(_, r)| r.parse().ok()).unwrap_or(1);
-        File {
-            at: i64::try_from(sim.below(150)).expect("small") * SECOND,
-            dataset: dataset.parse().expect("a name"),
-            path: format!("{n}.ndjson"),
-            content,
-            records,
-        }
-    };
-    (0..14).map(file).collect()
-}
-
 impl World {
-    fn new(seed: u64, fence: Fence) -> Self {
+    fn new(seed: u64, planted: Planted) -> Self {
         // Memory, where there is such a folder: each transaction is synced.
         let below = Path::new("/dev/shm");
         let folder = if below.is_dir() { tempfile::tempdir_in(below) } else { tempfile::tempdir() };
         let folder = folder.expect("a folder");
-        let now = project(folder.path());
-        let mut before = now.clone();
-        for name in CHANGED {
-            let dataset = before.datasets.get_mut(&name.parse().expect("a name")).expect("it is defined");
-            dataset.version = DefinitionVersion::of([dataset.version.as_str().as_bytes(), b"before"]);
-        }
-        let projects = [Arc::new(now), Arc::new(before)];
+        let projects = PROJECTS.get_or_init(projects).clone();
         let runtime = Arc::new(runtime());
         let state = runtime.block_on(SqliteStore::open(&folder.path().join("state.db"))).expect("a fresh state opens");
-        let (folders, gone) = (Arc::<Folders>::default(), Arc::<Mutex<_>>::default());
-        let (tables, sim) = (Arc::new(Tables::new(fence)), Sim::new(seed));
-        let common = Common { projects, state: Arc::new(state), runtime, tables, folders, sim, gone };
+        let (folders, gone, witness) = (Arc::<Folders>::default(), Arc::<Mutex<_>>::default(), Arc::default());
+        let (tables, sim) = (Arc::new(Tables::new(planted)), Sim::new(seed));
+        let common = Common { projects, state: Arc::new(state), runtime, tables, folders, sim, gone, witness };
         Self { common, _folder: folder }
     }
 
@@ -196,6 +169,7 @@ impl World {
             Begins(Role, bool),
             Killed { known: bool },
             Jumps(i64),
+            Heals,
         }
         let sim = &self.common.sim;
         let within = |seconds: u64| i64::try_from(sim.below(seconds * 1_000)).expect("small") * 1_000;
@@ -205,18 +179,20 @@ impl World {
             let is_old = sim.once_in(if role == Role::Backfiller { 8 } else { 2 });
             (at, Event::Begins(role, is_old))
         };
-        for role in [Role::Planner, Role::Planner, Role::Worker, Role::Worker, Role::Backfiller, Role::Backfiller] {
-            events.push(begins(within(5), role));
+        for role in [Role::Planner, Role::Worker, Role::Backfiller, Role::Person] {
+            events.extend([begins(within(5), role), begins(within(5), role)]);
         }
+        events.push((within(150), Event::Heals));
         for _ in 0..4 + sim.below(8) {
-            let at = within(200);
-            let role = [Role::Planner, Role::Worker, Role::Backfiller][usize::try_from(sim.below(3)).expect("small")];
+            let at = within(150);
+            let roles = [Role::Planner, Role::Worker, Role::Backfiller, Role::Person];
+            let role = roles[usize::try_from(sim.below(4)).expect("small")];
             events.push((at, Event::Killed { known: sim.once_in(2) }));
             events.push(begins(at + within(15), role));
         }
         for _ in 0..sim.below(3) {
             let seconds = i64::try_from(sim.below(1_200)).expect("small") - 600;
-            events.push((within(200), Event::Jumps(seconds * SECOND)));
+            events.push((within(150), Event::Jumps(seconds * SECOND)));
         }
         events.sort_by_key(|(at, _)| *at);
         let (mut living, mut number): (Vec<(u64, u32)>, u32) = (Vec::new(), 0);
@@ -241,6 +217,10 @@ impl World {
                     self.kill(executor, task, number, known);
                 }
                 Event::Killed { .. } => {}
+                Event::Heals => {
+                    sim.note("what could not be read can be");
+                    self.common.folders.heal();
+                }
                 Event::Jumps(micros) => {
                     sim.note(format_args!("the clock jumps by {} s", micros / SECOND));
                     sim.jump(micros);
@@ -261,61 +241,29 @@ impl World {
         }
     }
 
-    /// One process after the other finishes what is left, while commits of killed ones still arrive: a backfill that somebody
-    /// began, and then runs until two in a row have nothing to wait for. The second one finds what arrived after the first one looked.
-    fn settle(&self, executor: &mut Executor) -> Vec<String> {
-        let (sim, mut quiet, mut is_over) = (&self.common.sim, 0, false);
-        let swap = sim.once_in(2);
-        for number in 1_000..1_000 + MOST_LAST_RUNS {
-            if !is_over {
-                match self.alone(executor, number, async move |p| p.end_backfill(swap).await) {
-                    Ok(ended) => is_over = ended,
-                    // Commits of killed processes may come in between.
-                    Err(Alone::Failed(e)) => sim.note(format_args!("p{number} cannot end the backfill: {e}")),
-                    Err(e) => return vec![format!("the end of the backfill {e}")],
-                }
-            }
-            match self.alone(executor, number, async |p| p.run().await) {
-                Ok(summary) if summary.failed_steps == 0 && summary.waiting.is_empty() && is_over => quiet += 1,
-                // A step that lost its commit to a killed process's, or failed before, has a time for its next attempt.
-                Ok(_) => quiet = 0,
-                Err(e) => return vec![format!("the last run {e}")],
-            }
-            executor.run(sim.elapsed() + 300 * SECOND, None);
-            if quiet == 2 {
-                // A killed run holds its lease for as long as the clock was set back. It is told by the first that looks after that.
-                executor.run(sim.elapsed() + MOST_BACK, None);
-                let told = self.alone(executor, number + 1, async |p| p.look().await);
-                return told.err().map(|e| format!("the last look {e}")).into_iter().collect();
-            }
-        }
-        vec!["there is always something that waits".to_owned()]
-    }
-
-    /// What a process does to which nothing happens.
-    fn alone<T: 'static>(
-        &self,
-        executor: &mut Executor,
-        number: u32,
-        work: impl AsyncFnOnce(&Process) -> Result<T, FlowError> + 'static,
-    ) -> Result<T, Alone> {
-        let (ended, breakers, common) = (Arc::new(Mutex::new(None)), Breakers::default(), self.common.clone());
-        let process = Process { common, number, faults: false, is_old: false, breakers };
-        let told = ended.clone();
-        let task = executor.begin(async move {
-            let done = work(&process).await;
-            *told.lock().expect("no holder of this lock panics") = Some(done);
-        });
-        if !executor.run(self.common.sim.elapsed() + END, Some(task)) {
-            return Err(Alone::Endless);
-        }
-        let done = ended.lock().expect("no holder of this lock panics").take();
-        done.ok_or(Alone::Endless)?.map_err(Alone::Failed)
-    }
-
     fn backfills(&self) -> Vec<BackfillRecord> {
         let Common { state, runtime, .. } = &self.common;
         runtime.block_on(state.backfills()).expect("the state can be read")
+    }
+
+    pub(crate) fn alerts(&self) -> Vec<Alert> {
+        let Common { state, runtime, .. } = &self.common;
+        runtime.block_on(state.alerts(Timestamp::MIN)).expect("the state can be read").alerts
+    }
+
+    pub(crate) fn troubles(&self) -> Troubles {
+        let Common { state, runtime, projects, .. } = &self.common;
+        runtime.block_on(state.troubles(&projects[0].order)).expect("the state can be read")
+    }
+
+    /// What was said last of each step.
+    fn verdicts(&self, steps: &[StepRecord]) -> BTreeMap<StepKey, VerdictKind> {
+        let Common { state, runtime, .. } = &self.common;
+        let said = |step: &StepRecord| {
+            let verdict = runtime.block_on(state.verdict(&step.key)).expect("the state can be read")?;
+            Some((step.key.clone(), verdict.kind))
+        };
+        steps.iter().filter(|s| gate::is_one(&s.dataset)).filter_map(said).collect()
     }
 
     /// What the sinks are told.
@@ -347,13 +295,25 @@ impl World {
     }
 }
 
+/// As it is defined, and as it was before.
+fn projects() -> [Arc<Project>; 2] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now = project(folder.path());
+    let mut before = now.clone();
+    for name in CHANGED {
+        let dataset = before.datasets.get_mut(&name.parse().expect("a name")).expect("it is defined");
+        dataset.version = DefinitionVersion::of([dataset.version.as_str().as_bytes(), b"before"]);
+    }
+    [Arc::new(now), Arc::new(before)]
+}
+
 fn project(folder: &Path) -> Project {
     for (path, text) in FILES {
         let at = folder.join(path);
         fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
         fs::write(at, text.replace("name: c\n", &format!("name: {}\n", stem(path)))).expect("a file");
     }
-    for landing in ["landing/a", "landing/b"] {
+    for landing in ["landing/a", "landing/b", "landing/c"] {
         fs::create_dir_all(folder.join(landing)).expect("a folder");
     }
     load(folder, &Environment::default()).expect("a project without mistakes")

@@ -1,6 +1,6 @@
 //! The simulation in CI: twenty seeds, all that ever failed, and the proof that it can fail.
 
-use alluvium_sim::{Fence, explore, simulate};
+use alluvium_sim::{Planted, explore, simulate};
 
 const SEEDS: std::ops::Range<u64> = 0..20;
 
@@ -9,7 +9,7 @@ const KEPT: &[u64] = &[];
 
 #[test]
 fn nothing_is_lost_or_doubled_under_twenty_seeds_and_those_that_failed_once() {
-    if let Err(found) = explore(SEEDS.chain(KEPT.iter().copied()), Fence::Up) {
+    if let Err(found) = explore(SEEDS.chain(KEPT.iter().copied()), Planted::Nothing) {
         panic!("{found}");
     }
 }
@@ -17,7 +17,7 @@ fn nothing_is_lost_or_doubled_under_twenty_seeds_and_those_that_failed_once() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [3, 4] {
-        let (first, second) = (simulate(seed, Fence::Up), simulate(seed, Fence::Up));
+        let (first, second) = (simulate(seed, Planted::Nothing), simulate(seed, Planted::Nothing));
         let (first, second) = (first.expect("it holds"), second.expect("it holds"));
         assert!(first.len() > 100, "much happens");
         assert!(first.iter().any(|l| l.contains("is killed")));
@@ -25,19 +25,57 @@ fn the_same_seed_gives_the_same_run() {
         assert_eq!(differs, None);
         assert_eq!(first.len(), second.len());
     }
-    assert_ne!(simulate(3, Fence::Up).expect("it holds"), simulate(4, Fence::Up).expect("it holds"));
+    let of = |seed| simulate(seed, Planted::Nothing).expect("it holds");
+    assert_ne!(of(3), of(4));
 }
 
 #[test]
 fn a_lake_that_lets_superseded_steps_commit_is_found_out() {
-    let found = explore(SEEDS, Fence::Ajar).expect_err("what was planned anew commits, too");
-    assert!(found.wrong.iter().any(|w| w.contains("was superseded and committed")), "{found}");
+    found_out(Planted::Ajar, "was superseded and committed");
 }
 
 #[test]
 fn a_lake_without_its_fence_is_found_out() {
     // What was planned anew commits as well under some seeds, and under others a step itself does twice.
-    let twice =
-        |seed| simulate(seed, Fence::Down).is_err_and(|f| f.wrong.iter().any(|w| w.contains("committed twice")));
-    assert!(SEEDS.into_iter().any(twice));
+    found_out(Planted::Down, "committed twice");
+}
+
+#[test]
+fn a_gate_that_publishes_what_it_has_to_hold_back_is_found_out() {
+    found_out(Planted::Gateless, "is visible without a word");
+}
+
+#[test]
+fn rows_that_come_back_after_they_were_replayed_or_discarded_are_found_out() {
+    // Two have to want something of the same rows within moments.
+    found_out_under(20..120, Planted::Forgetful, "silver.c: record");
+}
+
+#[test]
+fn a_quarantine_that_does_not_follow_a_commit_is_found_out() {
+    found_out(Planted::Careless, "rows in quarantine that are not");
+}
+
+#[test]
+fn what_is_dropped_and_counted_nowhere_is_found_out() {
+    found_out(Planted::Uncounted, "the state counts");
+}
+
+#[test]
+fn a_dataset_that_goes_on_while_drift_froze_it_is_found_out() {
+    found_out(Planted::Thawed, "froze its dataset");
+}
+
+#[test]
+fn an_alert_that_nobody_is_told_of_is_found_out() {
+    found_out(Planted::Mute, "is wrong, and told is");
+}
+
+fn found_out(planted: Planted, word: &str) {
+    found_out_under(SEEDS, planted, word);
+}
+
+fn found_out_under(seeds: impl IntoIterator<Item = u64>, planted: Planted, word: &str) {
+    let tells = |seed| simulate(seed, planted).is_err_and(|f| f.wrong.iter().any(|w| w.contains(word)));
+    assert!(seeds.into_iter().any(tells), "{planted:?} is never told as: {word}");
 }
