@@ -57,9 +57,8 @@ pub async fn looked_back(reading: &Reading, accept: &[String]) -> Result<Diagnos
 }
 
 fn known<'a>(reading: &Reading, accept: &'a [String]) -> Result<BTreeSet<&'a str>, CliError> {
-    let is_known = |name: &String| {
-        reading.project.contracts.contains_key(name) || reading.project.event_schemas().contains_key(name)
-    };
+    let (contracts, events) = (&reading.project.contracts, reading.project.event_schemas());
+    let is_known = |name: &String| contracts.contains_key(name) || events.contains_key(name.as_str());
     match accept.iter().find(|name| !is_known(name)) {
         Some(unknown) => Err(CliError::UnknownContract(render::printable(unknown))),
         None => Ok(accept.iter().map(String::as_str).collect()),

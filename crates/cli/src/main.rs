@@ -17,12 +17,13 @@ use alluvium_model::Exit;
 use args::Cli;
 use clap::Parser;
 use error::CliError;
-use std::process::ExitCode;
+use signal_hook::low_level;
+use std::io::{Write as _, stdout};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+fn main() -> ! {
     let cli = Cli::parse();
     logging::start(&cli.global);
     let exit = match start(&cli) {
@@ -32,7 +33,10 @@ fn main() -> ExitCode {
             error.exit()
         }
     };
-    ExitCode::from(exit as u8)
+    // One whose reader is gone has nothing to tell.
+    let _ = stdout().flush();
+    // The allocator would go through all that it ever held before it lets the process end.
+    low_level::exit(exit as i32)
 }
 
 fn start(cli: &Cli) -> Result<Exit, CliError> {

@@ -1,7 +1,7 @@
 //! Puts a project's parts together: state, engine, landing folders, time.
 
 use crate::{error::CliError, process};
-use alluvium_flow::{Breakers, Flow, Report, Timer};
+use alluvium_flow::{Breakers, Flow, Hands, Report, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
 use alluvium_server::{Outbox, Variables};
@@ -10,7 +10,6 @@ use alluvium_spec::Project;
 use alluvium_store::{StateStore, Watch};
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 
 /// A step uses all of the machine's cores, and the memory that the project allows.
 const STEPS_AT_ONCE: usize = 1;
@@ -29,7 +28,7 @@ pub struct Wired {
     /// The environment's, for secrets that definitions name.
     pub variables: Arc<Variables>,
     breakers: Breakers,
-    hands: Semaphore,
+    hands: Hands,
 }
 
 impl Wired {
@@ -51,7 +50,7 @@ impl Wired {
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
         let landing = FileLanding::new(clock.clone());
         let variables: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
-        let hands = Semaphore::new(STEPS_AT_ONCE);
+        let hands = Hands::new(STEPS_AT_ONCE);
         Ok(Self {
             project,
             store,

@@ -1,7 +1,7 @@
 //! One run: looks, plans and executes, dataset by dataset in the order of their inputs, until nothing is pending.
 
 use crate::{
-    Breakers, Engine, FlowError, Judged, Landing, Look, Report, Signal, Summary, Timer, Waiting,
+    Breakers, Engine, FlowError, Hands, Judged, Landing, Look, Report, Signal, Summary, Timer, Waiting,
     plan::{Round, versions_mix},
     step::{Worked, chain},
 };
@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 /// How often a round of planning may lose to another process before it gives up.
 const PLAN_ATTEMPTS: u32 = 16;
@@ -36,8 +36,8 @@ pub struct Flow<'a> {
     pub owner: Owner,
     /// Whether a lease's holder still lives; a dead one's lease is free at once.
     pub alive: &'a (dyn Fn(&Owner) -> bool + Sync),
-    /// How many steps this process executes at once: one a permit. Any number may be planned meanwhile, for others.
-    pub hands: &'a Semaphore,
+    /// What this process executes at once. Any number of steps may be planned meanwhile, for others.
+    pub hands: &'a Hands,
 }
 
 #[derive(Debug, Clone, Default)]

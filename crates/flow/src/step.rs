@@ -7,6 +7,7 @@ use crate::{
     Dependency, Flow, FlowError, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
     drain::is_open,
     error::Stopped,
+    hands::Held,
     plan::versions_mix,
     publication,
     retry::{after, delay, policy},
@@ -18,7 +19,6 @@ use alluvium_store::{
 };
 use jiff::Timestamp;
 use std::{pin::pin, time::Duration};
-use tokio::sync::SemaphorePermit;
 
 /// Between two looks at a step that another process has, or that waits for a slot: the first, and the longest.
 pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ pub(crate) const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// One of the process's hands, with the lease that it holds.
 pub(crate) struct Hand<'h> {
-    _free: SemaphorePermit<'h>,
+    _held: Held<'h>,
     /// As the state counts them, whoever else tried the step since it was read. The fence rests on that.
     attempt: u32,
     failures: u32,
@@ -144,12 +144,12 @@ impl Flow<'_> {
     ) -> Result<Taken<'_>, FlowError> {
         let (mut told, mut wait) = (false, FIRST_LOOK);
         loop {
-            let mut hand = pin!(self.hands.acquire());
+            let mut hand = pin!(self.hands.take(step));
             // Others may do the step while this process's hands are full.
             let hand = loop {
                 tokio::select! {
                     biased;
-                    hand = &mut hand => break hand.expect("nobody closes it"),
+                    hand = &mut hand => break hand,
                     () = self.timer.wait(wait) => {}
                 }
                 if let Some(state) = self.ended(step).await? {
@@ -163,7 +163,7 @@ impl Flow<'_> {
             }
             match self.claim(run, dataset, step, uses).await? {
                 Claim::Taken { attempt, failures } => {
-                    return Ok(Taken::Now(Hand { _free: hand, attempt, failures }));
+                    return Ok(Taken::Now(Hand { _held: hand, attempt, failures }));
                 }
                 Claim::Closed => {
                     let state = self.store.step_state(&step.key).await?;
@@ -198,9 +198,9 @@ impl Flow<'_> {
         if let Some(later) = self.left_alone(&uses) {
             return Ok(Some(later));
         }
-        let Ok(hand) = self.hands.try_acquire() else { return Ok(None) };
+        let Some(hand) = self.hands.try_take(step) else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
-            Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _free: hand, attempt, failures })),
+            Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _held: hand, attempt, failures })),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
     }

@@ -5,17 +5,19 @@
 
 use crate::{
     commit::{Attempt, Staged},
+    drift,
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
     meter::Meter,
     refine,
-    scan::{self, Unit},
+    scan::Unit,
     stage::{StagedFile, Stager},
     table::Place,
+    waiting::{self, Waiting},
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
-use alluvium_model::{Balance, DatasetName};
+use alluvium_model::Balance;
 use alluvium_store::Selection;
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch, StringArray},
@@ -45,18 +47,13 @@ pub(crate) async fn execute(
 ) -> Result<Outcome, LakeError> {
     let name = &job.dataset.name;
     let discard = job.discard.ok_or(LakeError::Worker("a discard says what it takes"))?;
-    let version = job.step.lookups.get(name).copied().unwrap_or(-1);
     // Whoever asked looked at other rows than these are now.
-    if has_left(engine, name, version).await? {
+    if waiting::is_overtaken(engine, job).await? {
         return Ok(Outcome::default());
     }
     let (place, quarantine) = (Place::Dataset(name.clone()), Place::Quarantine(name.clone()));
     let table = engine.tables.open(&place).await?.ok_or(LakeError::Worker("a quarantine has its table beside it"))?;
-    let waiting = engine.tables.open_at(&quarantine, Some(version)).await?;
-    let waiting = waiting.ok_or(LakeError::Worker("what is discarded waits in a table"))?;
-    let sources = waiting.sources()?;
-    engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
-    let (units, total) = (scan::units(&sources)?, waiting.rows()?);
+    let Waiting { units, rows: total, paths } = waiting::open(engine, job).await?;
     let work = Work {
         units,
         kept: attempt.stager(engine, &quarantine, refine::quarantine_schema()),
@@ -69,7 +66,7 @@ pub(crate) async fn execute(
     let mut staged = Staged {
         quarantine: done.files,
         // All of them: rows are known by their steps where files were merged meanwhile.
-        quarantine_remove: waiting.files()?.into_iter().map(|f| f.path).collect(),
+        quarantine_remove: paths,
         rows_in: done.gone,
         ..Staged::new(table.schema()?)
     };
@@ -83,14 +80,6 @@ pub(crate) async fn execute(
         .notes
         .push(format!("{} {rows} of the quarantine discarded by {}: {}", done.gone, discard.by, discard.reason));
     attempt.commit(engine, job, staged).await
-}
-
-/// Whether rows have left the quarantine since that version.
-pub(crate) async fn has_left(engine: &LakeEngine, name: &DatasetName, version: i64) -> Result<bool, LakeError> {
-    let place = Place::Quarantine(name.clone());
-    let Some(head) = engine.tables.head(&place).await?.filter(|h| *h > version) else { return Ok(false) };
-    let changes = engine.tables.changes(&place, version, head).await?;
-    Ok(changes.iter().any(|c| !c.removed.is_empty()))
 }
 
 fn pass(work: &Work, shared: &Shared) -> Result<Done, LakeError> {
@@ -123,18 +112,19 @@ fn selected(rows: &RecordBatch, selection: &Selection) -> Result<BooleanArray, L
     let is = |wanted: &Option<String>, values: &StringArray, row: usize| {
         wanted.as_ref().is_none_or(|w| values.is_valid(row) && values.value(row) == w)
     };
-    // A rule over several columns names all of them: `a, b`.
-    let names = |wanted: &Option<String>, values: &StringArray, row: usize| {
-        is(wanted, values, row)
+    // A rule over several columns names all of them: `a, b`. A field that drifted is one, and may be called so.
+    let names = |wanted: &Option<String>, row: usize| {
+        is(wanted, &columns, row)
             || wanted.as_ref().is_some_and(|w| {
-                values.is_valid(row) && format!(", {}, ", values.value(row)).contains(&format!(", {w}, "))
+                let several = columns.is_valid(row) && !rules.value(row).starts_with(drift::RULE);
+                several && format!(", {}, ", columns.value(row)).contains(&format!(", {w}, "))
             })
     };
     let offsets = reasons.value_offsets();
     let meant = |row: usize| {
         let (from, to) = (offsets[row].unsigned_abs() as usize, offsets[row + 1].unsigned_abs() as usize);
         let by_reason = selection.rule.is_none() && selection.column.is_none()
-            || (from..to).any(|r| is(&selection.rule, &rules, r) && names(&selection.column, &columns, r));
+            || (from..to).any(|r| is(&selection.rule, &rules, r) && names(&selection.column, r));
         by_reason && is(&selection.object, &objects, row)
     };
     Ok((0..rows.num_rows()).map(|row| Some(meant(row))).collect())

@@ -15,6 +15,7 @@ use crate::{
     session, silver,
     table::{Place, Tables},
     upsert::{self, Room},
+    waiting,
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
@@ -180,7 +181,7 @@ impl Engine for LakeEngine {
     }
 
     async fn has_left(&self, dataset: &DatasetName, version: i64) -> Result<bool, StepError> {
-        discard::has_left(self, dataset, version).await.map_err(StepError::new)
+        waiting::has_left(self, dataset, version).await.map_err(StepError::new)
     }
 
     async fn rescued(&self, silver: &Silver, wanted: &[String]) -> Result<BTreeMap<String, u64>, StepError> {

@@ -91,6 +91,12 @@ impl Files {
     pub(crate) fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.pick.of(f.rows as u64)).sum()
     }
+
+    fn known(&self) -> Statistics {
+        let mut known = Statistics::new_unknown(&self.schema);
+        known.num_rows = Precision::Exact(usize::try_from(self.rows()).unwrap_or(usize::MAX));
+        known
+    }
 }
 
 #[async_trait]
@@ -104,9 +110,7 @@ impl TableProvider for Files {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        let mut known = Statistics::new_unknown(&self.schema);
-        known.num_rows = Precision::Exact(usize::try_from(self.rows()).unwrap_or(usize::MAX));
-        Some(known)
+        Some(self.known())
     }
 
     /// Row groups and pages are left out by their bounds; each row is still tested above.
@@ -139,6 +143,8 @@ impl TableProvider for Files {
         let files = self.files.iter().map(OneFile::picked).collect();
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(vec![FileGroup::new(files)])
+            // Without them a join divides both of its sides, however small one is.
+            .with_statistics(self.known().to_inexact())
             .with_projection_indices(projection.cloned())?
             // A limit over rows that are left out would count them.
             .with_limit(limit.filter(|_| !picked))

@@ -53,6 +53,7 @@ mod table;
 mod trial;
 mod upsert;
 mod vector;
+mod waiting;
 mod windows;
 
 pub use check::{Mistake, check};

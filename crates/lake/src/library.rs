@@ -156,10 +156,14 @@ fn shown(function: &Function, case: &Case) -> String {
 fn literal(value: Option<&str>, kind: ColumnType) -> String {
     match (value, kind) {
         (None, _) => "NULL".to_owned(),
-        (Some(text), ColumnType::Integer | ColumnType::Int32 | ColumnType::Number | ColumnType::Boolean) => {
-            text.to_owned()
-        }
-        (Some(text), ColumnType::Decimal { .. }) => text.to_owned(),
+        (
+            Some(text),
+            ColumnType::Integer
+            | ColumnType::Int32
+            | ColumnType::Number
+            | ColumnType::Decimal { .. }
+            | ColumnType::Boolean,
+        ) => text.to_owned(),
         (Some(text), _) => format!("'{}'", text.replace('\'', "''")),
     }
 }

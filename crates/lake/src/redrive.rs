@@ -6,7 +6,7 @@
 use crate::{
     admit,
     commit::{Attempt, Staged},
-    decode, discard,
+    decode,
     drift::{self, Object, RULE, Seen, Watch},
     engine::LakeEngine,
     error::LakeError,
@@ -17,6 +17,7 @@ use crate::{
     scan::{self, Unit},
     stage::{StagedFile, Stager},
     table::Place,
+    waiting::{self, Waiting},
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, DatasetName};
@@ -65,16 +66,11 @@ pub(crate) async fn execute(
     let name = &job.dataset.name;
     let (place, quarantine) = (Place::Dataset(name.clone()), Place::Quarantine(name.clone()));
     // As in silver: what has left would land once more.
-    if discard::has_left(engine, name, job.step.lookups.get(name).copied().unwrap_or(-1)).await? {
+    if waiting::is_overtaken(engine, job).await? {
         return Ok(Outcome::default());
     }
     let table = engine.tables.open(&place).await?.ok_or(LakeError::Worker("a quarantine has its table beside it"))?;
-    let version = job.step.lookups.get(name).copied();
-    let waiting = engine.tables.open_at(&quarantine, version).await?;
-    let waiting = waiting.ok_or(LakeError::Worker("a replayed quarantine has a table"))?;
-    let sources = waiting.sources()?;
-    engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
-    let (units, total) = (scan::units(&sources)?, waiting.rows()?);
+    let Waiting { units, rows: total, paths } = waiting::open(engine, job).await?;
     let meter = engine.tables.meter.clone();
 
     let known = admit::admit(Some(&table), bronze, job)?.schema;
@@ -105,7 +101,7 @@ pub(crate) async fn execute(
         evolved: grows.then(|| schema.clone()),
         add: done.files,
         quarantine: done.aside,
-        quarantine_remove: waiting.files()?.into_iter().map(|f| f.path).collect(),
+        quarantine_remove: paths,
         rows_in: done.landed + done.stays,
         quality: done.seen.quality(bronze.drift, done.landed + done.stays),
         ..Staged::new(schema)

@@ -108,13 +108,12 @@ impl<'a> RefineLane<'a> {
             let unpacked = refine::unquarantine(&batch, schema).map_err(|e| work.failed(e))?;
             before = Some(std::mem::replace(&mut batch, unpacked));
         }
-        let refined = work.refinery.refine(&batch, turn, &mut self.tally).map_err(|e| work.failed(e))?;
-        match (&refined.quarantined, before) {
-            (Some(q), Some(before)) => {
-                self.quarantine.write(&refine::replayed(q, &before).map_err(|e| work.failed(e))?)?;
-            }
-            (Some(q), None) => drop(self.quarantine.write(q)?),
-            (None, _) => {}
+        let mut refined = work.refinery.refine(&batch, turn, &mut self.tally).map_err(|e| work.failed(e))?;
+        if let (Some(q), Some(before)) = (&mut refined.quarantined, &before) {
+            *q = refine::replayed(q, before).map_err(|e| work.failed(e))?;
+        }
+        if let Some(q) = &refined.quarantined {
+            self.quarantine.write(q)?;
         }
         let valid = || scan::conform(&refined.valid, work.outlet.rows.schema());
         match &mut self.out {

@@ -3,7 +3,6 @@
 use crate::{
     ahead,
     commit::{Attempt, Staged},
-    discard,
     engine::LakeEngine,
     error::LakeError,
     history::{self, Settling},
@@ -18,6 +17,7 @@ use crate::{
     table::{DataFile, Place, Table, TableKind},
     upsert::{self, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored},
     vector::Rows,
+    waiting::{self, Waiting},
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_model::{Balance, DatasetName};
@@ -51,12 +51,9 @@ pub(crate) async fn execute(
     let silver = job.dataset.silver().ok_or(LakeError::Worker("a refine step of another layer"))?;
     let contract = job.project.contract_of(job.dataset);
     let contract = contract.ok_or_else(|| LakeError::NoContract { dataset: name.clone() })?;
-    if job.step.kind == StepKind::ReplayQuarantine {
-        let version = job.step.lookups.get(name).copied().unwrap_or(-1);
-        // Rows that were replayed or discarded since it was planned would land once more.
-        if discard::has_left(engine, name, version).await? {
-            return Ok(Outcome::default());
-        }
+    // Rows that were replayed or discarded since it was planned would land once more.
+    if job.step.kind == StepKind::ReplayQuarantine && waiting::is_overtaken(engine, job).await? {
+        return Ok(Outcome::default());
     }
     let refinery = Arc::new(bind(engine, job, attempt, silver, contract).await?);
     let shape = Shape::of(&silver.write, contract, &refinery.output_schema())?.map(Arc::new);
@@ -261,13 +258,7 @@ async fn input(engine: &LakeEngine, job: &Job<'_>, silver: &Silver, contract: &C
     // Every column: a row that breaks a rule is kept whole.
     let all = crate::ingest::plain_schema(from.schema()?.as_ref());
     if job.step.kind == StepKind::ReplayQuarantine {
-        let place = Place::Quarantine(job.dataset.name.clone());
-        let version = job.step.lookups.get(&job.dataset.name).copied();
-        let waiting = engine.tables.open_at(&place, version).await?;
-        let waiting = waiting.ok_or(LakeError::Worker("a replayed quarantine has a table"))?;
-        let sources = waiting.sources()?;
-        engine.tables.disk.have_all(sources.iter().map(|s| &s.path)).await?;
-        let (units, rows) = (scan::units(&sources)?, waiting.rows()?);
+        let Waiting { units, rows, .. } = waiting::open(engine, job).await?;
         return Ok(Input { units, schema: refine::quarantine_schema(), packed: Some(all), rows, in_order });
     }
     let range = job.step.inputs.get(&silver.from).copied();

@@ -312,9 +312,9 @@ impl Work {
         let Some(first) = batches.first() else { return Ok(()) };
         let rows = if batches.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &batches)? };
         let rows = with_origin(&rows, path)?;
-        let refined = self.refinery.refine(&rows, Some(turn), &mut part.tally);
-        let refined = refined.map_err(|source| LakeError::Refine { dataset: self.name.clone(), source })?;
-        refined.quarantined.map_or(Ok(()), |rows| self.give(rows))
+        let invalid = self.refinery.check(&rows, Some(turn), &mut part.tally);
+        let invalid = invalid.map_err(|source| LakeError::Refine { dataset: self.name.clone(), source })?;
+        invalid.map_or(Ok(()), |rows| self.give(rows))
     }
 
     fn give(&self, rows: RecordBatch) -> Result<(), LakeError> {

@@ -14,6 +14,7 @@ mod lake_url;
 mod name;
 mod state;
 mod stride;
+mod text;
 mod window;
 
 pub use balance::{Balance, Unbalanced};
@@ -28,4 +29,5 @@ pub use lake_url::{Cloud, InvalidLakeUrl, LakeUrl};
 pub use name::{DatasetName, InvalidName, Layer};
 pub use state::{InvalidPostgresUrl, PostgresUrl, StatePlace, Tls};
 pub use stride::{InvalidStride, Stride};
+pub use text::{grouped, is_unseen};
 pub use window::Window;

@@ -10,7 +10,7 @@ use crate::{
     store::SimStore,
     tables::Tables,
 };
-use alluvium_flow::{Backfill, Breakers, Flow, FlowError, Options, RefusedSteps, Report, Signal, Summary};
+use alluvium_flow::{Backfill, Breakers, Flow, FlowError, Hands, Options, RefusedSteps, Report, Signal, Summary};
 use alluvium_model::Window;
 use alluvium_spec::Project;
 use alluvium_store::{BackfillState, Owner, SqliteStore};
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::runtime::Runtime;
 
 /// What all processes share.
 #[derive(Clone)]
@@ -176,7 +176,7 @@ impl Process {
             SimEngine { tables: tables.clone(), sim: sim.clone(), process: self.number, odds: odds(Odds::ENGINE) };
         let landing = SimLanding { folders: folders.clone(), sim: sim.clone(), odds: odds(Odds::ENGINE) };
         let alive = |o: &Owner| !gone.lock().expect("no holder of this lock panics").contains(&o.process);
-        let hands = Semaphore::new(HANDS);
+        let hands = Hands::new(HANDS);
         let flow = Flow {
             project: &projects[usize::from(self.is_old)],
             store: &store,

@@ -39,7 +39,7 @@ codes! {
         "Project files are read as UTF-8 text."
         "Save the file as UTF-8.";
     TOO_LARGE "E0003" Error "file is too large or too deep"
-        "A project file has up to 4 MiB, 64 levels and 200,000 values; aliases count each time they are used."
+        "A project file has up to 4 MiB, 64 levels and 200,000 values; aliases count each time they are used. A library has up to 1,000 functions with 1,000 cases each; with what they call written out they have up to 100,000 parts and 4 MiB."
         "Split the definition, or move data out of it.";
     YAML "E0004" Error "not YAML"
         "The text breaks YAML's syntax, or holds more than one document."

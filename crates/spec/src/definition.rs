@@ -550,9 +550,9 @@ impl Project {
     }
 
     /// By type, each once.
-    pub fn event_schemas(&self) -> BTreeMap<&String, &EventSchema> {
+    pub fn event_schemas(&self) -> BTreeMap<&str, &EventSchema> {
         let all = self.datasets.values().filter_map(Dataset::push).flat_map(|push| &push.schemas);
-        all.map(|(name, schema)| (name, &**schema)).collect()
+        all.map(|(name, schema)| (name.as_str(), &**schema)).collect()
     }
 
     /// Whether the dataset keeps a row for each version of a key.

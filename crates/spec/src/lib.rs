@@ -64,4 +64,4 @@ pub use registered::{Document, event_verdict, not_compared, verdict};
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;
 pub use sinks::{BodyFormat, InvalidWebhookUrl, Sink, Webhook, WebhookAddress, WebhookHost, WebhookUrl};
-pub use sql::{AGGREGATES, BUILT_IN, Origins};
+pub use sql::{OVER_A_ROW, OVER_MANY_ROWS, Origins};

@@ -174,11 +174,14 @@ fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
 
 /// Before all that may call its functions.
 fn read_library(root: &Path, all: &[Found], sink: &mut Sink) -> Library {
-    let mut read = |path: &Path| SourceFile::read(root, path, sink);
-    let functions: Vec<_> =
-        all.iter().filter_map(|f| if let Found::Library { path } = f { read(path) } else { None }).collect();
-    let cases: Vec<_> =
-        all.iter().filter_map(|f| if let Found::Cases { path } = f { read(path) } else { None }).collect();
+    let (mut functions, mut cases) = (Vec::new(), Vec::new());
+    for found in all {
+        match found {
+            Found::Library { path } => functions.extend(SourceFile::read(root, path, sink)),
+            Found::Cases { path } => cases.extend(SourceFile::read(root, path, sink)),
+            Found::Contract { .. } | Found::Dataset { .. } => {}
+        }
+    }
     let mut library = library::build(&functions, sink);
     for file in cases {
         library::read_cases(&file, &mut library, sink);

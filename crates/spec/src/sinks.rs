@@ -212,11 +212,14 @@ fn webhook(node: &Node, r: &mut Reader<'_>) -> Option<Webhook> {
     let mut f = r.fields(node, "a mapping such as `{ url: https://…, secret: { env: ALLUVIUM_HOOK_SECRET } }`")?;
     let url = f.require("url", r);
     let formats = [("cloudevents", BodyFormat::CloudEvents), ("slack", BodyFormat::Slack)];
-    let format = f.take("format").and_then(|n| r.choice(n, &formats)).map_or_else(BodyFormat::default, |w| w.value);
-    // Slack looks at no signature: there the URL is the secret.
+    let format = match f.take("format") {
+        Some(n) => r.choice(n, &formats).map(|w| w.value),
+        None => Some(BodyFormat::default()),
+    };
+    // Slack looks at no signature: there the URL is the secret. Of a format that is misspelt nothing more is asked.
     let secrets = match format {
-        BodyFormat::Slack => f.take("secret").map_or_else(|| Some(Vec::new()), |n| secret::read_all(n, r)),
-        BodyFormat::CloudEvents => f.require("secret", r).and_then(|n| secret::read_all(n, r)),
+        Some(BodyFormat::Slack) | None => f.take("secret").map_or_else(|| Some(Vec::new()), |n| secret::read_all(n, r)),
+        Some(BodyFormat::CloudEvents) => f.require("secret", r).and_then(|n| secret::read_all(n, r)),
     };
     let allow: Vec<Allowed> = f.take("allow").map_or_else(Vec::new, |n| allowed(n, r));
     f.finish(r);
@@ -226,7 +229,7 @@ fn webhook(node: &Node, r: &mut Reader<'_>) -> Option<Webhook> {
         node => WebhookAddress::Env(secret::read(node, r)?),
     };
     let allow_link_local = allow.contains(&Allowed::LinkLocal);
-    Some(Webhook { url, format, secrets: secrets?, allow_http, allow_link_local })
+    Some(Webhook { url, format: format?, secrets: secrets?, allow_http, allow_link_local })
 }
 
 fn allowed(node: &Node, r: &mut Reader<'_>) -> Vec<Allowed> {

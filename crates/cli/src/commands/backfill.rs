@@ -10,11 +10,10 @@ use crate::{
     render::{Style, backfill, progress::Reporter},
     wire::Wired,
 };
-use alluvium_flow::{Backfill, Flow};
+use alluvium_flow::{Backfill, Flow, Hands};
 use alluvium_model::{Exit, Stride, Window};
 use alluvium_store::BackfillState;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 pub async fn backfill(global: &Global, args: &Args) -> Result<Exit, CliError> {
     let range = args.from.zip(args.to).map(|(from, to)| Window { from: from.0, to: to.0 }).zip(args.window);
@@ -73,7 +72,7 @@ async fn work(global: &Global, args: &Args, range: Option<(Window, Stride)>) -> 
     };
     let reporter = Arc::clone(&work.reporter);
     // The backfill itself bounds how many windows are made at once.
-    let hands = Semaphore::new(Semaphore::MAX_PERMITS);
+    let hands = Hands::new(usize::MAX);
     let flow = Flow { hands: &hands, ..wired.flow(reporter.as_ref()) };
     let done = flow.backfill(&wired.engine, &asked, &command, stop).await;
     let done = work.tell(done).await?.ok_or(CliError::Stopped)?;

@@ -6,7 +6,7 @@ use crate::{
     error::CliError,
     load,
     output::{print, print_json},
-    render,
+    render::{self, plural},
 };
 use alluvium_model::Exit;
 use alluvium_spec::{Diagnostic, Reading};
@@ -44,11 +44,11 @@ pub async fn check(global: &Global, dir: Option<&PathBuf>, accept: &[String]) ->
 
 /// What is in the library; nothing where there is none.
 fn tried(functions: usize, cases: usize) -> String {
-    let s = |n: usize| if n == 1 { "" } else { "s" };
+    let all = plural(functions as u64, "function");
     match (functions, cases) {
         (0, _) => String::new(),
-        (f, 0) => format!(", {f} function{}", s(f)),
-        (f, c) => format!(", {f} function{} with {c} case{}", s(f), s(c)),
+        (_, 0) => format!(", {all}"),
+        (_, cases) => format!(", {all} with {}", plural(cases as u64, "case")),
     }
 }
 

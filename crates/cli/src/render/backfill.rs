@@ -1,6 +1,6 @@
 //! What became of a backfill, and what one would read, for people and for programs.
 
-use super::{Align, Style, Table, grouped, printable, size};
+use super::{Align, Style, Table, grouped, plural, printable, size};
 use alluvium_flow::{Backfilled, Comparison, Extent, Measure, Part};
 use alluvium_model::{DatasetName, Window};
 use alluvium_store::{BackfillState, StepState};
@@ -232,8 +232,4 @@ pub fn ends(window: &Window) -> (String, String) {
         Err(_) => micros.to_string(),
     };
     (show(window.from), show(window.to))
-}
-
-fn plural(n: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
 }

@@ -12,7 +12,8 @@ mod summary_text;
 mod table;
 mod text;
 
+pub use alluvium_model::grouped;
 pub use heard::decided;
 pub use style::Style;
 pub use table::{Align, Table};
-pub use text::{brief_time, grouped, json_time, json_time_if_any, printable, rate, seconds, size};
+pub use text::{brief_time, json_time, json_time_if_any, plural, printable, rate, seconds, size};

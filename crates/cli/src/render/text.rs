@@ -1,20 +1,13 @@
 //! Numbers, times and foreign text as people read them.
 
+use alluvium_model::{grouped, is_unseen};
 use jiff::Timestamp;
 use serde::Serializer;
 use std::fmt::Write;
 
-/// `336776` as `336,776`.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, d) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(d);
-    }
-    out
+/// `1 file`, `2,000 files`.
+pub fn plural(n: u64, one: &str) -> String {
+    format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
 /// `1.2` for 1,234,567 microseconds; hundredths below a tenth.
@@ -61,7 +54,7 @@ pub fn printable(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || is_direction(c) => {
+            c if is_unseen(c) => {
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
             c => out.push(c),
@@ -70,19 +63,9 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let shown = [0, 999, 1_000, 336_776, 1_000_000].map(grouped);
-        assert_eq!(shown, ["0", "999", "1,000", "336,776", "1,000,000"]);
-    }
 
     #[test]
     fn a_rate_of_nothing_is_not_a_number() {
@@ -93,6 +76,6 @@ mod tests {
 
     #[test]
     fn foreign_text_moves_no_cursor() {
-        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}"), "a\\u{1b}[2J\\r\\nb\\u{202e}");
+        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}\u{2028}"), "a\\u{1b}[2J\\r\\nb\\u{202e}\\u{2028}");
     }
 }

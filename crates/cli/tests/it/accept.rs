@@ -73,6 +73,12 @@ fn holds(p: &Project, what: &str) -> Ran {
 
 type Change = fn(u32, &mut [String; 3]);
 
+fn one_is_dear(i: u32, row: &mut [String; 3]) {
+    if i == 3 {
+        row[1] = "900".to_owned();
+    }
+}
+
 /// Criteria, a batch that breaks them, and what is said of it.
 const CASES: &[(&str, &str, Change, &str)] = &[
     (
@@ -104,31 +110,19 @@ const CASES: &[(&str, &str, Change, &str)] = &[
     (
         "bronze",
         "{ columns: { amount: { max: { error_above: 100 } } } }",
-        |i, row| {
-            if i == 3 {
-                row[1] = "900".to_owned()
-            }
-        },
+        one_is_dear,
         "the greatest `amount` of 10 rows is 900, above 100",
     ),
     (
         "silver",
         "{ columns: { amount: { sum: { error_above: 200 } } } }",
-        |i, row| {
-            if i == 3 {
-                row[1] = "900".to_owned()
-            }
-        },
+        one_is_dear,
         "the sum of `amount` of 10 rows is 996, above 200",
     ),
     (
         "silver",
         "{ columns: { amount: { mean: { error_above: 20 } } } }",
-        |i, row| {
-            if i == 3 {
-                row[1] = "900".to_owned()
-            }
-        },
+        one_is_dear,
         "the mean of `amount` of 10 rows is 99.6, above 20",
     ),
     (
@@ -144,11 +138,7 @@ const CASES: &[(&str, &str, Change, &str)] = &[
     (
         "silver",
         "{ by: { column: region, columns: { amount: { mean: { error_above: 100 } } } } }",
-        |i, row| {
-            if i == 3 {
-                row[1] = "900".to_owned()
-            }
-        },
+        one_is_dear,
         "in `region` south: the mean of `amount` of 5 rows is 189.2, above 100",
     ),
     (
@@ -186,11 +176,7 @@ const CASES: &[(&str, &str, Change, &str)] = &[
     (
         "gold",
         "{ columns: { total: { max: { error_above: 300 } } } }",
-        |i, row| {
-            if i == 3 {
-                row[1] = "900".to_owned()
-            }
-        },
+        one_is_dear,
         "the greatest `total` of 2 rows is 1056, above 300",
     ),
 ];
@@ -237,9 +223,7 @@ SELECT CAST(at AS DATE) AS day, sum(amount) AS total FROM silver.sales GROUP BY 
     assert_eq!(p.cell("SELECT count(*) FROM gold.days"), 2, "both in one file");
     let change: Change = |i, row| {
         row[2] = "2024-11-02T10:00:00Z".to_owned();
-        if i == 3 {
-            row[1] = "900".to_owned()
-        }
+        one_is_dear(i, row);
     };
     p.put("landing/2.csv", sales(100, change).as_bytes());
     // With the first day, whose rows are written once more, it would be 550.5.
@@ -321,13 +305,12 @@ fn every_figure_is_kept_as_a_result() {
         "SELECT rule, checked, violations, passed, note FROM state.quality WHERE rule LIKE 'accept:%' ORDER BY rule",
     ]);
     let expected = serde_json::json!([
-        { "rule": "accept:mean(amount)", "checked": 10, "violations": 0, "passed": told[0]["passed"],
+        { "rule": "accept:mean(amount)", "checked": 10, "violations": 0, "passed": 1,
           "note": "the mean of `amount` of 10 rows is 10.5" },
-        { "rule": "accept:nulls(region)", "checked": 10, "violations": 1, "passed": told[1]["passed"],
+        { "rule": "accept:nulls(region)", "checked": 10, "violations": 1, "passed": 0,
           "note": "10.00 % of 10 rows have no `region`, above 0.00 %" },
     ]);
     assert_eq!(told, expected);
-    assert_ne!(told[0]["passed"], told[1]["passed"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Alerts reach a real receiver: one while something is wrong, one when it is over, whatever is killed or down on the way.
 
 use crate::{
+    fixtures::BRONZE_CUSTOMERS,
     harness::{Project, SHOP},
     hooks::{Call, Receiver, SECRET},
     http::ask,
@@ -8,7 +9,7 @@ use crate::{
     serving::Serving,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 const ORDERS: &str = "datasets/silver/orders.yaml";
 const HEAD: &str = "id,customer,day,amount,updated_at\n";
@@ -80,6 +81,26 @@ fn one_alert_is_told_while_it_lasts_and_one_when_it_is_over() {
     assert_eq!(people.calls().len(), 5);
     assert_eq!(p.cell("SELECT count(*) FROM state.alerts WHERE resolved_at IS NULL"), 1);
     p.done(&["show", "alerts", "--days", "0"]).said("acceptance");
+}
+
+/// Work that an error ends may have committed before, and so may others that were killed: their word leaves with it.
+#[test]
+fn work_that_an_error_ends_tells_what_there_is_to_tell() {
+    let p = Project::new(SHOP);
+    p.edit("alluvium.yaml", "name: shop", "name: shop\nsinks: { folder: { files: out/ } }");
+    p.put("datasets/bronze/customers.yaml", format!("{BRONZE_CUSTOMERS}publish: folder\n").as_bytes());
+    let told = || fs::read_dir(p.path("out/bronze.customers")).map_or(0, Iterator::count);
+    p.done(&["run"]);
+    p.put("landing/customers/more.csv", b"customer,name\nc3,Cy\n");
+    assert!(killed(p.command(&["run"]), "publish.before_delivery", 1), "it is reached");
+    // What was asked was wrong: nothing was done, and what waits still waits.
+    assert_eq!(p.alluvium(&["replay", "quarantine", "silver.none"]).code, Some(2));
+    assert_eq!(told(), 1);
+    p.put("lake/dev/quarantine/silver.orders/_delta_log/00000000000000000000.json", b"no log");
+    let ran = p.alluvium(&["replay", "quarantine", "silver.orders"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran}");
+    ran.said("error[");
+    assert_eq!(told(), 2, "{ran}");
 }
 
 #[test]

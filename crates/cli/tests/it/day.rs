@@ -5,7 +5,7 @@ use crate::{
     fixtures::{BRONZE_ORDERS, GOLD_DAILY},
     harness::Project,
 };
-use alluvium_flow::{Breakers, Flow, Options, Report, Signal, Timer};
+use alluvium_flow::{Breakers, Flow, Hands, Options, Report, Signal, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
 use alluvium_source::files::FileLanding;
@@ -102,7 +102,7 @@ async fn a_day_of_an_arrival_in_ten_minutes_leaves_few_files_and_a_short_log() {
             breakers: &Breakers::default(),
             owner: Owner { host: "test".into(), process: 1, started_ticks: 1 },
             alive: &|_| true,
-            hands: &tokio::sync::Semaphore::new(1),
+            hands: &Hands::new(1),
         };
         let summary = flow.run(&Options::default(), std::future::pending()).await.expect("it runs");
         let errors = store.open_steps().await.expect("steps").into_iter().filter_map(|s| s.error).collect::<Vec<_>>();

@@ -1,9 +1,10 @@
 //! The quarantine as a workbench: counted, sampled, exported, annotated, and thrown away, each row once, whoever is killed or comes between.
 
 use crate::{
+    drift::CONTRACT as IDS,
     harness::Project,
     http::ask,
-    market::{MARKET, MORE, copied, killed_at, put_all, two_at_a_time},
+    market::{MARKET, MORE, ORDERS_HEAD, copied, killed_at, put_all, two_at_a_time},
     serving::Serving,
 };
 use alluvium_model::CRASH_POINTS;
@@ -101,6 +102,80 @@ fn what_waits_is_counted_sampled_and_exported() {
     p.done(&["discard", "silver.orders", "--rule", &typo, "--reason", "x"]).said("no row that waits matches");
     // Nothing of this changed anything.
     assert_eq!(number(&p, WAITING), 2);
+}
+
+/// A rule over the columns `a` and `b` says `a, b`; the sender of a file may call one field so.
+#[test]
+fn a_column_is_not_part_of_the_name_of_another() {
+    let p = Project::new(&[
+        ("alluvium.yaml", "name: t\n"),
+        (
+            "datasets/bronze/t.yaml",
+            "source: { files: landing/, glob: \"*.ndjson\", settle: 0s }\ndrift: { new: quarantine }\n",
+        ),
+        ("landing/1.ndjson", "{\"id\":1}\n"),
+    ]);
+    p.done(&["run"]);
+    p.put("landing/2.ndjson", b"{\"id\":2,\"a\":1}\n{\"id\":3,\"a, b\":1}\n{\"id\":4,\"b\":1}\n");
+    p.done(&["run"]);
+    let positions = |column: &str| -> Vec<Value> {
+        p.done(&["show", "quarantine", "bronze.t", "--column", column, "--to", "out.ndjson"]);
+        let text = fs::read_to_string(p.path("out.ndjson")).expect("a file");
+        text.lines().map(|l| serde_json::from_str::<Value>(l).expect("a row")["_position"].clone()).collect()
+    };
+    assert_eq!([positions("a"), positions("a, b"), positions("b")].map(|p| p.len()), [1; 3]);
+    assert_ne!(positions("a"), positions("a, b"));
+    let waiting = "SELECT count(*) FROM quarantine.bronze_t";
+    for (column, left) in [("a", 2), ("a, b", 1), ("a", 1), ("b", 0)] {
+        p.done(&["discard", "bronze.t", "--column", column, "--reason", "x"]);
+        assert_eq!(number(&p, waiting), left, "{column}");
+    }
+    balanced(&p);
+}
+
+/// Of a rule over several columns each of them is one that was broken.
+#[test]
+fn a_rule_over_several_columns_is_one_of_each() {
+    let rule = "    quality:
+      - { metric: duplicateValues, mustBe: 0, arguments: { properties: [id, n] }, customProperties: [{ property: action, value: quarantine }] }
+";
+    let p = Project::new(&[
+        ("alluvium.yaml", "name: t\n"),
+        ("datasets/bronze/t.yaml", "source: { files: landing/, glob: \"*.csv\", settle: 0s }\n"),
+        ("datasets/silver/t.yaml", "from: bronze.t\ncontract: t\nsteps: [validate]\nwrite: append\n"),
+        ("contracts/t.odcs.yaml", &format!("{IDS}{rule}")),
+        ("landing/1.csv", "id,n\n1,1\n1,1\n"),
+    ]);
+    p.done(&["run"]);
+    let waiting = "SELECT count(*) FROM quarantine.silver_t";
+    assert_eq!(number(&p, waiting), 1);
+    assert_eq!(p.json(&["show", "quarantine", "silver.t"])[0]["column"], "id, n");
+    for (column, left) in [("d", 1), ("m", 1), ("n", 0)] {
+        p.done(&["discard", "silver.t", "--column", column, "--reason", "x"]);
+        assert_eq!(number(&p, waiting), left, "{column}");
+    }
+}
+
+/// People see the hundred largest groups, and how many there are beside them.
+#[test]
+fn a_hundred_groups_are_shown_and_the_others_counted() {
+    let p = Project::new(MARKET);
+    for i in 0..103 {
+        let orders = format!("{ORDERS_HEAD}{i},c1,2024-02-01,-1,I,1\n");
+        p.put(&format!("landing/orders/many-{i:03}.csv"), orders.as_bytes());
+    }
+    p.done(&["run"]);
+    let all = shown(&p, &["--by", "object"]);
+    // One of the market's own files has two.
+    assert_eq!((all.len(), &all[0]["object"], &all[0]["rows"]), (104, &json!("1.csv"), &json!(2)));
+    let said = p.done(&["show", "quarantine", "silver.orders", "--by", "object", "--limit", "0"]);
+    said.said("and 4 more of silver.orders; all with --format json\n");
+    let lines = said.stdout.lines().filter(|l| l.contains("many-") || l.contains(" 1.csv ")).count();
+    assert_eq!(lines, 100, "{said}");
+    // As many as are shown are all of them.
+    let some =
+        p.done(&["show", "quarantine", "silver.orders", "--by", "object", "--object", "many-007.csv", "--limit", "0"]);
+    assert!(!some.stdout.contains(" more of "), "{some}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
 use serde_json::{Value, json};
 use std::fs;
 
-const CONTRACT: &str = "apiVersion: v3.1.0
+pub const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
 id: t
 name: t

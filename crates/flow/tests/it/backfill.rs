@@ -1,7 +1,9 @@
 //! Fan-out and fan-in of a backfill, over an engine made of memory.
 
 use crate::stub::World;
-use alluvium_flow::{Backfill, Backfilled, Beside, Compared, Extent, Flow, FlowError, Options, StepError, Windowed};
+use alluvium_flow::{
+    Backfill, Backfilled, Beside, Compared, Extent, Flow, FlowError, Hands, Options, StepError, Windowed,
+};
 use alluvium_model::{DatasetName, DefinitionVersion, Layer, RunId, Span, StepKey, Window};
 use alluvium_store::{BackfillState, Claimed, NewStep, Owner, StepKind, StepState, Store, Terms, Topic};
 use async_trait::async_trait;
@@ -10,7 +12,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Mutex,
 };
-use tokio::sync::Semaphore;
 
 const DAY: i64 = 86_400_000_000;
 const GOLD: &str = "/* window: { column: day, size: 1 day } */
@@ -94,7 +95,7 @@ async fn ask(world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
 }
 
 async fn ask_over(beside: &Calm, world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
-    let hands = Semaphore::new(64);
+    let hands = Hands::new(64);
     let flow = Flow { hands: &hands, ..world.flow() };
     let done = flow.backfill(beside, asked, "backfill", std::future::pending()).await?;
     Ok(done.expect("nobody stopped it"))
@@ -107,7 +108,7 @@ fn made(done: &Backfilled) -> usize {
 #[tokio::test]
 async fn at_most_so_many_windows_are_made_at_once() {
     let world = world().await;
-    world.engine.let_windows_meet(3);
+    world.engine.let_them_meet(3);
     let done = ask(&world, &days(300, 3, 0)).await.expect("it works");
     assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 300));
     let (windows, at_once) = world.engine.windows();

@@ -285,3 +285,16 @@ async fn tables_that_cannot_be_put_in_order_fail_no_run() {
     assert_eq!(signals.iter().filter(|s| told(s)).count(), 1);
     assert!(signals.iter().any(|s| matches!(s, Signal::Maintained { dataset, .. } if *dataset == silver())));
 }
+
+#[tokio::test]
+async fn gold_tables_are_brought_up_to_date_beside_each_other() {
+    let sum = "SELECT id, count(*) AS n FROM silver.t GROUP BY id";
+    let world = World::with(&[("datasets/gold/a.sql", sum), ("datasets/gold/b.sql", sum)]).await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    assert_eq!(world.engine.windows().1, 1, "each is made by itself");
+    world.engine.let_them_meet(2);
+    world.arrive("b.csv", 10);
+    world.run(&Options::default()).await;
+    assert_eq!(world.engine.windows().1, 2);
+}

@@ -1,8 +1,8 @@
 //! An engine whose tables are row counts, and a landing zone whose files are sizes.
 
 use alluvium_flow::{
-    Arrival, Breakers, Engine, Flow, Increment, Job, Landing, Letters, Look, Maintained, Options, Outcome, Refused,
-    Replay, Report, Signal, StepError, Summary, Timer,
+    Arrival, Breakers, Engine, Flow, Hands, Increment, Job, Landing, Letters, Look, Maintained, Options, Outcome,
+    Refused, Replay, Report, Signal, StepError, Summary, Timer,
 };
 use alluvium_model::{
     Balance, Blame, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy,
@@ -20,7 +20,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -249,22 +249,20 @@ impl StubEngine {
         };
     }
 
-    /// Beginnings of the windows that were executed since the last time, and how many of them at once.
+    /// Beginnings of the windows that were executed since the last time, and how many of them, or of gold steps, at once.
     pub fn windows(&self) -> (Vec<i64>, usize) {
         let mut tables = self.tables();
         (std::mem::take(&mut tables.windows), std::mem::take(&mut tables.most_at_once))
     }
 
-    /// A window ends only when so many have been under way at once.
-    pub fn let_windows_meet(&self, meeting: usize) {
+    /// A window or a gold step ends only when so many have been under way at once.
+    pub fn let_them_meet(&self, meeting: usize) {
         self.tables().meeting = meeting;
     }
 
-    async fn window(&self, job: &Job<'_>) -> Result<Outcome, StepError> {
-        let from = job.step.windows.as_ref().expect("a window")[0].from;
+    async fn meet(&self) {
         {
             let mut tables = self.tables();
-            tables.windows.push(from);
             tables.at_once += 1;
             tables.most_at_once = tables.most_at_once.max(tables.at_once);
         }
@@ -275,10 +273,16 @@ impl StubEngine {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), met).await.expect("so many windows at once");
+        tokio::time::timeout(Duration::from_secs(30), met).await.expect("so many at once");
         tokio::task::yield_now().await;
+        self.tables().at_once -= 1;
+    }
+
+    async fn window(&self, job: &Job<'_>) -> Result<Outcome, StepError> {
+        let from = job.step.windows.as_ref().expect("a window")[0].from;
+        self.tables().windows.push(from);
+        self.meet().await;
         let mut tables = self.tables();
-        tables.at_once -= 1;
         if tables.broken.contains(&from) {
             return Err(StepError::new(Told));
         }
@@ -344,6 +348,9 @@ impl Engine for StubEngine {
         if hangs {
             self.hangs.notify_one();
             std::future::pending::<()>().await;
+        }
+        if job.step.kind == StepKind::Curate {
+            self.meet().await;
         }
         let mut tables = self.tables();
         *tables.attempts.entry(name.clone()).or_default() += 1;
@@ -551,8 +558,8 @@ pub struct World {
     pub breakers: Breakers,
     clock: Arc<ManualClock>,
     entropy: SeededEntropy,
-    hands: Semaphore,
-    other_hands: Semaphore,
+    hands: Hands,
+    other_hands: Hands,
 }
 
 impl World {
@@ -621,8 +628,8 @@ impl World {
             breakers,
             clock,
             entropy,
-            hands: Semaphore::new(1),
-            other_hands: Semaphore::new(1),
+            hands: Hands::new(1),
+            other_hands: Hands::new(1),
         }
     }
 

@@ -101,18 +101,17 @@ struct Seen {
 
 impl Scan {
     pub(super) fn run(self) -> Result<Looked, LakeError> {
-        let mut late = BTreeSet::new();
-        for pass in 1.. {
+        let (mut late, mut passes) = (BTreeSet::new(), 0);
+        loop {
             let seen = self.discover(&late)?;
             let csv = seen.csv.clone();
             let found = self.pass(seen)?;
-            let new = found.late.difference(&late).cloned().collect::<BTreeSet<_>>();
-            if new.is_empty() || pass == MOST_PASSES {
+            passes += 1;
+            if found.late.is_subset(&late) || passes == MOST_PASSES {
                 return Ok(Looked { facts: found.facts, rows: found.rows, csv });
             }
-            late.extend(new);
+            late.extend(found.late);
         }
-        unreachable!("the last pass returns")
     }
 
     /// `late`: columns beside those that the beginnings of the files show.

@@ -15,6 +15,8 @@ pub(super) struct Frame {
     rows: usize,
     /// `None`: row `i` is bronze row `i`.
     origin: Option<UInt32Array>,
+    /// The next rows that leave are the last ones: nobody reads what stays.
+    ends: bool,
 }
 
 impl Frame {
@@ -28,7 +30,7 @@ impl Frame {
             .filter(|(f, _)| !SYSTEM_COLUMNS.contains(&f.name().as_str()) && wanted(f.name()))
             .map(|(f, c)| (Arc::from(f.name().as_str()), Arc::clone(c)))
             .collect();
-        Self { columns, rows: bronze.num_rows(), origin: None }
+        Self { columns, rows: bronze.num_rows(), origin: None, ends: false }
     }
 
     pub fn rows(&self) -> usize {
@@ -62,7 +64,7 @@ impl Frame {
 
     /// The same rows under other columns.
     pub fn with_columns(&self, columns: Vec<(Arc<str>, ArrayRef)>) -> Self {
-        Self { columns, rows: self.rows, origin: self.origin.clone() }
+        Self { columns, rows: self.rows, origin: self.origin.clone(), ends: self.ends }
     }
 
     /// The bronze row of row `row`.
@@ -78,10 +80,20 @@ impl Frame {
         self.origin.as_ref()
     }
 
+    /// From now on rows that stay are only counted.
+    pub fn ends(&mut self) {
+        self.ends = true;
+    }
+
     /// Keeps the rows whose bit is set.
     pub fn retain(&mut self, keep: &BooleanBuffer) -> Result<(), RefineError> {
         let kept = keep.count_set_bits();
         if kept == self.rows {
+            return Ok(());
+        }
+        if self.ends {
+            (self.rows, self.origin) = (kept, None);
+            self.columns.clear();
             return Ok(());
         }
         let failed = RefineError::arrow("removing rows from a batch");

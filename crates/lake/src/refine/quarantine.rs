@@ -72,10 +72,6 @@ pub(super) struct Rejected {
 }
 
 impl Rejected {
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
     pub fn begin(&mut self, bronze_row: u32) {
         self.rows.push(bronze_row);
         self.reasons.push(0);

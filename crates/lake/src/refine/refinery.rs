@@ -107,6 +107,36 @@ impl Refinery {
         tally: &mut Tally,
     ) -> Result<Refined, RefineError> {
         let compiled = &*self.compiled;
+        let (mut frame, mut exits) = self.pass(bronze, turn, true)?;
+        if let (Some(late), Some(watermark)) = (&compiled.late, self.watermark) {
+            late.judge(&mut frame, watermark, &compiled.rules, &mut exits)?;
+        }
+        let deletes = self.deletes(&mut frame, &mut exits)?;
+        let valid = self.output(bronze, &frame)?;
+        let quarantined = std::mem::take(&mut exits.rejected).finish(bronze, &self.stamp)?;
+        if let Some(late) = &compiled.late {
+            late.reach(&frame, bronze, tally)?;
+        }
+        self.count([bronze.num_rows(), frame.rows(), rows(&quarantined)], &exits, tally);
+        Ok(Refined { valid, deletes, quarantined })
+    }
+
+    /// The rows that are to be set aside, as [`Self::refine`] tells them where nothing is written, deleted or late.
+    pub fn check(
+        &self,
+        bronze: &RecordBatch,
+        turn: Option<Turn<'_>>,
+        tally: &mut Tally,
+    ) -> Result<Option<RecordBatch>, RefineError> {
+        let (frame, mut exits) = self.pass(bronze, turn, false)?;
+        let quarantined = std::mem::take(&mut exits.rejected).finish(bronze, &self.stamp)?;
+        self.count([bronze.num_rows(), frame.rows(), rows(&quarantined)], &exits, tally);
+        Ok(quarantined)
+    }
+
+    /// All steps. The rows that are left after them are there only if they are `wanted`.
+    fn pass(&self, bronze: &RecordBatch, turn: Option<Turn<'_>>, wanted: bool) -> Result<(Frame, Exits), RefineError> {
+        let compiled = &*self.compiled;
         let mut exits = Exits::new(compiled.rules.len());
         let mut frame = frame_of(bronze, &compiled.sources)?;
         let shared = Shared {
@@ -116,37 +146,34 @@ impl Refinery {
             seed: &self.seed,
             turn: RefCell::new(turn),
         };
-        for op in &compiled.ops {
+        for (i, op) in compiled.ops.iter().enumerate() {
             match op {
                 Op::Normalize(op) => op.apply(&mut frame)?,
-                Op::Validate(pass) => pass.run(&mut frame, &shared, &mut exits)?,
+                Op::Validate(pass) => {
+                    if !wanted && i + 1 == compiled.ops.len() {
+                        frame.ends();
+                    }
+                    pass.run(&mut frame, &shared, &mut exits)?;
+                }
                 Op::Enrich(op) => op.apply(&mut frame, self.lookups[op.slot].as_ref())?,
                 Op::Sql(op) => self.sql(op, &mut frame, &mut exits)?,
             }
         }
-        if let (Some(late), Some(watermark)) = (&compiled.late, self.watermark) {
-            late.judge(&mut frame, watermark, &compiled.rules, &mut exits)?;
-        }
-        let deletes = self.deletes(&mut frame, &mut exits)?;
-        let valid = self.output(bronze, &frame)?;
-        let (quarantined, dropped) = (exits.rejected.len() as u64, exits.dropped);
-        let (late, late_aside) = (exits.late, exits.late_aside);
-        let refined = Refined { valid, deletes, quarantined: exits.rejected.finish(bronze, &self.stamp)? };
-        if let Some(late) = &compiled.late {
-            late.reach(&frame, bronze, tally)?;
-        }
-        tally.received += bronze.num_rows() as u64;
-        tally.valid += refined.valid.num_rows() as u64;
-        tally.quarantined += quarantined;
-        tally.dropped += dropped;
-        tally.late += late;
-        tally.late_aside += late_aside;
-        for (rule, (checked, violations)) in compiled.rules.iter().zip(exits.counts) {
+        Ok((frame, exits))
+    }
+
+    fn count(&self, [received, valid, quarantined]: [usize; 3], exits: &Exits, tally: &mut Tally) {
+        tally.received += received as u64;
+        tally.valid += valid as u64;
+        tally.quarantined += quarantined as u64;
+        tally.dropped += exits.dropped;
+        tally.late += exits.late;
+        tally.late_aside += exits.late_aside;
+        for (rule, (checked, violations)) in self.compiled.rules.iter().zip(&exits.counts) {
             if checked + violations > 0 {
-                tally.count(&rule.id, checked, violations);
+                tally.count(&rule.id, *checked, *violations);
             }
         }
-        Ok(refined)
     }
 
     /// The `fail` rules that forbid the step to go on: those without a threshold that some row broke, and those whose
@@ -212,6 +239,10 @@ impl Refinery {
         columns.push(system(POSITION, &DataType::Int64)?);
         RecordBatch::try_new(schema, columns).map_err(&failed)
     }
+}
+
+fn rows(batch: &Option<RecordBatch>) -> usize {
+    batch.as_ref().map_or(0, RecordBatch::num_rows)
 }
 
 fn violation(rule: usize, frame: &Frame, failure: Failure) -> Violation {

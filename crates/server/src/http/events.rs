@@ -113,16 +113,17 @@ struct Routed {
 fn first_breach(state: &State, events: &[Event]) -> Option<(Problem, String)> {
     events.iter().enumerate().find_map(|(place, event)| {
         let schema = state.takers.iter().find_map(|(_, push)| push.schemas.get(&event.event_type))?;
-        let breaches = schema.validator.breaches(&event.data());
-        let what: Vec<String> = breaches.iter().map(ToString::to_string).collect();
-        let place = (events.len() > 1).then_some(place);
+        let what: Vec<String> = schema.validator.breaches(&event.data()).iter().map(ToString::to_string).collect();
+        if what.is_empty() {
+            return None;
+        }
         let problem = Problem::Schema {
-            place: place.map_or_else(|| "the event".to_owned(), |n| format!("event {n}")),
+            place: if events.len() > 1 { format!("event {place}") } else { "the event".to_owned() },
             event_type: event.event_type.clone(),
             file: schema.file.display().to_string(),
             what: what.join("; "),
         };
-        (!breaches.is_empty()).then(|| (problem, event.id.clone()))
+        Some((problem, event.id.clone()))
     })
 }
 

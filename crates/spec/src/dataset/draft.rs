@@ -32,22 +32,21 @@ pub(crate) struct Draft {
 impl Draft {
     /// Functions of the library that its SQL calls.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &String> {
-        let (steps, deletes, gold) = match &self.body {
+        let mut all = Vec::new();
+        match &self.body {
             Body::Silver(s) => {
-                let deletes = match &s.write {
-                    WriteDraft::Upsert { delete_when, .. } => delete_when.as_ref(),
-                    WriteDraft::Append => None,
-                };
-                (s.steps.as_slice(), deletes, None)
+                all.extend(s.steps.iter().filter_map(|step| match step {
+                    StepDraft::Sql { query, .. } => Some(&query.calls),
+                    StepDraft::Normalize(_) | StepDraft::Validate | StepDraft::Enrich(_) => None,
+                }));
+                if let WriteDraft::Upsert { delete_when: Some(condition), .. } = &s.write {
+                    all.push(&condition.calls);
+                }
             }
-            Body::Gold(g) => (&[][..], None, Some(g)),
-            Body::Bronze(_) | Body::Unusable => (&[][..], None, None),
-        };
-        let of_steps = steps.iter().filter_map(|s| match s {
-            StepDraft::Sql { query, .. } => Some(&query.calls),
-            StepDraft::Normalize(_) | StepDraft::Validate | StepDraft::Enrich(_) => None,
-        });
-        of_steps.chain(deletes.map(|e| &e.calls)).chain(gold.map(|g| &g.calls)).flatten()
+            Body::Gold(g) => all.push(&g.calls),
+            Body::Bronze(_) | Body::Unusable => {}
+        }
+        all.into_iter().flatten()
     }
 }
 

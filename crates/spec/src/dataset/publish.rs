@@ -8,6 +8,7 @@ use crate::{
     source_file::Spanned,
     yaml::{Fields, Reader},
 };
+use std::collections::BTreeSet;
 
 pub(crate) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
     read_key("publish", f, r)
@@ -15,8 +16,9 @@ pub(crate) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String
 
 pub(crate) fn read_key(key: &'static str, f: &mut Fields<'_>, r: &mut Reader<'_>) -> Vec<Spanned<String>> {
     let names = f.take(key).and_then(|n| r.names(n)).unwrap_or_default();
-    for (n, name) in names.iter().enumerate() {
-        if names[..n].iter().any(|before| before.value == name.value) {
+    let mut seen = BTreeSet::new();
+    for name in &names {
+        if !seen.insert(name.value.as_str()) {
             r.error(codes::CONTRADICTION, name.place, format!("the sink {} is named twice", quoted(&name.value)), None);
         }
     }

@@ -90,7 +90,8 @@ fn schema(node: &Node, place: Place, fence: &Fence, r: &mut Reader<'_>) -> Optio
     let validator = match read.validator() {
         Ok(validator) => validator,
         Err(e) => {
-            r.sink.report(codes::SCHEMA, &file, Place::START, format!("events cannot be checked by this: {e}"), None);
+            let help = "say it with other keywords, or leave it out".to_owned();
+            r.sink.report(codes::SCHEMA, &file, Place::START, format!("events cannot be checked by this: {e}"), help);
             return None;
         }
     };

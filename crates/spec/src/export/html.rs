@@ -1,7 +1,7 @@
 //! A page for a browser: one file that loads nothing and runs nothing, whatever the contract says.
 
 use super::{
-    lines::{Line, Need, lines},
+    lines::{Line, lines},
     words::rules,
 };
 use crate::compatibility::{ObjectShape, Shape};
@@ -42,11 +42,7 @@ pub fn html(shape: &Shape, object: &ObjectShape) -> String {
 }
 
 fn row(line: &Line<'_>) -> String {
-    let required = match line.need {
-        Need::Key => "key",
-        Need::Required => "yes",
-        Need::Optional => "",
-    };
+    let required = line.need.word();
     let limits = if line.limits.is_empty() { String::new() } else { list(line.limits.iter().map(String::as_str)) };
     let description = line.description.map(escaped).unwrap_or_default();
     let class =

@@ -25,6 +25,17 @@ pub enum Need {
     Optional,
 }
 
+impl Need {
+    /// As the tables for people have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Required => "yes",
+            Self::Optional => "",
+        }
+    }
+}
+
 pub fn lines(object: &ObjectShape) -> Vec<Line<'_>> {
     let mut out = Vec::new();
     under("", &object.fields, object, &mut out);

@@ -1,7 +1,7 @@
 //! A page for people.
 
 use super::{
-    lines::{Line, Need, lines},
+    lines::{Line, lines},
     words::rules,
 };
 use crate::compatibility::{ObjectShape, Shape};
@@ -22,11 +22,7 @@ pub fn markdown(shape: &Shape, object: &ObjectShape) -> String {
 }
 
 fn row(line: &Line<'_>) -> String {
-    let required = match line.need {
-        Need::Key => "key",
-        Need::Required => "yes",
-        Need::Optional => "",
-    };
+    let required = line.need.word();
     let class = line.classification.map(|c| format!(" ({})", escaped(c))).unwrap_or_default();
     let description = line.description.map(escaped).unwrap_or_default();
     let limits: Vec<String> = line.limits.iter().map(|l| escaped(l)).collect();

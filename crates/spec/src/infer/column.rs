@@ -5,9 +5,10 @@ use super::{
     kind::{self, Typed},
     nested, personal,
     range::{self, Bounds},
-    yaml::{count, list, scalar, shown},
+    yaml::{list, scalar, shown},
 };
 use crate::ColumnType;
+use alluvium_model::grouped;
 use std::{collections::BTreeMap, fmt::Write};
 
 /// Fewer values say nothing about those that are still to come.
@@ -153,7 +154,7 @@ impl Plan<'_> {
         out.extend(rules.pattern.as_ref().map(|_| "all are built alike".to_owned()));
         out.extend(rules.bounds.as_ref().map(|b| b.why.clone()));
         if let Some(to) = &c.refers {
-            let (found, keys) = (count(to.found), count(to.keys));
+            let (found, keys) = (grouped(to.found), grouped(to.keys));
             out.push(format!(
                 "likely a reference: its {found} different values are among the {keys} of {}.{}",
                 to.dataset, to.column
@@ -172,7 +173,7 @@ impl Plan<'_> {
 }
 
 fn records(n: u64) -> String {
-    if n == 1 { "1 record".to_owned() } else { format!("{} records", count(n)) }
+    if n == 1 { "1 record".to_owned() } else { format!("{} records", grouped(n)) }
 }
 
 fn options(rules: &Rules, kind: ColumnType) -> Option<String> {

@@ -5,9 +5,10 @@ use super::{
     facts::{ColumnFacts, Misses},
     names::tokens,
     personal,
-    yaml::{count, shown},
+    yaml::shown,
 };
 use crate::ColumnType;
+use alluvium_model::grouped;
 
 /// Words in the names of columns that hold money, whose digits behind the point are exact.
 const MONEY: [&str; 14] = [
@@ -52,7 +53,7 @@ pub(super) fn of(c: &ColumnFacts) -> Typed {
 fn all(c: &ColumnFacts) -> String {
     match c.values {
         1 => "the one value".to_owned(),
-        n => format!("all {} values", count(n)),
+        n => format!("all {} values", grouped(n)),
     }
 }
 
@@ -98,14 +99,11 @@ fn number(c: &ColumnFacts) -> Option<Typed> {
     if n.codes.values > 0 {
         return None;
     }
-    if n.not_integer.values == 0 {
-        if let Some(dated) = compact_date(c) {
-            return Some(dated);
-        }
-        let told = span(c).map_or_else(String::new, |s| format!(", {s}"));
-        return Some(Typed::new(ColumnType::Integer, format!("{} are integers{told}", all(c))));
-    }
     let told = span(c).map_or_else(String::new, |s| format!(", {s}"));
+    if n.not_integer.values == 0 {
+        let integers = || Typed::new(ColumnType::Integer, format!("{} are integers{told}", all(c)));
+        return Some(compact_date(c).unwrap_or_else(integers));
+    }
     if n.not_decimal.values == 0 {
         let (fewest, most) = n.fraction_digits.unwrap_or_default();
         if most == 0 {
@@ -186,8 +184,8 @@ fn text(c: &ColumnFacts) -> Typed {
     let mut why = match c.different() {
         Some(1) if !personal::may_be_told(c) => format!("{} are the same", all(c)),
         Some(1) => format!("{} are {}", all(c), first(c)),
-        Some(n) => format!("{} different values in {}", count(n), count(c.values)),
-        None => format!("text, up to {} characters", count(c.longest)),
+        Some(n) => format!("{} different values in {}", grouped(n), grouped(c.values)),
+        None => format!("text, up to {} characters", grouped(c.longest)),
     };
     if c.quoted > 0 {
         why.push_str("; the source writes as text what could be numbers");
@@ -223,7 +221,7 @@ fn nearly(c: &ColumnFacts) -> Option<String> {
     let (what, misses) = types.into_iter().find(|(_, m)| few(m))?;
     let example = misses.example.as_deref()?;
     let example = if personal::may_be_told(c) { shown(example) } else { UNTOLD.to_owned() };
-    Some(format!("{} of {} are {what}, but not {example}", count(c.values - misses.values), count(c.values)))
+    Some(format!("{} of {} are {what}, but not {example}", grouped(c.values - misses.values), grouped(c.values)))
 }
 
 fn span(c: &ColumnFacts) -> Option<String> {

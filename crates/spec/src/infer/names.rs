@@ -1,9 +1,7 @@
 //! What a name says, and which name a column of a contract can have.
 
-use std::collections::BTreeSet;
-
-const RESERVED: [&str; 6] = ["_event_id", "_object", "_position", "_received_at", "_run_id", "_rescued"];
-const NO_NAME: &str = " ,;{}()=\"`";
+use crate::odcs::{NO_NAME, RESERVED, can_name};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The words of a name in lower case: `customerId` and `customer_id` are both `customer`, `id`.
 pub(super) fn tokens(name: &str) -> Vec<String> {
@@ -26,14 +24,16 @@ pub(super) fn tokens(name: &str) -> Vec<String> {
 /// Names for a contract's columns, all different but for the case of letters: those of the source wherever a table can have them.
 pub(super) fn columns<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut taken: BTreeSet<String> = BTreeSet::new();
+    // The last number that was put behind each: thousands of names may all become one.
+    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     let mut out = Vec::new();
     for (at, name) in names.enumerate() {
         let wanted = if fits(name) { name.to_owned() } else { made(name, at) };
         let mut free = wanted.clone();
-        let mut number = 2;
         while !taken.insert(free.to_lowercase()) {
+            let number = numbers.entry(wanted.to_lowercase()).or_insert(1);
+            *number += 1;
             free = format!("{wanted}_{number}");
-            number += 1;
         }
         out.push(free);
     }
@@ -41,10 +41,7 @@ pub(super) fn columns<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 fn fits(name: &str) -> bool {
-    !name.trim().is_empty()
-        && name.len() <= 255
-        && !name.contains(|c: char| c.is_control() || NO_NAME.contains(c))
-        && !RESERVED.contains(&name.to_lowercase().as_str())
+    !name.trim().is_empty() && can_name(name) && !RESERVED.contains(&name.to_lowercase().as_str())
 }
 
 fn made(name: &str, at: usize) -> String {
@@ -78,5 +75,14 @@ mod tests {
         let names = ["id", "First Name", "first_name", " ", "_object", "a=b;c", "Ünï"];
         let made = columns(names.into_iter());
         assert_eq!(made, ["id", "first_name", "first_name_2", "column_4", "object", "a_b_c", "Ünï"]);
+    }
+
+    /// As many as a file can have columns. This took minutes when each tried all numbers from the beginning.
+    #[test]
+    fn very_many_names_that_become_one_are_numbered() {
+        let made = columns(std::iter::repeat_n("a b", 10_000));
+        assert_eq!((made[0].as_str(), made[9_999].as_str()), ("a_b", "a_b_10000"));
+        assert_eq!(made.iter().collect::<BTreeSet<_>>().len(), made.len());
+        assert_eq!(columns(["a b", "a;b", "a_b_2", "A_b"].into_iter()), ["a_b", "a_b_2", "a_b_2_2", "A_b_3"]);
     }
 }

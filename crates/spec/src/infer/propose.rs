@@ -5,12 +5,12 @@ use super::{
     column::{Plan, Refused},
     facts::{ColumnFacts, Facts, Referred},
     key, kind, names,
-    yaml::{count, scalar, shown},
+    yaml::{scalar, shown},
 };
 use crate::{
     ColumnType, Contract, Diagnostics, contract_file, definition::Step, diagnostic::Sink, source_file::SourceFile,
 };
-use alluvium_model::DatasetName;
+use alluvium_model::{DatasetName, grouped};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -120,7 +120,7 @@ fn plans<'a>(facts: &'a Facts, refused: &Refused) -> Vec<Plan<'a>> {
         .map(|(c, name)| {
             let mut typed = kind::of(c);
             if let Some(n) = refused.get(&format!("type:{name}")) {
-                let why = format!("{} records were no {}", count(*n), kind::word(typed.kind));
+                let why = format!("{} records were no {}", grouped(*n), kind::word(typed.kind));
                 typed = kind::Typed { kind: ColumnType::String, parse: None, why: vec![why] };
             }
             typed
@@ -149,18 +149,18 @@ fn delimiter(d: u8) -> String {
 }
 
 fn header(facts: &Facts, naming: &Naming<'_>, silver: &str, bronze: Option<&str>, refused: &Refused) -> String {
-    let files = if facts.files == 1 { "1 file".to_owned() } else { format!("{} files", count(facts.files as u64)) };
+    let files = if facts.files == 1 { "1 file".to_owned() } else { format!("{} files", grouped(facts.files as u64)) };
     let looked = if facts.sampled { "the first ones of each file" } else { "all that are there" };
-    let mut out = format!("# Proposed from {files}, {} records: {looked}.\n", count(facts.records));
+    let mut out = format!("# Proposed from {files}, {} records: {looked}.\n", grouped(facts.records));
     out.push_str("# Look it over: files show what came so far, and not what is right.\n");
     for (why, n) in &facts.malformed {
-        let _ = writeln!(out, "# {} more could not be read ({why}), and are no part of it.", count(*n));
+        let _ = writeln!(out, "# {} more could not be read ({why}), and are no part of it.", grouped(*n));
     }
     if facts.mixed {
         out.push_str("# One bronze dataset takes text files or Parquet, and these are both.\n");
     }
     if !facts.delimiters.is_empty() {
-        let each = facts.delimiters.iter().map(|(d, n)| format!("{} in {}", delimiter(*d), count(*n as u64)));
+        let each = facts.delimiters.iter().map(|(d, n)| format!("{} in {}", delimiter(*d), grouped(*n as u64)));
         let each = each.collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "# One bronze dataset has one delimiter, and these files have several: {each}.");
     }
@@ -178,7 +178,7 @@ fn header(facts: &Facts, naming: &Naming<'_>, silver: &str, bronze: Option<&str>
         let _ = writeln!(out, "# The column {} is left out: {why}.", shown(name));
     }
     for (rule, n) in refused {
-        let _ = writeln!(out, "# The rule {} is left out: {} records broke it.", shown(rule), count(*n));
+        let _ = writeln!(out, "# The rule {} is left out: {} records broke it.", shown(rule), grouped(*n));
     }
     out.push_str("#\n# A dataset reads these files so that they fit:\n#\n");
     let name = naming.contract;

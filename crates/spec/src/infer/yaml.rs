@@ -1,5 +1,6 @@
 //! Texts for a YAML file: values that read back as they are, and comments that stay comments.
 
+use alluvium_model::is_unseen;
 use std::fmt::Write;
 
 /// Longer values are cut in comments.
@@ -21,10 +22,10 @@ pub(super) fn scalar(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if unseen(c) && u32::from(c) <= 0xFFFF => {
+            c if is_unseen(c) && u32::from(c) <= 0xFFFF => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
-            c if unseen(c) => {
+            c if is_unseen(c) => {
                 let _ = write!(out, "\\U{:08X}", u32::from(c));
             }
             c => out.push(c),
@@ -41,28 +42,9 @@ pub(super) fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 
 /// A value of a file in a comment or a sentence: one line, cut.
 pub(super) fn shown(text: &str) -> String {
-    let cut: String = text.chars().take(MOST_SHOWN).map(|c| if unseen(c) { '\u{FFFD}' } else { c }).collect();
+    let cut: String = text.chars().take(MOST_SHOWN).map(|c| if is_unseen(c) { '\u{FFFD}' } else { c }).collect();
     let more = if text.chars().nth(MOST_SHOWN).is_some() { "…" } else { "" };
     format!("`{}{more}`", cut.replace('`', "'"))
-}
-
-/// What breaks a line, or turns the direction of the text behind it.
-fn unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// With a comma between thousands.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -82,10 +64,5 @@ mod tests {
     fn a_value_cannot_leave_its_comment() {
         assert_eq!(shown("a\nb: `c`"), "`a\u{FFFD}b: 'c'`");
         assert_eq!(shown(&"x".repeat(50)).chars().count(), 43);
-    }
-
-    #[test]
-    fn counts() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
     }
 }

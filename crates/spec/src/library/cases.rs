@@ -31,7 +31,7 @@ pub(crate) fn read_cases(file: &SourceFile, library: &mut Library, sink: &mut Si
                 r.error(codes::FUNCTION_CALL, item.place, message, Some(format!("it is `{}`", function.signature())));
             } else if function.cases.len() >= MOST_CASES {
                 let message = format!("`{}` has more than {MOST_CASES} cases", key.value);
-                r.error(codes::TOO_LARGE, item.place, message, None);
+                r.error(codes::TOO_LARGE, item.place, message, Some("remove those that show the same".to_owned()));
                 break;
             } else {
                 function.cases.push(case);

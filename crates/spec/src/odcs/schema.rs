@@ -3,6 +3,7 @@
 use super::{
     common::{annotations_with_action, booleans, texts},
     draft::{CheckDraft, ColumnDraft, ObjectDraft, RuleDraft},
+    names::{RESERVED, can_name},
     options, quality, relationship,
     rules::{Said, Scope, action},
     types::{self, LOGICAL},
@@ -19,8 +20,6 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// Bronze columns that carry where a row came from.
-const RESERVED: [&str; 6] = ["_event_id", "_object", "_position", "_received_at", "_run_id", "_rescued"];
-
 pub(super) fn object(node: &Node, r: &mut Reader<'_>) -> Option<ObjectDraft> {
     let mut f = r.fields(node, "a schema object with `name` and `properties`")?;
     let name = f.require("name", r).and_then(|n| r.name(n));
@@ -268,7 +267,7 @@ fn check_names(object: &ObjectDraft, r: &mut Reader<'_>) {
             let help = Some("bronze rows carry where they came from under these names".to_owned());
             r.error(codes::COLUMN_NAME, c.place, format!("the name {} is reserved", quoted(name)), help);
         }
-        if name.len() > 255 || name.contains(|c: char| c.is_control() || " ,;{}()=\"`".contains(c)) {
+        if !can_name(name) {
             let help = Some("write letters, digits and `_`".to_owned());
             r.error(codes::COLUMN_NAME, c.place, format!("{} cannot name a column of a table", quoted(name)), help);
         }

@@ -42,14 +42,13 @@ pub(super) fn context(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     }
     let Some(mut f) = r.fields(node, "a text, or a mapping with `instructions`") else { return };
     texts(&mut f, &["instructions"], r);
-    for (key, required, more) in [("verifiedStatements", "question", "answer"), ("constraints", "constraint", "")] {
+    let lists: [(_, _, &[&str]); 2] =
+        [("verifiedStatements", "question", &["id", "answer"]), ("constraints", "constraint", &["id"])];
+    for (key, required, more) in lists {
         for item in f.take(key).and_then(|n| r.list(n)).unwrap_or_default() {
             let Some(mut f) = r.fields(item, "a mapping") else { continue };
             f.require(required, r).and_then(|n| r.text(n));
-            texts(&mut f, &["id"], r);
-            if !more.is_empty() {
-                texts(&mut f, &["answer"], r);
-            }
+            texts(&mut f, more, r);
             annotations(&mut f, r);
             f.finish(r);
         }
@@ -71,11 +70,13 @@ pub(super) fn allowed(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<(Vec<Str
         if seen.insert(value.value.clone()) {
             values.push(value.value);
         } else {
-            r.error(codes::INVALID_VALUE, value.place, format!("{} is listed twice", quoted(&value.value)), None);
+            let help = Some("keep one of them".to_owned());
+            r.error(codes::INVALID_VALUE, value.place, format!("{} is listed twice", quoted(&value.value)), help);
         }
     }
     if values.is_empty() {
-        r.error(codes::INVALID_VALUE, entry.key.place, "an `enum` lists at least one value", None);
+        let help = Some("write `enum: [{ value: … }]`, or remove it".to_owned());
+        r.error(codes::INVALID_VALUE, entry.key.place, "an `enum` lists at least one value", help);
         return None;
     }
     Some((values, entry.key.place))
@@ -92,7 +93,8 @@ pub(super) fn map<'n>(f: &mut Fields<'n>, logical: Logical, r: &mut Reader<'_>) 
         return Vec::new();
     };
     if !is_map {
-        r.error(codes::TYPE_OPTION, entry.key.place, "`map` belongs to `logicalType: map`", None);
+        let help = Some("write that type, or remove `map`".to_owned());
+        r.error(codes::TYPE_OPTION, entry.key.place, "`map` belongs to `logicalType: map`", help);
     }
     let Some(mut inner) = r.fields(&entry.value, "a mapping with `key` and `value`") else { return Vec::new() };
     let both = ["key", "value"].into_iter().filter_map(|k| inner.require(k, r)).collect();

@@ -5,7 +5,7 @@
 //! an argument is put in as a tree, so neither can anything inside of it.
 
 use super::{
-    built_in::{BUILT_IN, is_built_in},
+    built_in::{OVER_A_ROW, OVER_MANY_ROWS, is_built_in},
     origins::{At, Origins, Patch, patched},
     parse::{SqlMistake, UNSTABLE, all_tokens, normalized, place_of},
     size::Size,
@@ -246,7 +246,7 @@ fn unknown(name: &str, place: Place, library: &Library) -> SqlMistake {
     let mistake = SqlMistake::new(codes::UNKNOWN_FUNCTION, place, format!("there is no function `{name}`"));
     // Who misspells most often means what the project has.
     let near = nearest::nearest(name, library.names());
-    match near.or_else(|| nearest::nearest(name, BUILT_IN.iter().copied())) {
+    match near.or_else(|| nearest::nearest(name, OVER_A_ROW.iter().chain(OVER_MANY_ROWS).copied())) {
         Some(near) => mistake.help(format!("did you mean `{near}`?")),
         None => mistake.help("define it in `library/`"),
     }

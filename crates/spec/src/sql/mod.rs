@@ -12,15 +12,14 @@ mod row;
 mod size;
 mod types;
 
-pub use built_in::BUILT_IN;
 pub(crate) use built_in::is_built_in;
+pub use built_in::{OVER_A_ROW, OVER_MANY_ROWS};
 pub(crate) use columns::columns_read;
 pub(crate) use condition::condition;
 pub(crate) use expand::unknown_in_library;
 pub(crate) use function::{FunctionDraft, body, functions};
 pub use origins::Origins;
 pub(crate) use query::{Query, TableUse, asked, query};
-pub use row::AGGREGATES;
 pub(crate) use row::{RowExpression, RowQuery, row_expression, row_query};
 pub(crate) use size::Size;
 pub(crate) use types::{cast_text, word};

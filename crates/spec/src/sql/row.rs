@@ -1,6 +1,7 @@
 //! SQL over one row: the `sql` step of silver, the expression of a row rule, `delete_when`.
 
 use super::{
+    built_in::is_over_many_rows,
     expand::{Expanded, expand_in},
     parse::{SqlMistake, check_stable, deep, expression, function_name, normalized, place_of, statement},
     query::output_name,
@@ -179,7 +180,7 @@ impl Visitor for RowVisitor {
             Expr::Function(f) => {
                 let name = function_name(f);
                 let many = f.over.is_some() || f.filter.is_some() || !f.within_group.is_empty();
-                if many || AGGREGATES.contains(&name.as_str()) {
+                if many || is_over_many_rows(&name) {
                     self.refuse(place_of(f.name.span()), format!("`{name}` works over many rows"));
                 }
             }
@@ -194,66 +195,6 @@ impl RowVisitor {
         self.mistakes.push(SqlMistake::new(codes::SQL_ROW, place, message).help("one row is seen at a time here"));
     }
 }
-
-/// The engine's functions that see or give many rows, ascending. A test of lake holds that they are these.
-pub const AGGREGATES: &[&str] = &[
-    "any_value",
-    "approx_distinct",
-    "approx_median",
-    "approx_percentile_cont",
-    "approx_percentile_cont_with_weight",
-    "array_agg",
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "corr",
-    "count",
-    "covar",
-    "covar_pop",
-    "covar_samp",
-    "cume_dist",
-    "dense_rank",
-    "first_value",
-    "grouping",
-    "lag",
-    "last_value",
-    "lead",
-    "max",
-    "mean",
-    "median",
-    "min",
-    "nth_value",
-    "ntile",
-    "percent_rank",
-    "percentile_cont",
-    "quantile_cont",
-    "rank",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_count",
-    "regr_intercept",
-    "regr_r2",
-    "regr_slope",
-    "regr_sxx",
-    "regr_sxy",
-    "regr_syy",
-    "row_number",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "string_agg",
-    "sum",
-    "unnest",
-    "unnest_outer",
-    "var",
-    "var_pop",
-    "var_population",
-    "var_samp",
-    "var_sample",
-];
 
 #[cfg(test)]
 mod tests {

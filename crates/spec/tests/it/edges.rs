@@ -47,12 +47,12 @@ fn alerts_have_sinks_and_messages_for_people_need_no_secret() {
     assert_eq!((team.format, team.secrets.len()), (BodyFormat::Slack, 0));
     assert_eq!(p.alerts, ["team"]);
     let refused = |from: &str, to: &str| {
-        let found = read(&[("alluvium.yaml", &file.replace(from, to))]).expect_err("a mistake").to_string();
-        found.split_whitespace().next().expect("a word").to_owned()
+        let found = read(&[("alluvium.yaml", &file.replace(from, to))]).expect_err("a mistake");
+        found.0.iter().map(|d| d.code).collect::<Vec<_>>()
     };
-    assert!(refused("alerts: team", "alerts: tame").contains("E0120"));
-    assert!(refused("format: slack", "format: slak").contains("E0"));
-    assert!(refused(", format: slack", "").contains("E0"), "events are signed");
+    assert_eq!(refused("alerts: team", "alerts: tame"), ["E0120"]);
+    assert_eq!(refused("format: slack", "format: slak"), ["E0010"]);
+    assert_eq!(refused(", format: slack", ""), ["E0008"], "events are signed");
 }
 
 #[test]

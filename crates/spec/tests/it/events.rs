@@ -153,7 +153,7 @@ fn a_dataset_names_the_schema_of_each_type() {
     let bronze = "source:\n  http:\n    types:\n      order.placed: schemas/order.json\n      order.paid: { schema: schemas/order.json, compatibility: full }\n";
     let project = project(bronze, "{\"type\": \"object\"}").expect("a project");
     let schemas = project.event_schemas();
-    let said: Vec<_> = schemas.iter().map(|(name, s)| (name.as_str(), s.file.to_str(), s.mode)).collect();
+    let said: Vec<_> = schemas.iter().map(|(name, s)| (*name, s.file.to_str(), s.mode)).collect();
     let file = Some("schemas/order.json");
     assert_eq!(said, [("order.paid", file, Mode::Full), ("order.placed", file, Mode::Backward)]);
     let push = project.datasets.values().find_map(|d| d.push()).expect("pushed");

@@ -261,6 +261,29 @@ fn long_texts_are_bounded_as_many_expressions_are() {
     }
 }
 
+/// What is put into one statement, and what is computed on the way, to the call.
+#[test]
+fn the_bound_of_a_statement_is_met_by_its_last_call() {
+    let dir = project();
+    let codes = |bytes: usize, sql: &str| -> Vec<&'static str> {
+        let long = format!("CREATE FUNCTION long() RETURNS TEXT RETURN '{}';\n", "x".repeat(bytes));
+        let library = long + "CREATE FUNCTION same(a TEXT) RETURNS TEXT RETURN a;\n";
+        write(dir.path(), "library/long.sql", library.as_bytes());
+        write(dir.path(), "datasets/gold/days.sql", format!("SELECT {sql} AS n FROM silver.trips\n").as_bytes());
+        read(dir.path(), &Environment::default()).found.0.iter().map(|d| d.code).collect()
+    };
+    // Each is a thousand bytes, and a cast around them; 64 KiB are 63 of them.
+    let calls = |n: usize| vec!["long()"; n].join(" || ");
+    assert!(codes(1_000, &calls(63)).is_empty());
+    for more in [64, 70] {
+        assert_eq!(codes(1_000, &calls(more)), ["E0269"], "{more}");
+    }
+    // Each level is 60,000 bytes of work, of which all but the outermost are thrown away again.
+    let nested = |n: usize| format!("{}long(){}", "same(".repeat(n), ")".repeat(n));
+    assert!(codes(60_000, &nested(20)).is_empty());
+    assert_eq!(codes(60_000, &nested(22)), ["E0269"]);
+}
+
 /// Tests run on threads with a small stack, as those of a service.
 #[test]
 fn a_statement_of_very_many_operators_is_read() {

@@ -5,7 +5,7 @@ use crate::{
     error::CliError,
     load,
     output::{Destination, print, print_json, say},
-    render::{grouped, printable},
+    render::{grouped, plural, printable},
     wire::Wired,
 };
 use alluvium_lake::{Given, Look, Looked, Trial, profile, trial};
@@ -131,32 +131,23 @@ async fn settle(
     files: &[PathBuf],
     format: Option<alluvium_spec::Format>,
 ) -> Result<Tried, CliError> {
-    let mut refused = BTreeMap::new();
-    for _ in 0..MOST_TRIALS {
-        let unique = |columns: &[usize]| looked.rows.unique(columns);
+    let unique = |columns: &[usize]| looked.rows.unique(columns);
+    let (mut refused, mut trials) = (BTreeMap::new(), 0);
+    loop {
         let proposal = propose(&looked.facts, naming, &unique, &refused).map_err(CliError::Definitions)?;
-        if looked.facts.sampled {
-            return Ok(Tried { proposal, refused, passed: None });
-        }
-        if !looked.facts.delimiters.is_empty() {
-            // No dataset reads all of them.
-            return Ok(Tried { proposal, refused, passed: Some(false) });
+        // No dataset reads files of several delimiters.
+        if looked.facts.sampled || !looked.facts.delimiters.is_empty() || trials == MOST_TRIALS {
+            let passed = if looked.facts.sampled { None } else { Some(false) };
+            return Ok(Tried { proposal, refused, passed });
         }
         let given = Given { files, format, csv: looked.csv.clone(), steps: proposal.steps.clone() };
-        let trial = trial(&wired.engine, &wired.project, &proposal.contract, given, None).await?;
-        let broken = broken(&trial);
-        if broken.is_empty() {
-            return Ok(Tried { proposal, refused, passed: Some(true) });
+        let broken = broken(&trial(&wired.engine, &wired.project, &proposal.contract, given, None).await?);
+        if broken.keys().all(|rule| refused.contains_key(rule)) {
+            return Ok(Tried { proposal, refused, passed: Some(broken.is_empty()) });
         }
-        let before = refused.len();
         refused.extend(broken);
-        if refused.len() == before {
-            return Ok(Tried { proposal, refused, passed: Some(false) });
-        }
+        trials += 1;
     }
-    let unique = |columns: &[usize]| looked.rows.unique(columns);
-    let proposal = propose(&looked.facts, naming, &unique, &refused).map_err(CliError::Definitions)?;
-    Ok(Tried { proposal, refused, passed: Some(false) })
 }
 
 /// Rules that keep records out. What is no record is nobody's fault.
@@ -254,10 +245,9 @@ fn answer<'a>(dataset: &'a DatasetName, file: Option<PathBuf>, looked: &'a Looke
 }
 
 fn summary(a: &Answer<'_>) -> String {
-    let s = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(n as u64)) };
     let mut out = a.file.as_ref().map_or_else(String::new, |f| format!("wrote {}\n", f.display()));
     let key = if a.key.is_empty() { "no key".to_owned() } else { format!("key {}", a.key.join(", ")) };
-    out.push_str(&format!("{}, {}\n", s(a.columns.len(), "column"), printable(&key)));
+    out.push_str(&format!("{}, {}\n", plural(a.columns.len() as u64, "column"), printable(&key)));
     let personal: Vec<&str> = a.columns.iter().filter(|c| c.personal).map(|c| c.name).collect();
     if !personal.is_empty() {
         out.push_str(&format!("likely personal: {}\n", printable(&personal.join(", "))));
@@ -268,7 +258,7 @@ fn summary(a: &Answer<'_>) -> String {
     for (why, n) in a.malformed {
         out.push_str(&format!("{} more could not be read: {why}\n", grouped(*n)));
     }
-    let (records, files) = (grouped(a.records), s(a.files, "file"));
+    let (records, files) = (grouped(a.records), plural(a.files as u64, "file"));
     out.push_str(&match a.passed {
         Some(true) => format!("passed: it holds on all {records} records in {files}\n"),
         Some(false) if !a.delimiters.is_empty() => {

@@ -5,7 +5,7 @@ use crate::{
     args::{Format, Global},
     error::CliError,
     output::{print, print_json},
-    render,
+    render::{self, plural},
 };
 use alluvium_model::Exit;
 use alluvium_spec::{Diagnostics, lint_contract};
@@ -26,8 +26,7 @@ pub fn lint(global: &Global, contracts: &[PathBuf]) -> Result<Exit, CliError> {
         Format::Json => print_json(&json!({ "contracts": contracts, "warnings": found }))?,
         Format::Human => {
             render::diagnostic::warnings(&found, Format::Human);
-            let words = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-            print(&format!("{}, {}\n", words(contracts, "contract"), words(warnings, "warning")))?;
+            print(&format!("{}, {}\n", plural(contracts as u64, "contract"), plural(warnings as u64, "warning")))?;
         }
     }
     Ok(Exit::Done)

@@ -10,7 +10,7 @@ use crate::{
 use alluvium_model::{DatasetName, Exit};
 use alluvium_spec::{
     Rule, Terms,
-    export::{Line, Need, lines},
+    export::{Line, lines},
     read_contract, readers,
 };
 use serde::Serialize;
@@ -148,15 +148,10 @@ fn fields(fields: &[Line<'_>], style: Style) -> String {
     let names = ["field", "type", "required", "limits", "class", "description"].map(|n| (n, Align::Left));
     let mut table = Table::new(names);
     for f in fields {
-        let need = match f.need {
-            Need::Key => "key",
-            Need::Required => "yes",
-            Need::Optional => "",
-        };
         table.row(vec![
             printable(&f.path),
             f.kind.clone(),
-            need.to_owned(),
+            f.need.word().to_owned(),
             printable(&f.limits.join("; ")),
             f.classification.map(printable).unwrap_or_default(),
             f.description.map(|d| printable(d.trim_end())).unwrap_or_default(),

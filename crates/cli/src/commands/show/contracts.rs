@@ -8,10 +8,11 @@ use crate::{
     wire::Wired,
 };
 use alluvium_flow::registry::document_of;
-use alluvium_spec::{Document, Language};
+use alluvium_spec::{Document, EventSchema, Language};
 use alluvium_store::{Registry, SchemaVersion};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 const SHOWN_OF_FINGERPRINT: usize = 12;
 
@@ -93,30 +94,31 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
     let registry = wired.store.registry(None).await?;
     let mut subjects: Vec<&str> = registry.versions.iter().map(|v| v.subject.as_str()).collect();
     subjects.extend(wired.project.contracts.keys().map(String::as_str));
-    subjects.extend(wired.project.event_schemas().into_keys().map(String::as_str));
+    let events = wired.project.event_schemas();
+    subjects.extend(events.keys());
     subjects.sort_unstable();
     subjects.dedup();
-    let lines: Vec<Line> = subjects.into_iter().map(|s| line(wired, &registry, s)).collect();
+    let lines: Vec<Line> = subjects.into_iter().map(|s| line(wired, &events, &registry, s)).collect();
     list(global, COLUMNS, &lines, "this project has no contracts yet")
 }
 
 pub async fn versions(global: &Global, wired: &Wired, name: &str) -> Result<(), CliError> {
     let registry = wired.store.registry(Some(name)).await?;
-    let is_own =
-        |p: &alluvium_spec::Project| p.contracts.contains_key(name) || p.event_schemas().contains_key(&name.to_owned());
-    if registry.versions.is_empty() && !is_own(&wired.project) {
+    let project = &wired.project;
+    let is_own = || project.contracts.contains_key(name) || project.event_schemas().contains_key(name);
+    if registry.versions.is_empty() && !is_own() {
         return Err(CliError::UnknownContract(printable(name)));
     }
     let lines: Vec<VersionLine> = registry.versions.iter().map(|v| version_line(&registry, v)).collect();
     list(global, VERSION_COLUMNS, &lines, "no version of it was used yet")
 }
 
-fn line(wired: &Wired, registry: &Registry, subject: &str) -> Line {
+fn line(wired: &Wired, events: &BTreeMap<&str, &EventSchema>, registry: &Registry, subject: &str) -> Line {
     let current = registry.current(subject);
     let in_force = registry.of(subject).find(|v| Some(v.number) == current);
     let since = registry.in_force.iter().find(|f| f.subject == subject && f.until.is_none()).map(|f| f.from);
     let contract = wired.project.contracts.get(subject).map(|c| (Language::Odcs, &c.file, &*c.text));
-    let event = wired.project.event_schemas().remove(&subject.to_owned());
+    let event = events.get(subject).copied();
     let own = contract.or(event.map(|e| (Language::JsonSchema, &e.file, &*e.text)));
     let defined = own.and_then(|(language, file, text)| Document::read(language, file, text).ok());
     let declared = match (&defined, in_force) {

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 const NOTHING_WAITS: &str = "nothing waits in quarantine\n";
 const NO_MATCH: &str = "no row that waits matches\n";
+/// How the names of rules begin that are none of a contract: what a field of a file is not.
+const DRIFT: &str = "drift:";
 /// Of one dataset; messages may be all different.
 const MOST_GROUPS: u64 = 100;
 
@@ -109,7 +111,7 @@ pub async fn no_match(wired: &Wired, name: &DatasetName, selection: &Selection) 
 fn way_on(name: &DatasetName, by: By, lines: &[Map<String, Value>]) -> String {
     let again = format!("once more:   alluvium replay quarantine {name}");
     let never = format!("never:       alluvium discard {name} --rule RULE --reason TEXT");
-    let drifts = |l: &&Map<String, Value>| l["rule"].as_str().is_some_and(|r| r.starts_with("drift:"));
+    let drifts = |l: &&Map<String, Value>| l["rule"].as_str().is_some_and(|r| r.starts_with(DRIFT));
     match name.layer() {
         Layer::Bronze if by == By::Rule => {
             let drift =
@@ -232,8 +234,15 @@ fn condition(name: &DatasetName, selection: &Selection) -> String {
     let Selection { rule, column, object } = selection;
     let mut all: Vec<String> = object.iter().map(|o| format!("w._object = {}", text(o))).collect();
     let mut reasons: Vec<String> = rule.iter().map(|r| format!("u.reason['rule'] = {}", text(r))).collect();
-    // A rule over several columns names all of them: `a, b`.
-    let names = |c: &String| format!("strpos(', ' || u.reason['column'] || ', ', {}) > 0", text(&format!(", {c}, ")));
+    // A rule over several columns names all of them: `a, b`. A field that drifted is one, and may be called so.
+    let names = |c: &String| {
+        format!(
+            "(u.reason['column'] = {} OR NOT starts_with(u.reason['rule'], '{DRIFT}')
+              AND strpos(', ' || u.reason['column'] || ', ', {}) > 0)",
+            text(c),
+            text(&format!(", {c}, "))
+        )
+    };
     reasons.extend(column.iter().map(names));
     if !reasons.is_empty() {
         all.push(format!(

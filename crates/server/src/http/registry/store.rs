@@ -21,7 +21,7 @@ pub(in crate::http) struct Schemas {
 impl Schemas {
     pub(in crate::http) fn new(project: &Project, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let mode = |c: &alluvium_spec::Contract| Document::read(Language::Odcs, &c.file, &c.text).ok()?.mode();
-        let events = project.event_schemas().into_iter().map(|(name, schema)| (name.clone(), Some(schema.mode)));
+        let events = project.event_schemas().into_iter().map(|(name, schema)| (name.to_owned(), Some(schema.mode)));
         let contracts = project.contracts.iter().map(|(name, c)| (name.clone(), mode(c))).chain(events).collect();
         Self { store, clock, contracts }
     }

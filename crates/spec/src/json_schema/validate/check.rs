@@ -99,7 +99,7 @@ impl<'a, 'v> Check<'a, 'v> {
         let (mut seen, mut holds) = (Seen::default(), true);
         for keyword in &validator.schemas[at] {
             holds &= self.keyword(keyword, value, &mut seen);
-            if !holds && (self.quiet > 0 || self.told.len() >= MOST_TOLD) {
+            if !holds && self.is_silent() {
                 return None;
             }
         }
@@ -240,7 +240,7 @@ impl<'a, 'v> Check<'a, 'v> {
                 _ => {}
             }
             holds &= self.each(schemas.into_iter().map(|schema| (Part::Name(name.as_str()), schema, value)));
-            if !holds && (self.quiet > 0 || self.told.len() >= MOST_TOLD) {
+            if !holds && self.is_silent() {
                 return false;
             }
         }
@@ -254,7 +254,7 @@ impl<'a, 'v> Check<'a, 'v> {
             self.path.push(part);
             holds &= self.schema(schema, value).is_some();
             self.path.pop();
-            if !holds && (self.quiet > 0 || self.told.len() >= MOST_TOLD) {
+            if !holds && self.is_silent() {
                 return false;
             }
         }
@@ -304,8 +304,13 @@ impl<'a, 'v> Check<'a, 'v> {
         }
     }
 
+    /// Whether nobody would be told of another breach.
+    fn is_silent(&self) -> bool {
+        self.quiet > 0 || self.told.len() >= MOST_TOLD
+    }
+
     fn tell(&mut self, keyword: &'static str, what: String) {
-        if self.quiet == 0 && self.told.len() < MOST_TOLD && !self.ended {
+        if !self.is_silent() && !self.ended {
             self.told.push(Breach { at: self.pointer(), keyword, what });
         }
     }

@@ -79,7 +79,7 @@ impl<'a> Compile<'a> {
         };
         for key in ["$dynamicRef", "$recursiveRef"] {
             if map.contains_key(key) {
-                return Err(Undecidable::Keyword(if key == "$dynamicRef" { "$dynamicRef" } else { "$recursiveRef" }));
+                return Err(Undecidable::Keyword(key));
             }
         }
         let mut out = Vec::new();
