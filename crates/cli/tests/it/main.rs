@@ -19,6 +19,7 @@ mod edges;
 mod event_schemas;
 mod examples;
 mod exits;
+mod expectations;
 mod explain;
 mod fixtures;
 mod harness;

@@ -1,7 +1,9 @@
-//! The standard's own documents, and what v3.2 of it says about values.
+//! The standard's own documents and those of other tools, and what v3.2 of it says about values.
 
 use crate::fixture;
 use alluvium_spec::{Check, Environment, load, read_contract};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of the package open-data-contract-standard 3.2.0 (MIT).
 #[test]
@@ -10,6 +12,90 @@ fn the_documents_of_the_standard_load() {
         let read = read_contract(&fixture("odcs").join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
         assert!(!read.shape.objects.is_empty(), "{file}");
     }
+}
+
+/// Documents in the tests of the datacontract CLI 1.2.8 (MIT), and the verdicts of its own `lint`.
+const DATACONTRACT_CLI: &str = include_str!("fixtures/odcs/datacontract-cli-1.2.8.json");
+
+/// Of its documents, those that are refused here, by the reason.
+const REFUSED: [(&str, &[&str]); 7] = [
+    (
+        "`id`, `version` or `status` is missing, which the standard requires",
+        &[
+            "test_export_avro_idl.py:108",
+            "test_export_avro_idl.py:73",
+            "test_export_great_expectations.py:1270",
+            "test_export_great_expectations.py:1435",
+            "test_export_great_expectations.py:1466",
+            "test_export_great_expectations.py:1486",
+            "test_export_great_expectations.py:1517",
+            "test_export_great_expectations.py:1591",
+            "test_export_protobuf.py:153",
+            "test_export_protobuf.py:174",
+            "test_export_protobuf.py:196",
+            "test_export_protobuf.py:20",
+        ],
+    ),
+    (
+        "the name of a column holds other signs than letters, digits and `_`",
+        &[
+            "test_duckdb_json.py:152",
+            "test_export_html.py:46",
+            "test_export_xsd.py:242",
+            "test_resolve_local_definitions.py:387",
+            "test_resolve_local_definitions.py:418",
+            "test_resolve_local_definitions.py:54",
+        ],
+    ),
+    ("its own `lint` refuses it, too: an unknown key", &["test_lint.py:140"]),
+    ("its own `lint` refuses it, too: two operators", &["test_lint.py:156"]),
+    ("a bound is infinite", &["test_export_jsonschema.py:208"]),
+    ("a minimum is given with and without its end", &["test_export_xsd.py:12"]),
+    ("variables of its own in SQL", &["test_test_variables.py:10"]),
+];
+
+/// Of its verdicts, those that are others here, by the reason.
+const OTHERWISE: [(&str, &[&str]); 4] = [
+    ("values are compared as text, so that 1 is `1` and is not `1.0`", &["enum-1-and-1.0", "enum-of-types"]),
+    ("a list of values says nothing of null, which only `required` does", &["enum-null-optional"]),
+    ("a vector inside of another type is not looked at", &["array-of-vectors", "map-of-vectors"]),
+    ("a key without a value counts as not written", &["description-null"]),
+];
+
+/// `None`: the document is taken.
+fn refusal(document: &str) -> Option<String> {
+    let dir = crate::folder(&[("test.odcs.yaml", document)]);
+    read_contract(&dir.path().join("test.odcs.yaml")).err().map(|e| e.to_string())
+}
+
+fn named<'a>(by_reason: &[(&str, &'a [&'a str])]) -> BTreeSet<&'a str> {
+    by_reason.iter().flat_map(|(_, names)| names.iter().copied()).collect()
+}
+
+#[test]
+fn documents_of_the_datacontract_cli_load() {
+    let suite: Value = serde_json::from_str(DATACONTRACT_CLI).expect("a suite");
+    let documents = suite["documents"].as_array().expect("documents");
+    let text = |of: &'static str, d: &Value| d[of].as_str().expect("a text").to_owned();
+    let refused = documents.iter().filter_map(|d| Some((text("at", d), refusal(&text("text", d))?)));
+    let refused: BTreeMap<String, String> = refused.collect();
+    assert_eq!(refused.keys().map(String::as_str).collect::<BTreeSet<_>>(), named(&REFUSED), "{refused:#?}");
+    assert_eq!(documents.len(), 99);
+}
+
+#[test]
+fn what_the_datacontract_cli_refuses_is_refused() {
+    let suite: Value = serde_json::from_str(DATACONTRACT_CLI).expect("a suite");
+    let cases = suite["lint"].as_array().expect("cases");
+    let mut otherwise = BTreeMap::new();
+    for case in cases {
+        let refusal = refusal(&case["document"].to_string());
+        if case["valid"] != refusal.is_none() {
+            otherwise.insert(case["id"].as_str().expect("an id"), refusal);
+        }
+    }
+    assert_eq!(otherwise.keys().copied().collect::<BTreeSet<_>>(), named(&OTHERWISE), "{otherwise:#?}");
+    assert_eq!(cases.len(), 41);
 }
 
 const HEAD: &str = "apiVersion: v3.2.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\nschema:\n  - name: t\n    properties:\n";

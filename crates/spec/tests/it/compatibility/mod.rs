@@ -2,6 +2,7 @@
 
 mod avro;
 mod contracts;
+mod datacontract;
 mod json_schema;
 mod mend;
 mod property;
