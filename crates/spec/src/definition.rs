@@ -124,7 +124,7 @@ pub struct Bronze {
     pub push: Option<Push>,
     /// Signed calls over HTTP; `files` is then as with `push`.
     #[serde(skip)]
-    pub webhook: Option<WebhookSource>,
+    pub webhook: Option<Box<WebhookSource>>,
     /// The bucket that is mounted as the landing folder: its notices make the dataset due.
     #[serde(skip)]
     pub notified: Option<Notified>,
@@ -531,7 +531,7 @@ impl Dataset {
     /// The signed calls that it takes over HTTP.
     pub fn webhook(&self) -> Option<&WebhookSource> {
         match &self.kind {
-            Kind::Bronze(bronze) => bronze.webhook.as_ref(),
+            Kind::Bronze(bronze) => bronze.webhook.as_deref(),
             Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }

@@ -131,7 +131,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
                     push: b.push.clone(),
-                    webhook: b.webhook.as_ref().map(|w| w.value.clone()),
+                    webhook: b.webhook.as_ref().map(|w| Box::new(w.value.clone())),
                     notified: b.notified.clone(),
                     schedule: b.schedule.clone(),
                     freshness: b.freshness,
