@@ -11,6 +11,7 @@ use crate::{
     meter::Meter,
     silver,
     stage::{self, Stager},
+    syncs::Syncs,
     table::Place,
     upsert::{CandidateLane, CandidatePart, Candidates, Keys, Room, Settling, Stored},
 };
@@ -39,7 +40,7 @@ impl Writes {
         let keys = Keys { keys: owned(keys), sequence: owned(sequence_by) };
         let meter = Arc::new(Meter::default());
         let compression = encoding::compression(&Place::Dataset(dataset));
-        let rows = Arc::new(Stager::new(folder, "bench".into(), schema, compression, meter.clone(), Arc::default()));
+        let rows = Arc::new(Stager::new(folder, "bench".into(), schema, compression, meter.clone(), Syncs::default()));
         let room = Arc::new(Room::new(ROOM_BYTES, folder.to_owned(), 0));
         Self { keys, rows, room, meter }
     }

@@ -55,7 +55,7 @@ pub(crate) async fn keep(
     forget(engine, dataset, step).await?;
     let disk = &engine.tables.disk;
     let dir = engine.tables.dir(&Place::Dataset(dataset.clone()));
-    engine.tables.syncs.wait().await?;
+    engine.tables.syncs.wait(&dir).await?;
     stage::upload(disk, &dir, files).await?;
     let below = |path: PathBuf| path.strip_prefix(&dir).ok().and_then(Path::to_str).map(str::to_owned);
     let held = HeldStep {

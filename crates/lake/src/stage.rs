@@ -129,7 +129,7 @@ pub(crate) struct Stager {
     schema: SchemaRef,
     compression: Compression,
     meter: Arc<Meter>,
-    syncs: Arc<Syncs>,
+    syncs: Syncs,
     target: u64,
     next: AtomicU32,
 }
@@ -141,7 +141,7 @@ impl Stager {
         schema: SchemaRef,
         compression: Compression,
         meter: Arc<Meter>,
-        syncs: Arc<Syncs>,
+        syncs: Syncs,
     ) -> Self {
         let next = AtomicU32::new(0);
         Self { dir: dir.to_owned(), prefix, schema, compression, meter, syncs, target: TARGET_BYTES, next }
@@ -316,7 +316,7 @@ mod tests {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
         let meter = Arc::new(Meter::default());
         let (prefix, compression) = ("step".to_owned(), Compression::UNCOMPRESSED);
-        let stager = Stager::new(folder.path(), prefix, schema.clone(), compression, meter, Arc::default());
+        let stager = Stager::new(folder.path(), prefix, schema.clone(), compression, meter, Syncs::default());
         let batch = RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(vec![1, 2]))]).expect("a batch");
         let mut lane = stager.lane();
         lane.write(&batch).expect("written");

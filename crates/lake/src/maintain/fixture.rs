@@ -70,8 +70,14 @@ impl World {
         let upserted = TableKind::Upserted { feed: false };
         let table = self.engine.tables.ensure(place, &batch.schema(), upserted).await.expect("a table");
         let meter = self.engine.tables.meter.clone();
-        let stager =
-            Stager::new(&table.dir, step.to_owned(), batch.schema(), Compression::UNCOMPRESSED, meter, Arc::default());
+        let stager = Stager::new(
+            &table.dir,
+            step.to_owned(),
+            batch.schema(),
+            Compression::UNCOMPRESSED,
+            meter,
+            Syncs::default(),
+        );
         let mut lane = stager.lane();
         lane.write(batch).expect("written");
         let file = lane.finish().expect("finished").remove(0);

@@ -80,7 +80,7 @@ impl Table {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let properties =
             properties.with_max_retries(0).with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
-        self.syncs.wait().await?;
+        self.syncs.wait(&self.dir).await?;
         let done =
             CommitBuilder::from(properties).with_actions(actions).build(Some(snapshot), self.log(), operation).await;
         let version = match done {

@@ -22,7 +22,7 @@ pub(crate) struct Table {
     /// Where its files are read and written.
     pub(crate) dir: PathBuf,
     pub(super) disk: Disk,
-    pub(super) syncs: Arc<Syncs>,
+    pub(super) syncs: Syncs,
     pub(super) snapshots: Arc<Snapshots>,
     /// The newest one when it was opened.
     pub(super) checkpoint: Option<Entry>,

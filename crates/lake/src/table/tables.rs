@@ -46,7 +46,7 @@ pub(crate) struct Tables {
     pub(crate) meter: Arc<Meter>,
     heads: Heads,
     /// Of all files that were staged and not yet committed.
-    pub(crate) syncs: Arc<Syncs>,
+    pub(crate) syncs: Syncs,
     snapshots: Arc<Snapshots>,
 }
 
