@@ -161,6 +161,9 @@ pub trait Engine: Send + Sync {
     /// At most about this many input rows belong into one refine step of such a dataset, given the memory limit.
     fn rows_per_step(&self, silver: &Silver) -> u64;
 
+    /// Whether a gold step adds what changed to what is kept of its table, so that another one fits beside it. What cannot be told is not small.
+    async fn is_small(&self, step: &StepRecord) -> bool;
+
     /// Stages, passes the gate and commits, as the attempt whose number is the step's `attempts`. Dropping the future leaves staged files that nothing refers to.
     async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError>;
 

@@ -143,8 +143,9 @@ impl Flow<'_> {
         uses: &[Dependency],
     ) -> Result<Taken<'_>, FlowError> {
         let (mut told, mut wait) = (false, FIRST_LOOK);
+        let small = self.is_small(step).await;
         loop {
-            let mut hand = pin!(self.hands.take(step));
+            let mut hand = pin!(self.hands.take(small));
             // Others may do the step while this process's hands are full.
             let hand = loop {
                 tokio::select! {
@@ -198,11 +199,17 @@ impl Flow<'_> {
         if let Some(later) = self.left_alone(&uses) {
             return Ok(Some(later));
         }
-        let Some(hand) = self.hands.try_take(step) else { return Ok(None) };
+        let Some(hand) = self.hands.try_take(self.is_small(step).await) else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
             Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _held: hand, attempt, failures })),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
+    }
+
+    /// Whether it takes a part of a hand. What reads all of an input does not.
+    async fn is_small(&self, step: &StepRecord) -> bool {
+        let adds = step.kind == StepKind::Curate && step.inputs.values().all(|range| range.after >= 0);
+        adds && self.engine.is_small(step).await
     }
 
     /// Whether a breaker holds the step off.

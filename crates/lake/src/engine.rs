@@ -169,6 +169,13 @@ impl Engine for LakeEngine {
         self.increments_upto(&place, after, head.unwrap_or(-1)).await.map_err(StepError::new)
     }
 
+    async fn is_small(&self, step: &StepRecord) -> bool {
+        let table = self.tables.open(&Place::Dataset(step.dataset.clone())).await;
+        let Ok(Some(table)) = table else { return false };
+        let newest = table.newest().await;
+        newest.is_ok_and(|info| info.is_some_and(|info| info.version == step.version && info.groups.is_some()))
+    }
+
     async fn rows(&self, dataset: &DatasetName) -> Result<u64, StepError> {
         let table = self.tables.open(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)?;
         table.map_or(Ok(0), |t| t.rows()).map_err(StepError::new)

@@ -80,7 +80,7 @@ impl Meter {
         Started { totals: self.totals(), cpu_micros: process_cpu_micros(), at: clock.now() }
     }
 
-    /// What was used since. Steps of one process run one after another, so the differences are the step's own.
+    /// What was used since. The differences are the step's own where no other runs beside it in this process.
     pub(crate) fn since(&self, started: &Started, clock: &dyn Clock) -> Usage {
         let now = self.totals();
         let d = |i: usize| now[i].saturating_sub(started.totals[i]);

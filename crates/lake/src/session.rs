@@ -27,6 +27,8 @@ const SORT_SHARE: usize = 16;
 const BYTES_PER_BATCH_ROW: usize = 64 << 10;
 /// A join's smaller side of up to so many bytes is one table that all threads look into.
 const MOST_SHARED_TABLE: usize = 16 << 20;
+/// What a row of it is taken for where that is not known.
+const BYTES_PER_SHARED_ROW: usize = 128;
 const BATCH_ROWS: std::ops::RangeInclusive<usize> = 1024..=8192;
 /// What each thread of a query has at least: under less, sorts that spill starve each other.
 const BYTES_PER_THREAD: usize = 64 << 20;
@@ -67,8 +69,12 @@ fn spilling(engine: &LakeEngine, mode: DiskManagerMode) -> Result<SessionContext
     // The default would be all of a small pool.
     let sorts = &mut config.options_mut().execution.sort_spill_reservation_bytes;
     *sorts = (*sorts).min(bytes / SORT_SHARE);
-    // The keys of a change that groups are looked up by: dividing both sides among few threads costs more than one table of them.
-    config.options_mut().optimizer.hash_join_single_partition_threshold = (bytes / SORT_SHARE).min(MOST_SHARED_TABLE);
+    // The keys of a change that groups are looked up by: dividing both sides among few threads costs more than one table of them. Of a
+    // scan only the number of rows is known.
+    let shared = (bytes / SORT_SHARE).min(MOST_SHARED_TABLE);
+    let optimizer = &mut config.options_mut().optimizer;
+    optimizer.hash_join_single_partition_threshold = shared;
+    optimizer.hash_join_single_partition_threshold_rows = shared / BYTES_PER_SHARED_ROW;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 

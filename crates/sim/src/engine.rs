@@ -210,6 +210,10 @@ impl Engine for SimEngine {
         Ok(versions.map(|(c, version)| Increment { version, rows: c.rows.len() as u64 }).collect())
     }
 
+    async fn is_small(&self, _: &StepRecord) -> bool {
+        true
+    }
+
     async fn rows(&self, dataset: &DatasetName) -> Result<u64, StepError> {
         Ok(self.table(dataset).map_or(0, |t| t.at(t.head()).len() as u64))
     }

@@ -297,4 +297,9 @@ async fn gold_tables_are_brought_up_to_date_beside_each_other() {
     world.arrive("b.csv", 10);
     world.run(&Options::default()).await;
     assert_eq!(world.engine.windows().1, 2);
+    world.engine.let_them_meet(0);
+    world.engine.take_a_whole_hand(&DatasetName::new(Layer::Gold, "b").expect("a name"));
+    world.arrive("c.csv", 10);
+    world.run(&Options::default()).await;
+    assert_eq!(world.engine.windows().1, 1, "one of them wants all of it");
 }

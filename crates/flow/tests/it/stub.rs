@@ -64,6 +64,8 @@ struct Tables {
     at_once: usize,
     most_at_once: usize,
     meeting: usize,
+    /// Gold whose steps take a whole hand.
+    large: BTreeSet<DatasetName>,
 }
 
 #[derive(Default)]
@@ -260,6 +262,10 @@ impl StubEngine {
         self.tables().meeting = meeting;
     }
 
+    pub fn take_a_whole_hand(&self, dataset: &DatasetName) {
+        self.tables().large.insert(dataset.clone());
+    }
+
     async fn meet(&self) {
         {
             let mut tables = self.tables();
@@ -333,6 +339,10 @@ impl Engine for StubEngine {
 
     async fn newest(&self, _: &DatasetName, _: &Freshness) -> Result<Option<Timestamp>, StepError> {
         Ok(None)
+    }
+
+    async fn is_small(&self, step: &StepRecord) -> bool {
+        !self.tables().large.contains(&step.dataset)
     }
 
     fn rows_per_step(&self, _: &Silver) -> u64 {
