@@ -157,6 +157,7 @@ impl<'a> Picture<'a> {
             accepted.iter().map(|s| s.key.as_str()).filter(|k| self.superseded.contains_key(*k)).collect();
         if !again.is_empty() {
             for forget in [
+                "DELETE FROM quality WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
                 "DELETE FROM attempts WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
                 "DELETE FROM steps WHERE key IN (SELECT value ->> 0 FROM json_each($1))",
             ] {

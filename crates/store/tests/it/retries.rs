@@ -91,10 +91,15 @@ pub async fn what_a_gate_measured_is_kept_while_the_step_is_held(store: &dyn Sto
     claim(store, "a", 1, 4).await;
     store.fail(&of("second", 5, 1)).await.unwrap();
     assert_eq!(kept().await, [text("second")]);
-    assert!(store.revive_step(&key("a")).await.unwrap());
+    supersede(store, "a").await;
+    planned(store, &refine("a", -1, 3)).await;
+    assert!(kept().await.is_empty(), "it is planned anew");
     claim(store, "a", 1, 6).await;
+    store.fail(&of("again", 7, 1)).await.unwrap();
+    assert!(store.revive_step(&key("a")).await.unwrap());
+    claim(store, "a", 1, 8).await;
     let mut end = done("a");
-    (end.quality, end.ledger.attempt) = (vec![quality("third", None), quality("fourth", None)], 4);
+    (end.quality, end.ledger.attempt) = (vec![quality("third", None), quality("fourth", None)], 2);
     store.finish(&end).await.unwrap();
     assert_eq!(kept().await, [text("third"), text("fourth")]);
 }
