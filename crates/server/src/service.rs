@@ -62,7 +62,7 @@ enum Ended {
     Look(Result<News, FlowError>),
     Judged(Result<(), FlowError>),
     Ages(Vec<Age>),
-    Aged(Result<(), FlowError>),
+    Aged(Result<bool, FlowError>),
     Replay(ReplayRecord, Box<Result<Option<(Summary, Tried)>, FlowError>>),
 }
 
@@ -173,7 +173,8 @@ impl Service<'_> {
                                 Ended::Scan(_) => scan_at = self.next_scan(),
                                 Ended::Judged(_) => judge_at = after(flow.clock.now(), JUDGE_EVERY),
                                 Ended::Turn(..) => stale.changed(flow.clock.now()),
-                                Ended::Look(_) | Ended::Ages(_) | Ended::Aged(_) | Ended::Replay(..) => {}
+                                Ended::Aged(ref done) => stale.judged(matches!(done, Ok(true)), flow.clock.now()),
+                                Ended::Look(_) | Ended::Ages(_) | Ended::Replay(..) => {}
                             }
                             failed = self.ended(&mut agenda, &mut going, ended);
                         }
@@ -280,7 +281,8 @@ impl Service<'_> {
                 going.replays.remove(&asked.id);
                 return self.replayed(agenda, &asked, *done);
             }
-            Ended::Judged(done) | Ended::Aged(done) => {
+            Ended::Aged(done) => return self.ended(agenda, going, Ended::Judged(done.map(|_| ()))),
+            Ended::Judged(done) => {
                 return match done {
                     Err(FlowError::Store(error)) if error.class().may_pass() => {
                         self.unreachable(&error);

@@ -11,12 +11,16 @@ use std::collections::BTreeMap;
 /// Between two looks for what other processes committed, and the shortest time between two looks.
 const LONGEST: SignedDuration = SignedDuration::from_secs(60);
 const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
+/// How often work that ends looks again because others told something meanwhile.
+const TRIES: u32 = 4;
 
 pub(crate) struct Stale {
     watched: BTreeMap<DatasetName, Watched>,
     next: Timestamp,
     /// Something changed while a look went on, which may have passed it already.
     again: bool,
+    /// Alerts are judged by what the last look found: what a later one finds would be overtaken.
+    judging: bool,
 }
 
 struct Watched {
@@ -42,12 +46,20 @@ impl Stale {
         });
         let watched: BTreeMap<_, _> = watched.collect();
         let next = if watched.is_empty() { Timestamp::MAX } else { now };
-        Self { watched, next, again: false }
+        Self { watched, next, again: false, judging: false }
     }
 
     /// When to look.
     pub(crate) const fn next(&self) -> Timestamp {
-        self.next
+        if self.judging { Timestamp::MAX } else { self.next }
+    }
+
+    /// Alerts were judged by what was found, unless it was overtaken.
+    pub(crate) fn judged(&mut self, is_judged: bool, now: Timestamp) {
+        self.judging = false;
+        if !is_judged {
+            self.next = self.next.min(after(now, SHORTEST));
+        }
     }
 
     /// Something was committed, perhaps.
@@ -105,6 +117,7 @@ impl Stale {
         let passes = self.watched.values().filter_map(|w| w.passes_at(now));
         let soonest = passes.chain(again.then_some(now)).min().unwrap_or(Timestamp::MAX);
         self.next = soonest.min(after(now, LONGEST)).max(after(now, SHORTEST));
+        self.judging = !known.is_empty();
         known
     }
 }
@@ -115,8 +128,13 @@ impl Stale {
 /// When the state store fails.
 pub async fn tell_stale(flow: &Flow<'_>) -> Result<(), FlowError> {
     let mut stale = Stale::new(flow.project, flow.clock.now());
-    let ages = stale.look(flow).await;
-    flow.tell_ages(&stale.tell(ages, flow)).await
+    for _ in 0..TRIES {
+        let ages = stale.look(flow).await;
+        if flow.tell_ages(&stale.tell(ages, flow)).await? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 impl Watched {

@@ -414,7 +414,7 @@ fn a_row_that_is_gone_is_not_the_newest() {
 fn a_service_tells_when_nothing_comes() {
     let p = shop();
     p.edit("alluvium.yaml", "name: ", "sinks: { out: { files: out/ } }\nalerts: out\nname: ");
-    accept(&p, "bronze", "{ freshness: { column: _received_at, warn_after: 3s } }");
+    accept(&p, "bronze", "{ freshness: { column: _received_at, warn_after: 8s } }");
     let serving = Serving::start(&p, &[]);
     serving.wait_for("stale bronze.sales: its newest `_received_at` is");
     p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());

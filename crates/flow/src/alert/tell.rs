@@ -37,20 +37,21 @@ impl Flow<'_> {
     /// # Errors
     /// When the state store fails.
     pub async fn tell_alerts(&self, judged: Judged) -> Result<(), FlowError> {
-        self.judge_alerts(judged, &Ages::new()).await
+        self.judge_alerts(judged, &Ages::new()).await.map(|_| ())
     }
 
-    /// As [`Flow::tell_alerts`] does of steps, and of tables that grew too old, or are no more.
+    /// As [`Flow::tell_alerts`] does of steps, and of tables that grew too old. `false`: another process told something
+    /// meanwhile, perhaps of a commit that made a table fresh; look again.
     ///
     /// # Errors
     /// When the state store fails.
-    pub async fn tell_ages(&self, ages: &Ages) -> Result<(), FlowError> {
+    pub async fn tell_ages(&self, ages: &Ages) -> Result<bool, FlowError> {
         self.judge_alerts(Judged::Steps, ages).await
     }
 
-    async fn judge_alerts(&self, judged: Judged, ages: &Ages) -> Result<(), FlowError> {
+    async fn judge_alerts(&self, judged: Judged, ages: &Ages) -> Result<bool, FlowError> {
         if self.project.alerts.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let needed: BTreeSet<String> = self.project.datasets.values().flat_map(uses).map(|d| d.to_string()).collect();
         let watched = self.project.datasets.values().filter(|d| d.accept.freshness.is_some());
@@ -74,7 +75,7 @@ impl Flow<'_> {
             let seen = Seen { words: &words, needed: &needed, watched: &watched, aged: &aged, judged };
             let changed = changes::between(found, &known, &seen, now, fresh);
             if changed.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             let changes: Vec<AlertChange> = changed.into_iter().map(|a| event::told(self.project, a, now)).collect();
             crash_point("alert.before_told");
@@ -82,9 +83,12 @@ impl Flow<'_> {
             crash_point("alert.after_told");
             if done {
                 changes.into_iter().for_each(|c| self.report.signal(Signal::AlertTold { alert: Box::new(c.alert) }));
-                return Ok(());
+                return Ok(true);
+            }
+            if !ages.is_empty() {
+                break;
             }
         }
-        Ok(())
+        Ok(false)
     }
 }
