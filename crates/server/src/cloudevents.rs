@@ -45,14 +45,14 @@ enum Content {
 }
 
 impl Event {
-    /// The data alone; null where it is no JSON.
-    pub(crate) fn data(&self) -> Value {
-        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&self.record).unwrap_or_default();
-        match self.content {
+    /// The data alone; null where it is no JSON. `None`: nested deeper than is read.
+    pub(crate) fn data(&self) -> Option<Value> {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&self.record).ok()?;
+        Some(match self.content {
             Content::Fields => fields.into_iter().filter(|(name, _)| !name.starts_with("ce_")).collect(),
             Content::Value => fields.remove("data").unwrap_or_default(),
             Content::Other => Value::Null,
-        }
+        })
     }
 }
 
@@ -297,12 +297,15 @@ mod tests {
 
     #[test]
     fn the_data_is_had_again_without_the_envelope() {
-        let of = |data: &str| structured(with(data).as_bytes()).expect("an event").data().to_string();
+        let of =
+            |data: &str| structured(with(data).as_bytes()).expect("an event").data().expect("it is flat").to_string();
         assert_eq!(of(",\"data\":{\"data\": 1}"), "{\"data\":1}");
         assert_eq!(of(",\"data\":[1, 2]"), "[1,2]");
         assert_eq!(of(",\"data\":{}"), "{}");
         assert_eq!(of(",\"data_base64\":\"AAE=\""), "null");
         assert_eq!(of(""), "null");
+        let deep = format!(",\"data\":{}{}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(structured(with(&deep).as_bytes()).expect("an event").data(), None);
     }
 
     #[test]

@@ -300,6 +300,7 @@ fn a_call_has_to_be_of_a_type_that_is_named_and_valid_under_its_schema() {
     assert_eq!(said("msg_2", r#"{"type":"order.new","id":2}"#), "422 H0205");
     assert_eq!(said("msg_3", r#"{"type":"order.gone"}"#), "422 H0210");
     assert_eq!(said("msg_4", r#"{"type":"order.gone","id":"4"}"#), "202 ");
+    assert_eq!(said("msg_5", r#"{"type":"order.new","type":"order.gone","id":"5"}"#), "400 H0204");
     assert_eq!(serving.stop().code, Some(0));
     p.done(&["run"]);
     let landed = p.rows("SELECT ce_id, ce_type FROM bronze.orders ORDER BY ce_id");

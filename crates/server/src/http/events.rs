@@ -121,8 +121,10 @@ fn first_breach(state: &State, events: &[Event]) -> Option<(Problem, String)> {
 
 /// How the event's data breaks the schema of its type.
 pub(super) fn breach(schema: &EventSchema, event: &Event, place: String) -> Option<Problem> {
-    let breaches = schema.validator.breaches(&event.data());
-    let what: Vec<String> = breaches.iter().map(ToString::to_string).collect();
+    let what: Vec<String> = match event.data() {
+        Some(data) => schema.validator.breaches(&data).iter().map(ToString::to_string).collect(),
+        None => vec!["it is nested too deep to be judged".to_owned()],
+    };
     (!what.is_empty()).then(|| Problem::Schema {
         place,
         event_type: event.event_type.clone(),

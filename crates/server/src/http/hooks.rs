@@ -23,9 +23,12 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Mutex};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Value, json, value::RawValue};
+use std::{collections::BTreeMap, fmt, sync::Mutex};
 
 /// As senders make them they have up to about 64.
 const LONGEST_ID: usize = 256;
@@ -192,7 +195,7 @@ fn event(headers: &HeaderMap, signed: &Signed<'_>, at: Timestamp, hook: &Hook, b
     let kind = match hook.source.types {
         // Whatever it calls itself.
         None => TYPE.to_owned(),
-        Some(_) => told_type(body).unwrap_or_else(|| hook.source.own_type()),
+        Some(_) => told_type(body)?.unwrap_or_else(|| hook.source.own_type()),
     };
     let (id, kind, time) = (escaped(signed.id), escaped(&kind), at.to_string());
     let attributes: [(&str, &[u8]); 6] = [
@@ -206,17 +209,73 @@ fn event(headers: &HeaderMap, signed: &Signed<'_>, at: Timestamp, hook: &Hook, b
     cloudevents::binary(attributes.into_iter().filter(|(_, value)| !value.is_empty()), body)
 }
 
-/// What the body says of itself, in the field that Standard Webhooks has for it.
-fn told_type(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Told {
-        #[serde(rename = "type")]
-        kind: String,
+/// What the body says of itself, in the field that Standard Webhooks has for it. One that is no mapping says nothing.
+fn told_type(body: &[u8]) -> Result<Option<String>, NoEvent> {
+    let Ok(Told(kinds)) = serde_json::from_slice(body) else { return Ok(None) };
+    match kinds[..] {
+        [] => Ok(None),
+        [kind] => Ok(serde_json::from_str(kind.get()).ok().filter(|k: &String| !k.is_empty())),
+        // Readers of the record would not agree on which of them holds.
+        _ => Err(NoEvent("the body has more than one field `type`".to_owned())),
     }
-    serde_json::from_slice::<Told>(body).ok().map(|t| t.kind).filter(|k| !k.is_empty())
+}
+
+/// The first two fields `type` of a mapping.
+struct Told<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for Told<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Told<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut kinds = Vec::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            let value = fields.next_value::<&RawValue>()?;
+            if name == "type" && kinds.len() < 2 {
+                kinds.push(value);
+            }
+        }
+        Ok(Told(kinds))
+    }
 }
 
 /// As an attribute of an event travels in a header.
 fn escaped(text: &str) -> String {
     text.replace('%', "%25")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_mapping_tells_its_type_and_only_once() {
+        let told = |body: &str| told_type(body.as_bytes()).map_err(|NoEvent(why)| why);
+        assert_eq!(told(r#"{"id":1,"\u0074ype":"order.gone"}"#), Ok(Some("order.gone".to_owned())));
+        for none in [r#"["order.gone"]"#, r#""order.gone""#, "{", "", "{}", r#"{"type":""}"#, r#"{"type":["a"]}"#] {
+            assert_eq!(told(none), Ok(None), "{none}");
+        }
+        let nested = r#"{"data":{"type":"a"},"type":"b"}"#;
+        assert_eq!(told(nested), Ok(Some("b".to_owned())));
+        for twice in [
+            r#"{"type":"a","type":"a"}"#,
+            r#"{"type":"a","\u0074ype":"b"}"#,
+            r#"{"type":"a","type":1}"#,
+            r#"{"type":"\ud800","type":"a"}"#,
+            r#"{"type":"a","type":"b","type":"c"}"#,
+        ] {
+            assert_eq!(told(twice), Err("the body has more than one field `type`".to_owned()), "{twice}");
+        }
+    }
 }
