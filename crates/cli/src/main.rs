@@ -20,6 +20,9 @@ use error::CliError;
 use signal_hook::low_level;
 use std::io::{Write as _, stdout};
 
+/// Expressions are walked by recursion where they are executed, too. It is memory only as far as it is used.
+const STACK_BYTES: usize = 16 << 20;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -40,7 +43,11 @@ fn main() -> ! {
 }
 
 fn start(cli: &Cli) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .map_err(CliError::Runtime)?;
     let done = runtime.block_on(commands::dispatch(cli));
     // Threads that still read for a command that was stopped must not hold up its end.
     runtime.shutdown_background();

@@ -65,7 +65,7 @@ async fn loaded(wired: &Wired) -> Result<Vec<Line>, CliError> {
                       CAST(CAST(min(s.finished_at) AS BIGINT) AS VARCHAR) AS since,
                       CAST(CAST(max(s.finished_at) AS BIGINT) AS VARCHAR) AS last
                FROM state.quality AS q JOIN state.steps AS s ON s.step = q.step
-               WHERE q.rule LIKE 'drift:%' AND s.kind = 'ingest' GROUP BY 1, 2, 3";
+               WHERE q.rule LIKE 'drift:%' AND s.kind = 'ingest' AND s.state = 'done' GROUP BY 1, 2, 3";
     let batches: Vec<RecordBatch> = ask(wired, sql).await?.batches.try_collect().await?;
     let mut lines = Vec::new();
     for row in batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat() {
