@@ -3,6 +3,7 @@
 //! Pure: made of what the state tells, of what this process knows of what it needs, and of the time.
 
 use crate::{Anomaly, Dependency, alert::Ages, breaker::Word};
+use alluvium_model::is_unseen;
 use alluvium_spec::Project;
 use alluvium_store::{AlertKind, Alerts, Troubles};
 use jiff::{SignedDuration, Timestamp};
@@ -52,16 +53,11 @@ fn line(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() || is_direction(c) => out.extend(c.escape_unicode()),
+            c if is_unseen(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out
-}
-
-/// What ends a line, or changes the direction in which one is read.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What somebody can do about each kind.
