@@ -9,6 +9,7 @@ mod logging;
 mod output;
 mod process;
 mod render;
+mod rest;
 mod runbooks;
 mod templates;
 mod wire;

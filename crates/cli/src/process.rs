@@ -1,7 +1,10 @@
-//! What the operating system knows of processes: who we are, who still lives, how much memory was used.
+//! What the operating system knows of processes: who we are, who still lives, how much memory and time was used.
 
 use alluvium_store::Owner;
-use std::fs;
+use std::{fs, time::Duration};
+
+/// What Linux counts the time of processes in, on every machine that this runs on.
+const TICK: Duration = Duration::from_millis(10);
 
 /// This process, as a holder of leases.
 pub fn owner() -> Owner {
@@ -26,6 +29,12 @@ pub fn peak_memory_bytes() -> Option<u64> {
     Some(kib * 1_024)
 }
 
+/// CPU time of all threads of this process so far; `None` where the system does not tell.
+pub fn cpu_time() -> Option<Duration> {
+    let ticks = stat(std::process::id())?.used_ticks;
+    Some(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+}
+
 /// Containers may share a host's name, but not the space in which a process id means something.
 fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -37,6 +46,7 @@ fn host() -> String {
 struct Stat {
     /// It ended, and only its parent's notice is outstanding.
     ended: bool,
+    used_ticks: u64,
     started_ticks: u64,
 }
 
@@ -48,7 +58,8 @@ fn stat(process: u32) -> Option<Stat> {
 fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let ended = matches!(fields.next()?, "Z" | "X" | "x");
-    Some(Stat { ended, started_ticks: fields.nth(18)?.parse().ok()? })
+    let (user, system): (u64, u64) = (fields.nth(10)?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(Stat { ended, used_ticks: user + system, started_ticks: fields.nth(6)?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -58,7 +69,7 @@ mod tests {
     #[test]
     fn a_programs_name_may_hold_anything() {
         let rest = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
-        let expected = |ended| Some(Stat { ended, started_ticks: 777 });
+        let expected = |ended| Some(Stat { ended, used_ticks: 11 + 12, started_ticks: 777 });
         assert_eq!(parse_stat(&format!("12 (a) b (c) S {rest}")), expected(false));
         assert_eq!(parse_stat(&format!("12 (x) Z {rest}")), expected(true));
         assert_eq!(parse_stat("12 (x"), None);

@@ -6,6 +6,7 @@ use crate::{
     contracts::admitted,
     error::CliError,
     render::serving::Lines,
+    rest,
 };
 use alluvium_model::{Exit, Span};
 use alluvium_server::{Api, ApiParts, Audit, Health, Intake, ServerError, Service, Stop, Stopper, TlsFiles, Waking};
@@ -53,6 +54,7 @@ pub async fn serve(
     // On threads of their own, so that they answer while a step is computed.
     let (takes_in, writes_down) = (tokio::spawn(takes_in), tokio::spawn(writes_down));
     let answers = tokio::spawn(api.serve(stop.clone()));
+    tokio::spawn(rest::give_back(stop.clone()));
     let wake = Arc::new(Notify::new());
     let outbox = tokio::spawn(wired.outbox(lines.clone()).work(wake.clone(), stop.clone()));
     let waking = Waking { report: lines.as_ref(), wake };

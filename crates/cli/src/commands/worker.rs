@@ -6,6 +6,7 @@ use crate::{
     error::CliError,
     load,
     render::serving::Lines,
+    rest,
     wire::Wired,
 };
 use alluvium_model::{Exit, Span};
@@ -18,6 +19,7 @@ pub async fn worker(global: &Global, dir: Option<&PathBuf>, grace: Span) -> Resu
     let lines = Lines::new(global.format == Format::Json);
     let (stopper, stop) = Stopper::new();
     lines.tell(&format!("working for {}", wired.project.name));
+    tokio::spawn(rest::give_back(stop.clone()));
     let done = {
         let worker = Worker { flow: wired.flow(&lines), grace: grace.into() };
         let mut work = pin!(worker.run(&stop));
