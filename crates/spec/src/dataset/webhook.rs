@@ -2,7 +2,7 @@
 //!
 //! Called by `bronze.rs`.
 
-use super::push;
+use super::push::{self, Taken};
 use crate::{
     codes,
     definition::{Notified, Rate, WebhookSource},
@@ -22,8 +22,7 @@ const DEFAULT_BYTES: ByteSize = ByteSize(256 << 10);
 const MOST_BYTES: ByteSize = ByteSize::mib(1);
 const DEFAULT_RATE: Rate = Rate { limit: 100, period: Span::from_secs(1) };
 
-/// The source, and how long calls that follow each other are one batch.
-pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(WebhookSource, Span)> {
+pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(WebhookSource, Taken)> {
     let mut f =
         r.fields(node, "a mapping such as `{ path: /hooks/payments, secret: { env: ALLUVIUM_HOOK_SECRET } }`")?;
     let path = f.require("path", r).and_then(|n| path(n, r));
@@ -32,7 +31,7 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(We
     let max_bytes = f.take("max_bytes").map_or(Some(DEFAULT_BYTES), |n| max_bytes(n, r));
     let rate = f.take("rate").map_or(Some(DEFAULT_RATE), |n| rate(n, r));
     let types = f.take("types").map_or(Some(None), |n| push::types(n, fence, r).map(Some));
-    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    let taken = push::taken(&mut f, r);
     f.finish(r);
     let source = WebhookSource {
         path: path?,
@@ -42,7 +41,7 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(We
         max_bytes: max_bytes?,
         rate: rate?,
     };
-    Some((source, settle))
+    Some((source, taken))
 }
 
 fn path(node: &Node, r: &mut Reader<'_>) -> Option<String> {
