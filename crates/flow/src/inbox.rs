@@ -45,6 +45,10 @@ impl Flow<'_> {
             crash_point("events.after_record");
             // Otherwise another process took some of it: what is left is looked for anew.
             if landed {
+                tracing::info!(
+                    %run, dataset = %name, event = %event.event, path = event.path, records = part.records.len(),
+                    "laid down"
+                );
                 summary.objects_new += 1;
                 let (dataset, events) = (name.clone(), part.records.len() as u64);
                 self.report.signal(Signal::LaidDown { dataset, events });

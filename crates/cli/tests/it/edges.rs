@@ -510,7 +510,7 @@ fn the_way_of_an_event_is_told_as_a_whole() {
     let ran = p.alluvium(&["run", "-v", "--log-format", "json"]);
     let second = p.cell("SELECT event FROM state.events WHERE path = '2.csv'");
     let line =
-        ran.stderr.lines().find(|l| l.contains(second.as_str().expect("an id"))).expect("a log line of the event");
+        ran.stderr.lines().rfind(|l| l.contains(second.as_str().expect("an id"))).expect("a log line of the event");
     let line: Value = serde_json::from_str(line).expect("JSON");
     let span = &line["span"];
     assert!(span["run"].is_string() && span["step"].is_string() && span["dataset"] == "bronze.orders", "{line}");
