@@ -5,7 +5,7 @@
 use crate::Stop;
 use alluvium_flow::Arrived;
 use alluvium_model::{Clock, DatasetName};
-use alluvium_store::{InboxBound, Pushed, PushedEvent, Store, StoreError};
+use alluvium_store::{InboxBound, Pushed, PushedList, Store, StoreError};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -25,7 +25,7 @@ pub struct Intake {
 }
 
 struct Request {
-    events: Vec<PushedEvent>,
+    list: PushedList,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -49,9 +49,9 @@ impl Intake {
     }
 
     /// `None`: the queue is full, or the service ends; nothing was taken. A future that is dropped may have had its way.
-    pub(crate) async fn push(&self, events: Vec<PushedEvent>) -> Option<Answer> {
+    pub(crate) async fn push(&self, list: PushedList) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Request { events, answer }).ok()?;
+        self.queue.try_send(Request { list, answer }).ok()?;
         answered.await.ok()
     }
 
@@ -109,7 +109,7 @@ async fn work(
         if taken == 0 {
             return;
         }
-        let (lists, answers): (Vec<_>, Vec<_>) = together.drain(..).map(|r| (r.events, r.answer)).unzip();
+        let (lists, answers): (Vec<_>, Vec<_>) = together.drain(..).map(|r| (r.list, r.answer)).unzip();
         match store.push(&lists, BOUND, clock.now()).await {
             Ok(pushed) => {
                 arrived.tell(&lists, &pushed);
@@ -129,10 +129,10 @@ async fn work(
 }
 
 impl Pending {
-    fn tell(&self, lists: &[Vec<PushedEvent>], pushed: &[Pushed]) {
+    fn tell(&self, lists: &[PushedList], pushed: &[Pushed]) {
         let new = lists.iter().zip(pushed).filter(|(_, p)| matches!(p, Pushed::Accepted { new: 1.., .. }));
         let mut datasets = self.datasets.lock().expect("no holder of this lock panics");
-        for event in new.flat_map(|(list, _)| list) {
+        for event in new.flat_map(|(list, _)| &list.events) {
             let one = Arrived { objects: 1, bytes: event.record.len() as u64 };
             event.datasets.iter().for_each(|d| datasets.entry(d.clone()).or_default().add(one));
         }

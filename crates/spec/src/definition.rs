@@ -240,11 +240,12 @@ impl WebhookSource {
     }
 }
 
-/// At most so many in any period, after a pause all at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `limit` calls in each `period`, evenly, and up to `burst` at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rate {
     pub limit: u32,
     pub period: Span,
+    pub burst: u32,
 }
 
 /// A bucket (S3, GCS) or container (Azure) of which a cloud sends notices.

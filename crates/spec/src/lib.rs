@@ -24,6 +24,7 @@ mod nearest;
 mod odcs;
 mod paths;
 mod project_file;
+mod rate;
 mod registered;
 mod resolve;
 mod schedule;

@@ -11,7 +11,6 @@ mod notices;
 mod openapi;
 mod peer;
 mod problem;
-mod rate;
 mod registry;
 mod replays;
 mod routes;

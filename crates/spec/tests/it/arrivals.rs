@@ -49,9 +49,9 @@ fn none_of_them_is_another_definition() {
 #[test]
 fn what_contradicts_itself_is_refused_with_the_way_out() {
     for (text, code, part) in [
-        ("source: { files: landing/, mode: per_file }\n", "E0009", "`per_object`"),
+        ("source: { files: landing/, mode: per_file }\n", "E0010", "`per_object`"),
         ("source: { files: landing/, order_by: time }\n", "E0007", "order_by"),
-        ("source: { http: { types: [a], order_by: tmie } }\n", "E0009", "`time`"),
+        ("source: { http: { types: [a], order_by: tmie } }\n", "E0010", "`time`"),
         ("source: { http: { types: [a], mode: per_object } }\n", "E0007", "mode"),
         ("source: { files: landing/ }\nbatch: { objects: 10 }\n", "E0109", "add `freshness"),
         (
