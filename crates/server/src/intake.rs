@@ -140,3 +140,58 @@ impl Pending {
         self.told.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Stopper;
+    use alluvium_store::{PushedEvent, SqliteStore};
+    use futures::future::join_all;
+    use jiff::{SignedDuration, Timestamp};
+    use std::{
+        collections::BTreeSet,
+        sync::atomic::{AtomicI64, Ordering},
+    };
+
+    /// Another second each time that it is asked, as each transaction asks it once.
+    #[derive(Default)]
+    struct Counting(AtomicI64);
+
+    impl Clock for Counting {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(self.0.fetch_add(1, Ordering::SeqCst))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_together_share_one_transaction() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(SqliteStore::open(&folder.path().join("state.db")).await.expect("a state"));
+        let (says, stop) = Stopper::new();
+        let clock = Arc::new(Counting::default());
+        let (intake, work) = Intake::new(store.clone(), clock.clone(), stop);
+        let event = |id: usize| PushedEvent {
+            source: "/a".to_owned(),
+            id: id.to_string(),
+            datasets: vec!["bronze.a".parse().expect("a name")],
+            record: "{}".to_owned(),
+        };
+        let push = async |ids: std::ops::Range<usize>| {
+            let answers = join_all(ids.map(|id| intake.push(vec![event(id)].into()))).await;
+            let taken = |a: &Option<Answer>| matches!(a, Some(Ok(Pushed::Accepted { new: 1, duplicates: 0 })));
+            assert!(answers.iter().all(taken), "{answers:?}");
+        };
+        let pushes = async {
+            push(0..50).await;
+            push(50..51).await;
+            says.stop();
+        };
+        tokio::join!(biased; pushes, work);
+        assert_eq!(clock.0.load(Ordering::SeqCst), 2, "one transaction for the fifty, and one for the last");
+        let mut times = BTreeSet::new();
+        for id in 0..51 {
+            times.insert(store.pushed_at("/a", &id.to_string()).await.expect("told").expect("it is durable"));
+        }
+        assert_eq!(times.len(), 2);
+    }
+}
