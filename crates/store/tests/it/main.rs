@@ -48,6 +48,13 @@ impl Fresh {
     }
 }
 
+/// What stands for a file that is not there: SQLite in memory.
+async fn in_memory() -> StateStore {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = StatePlace::File(folder.path().join("none.db"));
+    StateStore::read(&place).await.expect("a state opens")
+}
+
 /// One test a case of each group and kind of store, each over its own fresh state.
 macro_rules! conform {
     ($($set:ident: $($case:ident),* $(,)?;)*) => {
@@ -55,6 +62,13 @@ macro_rules! conform {
             $($(#[tokio::test]
             async fn $case() {
                 super::$set::$case(&*super::Fresh::file().open().await).await;
+            })*)*
+        }
+
+        mod memory_conforms {
+            $($(#[tokio::test]
+            async fn $case() {
+                super::$set::$case(&*super::in_memory().await).await;
             })*)*
         }
 
