@@ -14,6 +14,7 @@ mod problem;
 mod registry;
 mod replays;
 mod routes;
+mod schemas;
 mod tls;
 mod views;
 mod waiting;
