@@ -271,9 +271,9 @@ fn register(service: &mut Asked) {
         assert_eq!(service.get(path, &asked).status, 200, "{asked}");
     }
     let compatible = "/compatibility/subjects/{subject}/versions";
-    service.send("POST", compatible, "/compatibility/subjects/a/versions?verbose=true", REGISTRY, &schema("true"));
+    service.send("POST", compatible, "/compatibility/subjects/a/versions?verbose=true", REGISTRY, &schema("{}"));
     let with_one = format!("{compatible}/{{version}}");
-    service.send("POST", &with_one, "/compatibility/subjects/a/versions/1", REGISTRY, &schema("true"));
+    service.send("POST", &with_one, "/compatibility/subjects/a/versions/1", REGISTRY, &schema("{}"));
     let level = json!({ "compatibility": "NONE" });
     service.send("PUT", "/config", "/config", REGISTRY, &level);
     service.send("PUT", "/config/{subject}", "/config/a", REGISTRY, &level);
