@@ -143,9 +143,10 @@ fn notice(name: &str) -> Value {
 fn every_answer_is_as_the_openapi_document_says() {
     let p = shop();
     let serving = Serving::start(&p, &[]);
+    let at = serving.address();
     serving.wait_for("done gold.daily");
     serving.wait_for("ended");
-    let mut service = Asked::new(serving.address());
+    let mut service = Asked::new(at);
     // Alerts are told after the turn.
     for _ in 0..1_200 {
         if ask(&service.at, "GET", "/api/alerts", &[], b"").json() != json!([]) {
