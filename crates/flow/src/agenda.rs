@@ -19,9 +19,6 @@ const MOST_QUIETS: u32 = 5;
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
-/// What waits to be collected goes when it has come to this, however much time is left: larger batches make no larger
-/// files, and who pushes has to find room.
-const MOST_COLLECTED: Arrived = Arrived { objects: 10_000, bytes: 32 << 20 };
 /// At least this part of a dataset's freshness is kept for the work.
 const WORK_PART: u32 = 10;
 
@@ -99,7 +96,8 @@ impl<'a> Agenda<'a> {
         let mut burst =
             self.bursts.get(name).copied().unwrap_or(Burst { first: came, size: Arrived::default(), due: now });
         burst.size.add(what);
-        let much = burst.size.objects >= MOST_COLLECTED.objects || burst.size.bytes >= MOST_COLLECTED.bytes;
+        let batch = self.project.datasets.get(name).and_then(|d| d.bronze()).map(|b| b.batch).unwrap_or_default();
+        let much = burst.size.objects >= batch.objects || burst.size.bytes >= batch.size.0;
         burst.due = match allowed.filter(|_| !much) {
             Some(allowed) => after(burst.first, allowed),
             None => after(now, quiet).min(after(burst.first, quiet * MOST_QUIETS)),

@@ -99,7 +99,10 @@ impl Flow<'_> {
         let (mut new, mut duplicates) = (0, 0);
         for (event, r) in events.iter().zip(recorded) {
             match r {
-                Recorded::New => new += 1,
+                Recorded::New => {
+                    tracing::info!(%run, dataset = %event.dataset, event = %event.event, path = event.path, "arrived");
+                    new += 1;
+                }
                 Recorded::Duplicate { first_path } => {
                     duplicates += 1;
                     let (dataset, path) = (event.dataset.clone(), event.path.clone());

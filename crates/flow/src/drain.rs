@@ -256,12 +256,12 @@ impl Flow<'_> {
         let name = &dataset.name;
         let round = self.round(run, dataset).await?;
         match &dataset.kind {
-            Kind::Bronze(_) => {
+            Kind::Bronze(bronze) => {
                 let pending = self.store.pending_events(name).await?;
                 if !pending.is_empty() {
                     self.announce_version(dataset, false).await?;
                 }
-                Ok(round.ingest(&pending, self.project.limits.step_input.0))
+                Ok(round.ingest(&pending, bronze.mode, self.project.limits.step_input.0))
             }
             Kind::Silver(silver) => {
                 let position = self.store.positions(name).await?.get(&silver.from).copied().unwrap_or(-1);

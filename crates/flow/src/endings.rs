@@ -3,14 +3,15 @@
 //! Called by `life.rs` when any run ends, by the backfill's swap, and by services and workers when they look. A run whose process died is
 //! told by the one that ended the last of its steps, or by the first that looks when its lease is over. Each step belongs to the run that planned it, whoever executes it, so no two events count the same rows.
 
-use crate::{Flow, FlowError, Signal, publication::Envelope};
+use crate::{
+    Flow, FlowError, Signal,
+    event_types::{BACKFILL_COMPLETED, RUN_COMPLETED},
+    publication::Envelope,
+};
 use alluvium_model::{Balance, Window, crash_point};
 use alluvium_store::{BackfillRecord, EndedRun, EndedSteps, Ending, NewPublication, StepState};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-
-const RUN: &str = "io.alluvium.run.completed";
-const BACKFILL: &str = "io.alluvium.backfill.completed";
 
 impl Flow<'_> {
     /// Whether somebody wants to know of the end of runs.
@@ -72,7 +73,8 @@ impl Flow<'_> {
             "datasets": datasets,
         });
         let event =
-            Envelope { project: self.project, id: &id, kind: RUN, subject: run.run.as_str(), at: now }.event(&data);
+            Envelope { project: self.project, id: &id, kind: &RUN_COMPLETED, subject: run.run.as_str(), at: now }
+                .event(&data);
         let publish = to(&self.project.publish, &event);
         Ending { id, committed: None, publish }
     }
@@ -109,8 +111,8 @@ impl Flow<'_> {
             "started_at": record.started_at.to_string(),
         });
         let subject = record.dataset.to_string();
-        let event =
-            Envelope { project: self.project, id: &id, kind: BACKFILL, subject: &subject, at: now }.event(&data);
+        let event = Envelope { project: self.project, id: &id, kind: &BACKFILL_COMPLETED, subject: &subject, at: now }
+            .event(&data);
         let sinks = self.project.datasets.get(&record.dataset).map_or(&[][..], |d| &d.publish);
         Ending { id, committed: Some(committed), publish: to(sinks, &event) }
     }

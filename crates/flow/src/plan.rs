@@ -2,7 +2,7 @@
 
 use crate::Increment;
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKeyBuilder};
-use alluvium_spec::Dataset;
+use alluvium_spec::{Dataset, IngestMode};
 use alluvium_store::{Claimed, EventRecord, NewStep, Selection, StepKind};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -18,14 +18,19 @@ pub(crate) struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// Landing objects in batches of at most `step_bytes`; a larger object goes alone.
-    pub(crate) fn ingest(&self, pending: &[EventRecord], step_bytes: u64) -> Vec<NewStep> {
+    /// Landing objects in batches of at most `step_bytes`, or each alone; a larger object goes alone.
+    pub(crate) fn ingest(&self, pending: &[EventRecord], mode: IngestMode, step_bytes: u64) -> Vec<NewStep> {
+        let most = match mode {
+            IngestMode::PerObject => 1,
+            IngestMode::Batch => usize::MAX,
+        };
         let mut steps = Vec::new();
         let mut rest = pending;
         while !rest.is_empty() {
             let mut bytes = 0;
             let take = rest
                 .iter()
+                .take(most)
                 .take_while(|e| {
                     bytes += e.bytes;
                     bytes <= step_bytes

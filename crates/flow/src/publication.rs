@@ -2,14 +2,16 @@
 //!
 //! Called by `step.rs` when a step ends, and its envelope by `endings.rs`; pure. It goes into the state with the end of the step, and so never before the commit.
 
-use crate::{Outcome, endings::balance};
+use crate::{
+    Outcome,
+    endings::balance,
+    event_types::{EventType, PUBLISHED},
+};
 use alluvium_model::RunId;
 use alluvium_spec::{Dataset, Project};
 use alluvium_store::{NewPublication, StepKind, StepRecord};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-const TYPE: &str = "io.alluvium.dataset.published";
 
 pub(crate) fn of(
     project: &Project,
@@ -37,7 +39,7 @@ pub(crate) fn of(
         "balance": balance(&outcome.balance),
     });
     let (id, subject) = (step.key.as_str(), dataset.name.to_string());
-    let event = Envelope { project, id, kind: TYPE, subject: &subject, at }.event(&data);
+    let event = Envelope { project, id, kind: &PUBLISHED, subject: &subject, at }.event(&data);
     dataset.publish.iter().map(|sink| NewPublication { sink: sink.clone(), event: event.clone() }).collect()
 }
 
@@ -45,7 +47,7 @@ pub(crate) fn of(
 pub(crate) struct Envelope<'a> {
     pub(crate) project: &'a Project,
     pub(crate) id: &'a str,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: &'static EventType,
     pub(crate) subject: &'a str,
     pub(crate) at: Timestamp,
 }
@@ -56,10 +58,11 @@ impl Envelope<'_> {
             "specversion": "1.0",
             "id": self.id,
             "source": format!("/{}/{}", escaped(&self.project.name), self.project.environment),
-            "type": self.kind,
+            "type": self.kind.name,
             "subject": self.subject,
             "time": self.at.to_string(),
             "datacontenttype": "application/json",
+            "dataschema": self.kind.schema_id,
             "data": data,
         });
         event.to_string()

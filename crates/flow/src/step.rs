@@ -12,7 +12,7 @@ use crate::{
     publication,
     retry::{after, delay, policy},
 };
-use alluvium_model::{Blame, EventId, Fault, RunId, Span, crash_point};
+use alluvium_model::{Blame, Fault, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
 use alluvium_store::{
     AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState, Terms,
@@ -109,9 +109,8 @@ impl Flow<'_> {
                 kind: step.kind,
                 attempt: step.attempts,
             });
-            let span = tracing::info_span!(
-                "step", run = %run, dataset = %dataset.name, step = %step.key, events = events(&step)
-            );
+            let span = tracing::info_span!("step", run = %run, dataset = %dataset.name, step = %step.key);
+            span.in_scope(|| step.events.iter().for_each(|event| tracing::info!(%event, "takes")));
             let attempt = self.attempt(dataset, &step);
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
@@ -508,18 +507,6 @@ fn not_before(refused: &Claim) -> Option<(Timestamp, StepWait)> {
         }
         Claim::Throttled { key, until } => Some((*until, StepWait::Throttle { key: key.clone() })),
         Claim::Taken { .. } | Claim::Held { .. } | Claim::Full { .. } | Claim::Closed => None,
-    }
-}
-
-/// For log lines: the ids of the objects that the step loads, the first few of them.
-fn events(step: &StepRecord) -> Option<String> {
-    const MOST: usize = 3;
-    let first: Vec<&str> = step.events.iter().take(MOST).map(EventId::as_str).collect();
-    let more = step.events.len() - first.len();
-    match (first.is_empty(), more) {
-        (true, _) => None,
-        (false, 0) => Some(first.join(" ")),
-        (false, more) => Some(format!("{} and {more} more", first.join(" "))),
     }
 }
 

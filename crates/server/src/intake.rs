@@ -5,7 +5,7 @@
 use crate::Stop;
 use alluvium_flow::Arrived;
 use alluvium_model::{Clock, DatasetName};
-use alluvium_store::{InboxBound, Pushed, PushedEvent, Store, StoreError};
+use alluvium_store::{InboxBound, Pushed, PushedList, Store, StoreError};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -25,7 +25,7 @@ pub struct Intake {
 }
 
 struct Request {
-    events: Vec<PushedEvent>,
+    list: PushedList,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -49,9 +49,9 @@ impl Intake {
     }
 
     /// `None`: the queue is full, or the service ends; nothing was taken. A future that is dropped may have had its way.
-    pub(crate) async fn push(&self, events: Vec<PushedEvent>) -> Option<Answer> {
+    pub(crate) async fn push(&self, list: PushedList) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Request { events, answer }).ok()?;
+        self.queue.try_send(Request { list, answer }).ok()?;
         answered.await.ok()
     }
 
@@ -109,7 +109,7 @@ async fn work(
         if taken == 0 {
             return;
         }
-        let (lists, answers): (Vec<_>, Vec<_>) = together.drain(..).map(|r| (r.events, r.answer)).unzip();
+        let (lists, answers): (Vec<_>, Vec<_>) = together.drain(..).map(|r| (r.list, r.answer)).unzip();
         match store.push(&lists, BOUND, clock.now()).await {
             Ok(pushed) => {
                 arrived.tell(&lists, &pushed);
@@ -129,14 +129,69 @@ async fn work(
 }
 
 impl Pending {
-    fn tell(&self, lists: &[Vec<PushedEvent>], pushed: &[Pushed]) {
+    fn tell(&self, lists: &[PushedList], pushed: &[Pushed]) {
         let new = lists.iter().zip(pushed).filter(|(_, p)| matches!(p, Pushed::Accepted { new: 1.., .. }));
         let mut datasets = self.datasets.lock().expect("no holder of this lock panics");
-        for event in new.flat_map(|(list, _)| list) {
+        for event in new.flat_map(|(list, _)| &list.events) {
             let one = Arrived { objects: 1, bytes: event.record.len() as u64 };
             event.datasets.iter().for_each(|d| datasets.entry(d.clone()).or_default().add(one));
         }
         drop(datasets);
         self.told.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Stopper;
+    use alluvium_store::{PushedEvent, SqliteStore};
+    use futures::future::join_all;
+    use jiff::{SignedDuration, Timestamp};
+    use std::{
+        collections::BTreeSet,
+        sync::atomic::{AtomicI64, Ordering},
+    };
+
+    /// Another second each time that it is asked, as each transaction asks it once.
+    #[derive(Default)]
+    struct Counting(AtomicI64);
+
+    impl Clock for Counting {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(self.0.fetch_add(1, Ordering::SeqCst))
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_together_share_one_transaction() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(SqliteStore::open(&folder.path().join("state.db")).await.expect("a state"));
+        let (says, stop) = Stopper::new();
+        let clock = Arc::new(Counting::default());
+        let (intake, work) = Intake::new(store.clone(), clock.clone(), stop);
+        let event = |id: usize| PushedEvent {
+            source: "/a".to_owned(),
+            id: id.to_string(),
+            datasets: vec!["bronze.a".parse().expect("a name")],
+            record: "{}".to_owned(),
+        };
+        let push = async |ids: std::ops::Range<usize>| {
+            let answers = join_all(ids.map(|id| intake.push(vec![event(id)].into()))).await;
+            let taken = |a: &Option<Answer>| matches!(a, Some(Ok(Pushed::Accepted { new: 1, duplicates: 0 })));
+            assert!(answers.iter().all(taken), "{answers:?}");
+        };
+        let pushes = async {
+            push(0..50).await;
+            push(50..51).await;
+            says.stop();
+        };
+        tokio::join!(biased; pushes, work);
+        assert_eq!(clock.0.load(Ordering::SeqCst), 2, "one transaction for the fifty, and one for the last");
+        let mut times = BTreeSet::new();
+        for id in 0..51 {
+            times.insert(store.pushed_at("/a", &id.to_string()).await.expect("told").expect("it is durable"));
+        }
+        assert_eq!(times.len(), 2);
     }
 }

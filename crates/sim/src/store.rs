@@ -15,9 +15,9 @@ use alluvium_store::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
     Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
-    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
-    SchemaVersion, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
-    Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
+    PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
+    RunStep, SchemaVersion, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms,
+    Topic, Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -143,7 +143,7 @@ macro_rules! over_the_way {
 over_the_way! {
     known_files(dataset: &DatasetName) -> BTreeMap<String, (u64, i64)>;
     record_events(run: &RunId, events: &[NewEvent]) -> Vec<Recorded>;
-    push(lists: &[Vec<PushedEvent>], bound: InboxBound, now: Timestamp) -> Vec<Pushed>;
+    push(lists: &[PushedList], bound: InboxBound, now: Timestamp) -> Vec<Pushed>;
     inbox(dataset: &DatasetName, bytes: u64) -> InboxPart;
     land(run: &RunId, event: &NewEvent, part: &InboxPart) -> bool;
     pending_events(dataset: &DatasetName) -> Vec<EventRecord>;
@@ -199,6 +199,7 @@ over_the_way! {
         watch: &Watch<'_>,
         most: u32
     ) -> Vec<Publication>;
+pace(rate: &Rate, now: Timestamp) -> Option<Timestamp>;
     delivered(publication: &Publication, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
     end_lane(lane: (&Topic, &str), owner: &Owner, end: &LaneEnd) -> ();
     reopen_sink(sink: &str) -> u64;

@@ -134,11 +134,51 @@ pub struct Bronze {
     /// So long after its arrival at most a service leaves something uncollected; `None`: it takes in what arrives.
     #[serde(skip)]
     pub freshness: Option<Span>,
+    /// What is collected goes when it has come to this, however much time is left.
+    #[serde(skip)]
+    pub batch: Batch,
+    #[serde(skip)]
+    pub mode: IngestMode,
+    /// In which pushed events come into a landing object.
+    #[serde(skip)]
+    pub order_by: OrderBy,
     /// Columns that the contracts of the silver datasets reading this one expect, under the source's own names.
     pub expected: Vec<String>,
     /// What those contracts say of the values of a column, where the source's value reaches the contract as it is.
     pub inside: BTreeMap<String, Inside>,
     pub drift: DriftPolicies,
+}
+
+/// How much of what arrived is taken in together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Files, or events that were pushed.
+    pub objects: u64,
+    pub size: ByteSize,
+}
+
+/// Larger batches make no larger files, and who pushes has to find room.
+impl Default for Batch {
+    fn default() -> Self {
+        Self { objects: 10_000, size: ByteSize::mib(32) }
+    }
+}
+
+/// How landing objects become steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IngestMode {
+    PerObject,
+    /// As many as there are, up to [`Limits::step_input`].
+    #[default]
+    Batch,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OrderBy {
+    #[default]
+    Arrival,
+    /// By the events' attribute `time`.
+    Time,
 }
 
 impl Bronze {
@@ -200,11 +240,12 @@ impl WebhookSource {
     }
 }
 
-/// At most so many in any period, after a pause all at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `limit` calls in each `period`, evenly, and up to `burst` at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rate {
     pub limit: u32,
     pub period: Span,
+    pub burst: u32,
 }
 
 /// A bucket (S3, GCS) or container (Azure) of which a cloud sends notices.
@@ -522,8 +563,12 @@ impl Dataset {
 
     /// How long something that arrived may wait for others to come with it.
     pub fn freshness(&self) -> Option<Span> {
+        self.bronze()?.freshness
+    }
+
+    pub fn bronze(&self) -> Option<&Bronze> {
         match &self.kind {
-            Kind::Bronze(bronze) => bronze.freshness,
+            Kind::Bronze(bronze) => Some(bronze),
             Kind::Silver(_) | Kind::Gold(_) => None,
         }
     }

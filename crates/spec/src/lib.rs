@@ -24,6 +24,7 @@ mod nearest;
 mod odcs;
 mod paths;
 mod project_file;
+mod rate;
 mod registered;
 mod resolve;
 mod schedule;
@@ -49,9 +50,10 @@ pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
 };
 pub use definition::{
-    Backoff, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource, Format, Gold,
-    Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, Project, Push, Rate, Retry, Silver, Step, Throttle,
-    Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec, Write,
+    Backoff, Batch, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource, Format,
+    Gold, IngestMode, Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, OrderBy, Project, Push, Rate, Retry,
+    Silver, Step, Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec,
+    Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};

@@ -4,10 +4,12 @@
 
 use crate::{
     codes,
+    definition::Rate,
     diagnostic::{self, quoted},
     nearest,
     paths::Fence,
     project_file::inside,
+    rate,
     secret::{self, Secret},
     source_file::{SourceFile, Spanned},
     yaml::{Node, Reader, Value},
@@ -38,6 +40,8 @@ pub struct Webhook {
     pub allow_http: bool,
     /// Whether it may lie where machines keep their credentials.
     pub allow_link_local: bool,
+    /// How often it is called, by all processes over one state; `None`: as often as there is something to tell.
+    pub rate: Option<Rate>,
 }
 
 /// How an event lies in the body of a call.
@@ -221,6 +225,7 @@ fn webhook(node: &Node, r: &mut Reader<'_>) -> Option<Webhook> {
         Some(BodyFormat::Slack) | None => f.take("secret").map_or_else(|| Some(Vec::new()), |n| secret::read_all(n, r)),
         Some(BodyFormat::CloudEvents) => f.require("secret", r).and_then(|n| secret::read_all(n, r)),
     };
+    let rate = f.take("rate").map_or(Some(None), |n| rate::read(n, |_| 1, r).map(Some));
     let allow: Vec<Allowed> = f.take("allow").map_or_else(Vec::new, |n| allowed(n, r));
     f.finish(r);
     let allow_http = allow.contains(&Allowed::Http);
@@ -229,7 +234,7 @@ fn webhook(node: &Node, r: &mut Reader<'_>) -> Option<Webhook> {
         node => WebhookAddress::Env(secret::read(node, r)?),
     };
     let allow_link_local = allow.contains(&Allowed::LinkLocal);
-    Some(Webhook { url, format: format?, secrets: secrets?, allow_http, allow_link_local })
+    Some(Webhook { url, format: format?, secrets: secrets?, allow_http, allow_link_local, rate: rate? })
 }
 
 fn allowed(node: &Node, r: &mut Reader<'_>) -> Vec<Allowed> {

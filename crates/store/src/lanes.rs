@@ -85,6 +85,8 @@ pub struct Lane {
 pub enum LaneEnd {
     /// Everything it took was delivered, or it gives back what was not.
     Done,
+    /// The sink may not be called again before.
+    Later { next_at: Timestamp },
     /// The oldest one could not be delivered.
     Failed { error: String, next_at: Timestamp },
     /// The receiver wants no more: all lanes of the sink are off while its target is this one.

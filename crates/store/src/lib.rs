@@ -34,9 +34,9 @@ pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{
     AfterFailure, Claim, Claimed, DeadLetter, EventRecord, EventState, Failure, HeldOff, InboxBound, InboxPart,
-    InboxRecord, LedgerEntry, NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, QualityResult, Rate,
-    Reached, Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord, StepState, TableDump, Terms,
-    Value, VersionRecord, Watch, WatermarkRecord,
+    InboxRecord, LedgerEntry, NewEvent, NewStep, NotYet, Owner, Planned, Pushed, PushedEvent, PushedList,
+    QualityResult, Rate, Reached, Recorded, RunRecord, RunState, RunStep, Slot, StepDone, StepKind, StepRecord,
+    StepState, TableDump, Terms, Value, VersionRecord, Watch, WatermarkRecord,
 };
 pub use registry::{InForce, NewSchema, Registered, Registry, SchemaVersion};
 pub use replays::{AskedReplay, NewReplay, News, ReplayRecord, Stamp};

@@ -43,6 +43,20 @@ pub struct PushedEvent {
     pub record: String,
 }
 
+/// Events of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedList {
+    pub events: Vec<PushedEvent>,
+    /// That it needs a place in.
+    pub rate: Option<Rate>,
+}
+
+impl From<Vec<PushedEvent>> for PushedList {
+    fn from(events: Vec<PushedEvent>) -> Self {
+        Self { events, rate: None }
+    }
+}
+
 /// What the inbox holds at most of one dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxBound {
@@ -57,6 +71,8 @@ pub enum Pushed {
     Accepted { new: u64, duplicates: u64 },
     /// None was taken: the inbox is full of what waits for this dataset.
     Full { dataset: DatasetName },
+    /// None was taken: its rate has a place again at that time.
+    TooFrequent { until: Timestamp },
 }
 
 /// What waits in the inbox for one dataset, oldest first.
@@ -325,7 +341,7 @@ pub struct Slot {
     pub limit: u32,
 }
 
-/// `limit` attempts begin in each `period`, evenly, and up to `burst` of them at once after a pause.
+/// `limit` attempts, or calls, begin in each `period`, evenly, and up to `burst` of them at once after a pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rate {
     pub key: String,

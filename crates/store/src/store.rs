@@ -5,9 +5,9 @@ use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
     Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
-    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
-    SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles, Verdict,
-    VersionRecord, Watch, WatermarkRecord,
+    PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
+    RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles,
+    Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -24,13 +24,9 @@ pub trait Store: Send + Sync {
     async fn record_events(&self, run: &RunId, events: &[NewEvent]) -> Result<Vec<Recorded>, StoreError>;
 
     /// Takes events that were pushed, all lists in one transaction, each as a whole or not at all; one that would lead
-    /// beyond the bound does not hinder the next. Answers in order. An event that was pushed before changes nothing.
-    async fn push(
-        &self,
-        lists: &[Vec<PushedEvent>],
-        bound: InboxBound,
-        now: Timestamp,
-    ) -> Result<Vec<Pushed>, StoreError>;
+    /// beyond the bound, or that its rate has no place for, does not hinder the next. Answers in order. An event that was pushed
+    /// before changes nothing.
+    async fn push(&self, lists: &[PushedList], bound: InboxBound, now: Timestamp) -> Result<Vec<Pushed>, StoreError>;
 
     /// The oldest records that wait for the dataset: up to about `bytes`, at least one if any waits.
     async fn inbox(&self, dataset: &DatasetName, bytes: u64) -> Result<InboxPart, StoreError>;
@@ -251,6 +247,9 @@ pub trait Store: Send + Sync {
         watch: &Watch<'_>,
         most: u32,
     ) -> Result<Vec<Publication>, StoreError>;
+
+    /// Takes a place in a rate that all processes share. `Some`: none is free before that time, and nothing was taken.
+    async fn pace(&self, rate: &Rate, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// The publication was delivered; the lane's failures are forgotten and its lease is renewed. `false`: the lease was
     /// lost to another process, and the holder must stop; that it was delivered is recorded all the same.

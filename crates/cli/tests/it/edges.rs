@@ -387,6 +387,54 @@ fn a_notice_of_an_object_store_makes_its_dataset_due() {
     assert_eq!(p.cell("SELECT CAST(sum(times) AS BIGINT) FROM state.audit WHERE kind = 'unmatched'"), 2);
 }
 
+/// Beside each dataset that is meant there is one that another prefix or account belongs to.
+#[test]
+fn the_notice_of_each_cloud_finds_the_dataset_whose_bucket_it_names() {
+    let p = Project::new(&[("alluvium.yaml", "name: clouds\n")]);
+    for (name, notified) in [
+        ("bridged", "bucket: amzn-s3-demo-bucket1, prefix: example-"),
+        ("minio", "bucket: images"),
+        ("minio_other", "bucket: images, prefix: holidays/"),
+        ("google", "bucket: example-bucket, prefix: flights/"),
+        ("google_other", "bucket: example-bucket, prefix: trains/"),
+        ("azure", "bucket: test-container, account: my-storage-account, prefix: new-"),
+        ("azure_other", "bucket: test-container, account: another"),
+        ("grid_event", "bucket: '{storage-container}', account: '{storage-account}'"),
+    ] {
+        let landing = format!("files: landing/{name}/, glob: \"*.csv\", settle: 0s");
+        // Not watched: without the notice nobody looks for a long time.
+        let source = format!("{{ {landing}, schedule: {{ cron: \"0 0 1 1 *\" }}, notified_by: {{ {notified} }} }}");
+        p.put(&format!("datasets/bronze/{name}.yaml"), format!("source: {source}\n").as_bytes());
+        p.put(&format!("landing/{name}/first.csv"), b"a,b\n1,2\n");
+    }
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    for (name, kind, file) in [
+        ("bridged", "application/json", "s3-eventbridge.json"),
+        ("minio", "application/json", "minio.json"),
+        ("google", "application/json", "gcs-pubsub.json"),
+        ("azure", "application/json; charset=utf-8", "azure-eventgrid.json"),
+        ("grid_event", "application/cloudevents+json", "azure-cloudevent.json"),
+    ] {
+        p.put(&format!("landing/{name}/second.csv"), b"a,b\n3,4\n");
+        p.put(&format!("landing/{name}_other/second.csv"), b"a,b\n3,4\n");
+        let answer = post_to(&at, "/events", kind, &notice(file));
+        let told = json!({ "objects": 1, "datasets": [format!("bronze.{name}")], "unmatched": 0, "ignored": 0 });
+        assert_eq!((answer.status, answer.json()), (202, told), "{file}");
+        serving.wait_for(&format!("done bronze.{name}"));
+        serving.wait_for("ended");
+    }
+    assert_eq!(post_to(&at, "/events", "application/json", &notice("gcs-pubsub-deleted.json")).json()["ignored"], 1);
+    assert_eq!(serving.stop().code, Some(0));
+    for name in ["bridged", "minio", "google", "azure", "grid_event"] {
+        assert_eq!(p.cell(&format!("SELECT count(*) FROM bronze.{name}")), 2, "{name}");
+    }
+    for name in ["minio_other", "google_other", "azure_other"] {
+        assert_eq!(p.cell(&format!("SELECT count(*) FROM bronze.{name}")), 1, "{name}");
+    }
+}
+
 #[test]
 fn clouds_that_ask_whether_they_may_send_are_answered() {
     const TOKEN: &str = "a-token-that-only-this-test-knows";
@@ -510,7 +558,7 @@ fn the_way_of_an_event_is_told_as_a_whole() {
     let ran = p.alluvium(&["run", "-v", "--log-format", "json"]);
     let second = p.cell("SELECT event FROM state.events WHERE path = '2.csv'");
     let line =
-        ran.stderr.lines().find(|l| l.contains(second.as_str().expect("an id"))).expect("a log line of the event");
+        ran.stderr.lines().rfind(|l| l.contains(second.as_str().expect("an id"))).expect("a log line of the event");
     let line: Value = serde_json::from_str(line).expect("JSON");
     let span = &line["span"];
     assert!(span["run"].is_string() && span["step"].is_string() && span["dataset"] == "bronze.orders", "{line}");

@@ -57,6 +57,33 @@ fn log_lines_name_the_run_and_the_step() {
     }
 }
 
+/// However many a step loads: one id is enough to find the run, the dataset and the step.
+#[test]
+fn each_event_of_a_step_is_in_the_log_with_its_run_and_step() {
+    let p = Project::shop();
+    for n in 0..5 {
+        let row = format!("id,customer,day,amount,updated_at\n{n}1,c2,2024-01-03,3.00,2024-01-03T12:00:00Z\n");
+        p.put(&format!("landing/orders/more-{n}.csv"), row.as_bytes());
+    }
+    let ran = p.done(&["run", "-v", "--log-format", "json"]);
+    let lines: Vec<Value> = ran.stderr.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let run = p.cell("SELECT run FROM state.runs");
+    let loaded = p.rows("SELECT event, path, step FROM state.events WHERE dataset = 'bronze.orders'");
+    assert!(loaded.len() >= 5 && loaded.iter().all(|e| e["step"] == loaded[0]["step"]), "{loaded:?}");
+    for event in &loaded {
+        let of = |message: &str| {
+            let mut lines = lines.iter().filter(|l| l["event"] == event["event"] && l["message"] == message);
+            lines.next().unwrap_or_else(|| panic!("no line `{message}` of {event}: {ran}"))
+        };
+        let came = of("arrived");
+        assert_eq!((&came["run"], &came["path"]), (&run, &event["path"]), "{came}");
+        assert_eq!(came["dataset"], "bronze.orders");
+        let span = &of("takes")["span"];
+        assert_eq!((&span["run"], &span["step"]), (&run, &event["step"]), "{span}");
+        assert_eq!((span["dataset"].as_str(), span["name"].as_str()), (Some("bronze.orders"), Some("step")));
+    }
+}
+
 #[test]
 fn a_run_that_is_asked_to_stop_stops() {
     let p = Project::shop();

@@ -121,6 +121,26 @@ fn all_three_forms_are_taken() {
 }
 
 #[test]
+fn events_of_a_batch_come_in_their_own_order_where_the_dataset_asks() {
+    let of = |id: u32, time: &str| {
+        event(&id.to_string(), "1.00").replace("\"data\"", &format!("\"time\":\"{time}\",\"data\""))
+    };
+    let came = [of(1, "2024-01-05T10:00:02Z"), event("2", "1.00"), of(3, "2024-01-05T11:00:01+01:00")];
+    for (order, ids) in [("time", ["3", "1", "2"]), ("arrival", ["1", "2", "3"])] {
+        let p = pushed_shop();
+        let source = format!("source: {{ http: {{ types: [\"com.shop.order.*\"], order_by: {order} }} }}\n");
+        p.put("datasets/bronze/orders.yaml", source.as_bytes());
+        let serving = Serving::start(&p, &[]);
+        let answer = post(&serving.address(), BATCH, &format!("[{}]", came.join(",")));
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        serving.wait_for("done gold.daily");
+        assert_eq!(serving.stop().code, Some(0));
+        let rows = p.rows("SELECT ce_id FROM bronze.orders ORDER BY _position");
+        assert_eq!(rows, ids.map(|id| json!({ "ce_id": id })), "{order}");
+    }
+}
+
+#[test]
 fn what_was_acknowledged_survives_a_kill() {
     let p = pushed_shop();
     let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);

@@ -45,6 +45,7 @@ mod registry;
 mod remote;
 mod replays;
 mod run;
+mod schemas;
 mod serve;
 #[path = "../../../../tests/postgres.rs"]
 mod server;

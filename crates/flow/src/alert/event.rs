@@ -1,14 +1,15 @@
 //! What a sink is told of an alert: one CloudEvent when it opens, and one when it is resolved.
 
 use super::conditions::remedy;
-use crate::{endings::to, publication::Envelope};
+use crate::{
+    endings::to,
+    event_types::{ALERT_OPENED, ALERT_RESOLVED},
+    publication::Envelope,
+};
 use alluvium_spec::Project;
 use alluvium_store::{Alert, AlertChange};
 use jiff::Timestamp;
 use serde_json::json;
-
-const OPENED: &str = "io.alluvium.alert.opened";
-const RESOLVED: &str = "io.alluvium.alert.resolved";
 
 /// The command that prints what to do.
 pub fn runbook(code: Option<&str>) -> String {
@@ -17,8 +18,8 @@ pub fn runbook(code: Option<&str>) -> String {
 
 pub(super) fn told(project: &Project, alert: Alert, now: Timestamp) -> AlertChange {
     let (state, kind) = match alert.resolved_at {
-        None => ("open", OPENED),
-        Some(_) => ("resolved", RESOLVED),
+        None => ("open", &ALERT_OPENED),
+        Some(_) => ("resolved", &ALERT_RESOLVED),
     };
     let event_id = format!("alert-{}-{state}", alert.id);
     let data = json!({

@@ -216,3 +216,17 @@ fn what_is_much_is_not_left_to_wait() {
         assert_eq!(agenda.next(&idle()), Some(at(5_000)), "{what}");
     }
 }
+
+#[test]
+fn a_dataset_says_itself_what_is_much() {
+    let project =
+        project("source: { files: landing/, settle: 2s }\nfreshness: 1 hour\nbatch: { objects: 3, size: 1 KiB }\n");
+    for (more, what) in [(Arrived { objects: 1, bytes: 924 }, "bytes"), (Arrived { objects: 2, bytes: 1 }, "objects")] {
+        let mut agenda = Agenda::new(&project, at(0));
+        agenda.take(at(0), &idle());
+        notice(&mut agenda, at(1_000));
+        assert_eq!(agenda.next(&idle()), Some(at(1_000 + 54 * 60_000)), "{what}");
+        agenda.arrived(&bronze(), more, at(3_000), at(3_000));
+        assert_eq!(agenda.next(&idle()), Some(at(5_000)), "{what}");
+    }
+}

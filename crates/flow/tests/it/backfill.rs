@@ -243,6 +243,29 @@ async fn a_backfill_that_is_in_place_is_told_once_with_what_was_expected_and_mad
 }
 
 #[tokio::test]
+async fn two_thousand_windows_are_told_by_one_event() {
+    let world = World::with(&[
+        ("alluvium.yaml", "name: stub\nsinks: { out: { files: out/ } }\n"),
+        ("datasets/gold/d.sql", &GOLD.replace("/* window", "/*\npublish: out\nwindow")),
+    ])
+    .await;
+    world.arrive("a.csv", 10);
+    world.run(&Options::default()).await;
+    let built = ask(&world, &days(2_000, 8, 0)).await.expect("it works");
+    assert_eq!(made(&built), 2_000);
+    let (windows, at_once) = world.engine.windows();
+    let each: BTreeSet<i64> = windows.iter().copied().collect();
+    assert_eq!((windows.len(), each.len()), (2_000, 2_000), "each once");
+    assert!(at_once <= 8, "{at_once}");
+    let swap = Backfill { resume: false, swap: true, tolerated: None, ..resume() };
+    assert_eq!(ask(&world, &swap).await.expect("it works").record.state, BackfillState::Swapped);
+    let events = told(&world).await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["data"]["windows"], json!({ "expected": 2_000, "made": 2_000, "failed": 0 }));
+    assert!(world.store.open_steps().await.expect("steps").is_empty());
+}
+
+#[tokio::test]
 async fn a_swap_whose_process_died_is_told_by_the_next_one() {
     let world = World::with(&[
         ("alluvium.yaml", "name: stub\nsinks: { out: { files: out/ } }\n"),

@@ -13,7 +13,7 @@ mod workers;
 
 use alluvium_flow::{Options, Signal, Waiting};
 use alluvium_model::{Blame, DatasetName, Fault, Layer, RetryClass, Span};
-use alluvium_spec::Jitter;
+use alluvium_spec::{IngestMode, Jitter};
 use alluvium_store::{RunState, StepState, Store};
 use std::{collections::BTreeSet, time::Duration};
 use stub::{Folder, Stage, World};
@@ -37,6 +37,22 @@ async fn what_arrived_goes_through_every_layer_once() {
     let again = world.run(&Options::default()).await;
     assert!(again.did_nothing());
     assert_eq!(world.engine.executed().len(), 2, "nothing arrived, so nothing may run");
+}
+
+/// Whose file it is that cannot be loaded is then whose step it is.
+#[tokio::test]
+async fn each_object_is_a_step_of_its_own_where_the_source_says_so() {
+    for (mode, steps) in [(IngestMode::Batch, 1), (IngestMode::PerObject, 3)] {
+        let mut world = World::new().await;
+        world.mode(&bronze(), mode);
+        for file in ["a.csv", "b.csv", "c.csv"] {
+            world.arrive(file, 10);
+        }
+        let run = world.run(&Options::default()).await;
+        assert_eq!((run.complete(), run.datasets[&bronze()].balance.received), (true, 30));
+        let executed = world.engine.executed().into_iter().filter(|(d, _)| *d == bronze()).count();
+        assert_eq!(executed, steps, "{mode:?}");
+    }
 }
 
 #[tokio::test]

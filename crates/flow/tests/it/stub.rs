@@ -8,7 +8,7 @@ use alluvium_model::{
     Balance, Blame, Clock, ContentHash, DatasetName, DefinitionVersion, Fault, ManualClock, RetryClass, SeededEntropy,
     StepKey,
 };
-use alluvium_spec::{Dataset, Effort, Environment, FROZEN, Freshness, Project, Silver, load};
+use alluvium_spec::{Dataset, Effort, Environment, FROZEN, Freshness, IngestMode, Kind, Project, Silver, load};
 use alluvium_store::{Owner, SqliteStore, StepKind, StepRecord, Watch};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -650,6 +650,13 @@ impl World {
     /// The effort that the dataset's steps are worth, to be changed.
     pub fn effort(&mut self, dataset: &DatasetName) -> &mut Effort {
         &mut self.project.datasets.get_mut(dataset).expect("a dataset").effort
+    }
+
+    /// How its landing objects become steps.
+    pub fn mode(&mut self, dataset: &DatasetName, mode: IngestMode) {
+        if let Kind::Bronze(bronze) = &mut self.project.datasets.get_mut(dataset).expect("a dataset").kind {
+            bronze.mode = mode;
+        }
     }
 
     pub fn clock(&self) -> &dyn Clock {

@@ -82,8 +82,7 @@ impl Api {
             }
             Some(_) | None => {}
         }
-        let hooks =
-            hooks::of(project, variables, clock.now()).map_err(|NoKey(variable)| ServerError::NoKey(variable))?;
+        let hooks = hooks::of(project, variables).map_err(|NoKey(variable)| ServerError::NoKey(variable))?;
         let tls = tls.as_ref().map(tls::config).transpose()?;
         let listener = TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
         let takers = project.datasets.values().filter_map(|d| Some((d.name.clone(), d.push()?.clone()))).collect();

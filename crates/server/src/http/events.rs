@@ -12,7 +12,7 @@ use crate::{
     notices::{self, Object},
 };
 use alluvium_spec::EventSchema;
-use alluvium_store::{Pushed, PushedEvent, RefusalKind};
+use alluvium_store::{Pushed, PushedEvent, PushedList, RefusalKind};
 use axum::{
     Json,
     body::{Body, Bytes, to_bytes},
@@ -56,21 +56,25 @@ pub(super) async fn post(state: axum::extract::State<State>, peer: Peer, request
     }
     let Routed { taken, created, others } = routed(&state, events)?;
     if created.is_empty() && others == 0 {
-        let (new, duplicates) = pushed(&state, taken).await?;
+        let (new, duplicates) = pushed(&state, taken.into()).await?;
         return Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": new, "duplicates": duplicates }))));
     }
     // In a batch of both, what is data is durable first.
     if !taken.is_empty() {
-        pushed(&state, taken).await?;
+        pushed(&state, taken.into()).await?;
     }
     made_due(&state, &created, others, peer).await
 }
 
 /// How many were new, and how many were known; durable when this returns.
-pub(super) async fn pushed(state: &State, events: Vec<PushedEvent>) -> Result<(u64, u64), Problem> {
-    match state.intake.push(events).await {
+pub(super) async fn pushed(state: &State, list: PushedList) -> Result<(u64, u64), Problem> {
+    match state.intake.push(list).await {
         None => Err(Problem::Busy),
         Some(Ok(Pushed::Full { dataset })) => Err(Problem::Full(dataset.to_string())),
+        Some(Ok(Pushed::TooFrequent { until })) => {
+            let wait = until.duration_since(state.clock.now());
+            Err(Problem::TooFrequent(Duration::try_from(wait).unwrap_or_default()))
+        }
         Some(Ok(Pushed::Accepted { new, duplicates })) => Ok((new, duplicates)),
         Some(Err(error)) => Err(Problem::failed(error.as_ref())),
     }

@@ -7,7 +7,6 @@ use super::{
     events::{breach, pushed, read},
     peer::Peer,
     problem::Problem,
-    rate::Bucket,
 };
 use crate::{
     audit::Refused,
@@ -16,7 +15,7 @@ use crate::{
 };
 use alluvium_model::DatasetName;
 use alluvium_spec::{Project, Push, WebhookSource};
-use alluvium_store::{PushedEvent, RefusalKind};
+use alluvium_store::{PushedEvent, PushedList, Rate, RefusalKind};
 use axum::{
     Json,
     extract::Request,
@@ -28,7 +27,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::{Value, json, value::RawValue};
-use std::{collections::BTreeMap, fmt, sync::Mutex};
+use std::{collections::BTreeMap, fmt};
 
 /// As senders make them they have up to about 64.
 const LONGEST_ID: usize = 256;
@@ -41,7 +40,7 @@ pub(super) struct Hook {
     dataset: DatasetName,
     source: WebhookSource,
     keys: Vec<Key>,
-    bucket: Mutex<Bucket>,
+    rate: Rate,
 }
 
 /// The variable that holds no key.
@@ -53,11 +52,7 @@ impl Hook {
     }
 }
 
-pub(super) fn of(
-    project: &Project,
-    variables: &dyn Fn(&str) -> Option<String>,
-    now: Timestamp,
-) -> Result<Hooks, NoKey> {
+pub(super) fn of(project: &Project, variables: &dyn Fn(&str) -> Option<String>) -> Result<Hooks, NoKey> {
     let mut hooks = Hooks::new();
     for dataset in project.datasets.values() {
         let Some(source) = dataset.webhook() else { continue };
@@ -66,12 +61,18 @@ pub(super) fn of(
         let hook = Hook {
             dataset: dataset.name.clone(),
             keys: keys.collect::<Result<_, _>>()?,
-            bucket: Mutex::new(Bucket::full(source.rate, now)),
+            rate: rate(source),
             source: source.clone(),
         };
         hooks.insert(source.path.clone(), hook);
     }
     Ok(hooks)
+}
+
+/// All processes that take calls of the path share it.
+fn rate(source: &WebhookSource) -> Rate {
+    let alluvium_spec::Rate { limit, period, burst } = source.rate;
+    Rate { key: format!("hook {}", source.path), limit, period, burst }
 }
 
 pub(super) async fn post(
@@ -106,11 +107,6 @@ pub(super) async fn post(
         refused.kind = RefusalKind::Stale;
         return Err(audited(&state, refused, Problem::Stale(hook.source.tolerance.to_string())).await);
     };
-    let free = hook.bucket.lock().expect("no holder of this lock panics").take(now);
-    if let Err(wait) = free {
-        refused.kind = RefusalKind::TooFrequent;
-        return Err(audited(&state, refused, Problem::TooFrequent(wait)).await);
-    }
     let event = match event(&head.headers, &signed, at, hook, &body) {
         Ok(event) => event,
         Err(NoEvent(why)) => {
@@ -128,7 +124,14 @@ pub(super) async fn post(
         datasets: vec![hook.dataset.clone()],
         record: event.record,
     };
-    let (new, duplicates) = pushed(&state, vec![event]).await?;
+    let list = PushedList { events: vec![event], rate: Some(hook.rate.clone()) };
+    let (new, duplicates) = match pushed(&state, list).await {
+        Err(problem @ Problem::TooFrequent(_)) => {
+            refused.kind = RefusalKind::TooFrequent;
+            return Err(audited(&state, refused, problem).await);
+        }
+        pushed => pushed?,
+    };
     if duplicates > 0 {
         refused.kind = RefusalKind::Replayed;
         refused.reason = "a call of this id was taken before".to_owned();

@@ -3,9 +3,14 @@
 use super::{
     api::{Shared, State},
     routes::{Content, Method, Parameter, Place, Route, all},
+    schemas,
 };
+use alluvium_flow::{EVENT_TYPES, EventType};
 use axum::Json;
 use serde_json::{Map, Value, json};
+
+const JSON: &str = "application/json";
+const REGISTRY: &str = "application/vnd.schemaregistry.v1+json";
 
 pub(super) async fn get(state: axum::extract::State<State>) -> Json<Value> {
     Json(document(&state))
@@ -29,11 +34,29 @@ fn document(state: &Shared) -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,
+        "webhooks": EVENT_TYPES.iter().map(|t| (t.name.to_owned(), sent(t))).collect::<Map<_, _>>(),
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Error": error(), "RegistryError": registry_error() },
+            "schemas": schemas::all(),
         },
     })
+}
+
+/// What webhook sinks are sent.
+fn sent(event: &EventType) -> Value {
+    let data: Value = serde_json::from_str(event.schema).expect("a test reads each of them");
+    let summary = data["title"].clone();
+    let own = json!({
+        "required": ["subject", "time", "datacontenttype", "dataschema", "data"],
+        "properties": { "type": { "const": event.name }, "dataschema": { "const": event.schema_id }, "data": data },
+    });
+    let schema = json!({ "allOf": [schemas::of("CloudEvent"), own] });
+    json!({ "post": {
+        "operationId": event.name,
+        "summary": summary,
+        "requestBody": { "required": true, "content": { "application/cloudevents+json": { "schema": schema } } },
+        "responses": { "2XX": { "description": "It is delivered" } },
+    } })
 }
 
 fn word(method: Method) -> &'static str {
@@ -56,8 +79,10 @@ fn operation(route: &Route, has_token: bool) -> Value {
         operation["parameters"] = route.parameters.iter().map(parameter).collect();
     }
     if !route.takes.is_empty() {
-        let content: Map<String, Value> = route.takes.iter().map(|t| ((*t).to_owned(), json!({}))).collect();
-        operation["requestBody"] = json!({ "required": true, "content": content });
+        let body =
+            |schema: &Option<&str>| schema.map_or_else(|| json!({}), |name| json!({ "schema": schemas::of(name) }));
+        let content = route.takes.iter().map(|(kind, schema)| ((*kind).to_owned(), body(schema)));
+        operation["requestBody"] = json!({ "required": true, "content": content.collect::<Map<_, _>>() });
     }
     operation["security"] = if route.guarded && has_token { json!([{ "token": [] }]) } else { json!([]) };
     operation
@@ -84,25 +109,23 @@ fn responses(answers: &[(u16, &str, Content)], errors: &[u16]) -> Value {
         let mut response = json!({ "description": what });
         match content {
             Content::None => {}
-            Content::Object => response["content"] = json!({ "application/json": { "schema": { "type": "object" } } }),
-            Content::List => {
-                let items = json!({ "type": "array", "items": { "type": "object" } });
-                response["content"] = json!({ "application/json": { "schema": items } });
+            Content::Object(name) => response["content"] = json!({ JSON: { "schema": schemas::of(name) } }),
+            Content::List(name) => {
+                response["content"] = json!({ JSON: { "schema": schemas::list(schemas::of(name)) } });
             }
-            Content::Registry => response["content"] = json!({ "application/vnd.schemaregistry.v1+json": {} }),
+            Content::Registry(name) => response["content"] = json!({ REGISTRY: { "schema": schemas::of(name) } }),
             Content::Text => response["content"] = json!({ "text/plain": { "schema": { "type": "string" } } }),
         }
         all.insert(status.to_string(), response);
     }
-    let of_registry = answers.iter().any(|(_, _, content)| *content == Content::Registry);
+    let of_registry = answers.iter().any(|(_, _, content)| matches!(content, Content::Registry(_)));
     for status in errors {
         // Who may not ask is told so before it is known what for.
         let (kind, name) = match of_registry && !matches!(status, 401 | 403) {
-            true => ("application/vnd.schemaregistry.v1+json", "RegistryError"),
-            false => ("application/json", "Error"),
+            true => (REGISTRY, "RegistryError"),
+            false => (JSON, "Error"),
         };
-        let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
-        let error = json!({ "description": meaning(*status), "content": { kind: { "schema": schema } } });
+        let error = json!({ "description": meaning(*status), "content": { kind: { "schema": schemas::of(name) } } });
         all.entry(status.to_string()).or_insert(error);
     }
     Value::Object(all)
@@ -127,7 +150,7 @@ fn meaning(status: u16) -> &'static str {
 
 fn hook_operation(path: &str, most_bytes: u64) -> Value {
     let header = |name: &str, what: &str| json!({ "name": name, "in": "header", "required": true, "description": what, "schema": { "type": "string" } });
-    let answers = [(202, "The call is durable, or was taken before", Content::Object)];
+    let answers = [(202, "The call is durable, or was taken before", Content::Object("Accepted"))];
     json!({
         "operationId": format!("hook{}", path.replace(['/', '-', '.'], "_")),
         "summary": format!("A call that is signed as Standard Webhooks says, of up to {most_bytes} bytes"),
@@ -136,38 +159,45 @@ fn hook_operation(path: &str, most_bytes: u64) -> Value {
             header("webhook-timestamp", "Seconds since 1970"),
             header("webhook-signature", "`v1,` and the HMAC-SHA256 as Base64; several are parted by spaces"),
         ],
-        "requestBody": { "required": true, "content": { "application/json": {}, "application/cloudevents+json": {} } },
+        "requestBody": { "required": true, "content": { JSON: {}, "application/cloudevents+json": { "schema": schemas::of("CloudEvent") } } },
         "responses": responses(&answers, &[400, 401, 408, 413, 422, 429, 500, 503]),
         "security": [],
     })
 }
 
-fn registry_error() -> Value {
-    json!({
-        "type": "object",
-        "required": ["error_code", "message"],
-        "properties": {
-            "error_code": { "type": "integer", "description": "As clients of schema registries know it" },
-            "message": { "type": "string" },
-        },
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
 
-fn error() -> Value {
-    json!({
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["code", "message", "class", "help"],
-                "properties": {
-                    "code": { "type": "string", "description": "Stays the same across releases" },
-                    "message": { "type": "string" },
-                    "class": { "type": "string", "description": "Whether trying again can help" },
-                    "help": { "type": "string" },
-                },
-            },
-        },
-    })
+    fn named(value: &Value, names: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                let reference = map.get("$ref").and_then(Value::as_str);
+                names.extend(reference.and_then(|r| r.strip_prefix("#/components/schemas/")).map(str::to_owned));
+                map.values().for_each(|v| named(v, names));
+            }
+            Value::Array(all) => all.iter().for_each(|v| named(v, names)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn each_schema_is_there_and_used() {
+        let (schemas, mut names) = (schemas::all(), BTreeSet::new());
+        all().for_each(|route| named(&operation(route, true), &mut names));
+        schemas.values().for_each(|schema| named(schema, &mut names));
+        assert_eq!(names, schemas.keys().cloned().collect());
+    }
+
+    #[test]
+    fn each_answer_that_has_a_body_has_a_schema() {
+        for route in all() {
+            for (status, response) in operation(route, true)["responses"].as_object().expect("responses") {
+                for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                    assert!(content["schema"].is_object(), "{} {status} {kind}", route.id);
+                }
+            }
+        }
+    }
 }

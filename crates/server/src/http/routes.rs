@@ -30,8 +30,8 @@ pub(super) struct Route {
     /// Whether it asks for the token.
     pub(super) guarded: bool,
     pub(super) parameters: &'static [Parameter],
-    /// Content types of the body, if there is one.
-    pub(super) takes: &'static [&'static str],
+    /// Content types of the body, if there is one, each with the name of its schema. `None`: anything.
+    pub(super) takes: &'static [(&'static str, Option<&'static str>)],
     /// Status, meaning and content type of each answer, but for errors.
     pub(super) answers: &'static [(u16, &'static str, Content)],
     pub(super) errors: &'static [u16],
@@ -41,10 +41,12 @@ pub(super) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     None,
-    Object,
-    List,
+    /// By the name of its schema.
+    Object(&'static str),
+    /// Of what.
+    List(&'static str),
     /// What clients of schema registries take.
-    Registry,
+    Registry(&'static str),
     Text,
 }
 
@@ -64,8 +66,14 @@ pub(super) struct Parameter {
     pub(super) whole_number: bool,
 }
 
-const EVENTS: &[&str] =
-    &["application/cloudevents+json", "application/cloudevents-batch+json", "application/json", "text/plain", "*/*"];
+/// What is no CloudEvent is the notice of an object store, or the data of an event whose attributes are headers.
+const EVENTS: &[(&str, Option<&str>)] = &[
+    ("application/cloudevents+json", Some("CloudEvent")),
+    ("application/cloudevents-batch+json", Some("CloudEvents")),
+    ("application/json", None),
+    ("text/plain", None),
+    ("*/*", None),
+];
 
 const ROUTES: &[Route] = &[
     Route {
@@ -76,7 +84,7 @@ const ROUTES: &[Route] = &[
         guarded: false,
         parameters: &[],
         takes: &[],
-        answers: &[(200, "It does", Content::Object)],
+        answers: &[(200, "It does", Content::Object("Alive"))],
         errors: &[],
         handler: || get(async || Json(json!({ "alive": true }))),
     },
@@ -89,8 +97,8 @@ const ROUTES: &[Route] = &[
         parameters: &[],
         takes: &[],
         answers: &[
-            (200, "It does", Content::Object),
-            (503, "It starts or stops, or cannot reach the state", Content::Object),
+            (200, "It does", Content::Object("Ready")),
+            (503, "It starts or stops, or cannot reach the state", Content::Object("Ready")),
         ],
         errors: &[],
         handler: || get(ready),
@@ -115,7 +123,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[],
         takes: &[],
-        answers: &[(200, "The document", Content::Object)],
+        answers: &[(200, "The document", Content::Object("Document"))],
         errors: &[401, 403],
         handler: || get(openapi::get),
     },
@@ -128,8 +136,8 @@ const ROUTES: &[Route] = &[
         parameters: &[TOKEN],
         takes: EVENTS,
         answers: &[
-            (202, "Events are durable, or datasets are due", Content::Object),
-            (200, "A question of a cloud is answered", Content::Object),
+            (202, "Events are durable, or datasets are due", Content::Object("AcceptedOrDue")),
+            (200, "A question of a cloud is answered", Content::Object("Answered")),
         ],
         errors: &[400, 401, 403, 408, 413, 415, 422, 429, 500, 503],
         handler: || post(events::post),
@@ -154,7 +162,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[],
         takes: &[],
-        answers: &[(200, "One object a dataset", Content::List)],
+        answers: &[(200, "One object a dataset", Content::List("Dataset"))],
         errors: &[401, 403, 500, 503],
         handler: || get(views::datasets),
     },
@@ -166,7 +174,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[LIMIT],
         takes: &[],
-        answers: &[(200, "One object a run", Content::List)],
+        answers: &[(200, "One object a run", Content::List("Run"))],
         errors: &[400, 401, 403, 500, 503],
         handler: || get(views::runs),
     },
@@ -183,7 +191,7 @@ const ROUTES: &[Route] = &[
             whole_number: false,
         }],
         takes: &[],
-        answers: &[(200, "The run with its steps and broken rules", Content::Object)],
+        answers: &[(200, "The run with its steps and broken rules", Content::Object("RunWithSteps"))],
         errors: &[401, 403, 404, 500, 503],
         handler: || get(views::run),
     },
@@ -195,7 +203,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[],
         takes: &[],
-        answers: &[(200, "One object a dead letter", Content::List)],
+        answers: &[(200, "One object a dead letter", Content::List("DeadLetter"))],
         errors: &[401, 403, 500, 503],
         handler: || get(views::dead_letters),
     },
@@ -210,7 +218,7 @@ const ROUTES: &[Route] = &[
             Parameter { name: "dataset", place: Place::Query, what: "Only that of this dataset", whole_number: false },
         ],
         takes: &[],
-        answers: &[(200, "One object an event", Content::List)],
+        answers: &[(200, "One object an event", Content::List("WaitingEvent"))],
         errors: &[400, 401, 403, 404, 500, 503],
         handler: || get(waiting::list),
     },
@@ -230,7 +238,7 @@ const ROUTES: &[Route] = &[
             Parameter { name: "source", place: Place::Query, what: "The event's `source`", whole_number: false },
         ],
         takes: &[],
-        answers: &[(200, "What became of it", Content::Object)],
+        answers: &[(200, "What became of it", Content::Object("Event"))],
         errors: &[401, 403, 404, 500, 503],
         handler: || get(waiting::one),
     },
@@ -242,7 +250,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[LIMIT],
         takes: &[],
-        answers: &[(200, "One object a replay", Content::List)],
+        answers: &[(200, "One object a replay", Content::List("Replay"))],
         errors: &[400, 401, 403, 500, 503],
         handler: || get(replays::list),
     },
@@ -258,8 +266,8 @@ const ROUTES: &[Route] = &[
             what: "Names the question: asked again, the answer is the same replay",
             whole_number: false,
         }],
-        takes: &["application/json"],
-        answers: &[(202, "It is durable; `Location` is where to look how it goes", Content::Object)],
+        takes: &[("application/json", Some("AskedReplay"))],
+        answers: &[(202, "It is durable; `Location` is where to look how it goes", Content::Object("AcceptedReplay"))],
         errors: &[400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503],
         handler: || post(replays::post),
     },
@@ -271,7 +279,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[Parameter { name: "id", place: Place::Path, what: "Its id", whole_number: false }],
         takes: &[],
-        answers: &[(200, "The replay, its outcome and its run", Content::Object)],
+        answers: &[(200, "The replay, its outcome and its run", Content::Object("ReplayWithRun"))],
         errors: &[401, 403, 404, 500, 503],
         handler: || get(replays::one),
     },
@@ -283,7 +291,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[],
         takes: &[],
-        answers: &[(200, "One object a dataset and sink", Content::List)],
+        answers: &[(200, "One object a dataset and sink", Content::List("Publication"))],
         errors: &[401, 403, 500, 503],
         handler: || get(views::publications),
     },
@@ -295,7 +303,7 @@ const ROUTES: &[Route] = &[
         guarded: true,
         parameters: &[],
         takes: &[],
-        answers: &[(200, "Open alerts, and those that were resolved in the last week", Content::List)],
+        answers: &[(200, "Open alerts, and those that were resolved in the last week", Content::List("Alert"))],
         errors: &[401, 403, 500, 503],
         handler: || get(views::alerts),
     },

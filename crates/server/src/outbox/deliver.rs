@@ -12,7 +12,7 @@ use crate::Stop;
 use alluvium_flow::{Report, Signal, Timer};
 use alluvium_model::{Clock, Entropy, Fault, Span, crash_point};
 use alluvium_spec::Sink;
-use alluvium_store::{Lane, LaneEnd, Owner, Publication, Store, StoreError, Topic, Watch};
+use alluvium_store::{Lane, LaneEnd, Owner, Publication, Rate, Store, StoreError, Topic, Watch};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +31,8 @@ const LAST_RETRY: Duration = Duration::from_secs(3_600);
 /// For what other processes left behind, and for a state or a lane that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const HELD: Duration = Duration::from_secs(5);
+/// A place in a rate that is free so soon is waited for under the lane's lease.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Delivers publications. Keeps nothing that a restart needs.
 pub struct Outbox {
@@ -173,6 +175,7 @@ impl Outbox {
     async fn lane(&self, lane: &Lane, stopped: impl Fn() -> bool) -> Result<Turn, StoreError> {
         let key = (&lane.topic, lane.sink.as_str());
         let receiver = Receiver::of(&self.sinks[&lane.sink], &*self.variables);
+        let rate = rate(&lane.sink, &self.sinks[&lane.sink]);
         let target = receiver.as_ref().map_or_else(|_| String::new(), Receiver::fingerprint);
         let mut sent = 0;
         let end = loop {
@@ -186,9 +189,10 @@ impl Outbox {
                 Ok(receiver) => receiver,
                 Err(error) => break self.failed(lane, error, lane.failures, &target),
             };
-            match self.part(receiver, &part, &stopped, &mut sent).await? {
+            match self.part(receiver, rate.as_ref(), &part, &stopped, &mut sent).await? {
                 Part::Delivered => {}
                 Part::Stopped => break LaneEnd::Done,
+                Part::Later(next_at) => break LaneEnd::Later { next_at },
                 Part::Lost => return Ok(Turn::Held),
                 // What was delivered before ended the row of failures.
                 Part::Failed(error) => {
@@ -211,6 +215,7 @@ impl Outbox {
     async fn part(
         &self,
         receiver: &Receiver,
+        rate: Option<&Rate>,
         part: &[Publication],
         stopped: impl Fn() -> bool,
         sent: &mut u64,
@@ -218,6 +223,16 @@ impl Outbox {
         for publication in part {
             if stopped() {
                 return Ok(Part::Stopped);
+            }
+            while let Some(until) = self.not_before(rate).await? {
+                let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
+                if wait > SOON {
+                    return Ok(Part::Later(until));
+                }
+                self.timer.wait(wait).await;
+                if stopped() {
+                    return Ok(Part::Stopped);
+                }
             }
             crash_point("publish.before_delivery");
             let delivered = match receiver {
@@ -234,6 +249,14 @@ impl Outbox {
             }
         }
         Ok(Part::Delivered)
+    }
+
+    /// `None`: the sink may be called now, and a place in its rate is taken.
+    async fn not_before(&self, rate: Option<&Rate>) -> Result<Option<Timestamp>, StoreError> {
+        match rate {
+            Some(rate) => self.store.pace(rate, self.clock.now()).await,
+            None => Ok(None),
+        }
     }
 
     /// When the lane is tried again, and a word to whoever watches.
@@ -262,9 +285,18 @@ impl Outbox {
 enum Part {
     Delivered,
     Stopped,
+    /// The sink's rate has no place before.
+    Later(Timestamp),
     /// The lease is another's.
     Lost,
     Failed(SinkError),
+}
+
+/// All lanes of the sink share it, in all processes.
+fn rate(name: &str, sink: &Sink) -> Option<Rate> {
+    let Sink::Webhook(webhook) = sink else { return None };
+    let alluvium_spec::Rate { limit, period, burst } = webhook.rate?;
+    Some(Rate { key: format!("sink {name}"), limit, period, burst })
 }
 
 /// An error and its causes in one line.

@@ -4,7 +4,7 @@ use crate::receiver::{Receiver, Reply};
 use alluvium_flow::{Report, Signal, Timer};
 use alluvium_model::{Balance, DatasetName, DefinitionVersion, ManualClock, RunId, SeededEntropy, Span, StepKey};
 use alluvium_server::Outbox;
-use alluvium_spec::{BodyFormat, Secret, Sink, Webhook, WebhookAddress};
+use alluvium_spec::{BodyFormat, Rate, Secret, Sink, Webhook, WebhookAddress};
 use alluvium_store::{
     LedgerEntry, NewPublication, NewStep, Owner, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
 };
@@ -158,6 +158,7 @@ pub fn hook(url: &str) -> Sink {
         secrets: vec![Secret { variable: "ALLUVIUM_HOOK".to_owned() }],
         allow_http: false,
         allow_link_local: false,
+        rate: None,
     })
 }
 
@@ -349,4 +350,36 @@ async fn two_processes_do_not_tell_the_same() {
     a.and(b).expect("the state is read");
     let expected: Vec<String> = (1..=20).map(|v| format!("silver.a-{v}")).collect();
     assert_eq!(receiver.ids(), expected);
+}
+
+/// Two datasets have two lanes, and two processes work on them: the receiver is called as often as the sink says.
+#[tokio::test]
+async fn a_rate_holds_over_all_lanes_and_processes() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[Reply::Status(500)]).await);
+    let Sink::Webhook(webhook) = at(&receiver) else { unreachable!("a webhook") };
+    let rate = Some(Rate { limit: 6, period: Span::from_secs(60), burst: 2 });
+    let sinks = [("hook", Sink::Webhook(Webhook { rate, ..webhook }))];
+    for version in 1..=4 {
+        bench.committed("silver.a", version, &["hook"]).await;
+        bench.committed("silver.b", version, &["hook"]).await;
+    }
+    let (one, other) = (bench.outbox(1, &sinks), bench.outbox(2, &sinks));
+    let mut calls = Vec::new();
+    for _ in 0..10 {
+        for process in [&one, &other] {
+            process.clone().once(LONG).await.expect("the state is read");
+        }
+        calls.push(receiver.calls().len());
+        bench.later(10);
+    }
+    assert_eq!(calls, [2, 3, 4, 5, 6, 7, 8, 9, 9, 9], "one that failed is called anew, in its turn");
+    assert_eq!(bench.waiting().await, 0);
+    let of = |name: &str| receiver.ids().into_iter().filter(|id| id.starts_with(name)).collect::<Vec<_>>();
+    for name in ["silver.a", "silver.b"] {
+        let mut ids = of(name);
+        ids.dedup();
+        assert_eq!(ids, [1, 2, 3, 4].map(|v| format!("{name}-{v}")));
+    }
+    let failed = bench.store.lanes().await.expect("read").iter().map(|l| l.failures).sum::<u32>();
+    assert_eq!(failed, 0, "to wait for a place is no failure");
 }

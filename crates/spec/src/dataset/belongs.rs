@@ -13,6 +13,8 @@ pub(super) fn belongs(key: &str) -> Option<String> {
         "freshness" => {
             "arrivals are collected where they come in: write it in the bronze dataset; how old rows may become is `accept: { freshness: … }`"
         }
+        "batch" => "arrivals are collected where they come in: write it in the bronze dataset, beside `freshness`",
+        "mode" | "order_by" => "how arrivals are taken belongs into the `source` of the bronze dataset",
         _ => return None,
     };
     Some(help.to_owned())

@@ -3,11 +3,13 @@
 use super::{
     NOT_YET, accept,
     draft::{Body, BronzeDraft, Draft},
-    drift, effort, publish, push, turns, webhook,
+    drift, effort, publish,
+    push::{self, Taken},
+    turns, webhook,
 };
 use crate::{
     codes,
-    definition::{CsvOptions, FileSource, Format, Push, WebhookSource},
+    definition::{Batch, CsvOptions, FileSource, Format, IngestMode, OrderBy, Push, WebhookSource},
     diagnostic::{Sink, quoted},
     drift::DriftPolicies,
     paths::Fence,
@@ -16,11 +18,14 @@ use crate::{
     source_file::{SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
-use alluvium_model::{DatasetName, Span};
+use alluvium_model::{ByteSize, DatasetName, Span};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 const DEFAULT_SETTLE: Span = Span::from_secs(2);
 const LONGEST_GLOB: usize = 1_000;
+/// Of events that wait in the inbox: half of what it holds for a dataset, so that who pushes finds room meanwhile.
+const MOST_PUSHED: Batch = Batch { objects: 50_000, size: ByteSize::mib(128) };
+const MODES: [(&str, IngestMode); 2] = [("per_object", IngestMode::PerObject), ("batch", IngestMode::Batch)];
 const CATCH_UP: [(&str, CatchUp); 2] = [("latest", CatchUp::Latest), ("none", CatchUp::None)];
 const FORMATS: [(&str, Format); 4] =
     [("csv", Format::Csv), ("tsv", Format::Tsv), ("ndjson", Format::Ndjson), ("parquet", Format::Parquet)];
@@ -33,6 +38,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     let mut source = f.require("source", &mut r).and_then(|n| source(n, fence, &mut r));
     if let Some(source) = &mut source {
         source.freshness = freshness(&mut f, source, &mut r);
+        source.batch = f.take("batch").and_then(|n| batch(n, source, &mut r)).unwrap_or_default();
         source.drift = drift::read(&mut f, source.source.format, &mut r);
     }
     let accept = accept::read(&mut f, &mut r);
@@ -59,14 +65,14 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
 fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft> {
     let mut f = r.fields(node, "a mapping such as `{ files: landing/flights/, glob: \"*.csv\" }`")?;
     if let Some(http) = f.take("http") {
-        let (push, settle) = push::read(http, fence, r)?;
+        let (push, taken) = push::read(http, fence, r)?;
         f.finish(r);
-        return Some(pushed(settle, Some(push), None));
+        return Some(pushed(&taken, Some(push), None));
     }
     if let Some(hook) = f.take_entry("webhook").filter(|e| !e.value.is_null()) {
-        let (source, settle) = webhook::read(&hook.value, fence, r)?;
+        let (source, taken) = webhook::read(&hook.value, fence, r)?;
         f.finish(r);
-        return Some(pushed(settle, None, Some(Spanned::new(source, hook.key.place))));
+        return Some(pushed(&taken, None, Some(Spanned::new(source, hook.key.place))));
     }
     let others = ["kafka", "nats", "postgres"];
     let other = others.iter().any(|k| node.get(k).is_some());
@@ -77,6 +83,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(DEFAULT_SETTLE, |s| s.value);
     let format = f.take("format").and_then(|n| r.choice(n, &FORMATS));
     let csv = csv(&mut f, format.as_ref(), r);
+    let mode = f.take("mode").and_then(|n| r.choice(n, &MODES)).map(|m| m.value).unwrap_or_default();
     let schedule = f.take("schedule").and_then(|n| schedule(n, r));
     let notified = f.take("notified_by").map_or(Some(None), |n| webhook::notified(n, r).map(Some));
     f.finish(r);
@@ -89,6 +96,9 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         notified: notified?,
         schedule,
         freshness: None,
+        batch: Batch::default(),
+        mode,
+        order_by: OrderBy::default(),
         drift: DriftPolicies::default(),
     })
 }
@@ -110,6 +120,32 @@ fn freshness(f: &mut Fields<'_>, source: &BronzeDraft, r: &mut Reader<'_>) -> Op
     Some(freshness.value)
 }
 
+/// How much ends the collecting before the freshness does.
+fn batch(node: &Node, source: &BronzeDraft, r: &mut Reader<'_>) -> Option<Batch> {
+    let mut f = r.fields(node, "a mapping such as `{ objects: 1000, size: 8 MiB }`")?;
+    let objects = f.take("objects").map_or(Some(None), |n| r.whole::<u64>(n).map(Some));
+    let size = f.take("size").map_or(Some(None), |n| r.parsed::<ByteSize>(n).map(|s| Some(s.value)));
+    f.finish(r);
+    let usual = Batch::default();
+    let batch = Batch { objects: objects?.unwrap_or(usual.objects), size: size?.unwrap_or(usual.size) };
+    let refusal = if batch.objects == 0 || batch.size.0 == 0 {
+        "a batch of nothing never comes together"
+    } else if source.folder.is_none() && (batch.objects > MOST_PUSHED.objects || batch.size > MOST_PUSHED.size) {
+        "pushed events wait in the inbox, and more than 50,000 or 128 MiB would fill it"
+    } else if source.mode == IngestMode::PerObject {
+        r.error(codes::CONTRADICTION, node.place, "with `mode: per_object` each object is a batch of its own", None);
+        return None;
+    } else if source.freshness.is_none() {
+        let help = Some("add `freshness: 5 minutes` beside it, the longest that an arrival waits".to_owned());
+        r.error(codes::CONTRADICTION, node.place, "arrivals are collected only where there is a `freshness`", help);
+        return None;
+    } else {
+        return Some(batch);
+    };
+    r.error(codes::INVALID_VALUE, node.place, refusal, None);
+    None
+}
+
 fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
     let mut f = r.fields(node, "a mapping such as `{ cron: \"0 6 * * *\", time_zone: Europe/Berlin }`")?;
     let cron = f.require("cron", r).and_then(|n| r.text(n));
@@ -129,12 +165,23 @@ fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
 }
 
 /// What is pushed is laid down as NDJSON; the folder follows from the lake.
-fn pushed(settle: Span, push: Option<Push>, webhook: Option<Spanned<WebhookSource>>) -> BronzeDraft {
+fn pushed(taken: &Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSource>>) -> BronzeDraft {
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
     let glob = "*.ndjson".to_owned();
-    let source = FileSource { folder: PathBuf::new(), glob, settle, format: Some(Format::Ndjson), csv };
-    let drift = DriftPolicies::default();
-    BronzeDraft { source, folder: None, push, webhook, notified: None, schedule: None, freshness: None, drift }
+    let source = FileSource { folder: PathBuf::new(), glob, settle: taken.settle, format: Some(Format::Ndjson), csv };
+    BronzeDraft {
+        source,
+        folder: None,
+        push,
+        webhook,
+        notified: None,
+        schedule: None,
+        freshness: None,
+        batch: Batch::default(),
+        mode: IngestMode::default(),
+        order_by: taken.order_by,
+        drift: DriftPolicies::default(),
+    }
 }
 
 fn glob(node: &Node, r: &mut Reader<'_>) -> Option<String> {

@@ -5,7 +5,9 @@ use super::{EffortDraft, TurnsDraft};
 use crate::{
     acceptance::Accept,
     condition::Condition,
-    definition::{FileSource, Normalize, Notified, Push, Watermark, WebhookSource, WindowSpec},
+    definition::{
+        Batch, FileSource, IngestMode, Normalize, Notified, OrderBy, Push, Watermark, WebhookSource, WindowSpec,
+    },
     drift::DriftPolicies,
     schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
@@ -92,6 +94,9 @@ pub(crate) struct BronzeDraft {
     pub(crate) notified: Option<Notified>,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) freshness: Option<Span>,
+    pub(crate) batch: Batch,
+    pub(crate) mode: IngestMode,
+    pub(crate) order_by: OrderBy,
     pub(crate) drift: DriftPolicies,
 }
 

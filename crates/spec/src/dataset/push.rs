@@ -4,26 +4,39 @@
 use crate::{
     codes,
     compatibility::Mode,
-    definition::{EventSchema, Push},
+    definition::{EventSchema, OrderBy, Push},
     diagnostic::quoted,
     json_schema,
     paths::Fence,
     project_file::inside,
     source_file::{Place, SourceFile, Spanned},
-    yaml::{Node, Reader, Value},
+    yaml::{Fields, Node, Reader, Value},
 };
 use alluvium_model::Span;
 use std::{collections::BTreeMap, sync::Arc};
 
 const TYPES: &str = "a list of types, or a mapping such as `{ com.example.order.placed: schemas/order.json }`";
+const ORDERS: [(&str, OrderBy); 2] = [("arrival", OrderBy::Arrival), ("time", OrderBy::Time)];
 
-/// What is taken, and how long events that follow each other are one batch.
-pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(Push, Span)> {
+/// How events that are pushed become landing objects.
+pub(super) struct Taken {
+    /// Those that follow each other within this time are one batch.
+    pub(super) settle: Span,
+    pub(super) order_by: OrderBy,
+}
+
+pub(super) fn taken(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Taken {
+    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    let order_by = f.take("order_by").and_then(|n| r.choice(n, &ORDERS)).map(|o| o.value).unwrap_or_default();
+    Taken { settle, order_by }
+}
+
+pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(Push, Taken)> {
     let mut f = r.fields(node, "a mapping such as `{ types: [com.example.order.placed] }`")?;
     let push = f.require("types", r).and_then(|n| types(n, fence, r));
-    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    let taken = taken(&mut f, r);
     f.finish(r);
-    Some((push?, settle))
+    Some((push?, taken))
 }
 
 pub(super) fn types(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<Push> {

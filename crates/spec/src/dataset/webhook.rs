@@ -2,13 +2,13 @@
 //!
 //! Called by `bronze.rs`.
 
-use super::push;
+use super::push::{self, Taken};
 use crate::{
     codes,
     definition::{Notified, Rate, WebhookSource},
     diagnostic::quoted,
     paths::Fence,
-    secret,
+    rate, secret,
     yaml::{Node, Reader},
 };
 use alluvium_model::{ByteSize, Span};
@@ -20,19 +20,18 @@ const DEFAULT_TOLERANCE: Span = Span::from_secs(300);
 const LONGEST_TOLERANCE: Span = Span::from_secs(86_400);
 const DEFAULT_BYTES: ByteSize = ByteSize(256 << 10);
 const MOST_BYTES: ByteSize = ByteSize::mib(1);
-const DEFAULT_RATE: Rate = Rate { limit: 100, period: Span::from_secs(1) };
+const DEFAULT_RATE: Rate = Rate { limit: 100, period: Span::from_secs(1), burst: 100 };
 
-/// The source, and how long calls that follow each other are one batch.
-pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(WebhookSource, Span)> {
+pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(WebhookSource, Taken)> {
     let mut f =
         r.fields(node, "a mapping such as `{ path: /hooks/payments, secret: { env: ALLUVIUM_HOOK_SECRET } }`")?;
     let path = f.require("path", r).and_then(|n| path(n, r));
     let secrets = f.require("secret", r).and_then(|n| secret::read_all(n, r));
     let tolerance = f.take("tolerance").map_or(Some(DEFAULT_TOLERANCE), |n| tolerance(n, r));
     let max_bytes = f.take("max_bytes").map_or(Some(DEFAULT_BYTES), |n| max_bytes(n, r));
-    let rate = f.take("rate").map_or(Some(DEFAULT_RATE), |n| rate(n, r));
+    let rate = f.take("rate").map_or(Some(DEFAULT_RATE), |n| rate::read(n, |limit| limit, r));
     let types = f.take("types").map_or(Some(None), |n| push::types(n, fence, r).map(Some));
-    let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
+    let taken = push::taken(&mut f, r);
     f.finish(r);
     let source = WebhookSource {
         path: path?,
@@ -42,7 +41,7 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(We
         max_bytes: max_bytes?,
         rate: rate?,
     };
-    Some((source, settle))
+    Some((source, taken))
 }
 
 fn path(node: &Node, r: &mut Reader<'_>) -> Option<String> {
@@ -84,19 +83,6 @@ fn max_bytes(node: &Node, r: &mut Reader<'_>) -> Option<ByteSize> {
         return None;
     }
     Some(size.value)
-}
-
-fn rate(node: &Node, r: &mut Reader<'_>) -> Option<Rate> {
-    let mut f = r.fields(node, "a mapping such as `{ limit: 100, period: 1s }`")?;
-    let limit = f.require("limit", r).and_then(|n| r.whole::<u32>(n));
-    let period = f.require("period", r).and_then(|n| r.parsed::<Span>(n));
-    f.finish(r);
-    let (limit, period) = (limit?, period?);
-    if limit == 0 || period.value == Span::ZERO {
-        r.error(codes::INVALID_VALUE, node.place, "a rate of nothing lets nothing through", None);
-        return None;
-    }
-    Some(Rate { limit, period: period.value })
 }
 
 /// Of a bucket or container that is mounted as the landing folder.

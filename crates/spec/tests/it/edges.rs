@@ -56,6 +56,33 @@ fn alerts_have_sinks_and_messages_for_people_need_no_secret() {
 }
 
 #[test]
+fn a_sink_says_how_often_it_is_called() {
+    let rated = |rate: &str| {
+        let url = "url: https://a.example/, secret: { env: ALLUVIUM_A }";
+        read(&[("alluvium.yaml", &format!("name: x\nsinks:\n  a: {{ webhook: {{ {url}{rate} }} }}\n"))])
+    };
+    let of = |rate: &str| match &rated(rate).unwrap_or_else(|d| panic!("{d}")).sinks["a"] {
+        Sink::Webhook(hook) => hook.rate,
+        Sink::Files { .. } => panic!("no webhook"),
+    };
+    assert_eq!(of(""), None);
+    let minute = Rate { limit: 9, period: Span::from_secs(60), burst: 1 };
+    assert_eq!(of(", rate: { limit: 9, period: 1m }"), Some(minute));
+    assert_eq!(of(", rate: { limit: 9, period: 1m, burst: 4 }"), Some(Rate { burst: 4, ..minute }));
+    for (wrong, code) in [
+        ("{ limit: 0, period: 1m }", "E0009"),
+        ("{ limit: 1, period: 0s }", "E0009"),
+        ("{ limit: 1, period: 1s, burst: 0 }", "E0009"),
+        ("{ limit: 1000001, period: 1s }", "E0009"),
+        ("{ limit: 1 }", "E0008"),
+        ("{ limit: 1, period: 1s, brust: 2 }", "E0007"),
+    ] {
+        let said = rated(&format!(", rate: {wrong}")).expect_err(wrong);
+        assert_eq!(said.0[0].code, code, "{wrong}");
+    }
+}
+
+#[test]
 fn a_table_is_overdue_after_frequency_and_latency() {
     let contract = |sla: &str| {
         let contract = format!(
@@ -97,8 +124,14 @@ fn a_webhook_has_its_usual_bounds() {
     assert_eq!((webhook.path.as_str(), webhook.tolerance), ("/hooks/pay", Span::from_secs(300)));
     assert_eq!(
         (webhook.max_bytes, webhook.rate),
-        (ByteSize(256 << 10), Rate { limit: 100, period: Span::from_secs(1) })
+        (ByteSize(256 << 10), Rate { limit: 100, period: Span::from_secs(1), burst: 100 })
     );
+    let rated = hook(
+        "source: { webhook: { path: /hooks/pay, secret: { env: ALLUVIUM_PAY }, rate: { limit: 3, period: 1m } } }\n",
+    );
+    let rated = rated.unwrap_or_else(|d| panic!("{d}"));
+    let rate = rated.datasets.values().next().and_then(|d| Some(d.webhook()?.rate));
+    assert_eq!(rate, Some(Rate { limit: 3, period: Span::from_secs(60), burst: 3 }), "all at once, as before");
     for path in ["/hooks/", "/hooks//a", "/hooks/..", "/hooks/a?b", "/events", "hooks/a", "/hooks/{x}"] {
         let said = hook(&format!("source: {{ webhook: {{ path: \"{path}\", secret: {{ env: ALLUVIUM_PAY }} }} }}\n"));
         assert_eq!(said.expect_err(path).0[0].code, "E0009", "{path}");

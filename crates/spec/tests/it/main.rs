@@ -1,6 +1,7 @@
 //! The crate as its callers see it: whole folders in, projects or all their mistakes out.
 
 mod accept;
+mod arrivals;
 mod compatibility;
 mod drift;
 mod edges;

@@ -5,9 +5,9 @@
 use super::{
     Arg, Session,
     codec::{Cells, micros, number, signed},
-    events,
+    events, terms,
 };
-use crate::{InboxBound, InboxPart, InboxRecord, NewEvent, Pushed, PushedEvent, StoreError};
+use crate::{InboxBound, InboxPart, InboxRecord, NewEvent, Pushed, PushedEvent, PushedList, StoreError};
 use alluvium_model::{DatasetName, RunId};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -37,16 +37,25 @@ struct Row<'a> {
 
 pub(super) async fn push(
     tx: &mut Session<'_>,
-    lists: &[Vec<PushedEvent>],
+    lists: &[PushedList],
     bound: InboxBound,
     now: Timestamp,
 ) -> Result<Vec<Pushed>, StoreError> {
     // So that the bound holds, and a record never comes to lie before one that was seen.
-    let takers: BTreeSet<String> = lists.iter().flatten().flat_map(|e| &e.datasets).map(ToString::to_string).collect();
+    let takers: BTreeSet<String> =
+        lists.iter().flat_map(|l| &l.events).flat_map(|e| &e.datasets).map(ToString::to_string).collect();
     tx.take_backlogs(&takers).await?;
+    terms::take_rates(tx, lists.iter().filter_map(|l| l.rate.as_ref())).await?;
     let mut answers = Vec::with_capacity(lists.len());
     for list in lists {
-        answers.push(push_list(tx, list, bound, now).await?);
+        let wait = match &list.rate {
+            Some(rate) => terms::begin_now(tx, rate, now).await?,
+            None => None,
+        };
+        answers.push(match wait {
+            Some(until) => Pushed::TooFrequent { until },
+            None => push_list(tx, &list.events, bound, now).await?,
+        });
     }
     Ok(answers)
 }

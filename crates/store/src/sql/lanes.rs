@@ -179,20 +179,21 @@ pub(super) async fn end(
     end: &LaneEnd,
 ) -> Result<(), StoreError> {
     let (failed, error, next_at) = match end {
-        LaneEnd::Done => (0, None, 0),
-        LaneEnd::Failed { error, next_at } => (1, Some(error), micros(*next_at)),
-        LaneEnd::Off { error, .. } => (1, Some(error), 0),
+        LaneEnd::Done => (0, None, None),
+        LaneEnd::Later { next_at } => (0, None, Some(micros(*next_at))),
+        LaneEnd::Failed { error, next_at } => (1, Some(error), Some(micros(*next_at))),
+        LaneEnd::Off { error, .. } => (1, Some(error), Some(0)),
     };
     let freed = tx
         .execute(
-            "UPDATE lanes SET failures = failures + $3, next_at = CASE WHEN $3 = 1 THEN $4 ELSE next_at END,
+            "UPDATE lanes SET failures = failures + $3, next_at = CASE WHEN CAST($4 AS BIGINT) < 0 THEN next_at ELSE CAST($4 AS BIGINT) END,
                     error = CASE WHEN $5 = '' THEN error ELSE $5 END, host = NULL, process = NULL, started_ticks = NULL, until = NULL
              WHERE dataset = $1 AND sink = $2 AND host = $6 AND process = $7 AND started_ticks = $8",
             &[
                 topic.to_string().into(),
                 sink.into(),
                 i64::from(failed).into(),
-                next_at.into(),
+                next_at.unwrap_or(-1).into(),
                 error.map_or("", String::as_str).into(),
                 owner.host.as_str().into(),
                 i64::from(owner.process).into(),

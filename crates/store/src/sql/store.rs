@@ -5,7 +5,7 @@
 
 use super::{
     alerts, audit, backfills, dead_letters, decisions, discards, dump, endings, events, finish, inbox, lanes, leases,
-    measures, plan, registry, replays, retries, runs, steps, verdicts,
+    measures, plan, registry, replays, retries, runs, steps, terms, verdicts,
     versions::{self, Activation},
     watermarks,
 };
@@ -13,9 +13,9 @@ use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
     Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
-    PushedEvent, QuarantineNote, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState, RunStep,
-    SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic, Troubles,
-    Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
+    RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
+    Troubles, Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -66,7 +66,7 @@ macro_rules! store_over {
 
             async fn push(
                 &self,
-                lists: &[Vec<PushedEvent>],
+                lists: &[PushedList],
                 bound: InboxBound,
                 now: Timestamp,
             ) -> Result<Vec<Pushed>, StoreError> {
@@ -346,6 +346,10 @@ macro_rules! store_over {
                 most: u32,
             ) -> Result<Vec<Publication>, StoreError> {
                 within!(Write, self, |tx| lanes::take(tx, lane, target, owner, ttl, watch, most))
+            }
+
+            async fn pace(&self, rate: &Rate, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+                within!(Write, self, |tx| terms::pace(tx, rate, now))
             }
 
             async fn delivered(

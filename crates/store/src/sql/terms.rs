@@ -1,6 +1,6 @@
 //! What a step needs beside its lease: slots of concurrency keys, and a place in a rate.
 //!
-//! Called by `leases.rs` of this folder, inside the transaction that gives the lease, so that a slot and the step that holds
+//! Called by `leases.rs` of this folder, and for calls by `inbox.rs` and `store.rs`; inside the transaction that gives the lease, so that a slot and the step that holds
 //! it change together. A slot counts while the lease of its step holds: nobody has to free those of a process that died.
 
 use super::{
@@ -23,7 +23,7 @@ pub(super) async fn take(
     watch: &Watch<'_>,
 ) -> Result<Option<Claim>, StoreError> {
     let slots: Vec<(String, &Slot)> = terms.slots.iter().map(|s| (format!("slot {}", s.key), s)).collect();
-    let rate: Option<(String, &Rate)> = terms.rate.as_ref().map(|r| (format!("rate {}", r.key), r));
+    let rate: Option<(String, &Rate)> = terms.rate.as_ref().map(|r| (name_of(r), r));
     let asker = Asker { step, seq, now: micros(watch.now) };
     let keys: Vec<&str> = slots.iter().map(|(k, _)| k.as_str()).chain(rate.iter().map(|(k, _)| k.as_str())).collect();
     if keys.is_empty() {
@@ -39,18 +39,9 @@ pub(super) async fn take(
     }
     if let Some((key, rate)) = &rate {
         let before = asker.before(tx, key).await?;
-        let at = full_at(tx, key).await?;
-        match begin(rate, at, asker.now, before) {
-            Ok(full_at) => {
-                let sql = "INSERT INTO rates (key, full_at) VALUES ($1, $2)
-                           ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at";
-                tx.execute(sql, &[key.as_str().into(), full_at.into()]).await?;
-            }
-            Err(until) => {
-                asker.wait(tx, key).await?;
-                let until = Timestamp::from_microsecond(until).unwrap_or(Timestamp::MAX);
-                return Ok(Some(Claim::Throttled { key: rate.key.clone(), until }));
-            }
+        if let Some(until) = begin_after(tx, rate, asker.now, before).await? {
+            asker.wait(tx, key).await?;
+            return Ok(Some(Claim::Throttled { key: rate.key.clone(), until }));
         }
     }
     for (key, _) in &slots {
@@ -59,6 +50,49 @@ pub(super) async fn take(
     }
     tx.execute("DELETE FROM waiting WHERE step = $1", &[step.as_str().into()]).await?;
     Ok(None)
+}
+
+/// Until the transaction ends nobody else takes a place in these rates.
+pub(super) async fn take_rates(tx: &mut Session<'_>, rates: impl Iterator<Item = &Rate>) -> Result<(), StoreError> {
+    let keys: Vec<String> = rates.map(name_of).collect();
+    if keys.is_empty() { Ok(()) } else { tx.take_keys(&keys).await }
+}
+
+/// For who waits in no row, as calls do: takes a place, or tells when there is one.
+pub(super) async fn pace(tx: &mut Session<'_>, rate: &Rate, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    take_rates(tx, std::iter::once(rate)).await?;
+    begin_now(tx, rate, now).await
+}
+
+/// As [`pace`], of a rate that the transaction has taken.
+pub(super) async fn begin_now(
+    tx: &mut Session<'_>,
+    rate: &Rate,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    begin_after(tx, rate, micros(now), 0).await
+}
+
+async fn begin_after(
+    tx: &mut Session<'_>,
+    rate: &Rate,
+    now: i64,
+    before: i64,
+) -> Result<Option<Timestamp>, StoreError> {
+    let key = name_of(rate);
+    match begin(rate, full_at(tx, &key).await?, now, before) {
+        Ok(full_at) => {
+            let sql = "INSERT INTO rates (key, full_at) VALUES ($1, $2)
+                       ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at";
+            tx.execute(sql, &[key.as_str().into(), full_at.into()]).await?;
+            Ok(None)
+        }
+        Err(until) => Ok(Some(Timestamp::from_microsecond(until).unwrap_or(Timestamp::MAX))),
+    }
+}
+
+fn name_of(rate: &Rate) -> String {
+    format!("rate {}", rate.key)
 }
 
 /// A step that asks for a key.

@@ -1,7 +1,7 @@
 //! What [`Store`] promises of events that are pushed.
 
 use crate::build::*;
-use alluvium_store::{InboxBound, InboxPart, Pushed, PushedEvent, Store};
+use alluvium_store::{InboxBound, InboxPart, Pushed, PushedEvent, PushedList, Rate, Store};
 
 const WIDE: InboxBound = InboxBound { events: 1_000, bytes: 1_000_000 };
 
@@ -21,7 +21,7 @@ async fn waiting(store: &dyn Store, bytes: u64) -> InboxPart {
 pub async fn a_pushed_event_is_kept_once_until_it_is_landed(store: &dyn Store) {
     started(store).await;
     let other = PushedEvent { source: "/other".into(), ..pushed("1") };
-    let lists = [vec![pushed("1"), pushed("2"), pushed("1")], vec![pushed("2"), other], Vec::new()];
+    let lists = [vec![pushed("1"), pushed("2"), pushed("1")], vec![pushed("2"), other], Vec::new()].map(Into::into);
     let answers = store.push(&lists, WIDE, at(0)).await.unwrap();
     assert_eq!(answers, [accepted(2, 1), accepted(1, 1), accepted(0, 0)]);
     assert_eq!(waiting(store, 1).await.records, ["{\"id\":\"1\"}"], "at least one");
@@ -38,7 +38,8 @@ pub async fn a_full_inbox_takes_nothing_of_a_list(store: &dyn Store) {
     started(store).await;
     let narrow = InboxBound { events: 3, bytes: 1_000 };
     let full = Pushed::Full { dataset: name("bronze.flights") };
-    let lists = [vec![pushed("1"), pushed("2")], vec![pushed("3"), pushed("4")], vec![pushed("5")], vec![pushed("1")]];
+    let lists = [vec![pushed("1"), pushed("2")], vec![pushed("3"), pushed("4")], vec![pushed("5")], vec![pushed("1")]]
+        .map(Into::into);
     let answers = store.push(&lists, narrow, at(0)).await.unwrap();
     assert_eq!(answers, [accepted(2, 0), full.clone(), accepted(1, 0), accepted(0, 1)]);
     let small = InboxBound { events: 1_000, bytes: 1 };
@@ -49,9 +50,22 @@ pub async fn a_full_inbox_takes_nothing_of_a_list(store: &dyn Store) {
     assert_eq!(store.push(&lists[1..2], small, at(1)).await.unwrap(), [accepted(2, 0)]);
 }
 
+pub async fn a_list_without_a_place_in_its_rate_is_not_taken(store: &dyn Store) {
+    started(store).await;
+    let rate = Some(Rate { key: "hook /hooks/a".into(), limit: 2, period: MINUTE, burst: 2 });
+    let of = |id: &str, rate: &Option<Rate>| PushedList { events: vec![pushed(id)], rate: rate.clone() };
+    let lists = [of("1", &rate), of("2", &None), of("3", &rate), of("4", &rate), of("5", &None)];
+    let too_frequent = Pushed::TooFrequent { until: at(30) };
+    let expected = [accepted(1, 0), accepted(1, 0), accepted(1, 0), too_frequent.clone(), accepted(1, 0)];
+    assert_eq!(store.push(&lists, WIDE, at(0)).await.unwrap(), expected);
+    assert_eq!(waiting(store, 1_000).await.records.len(), 4, "nothing of it is kept");
+    assert_eq!(store.push(&lists[3..4], WIDE, at(29)).await.unwrap(), [too_frequent]);
+    assert_eq!(store.push(&lists[3..4], WIDE, at(30)).await.unwrap(), [accepted(1, 0)], "refused ones took no place");
+}
+
 pub async fn what_another_process_landed_is_not_landed_again(store: &dyn Store) {
     started(store).await;
-    store.push(&[vec![pushed("1"), pushed("2")]], WIDE, at(0)).await.unwrap();
+    store.push(&[vec![pushed("1"), pushed("2")].into()], WIDE, at(0)).await.unwrap();
     let (first, all) = (waiting(store, 1).await, waiting(store, 1_000).await);
     assert!(store.land(&run(), &event("a.ndjson", "1"), &first).await.unwrap());
     assert!(!store.land(&run(), &event("b.ndjson", "2"), &all).await.unwrap());

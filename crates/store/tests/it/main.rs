@@ -48,6 +48,13 @@ impl Fresh {
     }
 }
 
+/// What stands for a file that is not there: SQLite in memory.
+async fn in_memory() -> StateStore {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = StatePlace::File(folder.path().join("none.db"));
+    StateStore::read(&place).await.expect("a state opens")
+}
+
 /// One test a case of each group and kind of store, each over its own fresh state.
 macro_rules! conform {
     ($($set:ident: $($case:ident),* $(,)?;)*) => {
@@ -55,6 +62,13 @@ macro_rules! conform {
             $($(#[tokio::test]
             async fn $case() {
                 super::$set::$case(&*super::Fresh::file().open().await).await;
+            })*)*
+        }
+
+        mod memory_conforms {
+            $($(#[tokio::test]
+            async fn $case() {
+                super::$set::$case(&*super::in_memory().await).await;
             })*)*
         }
 
@@ -109,6 +123,7 @@ conform!(
     inbox:
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
+    a_list_without_a_place_in_its_rate_is_not_taken,
     what_another_process_landed_is_not_landed_again;
     retries:
     a_failed_step_waits_for_its_time,
@@ -152,6 +167,7 @@ conform!(
     a_commit_is_told_with_the_end_of_its_step,
     a_lane_keeps_its_order_and_one_works_on_it,
     a_failed_delivery_waits_for_its_time,
+    a_lane_that_waits_for_its_sink_has_not_failed,
     a_sink_that_wants_no_more_is_off_until_it_is_another,
     only_the_newest_refusals_are_kept,
     everything_is_counted;
@@ -161,6 +177,7 @@ conform!(
     a_step_takes_all_its_slots_or_none,
     who_was_planned_first_gets_the_slot,
     a_throttle_spreads_the_attempts,
+    calls_share_a_rate_and_wait_in_no_row,
     a_step_is_ready_when_its_dataset_is_free,
     what_somebody_executes_is_not_held_off,
     a_refused_retry_takes_nothing;

@@ -201,7 +201,7 @@ async fn what_is_pushed_and_landed_at_once_counts_once(fresh: Fresh) {
                     let datasets = if who == 2 { both[1..].to_vec() } else { both[..1].to_vec() };
                     PushedEvent { source: "/shop".into(), id: id.to_string(), datasets, record: format!("{id}") }
                 });
-                match store.push(&[list.collect()], WIDE, at(0)).await.unwrap()[..] {
+                match store.push(&[list.collect::<Vec<_>>().into()], WIDE, at(0)).await.unwrap()[..] {
                     [Pushed::Accepted { new, .. }] => taken += new,
                     ref other => panic!("{other:?}"),
                 }
@@ -256,7 +256,7 @@ async fn what_is_pushed_and_landed_at_once_counts_once(fresh: Fresh) {
     let datasets = vec![name("bronze.a"), name("bronze.b")];
     let wide = PushedEvent { source: "/other".into(), id: "1".into(), datasets, record: "a record".into() };
     let accepted = [Pushed::Accepted { new: 1, duplicates: 0 }];
-    assert_eq!(stores[0].push(&[vec![wide]], narrow, at(0)).await.unwrap(), accepted);
+    assert_eq!(stores[0].push(&[vec![wide].into()], narrow, at(0)).await.unwrap(), accepted);
 }
 
 macro_rules! over_both {

@@ -139,7 +139,7 @@ pub async fn what_nobody_takes_up_is_told(store: &dyn Store) {
         datasets: vec![name("bronze.flights")],
     };
     let bound = InboxBound { events: 9, bytes: 99 };
-    store.push(&[vec![pushed("a"), pushed("b")]], bound, at(2)).await.unwrap();
+    store.push(&[vec![pushed("a"), pushed("b")].into()], bound, at(2)).await.unwrap();
     let found = news(3).await;
     let part = store.inbox(&name("bronze.flights"), 1).await.unwrap();
     assert_eq!((found.pushed, part.records.len()), (BTreeMap::from([(name("bronze.flights"), part.upto)]), 1));
@@ -205,7 +205,7 @@ pub async fn what_waits_is_told_newest_first(store: &dyn Store) {
         record: format!("{{\"ce_id\":\"{id}\"}}"),
     };
     let bound = InboxBound { events: 9, bytes: 999 };
-    store.push(&[vec![push("1"), push("2")], vec![push("3")]], bound, at(7)).await.unwrap();
+    store.push(&[vec![push("1"), push("2")].into(), vec![push("3")].into()], bound, at(7)).await.unwrap();
     let newest = store.newest_in_inbox(&other, 2).await.unwrap();
     let records: Vec<_> = newest.iter().map(|r| r.record.as_str()).collect();
     assert_eq!(records, ["{\"ce_id\":\"3\"}", "{\"ce_id\":\"2\"}"]);

@@ -98,6 +98,18 @@ pub async fn a_failed_delivery_waits_for_its_time(store: &dyn Store) {
     assert_eq!(steps(&taken(store, "hook", 2, 32).await), ["b"]);
 }
 
+pub async fn a_lane_that_waits_for_its_sink_has_not_failed(store: &dyn Store) {
+    started(store).await;
+    finished(store, "a", -1, &["hook"]).await;
+    let lane = flights();
+    assert_eq!(taken(store, "hook", 1, 10).await.len(), 1);
+    store.end_lane((&lane, "hook"), &owner(1), &LaneEnd::Later { next_at: at(40) }).await.unwrap();
+    let seen = store.lanes().await.unwrap().remove(0);
+    assert_eq!((seen.failures, seen.next_at, seen.error, seen.waiting), (0, at(40), None, 1));
+    assert!(taken(store, "hook", 2, 39).await.is_empty());
+    assert_eq!(steps(&taken(store, "hook", 2, 40).await), ["a"]);
+}
+
 pub async fn a_sink_that_wants_no_more_is_off_until_it_is_another(store: &dyn Store) {
     started(store).await;
     finished(store, "a", -1, &["hook"]).await;

@@ -182,3 +182,16 @@ pub async fn a_refused_retry_takes_nothing(store: &dyn Store) {
     assert!(matches!(claim_on(store, &spare, "s0", 1, 2).await, Claim::NotYet { .. }), "one a day");
     assert!(claim_on(store, &spare, "s2", 1, 2).await.is_taken());
 }
+
+pub async fn calls_share_a_rate_and_wait_in_no_row(store: &dyn Store) {
+    let rate = |key: &str| Rate { key: key.into(), limit: 2, period: MINUTE, burst: 1 };
+    assert_eq!(store.pace(&rate("sink a"), at(0)).await.unwrap(), None);
+    for _ in 0..3 {
+        assert_eq!(store.pace(&rate("sink a"), at(1)).await.unwrap(), Some(at(30)), "asking takes nothing");
+    }
+    assert_eq!(store.pace(&rate("sink b"), at(1)).await.unwrap(), None, "another rate");
+    assert_eq!(store.pace(&rate("sink a"), at(30)).await.unwrap(), None);
+    // Who calls says what the rate is: the definition may have changed.
+    let wider = Rate { burst: 3, ..rate("sink a") };
+    assert_eq!(store.pace(&wider, at(31)).await.unwrap(), None);
+}

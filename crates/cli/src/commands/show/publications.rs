@@ -53,7 +53,7 @@ pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
     let line = |l: alluvium_store::Lane| Line {
         defined: wired.project.sinks.contains_key(&l.sink),
         dataset: l.topic.to_string(),
-        next_try: (l.waiting > 0 && l.failures > 0).then_some(l.next_at),
+        next_try: (l.waiting > 0 && l.next_at > Timestamp::UNIX_EPOCH).then_some(l.next_at),
         sink: l.sink,
         waiting: l.waiting,
         oldest: l.oldest,

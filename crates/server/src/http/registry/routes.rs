@@ -4,7 +4,10 @@ use super::{compatibility, config, ids, subjects};
 use crate::http::routes::{Content, Method, Parameter, Place, Route};
 use axum::routing::{delete, get, post, put};
 
-const SCHEMA: &[&str] = &["application/vnd.schemaregistry.v1+json", "application/json"];
+const SCHEMA: &[(&str, Option<&str>)] =
+    &[("application/vnd.schemaregistry.v1+json", Some("SentSchema")), ("application/json", Some("SentSchema"))];
+const LEVEL: &[(&str, Option<&str>)] =
+    &[("application/vnd.schemaregistry.v1+json", Some("SentLevel")), ("application/json", Some("SentLevel"))];
 const READ: &[u16] = &[401, 403, 404, 422, 500, 503];
 const WRITE: &[u16] = &[401, 403, 404, 413, 415, 422, 500, 503];
 
@@ -56,7 +59,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "subjects",
         summary: "Names under which schemas are registered",
         parameters: &[PREFIX, DELETED],
-        answers: &[(200, "The names", Content::Registry)],
+        answers: &[(200, "The names", Content::Registry("Names"))],
         handler: || get(subjects::list),
         ..BASE
     },
@@ -67,7 +70,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "The version of the subject that has this schema",
         parameters: &[SUBJECT],
         takes: SCHEMA,
-        answers: &[(200, "The version", Content::Registry)],
+        answers: &[(200, "The version", Content::Registry("SchemaVersion"))],
         errors: WRITE,
         handler: || post(subjects::look_up),
         ..BASE
@@ -78,7 +81,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "delete_subject",
         summary: "All versions of the subject are out of use",
         parameters: &[SUBJECT, PERMANENT],
-        answers: &[(200, "Their numbers", Content::Registry)],
+        answers: &[(200, "Their numbers", Content::Registry("Numbers"))],
         handler: || delete(subjects::delete_subject),
         ..BASE
     },
@@ -87,7 +90,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "schema_versions",
         summary: "Numbers of the subject's versions",
         parameters: &[SUBJECT, DELETED],
-        answers: &[(200, "The numbers", Content::Registry)],
+        answers: &[(200, "The numbers", Content::Registry("Numbers"))],
         handler: || get(subjects::versions),
         ..BASE
     },
@@ -98,7 +101,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "Registers a schema, if it keeps to the subject's compatibility mode",
         parameters: &[SUBJECT],
         takes: SCHEMA,
-        answers: &[(200, "Its id and its number, new or known", Content::Registry)],
+        answers: &[(200, "Its id and its number, new or known", Content::Registry("Registered"))],
         errors: &[401, 403, 409, 413, 415, 422, 500, 503],
         handler: || post(subjects::register),
         ..BASE
@@ -108,7 +111,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "schema_version",
         summary: "One version with its schema",
         parameters: &[SUBJECT, VERSION, DELETED],
-        answers: &[(200, "The version", Content::Registry)],
+        answers: &[(200, "The version", Content::Registry("SchemaVersion"))],
         handler: || get(subjects::version),
         ..BASE
     },
@@ -118,7 +121,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "delete_schema_version",
         summary: "One version is out of use",
         parameters: &[SUBJECT, VERSION, PERMANENT],
-        answers: &[(200, "Its number", Content::Registry)],
+        answers: &[(200, "Its number", Content::Registry("Number"))],
         handler: || delete(subjects::delete_version),
         ..BASE
     },
@@ -135,7 +138,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/schemas/types",
         id: "schema_types",
         summary: "Languages of schemas",
-        answers: &[(200, "Their names", Content::Registry)],
+        answers: &[(200, "Their names", Content::Registry("Names"))],
         errors: &[401, 403],
         handler: || get(ids::types),
         ..BASE
@@ -145,7 +148,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "schema",
         summary: "A schema by its id",
         parameters: &[ID],
-        answers: &[(200, "The schema", Content::Registry)],
+        answers: &[(200, "The schema", Content::Registry("Schema"))],
         handler: || get(ids::of_id),
         ..BASE
     },
@@ -154,7 +157,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "subjects_of_schema",
         summary: "Subjects that have the schema",
         parameters: &[ID],
-        answers: &[(200, "The names", Content::Registry)],
+        answers: &[(200, "The names", Content::Registry("Names"))],
         handler: || get(ids::subjects_of_id),
         ..BASE
     },
@@ -163,7 +166,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "versions_of_schema",
         summary: "Versions that have the schema",
         parameters: &[ID],
-        answers: &[(200, "Subject and number of each", Content::Registry)],
+        answers: &[(200, "Subject and number of each", Content::Registry("VersionsOfSchema"))],
         handler: || get(ids::versions_of_id),
         ..BASE
     },
@@ -174,7 +177,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "Whether a schema would be registered",
         parameters: &[SUBJECT, VERBOSE],
         takes: SCHEMA,
-        answers: &[(200, "The verdict", Content::Registry)],
+        answers: &[(200, "The verdict", Content::Registry("Verdict"))],
         errors: WRITE,
         handler: || post(compatibility::against_mode),
         ..BASE
@@ -186,7 +189,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         summary: "Whether a schema is compatible with one version",
         parameters: &[SUBJECT, VERSION, VERBOSE],
         takes: SCHEMA,
-        answers: &[(200, "The verdict", Content::Registry)],
+        answers: &[(200, "The verdict", Content::Registry("Verdict"))],
         errors: WRITE,
         handler: || post(compatibility::against_version),
         ..BASE
@@ -195,7 +198,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/config",
         id: "default_compatibility",
         summary: "The compatibility mode of subjects that have none of their own",
-        answers: &[(200, "The mode", Content::Registry)],
+        answers: &[(200, "The mode", Content::Registry("Level"))],
         handler: || get(config::default_mode),
         ..BASE
     },
@@ -204,8 +207,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/config",
         id: "set_default_compatibility",
         summary: "Sets it",
-        takes: SCHEMA,
-        answers: &[(200, "The mode", Content::Registry)],
+        takes: LEVEL,
+        answers: &[(200, "The mode", Content::Registry("SetLevel"))],
         errors: WRITE,
         handler: || put(config::set_default),
         ..BASE
@@ -215,7 +218,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "compatibility",
         summary: "The compatibility mode of a subject; of a contract, what it declares",
         parameters: &[SUBJECT, TO_GLOBAL],
-        answers: &[(200, "The mode", Content::Registry)],
+        answers: &[(200, "The mode", Content::Registry("Level"))],
         handler: || get(config::mode_of),
         ..BASE
     },
@@ -225,8 +228,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "set_compatibility",
         summary: "Sets it",
         parameters: &[SUBJECT],
-        takes: SCHEMA,
-        answers: &[(200, "The mode", Content::Registry)],
+        takes: LEVEL,
+        answers: &[(200, "The mode", Content::Registry("SetLevel"))],
         errors: WRITE,
         handler: || put(config::set_mode),
         ..BASE
@@ -237,7 +240,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         id: "forget_compatibility",
         summary: "The subject is under the mode of all again",
         parameters: &[SUBJECT],
-        answers: &[(200, "The mode that it had", Content::Registry)],
+        answers: &[(200, "The mode that it had", Content::Registry("Level"))],
         handler: || delete(config::forget_mode),
         ..BASE
     },
@@ -245,7 +248,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         path: "/mode",
         id: "registry_mode",
         summary: "Whether schemas can be registered: always",
-        answers: &[(200, "`READWRITE`", Content::Registry)],
+        answers: &[(200, "`READWRITE`", Content::Registry("RegistryMode"))],
         errors: &[401, 403],
         handler: || get(config::read_or_write),
         ..BASE
