@@ -141,6 +141,7 @@ macro_rules! over_the_way {
 }
 
 over_the_way! {
+    found_by(step: &StepKey) -> Vec<(String, String)>;
     known_files(dataset: &DatasetName) -> BTreeMap<String, (u64, i64)>;
     record_events(run: &RunId, events: &[NewEvent]) -> Vec<Recorded>;
     push(lists: &[Vec<PushedEvent>], bound: InboxBound, now: Timestamp) -> Vec<Pushed>;

@@ -495,6 +495,11 @@ impl Landing for StubLanding {
         Ok(all.iter().rev().find(|a| a.path == path).cloned())
     }
 
+    async fn lacks(&self, _: &Dataset, paths: Vec<String>) -> Result<Option<String>, StepError> {
+        let all = self.files.lock().expect("no holder panics");
+        Ok(paths.into_iter().find(|path| !all.iter().any(|a| a.path == *path)))
+    }
+
     async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
         let state = *self.state.lock().expect("no holder panics");
         match state {
