@@ -30,7 +30,7 @@ mod retry;
 mod step;
 mod summary;
 
-pub use agenda::{Agenda, Arrived};
+pub use agenda::{Agenda, Arrived, made_from};
 pub use alert::{ALERT_CODES, Ages, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
@@ -43,7 +43,9 @@ pub use breaker::{Breakers, Dependency};
 pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use hands::Hands;
-pub use ports::{Arrival, Copies, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
+pub use ports::{
+    Arrival, Copies, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage,
+};
 pub use replay::{Discard, HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
 pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};
 pub use summary::Summary;

@@ -37,12 +37,7 @@ pub(crate) struct Admitted {
 
 /// The bronze columns: those of the table, or of the first readable object and the contracts that read it; and those that
 /// objects bring, where the dataset's drift lets them.
-pub(crate) fn admit(
-    disk: &Disk,
-    table: Option<&Table>,
-    bronze: &Bronze,
-    job: &Job<'_>,
-) -> Result<Admitted, LakeError> {
+pub(crate) fn admit(disk: &Disk, table: Option<&Table>, bronze: &Bronze, job: &Job<'_>) -> Result<Admitted, LakeError> {
     let mut dead = BTreeMap::new();
     let mut columns = loop {
         match own_columns(disk, table, bronze, job, &dead)? {

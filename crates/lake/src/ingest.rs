@@ -122,7 +122,8 @@ pub(crate) async fn execute(
     let tables = &engine.tables;
     let place = Place::Dataset(job.dataset.name.clone());
     let existing = tables.open(&place).await?;
-    let Admitted { mut schema, mut grown, gates, mut dead } = admit::admit(&tables.disk, existing.as_ref(), bronze, job)?;
+    let Admitted { mut schema, mut grown, gates, mut dead } =
+        admit::admit(&tables.disk, existing.as_ref(), bronze, job)?;
     let gates = Arc::new(gates);
     // What is dropped is nobody's to go on with.
     let goes_on = job.verdict.is_none_or(|v| v.kind == VerdictKind::Release);
