@@ -325,7 +325,7 @@ fn four_processes_of_two_machines_are_killed_and_stopped_while_the_bucket_is_cut
 
     let (server, (proxy, way)) = (Server::start(), rough());
     let p = over(&server, &Project::new(MARKET));
-    let often = "defaults: { retry: { max_attempts: 30, interval: 100ms, max_delay: 1s } }";
+    let often = "defaults: { retry: { interval: 100ms, max_delay: 1s } }";
     p.edit("alluvium.yaml", "name: market", &format!("limits: {{ lease: 2s }}\n{often}\nname: market"));
     let p = Cloud::S3.through(Cloud::S3.over(&p, &Cloud::S3.lake()), &proxy.endpoint());
     let far = Cloud::S3.through(copied(&p), &proxy.endpoint());

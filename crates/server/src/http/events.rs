@@ -64,10 +64,11 @@ async fn take(state: &State, peer: Peer, request: Request) -> Result<Taken, Prob
     }
     let Routed { taken, created, others } = routed(state, events)?;
     let takers: BTreeSet<DatasetName> = taken.iter().flat_map(|e| e.datasets.iter().cloned()).collect();
+    let is_data = created.is_empty() && others == 0;
     // In a batch of both, what is data is durable first.
-    let durable = if taken.is_empty() { None } else { Some(pushed(state, taken).await?) };
+    let durable = if is_data || !taken.is_empty() { Some(pushed(state, taken).await?) } else { None };
     let mut told = match durable {
-        Some(Durable { new, duplicates, .. }) if created.is_empty() && others == 0 => {
+        Some(Durable { new, duplicates, .. }) if is_data => {
             Taken::new(StatusCode::ACCEPTED, json!({ "accepted": new, "duplicates": duplicates }))
         }
         _ => made_due(state, &created, others, peer).await?,
