@@ -12,6 +12,7 @@ mod behind;
 mod branch;
 mod breaker;
 mod drain;
+mod elsewhere;
 mod endings;
 mod error;
 mod event_types;
@@ -30,7 +31,7 @@ mod retry;
 mod step;
 mod summary;
 
-pub use agenda::{Agenda, Arrived};
+pub use agenda::{Agenda, Arrived, made_from};
 pub use alert::{ALERT_CODES, Ages, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
@@ -44,7 +45,9 @@ pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use event_types::{EVENT_TYPES, EventType};
 pub use hands::Hands;
-pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
+pub use ports::{
+    Arrival, Copies, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage,
+};
 pub use replay::{Discard, HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
 pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};
 pub use summary::Summary;

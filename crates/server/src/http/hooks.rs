@@ -4,7 +4,7 @@
 
 use super::{
     api::{Shared, State},
-    events::{breach, pushed, read},
+    events::{Durable, breach, pushed, read},
     peer::Peer,
     problem::Problem,
 };
@@ -125,7 +125,7 @@ pub(super) async fn post(
         record: event.record,
     };
     let list = PushedList { events: vec![event], rate: Some(hook.rate.clone()) };
-    let (new, duplicates) = match pushed(&state, list).await {
+    let Durable { new, duplicates, .. } = match pushed(&state, list).await {
         Err(problem @ Problem::TooFrequent(_)) => {
             refused.kind = RefusalKind::TooFrequent;
             return Err(audited(&state, refused, problem).await);

@@ -17,6 +17,7 @@ mod routes;
 mod schemas;
 mod tls;
 mod views;
+mod wait;
 mod waiting;
 
 pub use api::{Api, ApiParts};

@@ -89,6 +89,9 @@ fn service() -> Group {
     ]
 }
 
+/// What became of a dataset for which a request waited.
+const OUTCOMES: [&str; 4] = ["committed", "unchanged", "held", "failed"];
+
 fn events() -> Group {
     let event = with_more(
         [("specversion", word(&["1.0"])), ("id", text()), ("source", text()), ("type", text())],
@@ -106,12 +109,15 @@ fn events() -> Group {
         ("CloudEvent", described(event, "CloudEvents 1.0; other attributes may stand beside these")),
         ("CloudEvents", json!({ "type": "array", "items": of("CloudEvent"), "maxItems": 10_000 })),
         ("Accepted", object([("accepted", whole()), ("duplicates", whole())])),
-        ("Due", object(due)),
+        ("Due", object(due.clone())),
+        ("Outcome", by_name(object([("state", word(&OUTCOMES)), ("version", or_null(whole()))]))),
+        ("AcceptedAndDone", object([("accepted", whole()), ("duplicates", whole()), ("outcome", of("Outcome"))])),
+        ("DueAndDone", object(due.into_iter().chain([("outcome", of("Outcome"))]))),
         ("AcceptedOrDue", any_of(&["Accepted", "Due"])),
         ("Validation", object([("validationResponse", text())])),
         ("Confirmation", object([("confirm", text())])),
         ("Tested", object([("test", flag())])),
-        ("Answered", any_of(&["Validation", "Confirmation", "Tested"])),
+        ("Answered", any_of(&["Validation", "Confirmation", "Tested", "AcceptedAndDone", "DueAndDone"])),
     ]
 }
 
