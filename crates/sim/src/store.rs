@@ -126,11 +126,11 @@ macro_rules! over_the_way {
                 self.back("change_alerts", answer).await
             }
 
-            async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
+            async fn finish(&self, done: &StepDone) -> Result<bool, StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await
             }
 
-            async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError> {
+            async fn finish_many(&self, done: &[StepDone]) -> Result<bool, StoreError> {
                 self.there("finish").await?;
                 self.tables.announced(done);
                 let answer = self.runtime.block_on(self.inner.finish_many(done));
