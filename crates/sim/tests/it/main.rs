@@ -6,8 +6,8 @@ const SEEDS: std::ops::Range<u64> = 0..20;
 
 /// Seeds that found something once. What each found is written beside it, and has a test of its own where it was mended.
 ///
-/// 330: a release landed after its step had been held again, and was dropped.
-const KEPT: &[u64] = &[330];
+/// 330: a release landed after its step had been held again, and was dropped. 173 and 399: two processes put the same backfill in place.
+const KEPT: &[u64] = &[173, 330, 399];
 
 #[test]
 fn nothing_is_lost_or_doubled_under_twenty_seeds_and_those_that_failed_once() {
