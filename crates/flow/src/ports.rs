@@ -184,8 +184,8 @@ pub trait Engine: Send + Sync {
     /// `None` when the step never committed. Idempotent.
     async fn recover(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Outcome>, StepError>;
 
-    /// No attempt of the step up to this number commits any more, wherever it goes on; `false`: one of them has committed.
-    /// Idempotent.
+    /// No attempt of the step up to this number commits any more, wherever it goes on, and what they held back is held no more;
+    /// `false`: one of them has committed. Idempotent.
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError>;
 
     /// Merges files and removes those that nothing needs, as far as it pays. Changes no row and gives way to any commit;

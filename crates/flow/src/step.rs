@@ -4,8 +4,8 @@
 //! a run only decides whether it waits for that.
 
 use crate::{
-    Dependency, Flow, FlowError, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
-    drain::is_open,
+    Dependency, Flow, FlowError, HELD, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
+    drain::{is_live, is_open},
     error::Stopped,
     hands::Held,
     plan::versions_mix,
@@ -114,7 +114,9 @@ impl Flow<'_> {
             let attempt = self.attempt(dataset, &step);
             match tracing::Instrument::instrument(attempt, span).await {
                 Ok((outcome, recovered)) => {
-                    self.done(run, dataset, &step, outcome, recovered, summary).await?;
+                    if !self.done(run, dataset, &step, outcome, recovered, summary).await? {
+                        continue;
+                    }
                     for dependency in self.breakers.succeeded(&uses, self.clock.now()) {
                         self.report.signal(Signal::BreakerClosed { dependency });
                     }
@@ -302,7 +304,8 @@ impl Flow<'_> {
                 verdict: verdict.as_ref(),
                 discard: discard.as_ref(),
             };
-            Ok((self.engine.execute(&job, self.report).await?, false))
+            let done = self.engine.execute(&job, self.report).await;
+            self.last_word(dataset, step, done).await.map_err(Ended::from)
         };
         tokio::select! {
             biased;
@@ -310,6 +313,33 @@ impl Flow<'_> {
             lost = self.keep_step(step) => Err(lost),
             late = self.too_late(dataset) => Err(late.into()),
         }
+    }
+
+    /// What an attempt did, and whether an earlier one had done it. Where it leaves the table as it is for good, an earlier one may still be
+    /// on its way there: that is fenced off first, so that what is said of the step stays true. If it came before the fence, its
+    /// commit is the step's.
+    async fn last_word(
+        &self,
+        dataset: &Dataset,
+        step: &StepRecord,
+        done: Result<Outcome, StepError>,
+    ) -> Result<(Outcome, bool), StepError> {
+        // What is held keeps what the attempt itself has to show.
+        let closed = match &done {
+            Ok(outcome) if outcome.committed.is_none() => step.attempts,
+            Err(error) if error.code() == HELD => step.attempts.saturating_sub(1),
+            Ok(_) | Err(_) => 0,
+        };
+        // A window of a backfill is replaced as a whole, or thrown away.
+        if step.attempts > 1
+            && closed > 0
+            && is_live(step)
+            && !self.engine.fence(dataset, step, closed).await?
+            && let Some(outcome) = self.engine.recover(dataset, step).await?
+        {
+            return Ok((outcome, true));
+        }
+        done.map(|outcome| (outcome, false))
     }
 
     /// Silver datasets that will read what comes into a bronze dataset.
@@ -351,6 +381,7 @@ impl Flow<'_> {
         StepError::new(Stopped::TooLong(timeout, blame))
     }
 
+    /// `false`: it committed nothing, and somebody else tries it by now.
     pub(crate) async fn done(
         &self,
         run: &RunId,
@@ -359,7 +390,7 @@ impl Flow<'_> {
         outcome: Outcome,
         recovered: bool,
         summary: &mut Summary,
-    ) -> Result<(), FlowError> {
+    ) -> Result<bool, FlowError> {
         let u = outcome.usage;
         let finished_at = self.clock.now();
         let done = StepDone {
@@ -388,8 +419,11 @@ impl Flow<'_> {
             publish: publication::of(self.project, dataset, step, run, &outcome, recovered, finished_at),
         };
         crash_point("step.before_done");
-        self.store.finish(&done).await?;
+        let ended = self.store.finish(&done).await?;
         crash_point("step.after_done");
+        if !ended {
+            return Ok(false);
+        }
         summary.objects_dead += outcome.dead.len() as u64;
         summary.datasets.entry(dataset.name.clone()).or_default().add(&outcome);
         self.report.signal(Signal::StepDone {
@@ -399,7 +433,7 @@ impl Flow<'_> {
             outcome: Box::new(outcome),
             recovered,
         });
-        Ok(())
+        Ok(true)
     }
 
     /// Records the failure and what follows from it. `None`: it is tried again now.
@@ -417,7 +451,7 @@ impl Flow<'_> {
         let failure = Failure {
             key: step.key.clone(),
             run: run.clone(),
-            owner: self.owner.clone(),
+            attempt: step.attempts,
             error: format!("{}: {message}", error.code()),
             class: error.class(),
             at: now,

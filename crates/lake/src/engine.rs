@@ -226,7 +226,10 @@ impl Engine for LakeEngine {
 
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError> {
         let is_off = fence::put(self, dataset, &step.key, attempt).await.map_err(StepError::new)?;
-        held::forget(self, &dataset.name, &step.key).await.map_err(StepError::new)?;
+        // What the newest attempt holds back is not of those before it.
+        if attempt >= step.attempts {
+            held::forget(self, &dataset.name, &step.key).await.map_err(StepError::new)?;
+        }
         Ok(is_off)
     }
 

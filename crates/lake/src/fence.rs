@@ -1,6 +1,6 @@
 //! Keeps attempts of a step that are no longer its newest from committing.
 //!
-//! Called when a step is superseded whose process may only be cut off, and before each commit. A fence is a version of the
+//! Called when a step is superseded whose process may only be cut off, when a step ends without a commit after such an attempt, and before each commit. A fence is a version of the
 //! dataset's table that says up to which attempt the step is closed. A commit is made against exactly one version, so it either comes
 //! before the fence, and is found, or it sees the fence.
 //!

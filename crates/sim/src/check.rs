@@ -105,6 +105,9 @@ pub(crate) fn wrong(tables: &Tables, steps: &[StepRecord], calm: &Held) -> Vec<S
             StepState::Done if commits == 0 && step.committed.is_some() => {
                 wrong.push(format!("{}: step {} is done and its commit is not there", step.dataset, step.key));
             }
+            StepState::Done if commits > 0 && step.committed.is_none() => {
+                wrong.push(format!("{}: step {} is done without a commit, and committed", step.dataset, step.key));
+            }
             StepState::Superseded if commits > 0 => {
                 wrong.push(format!("{}: step {} was superseded and committed", step.dataset, step.key));
             }

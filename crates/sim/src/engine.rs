@@ -6,7 +6,7 @@ use crate::{
     aside::Waiting,
     days,
     executor::Sim,
-    fault::{Gone, Moved, Odds, Rejected, ReplyLost, way},
+    fault::{Fallen, Gone, Moved, Odds, Rejected, ReplyLost, way},
     gate::{self, Ground},
     landing::Folders,
     planted::Planted,
@@ -255,9 +255,11 @@ impl Engine for SimEngine {
             }
         };
         way(&self.sim, self.odds).await;
-        if self.odds.is_some_and(|o| self.sim.once_in(o.reject)) {
+        let is_fallen = self.tables.is_fallen();
+        if is_fallen || self.odds.is_some_and(|o| self.sim.once_in(o.reject)) {
             self.sim.note(format_args!("p{} {name} {key}: refused", self.process));
-            return Err(StepError::new(Rejected));
+            let blames = is_fallen && self.tables.planted != Planted::Blameless;
+            return Err(if blames { StepError::new(Fallen) } else { StepError::new(Rejected) });
         }
         // On its own: it arrives even if this process is gone by then.
         let (arrived, answer) = oneshot::channel();

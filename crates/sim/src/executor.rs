@@ -40,7 +40,7 @@ struct State {
 }
 
 /// Where the clock stands at the start.
-const START: i64 = 1_700_000_000_000_000;
+pub(crate) const START: i64 = 1_700_000_000_000_000;
 
 impl Sim {
     pub(crate) fn new(seed: u64) -> Self {

@@ -2,7 +2,7 @@
 
 use crate::executor::Sim;
 use alluvium_flow::HELD;
-use alluvium_model::{DatasetName, Fault, RetryClass};
+use alluvium_model::{Blame, DatasetName, Fault, RetryClass};
 use alluvium_spec::FROZEN;
 
 /// How often something goes wrong: once in so many calls.
@@ -29,6 +29,11 @@ pub(crate) struct Rejected;
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was lost")]
 pub(crate) struct ReplyLost;
+
+/// Nobody can commit anything for a while.
+#[derive(Debug, thiserror::Error)]
+#[error("the lake takes nothing in")]
+pub(crate) struct Fallen;
 
 /// Another commit came first.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +64,7 @@ pub(crate) struct Refused {
 }
 
 macro_rules! faults {
-    ($($error:ty, $code:expr, $class:ident;)*) => {
+    ($($error:ty, $code:expr, $class:ident, $blame:ident;)*) => {
         $(impl Fault for $error {
             fn code(&self) -> &'static str {
                 $code
@@ -72,18 +77,23 @@ macro_rules! faults {
             fn remedy(&self) -> &'static str {
                 "none: the simulation made it"
             }
+
+            fn blames(&self) -> Blame {
+                Blame::$blame
+            }
         })*
     };
 }
 
 faults! {
-    Rejected, "SIM1", Transient;
-    ReplyLost, "SIM2", Transient;
-    Late, "SIM3", Transient;
-    Moved, "SIM4", Data;
-    Gone, "SIM5", Internal;
-    Frozen, FROZEN, Schema;
-    Refused, HELD, Data;
+    Rejected, "SIM1", Transient, Nothing;
+    ReplyLost, "SIM2", Transient, Nothing;
+    Late, "SIM3", Transient, Nothing;
+    Moved, "SIM4", Data, Nothing;
+    Gone, "SIM5", Internal, Nothing;
+    Fallen, "SIM6", Transient, Lake;
+    Frozen, FROZEN, Schema, Nothing;
+    Refused, HELD, Data, Nothing;
 }
 
 const MILLI: u64 = 1_000;

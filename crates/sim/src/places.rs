@@ -27,7 +27,17 @@ pub(crate) fn wrong(
         wrong.extend(visible(name, &table(name), steps, verdicts));
         wrong.extend(uncounted(name, &table(name), steps, bronze.at(bronze.head()).len() as u64));
     }
+    let counted = gate::counted();
+    wrong.extend(visible(&counted, &table(&counted), steps, verdicts));
+    wrong.extend(miscounted(&table(&counted), &table(&cleaned)));
     wrong
+}
+
+/// Gold shows what silver holds, also where somebody had to let it pass.
+fn miscounted(gold: &Table, silver: &Table) -> Option<String> {
+    let (found, rows) = (gold.at(gold.head()), silver.at(silver.head()).len());
+    let due: Vec<String> = silver.has_moved(-1).then(|| gate::count(rows)).into_iter().collect();
+    (found != due).then(|| format!("{}: {found:?} of {rows} rows", gate::counted()))
 }
 
 fn misplaced(name: &DatasetName, table: &Table, all: impl Iterator<Item = String>) -> Vec<String> {
@@ -53,7 +63,8 @@ fn visible(
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     for (commit, step) in table.commits.iter().filter_map(|c| Some((c, c.step.as_ref()?))) {
-        let judged = |s: &StepRecord| s.key == *step && matches!(s.kind, StepKind::Ingest | StepKind::Refine);
+        let judged =
+            |s: &StepRecord| s.key == *step && matches!(s.kind, StepKind::Ingest | StepKind::Refine | StepKind::Curate);
         if !steps.iter().any(judged) {
             continue;
         }

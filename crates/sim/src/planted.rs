@@ -10,6 +10,8 @@ pub enum Planted {
     Down,
     /// The gate publishes what it has to hold back.
     Gateless,
+    /// That of gold does.
+    Gilded,
     /// Whoever replays or discards does not ask what has left the quarantine meanwhile.
     Forgetful,
     /// What follows a commit is left to nobody.
@@ -20,18 +22,28 @@ pub enum Planted {
     Thawed,
     /// Alerts are acknowledged, and not written down.
     Mute,
+    /// The state does not tell when datasets committed last.
+    Timeless,
+    /// Nor what they took before.
+    Amnesiac,
+    /// A lake that takes nothing in is not told from a step that fails.
+    Blameless,
 }
 
 impl Planted {
     /// As the command line has it.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 12] = [
         ("ajar", Self::Ajar),
         ("down", Self::Down),
         ("gateless", Self::Gateless),
+        ("gilded", Self::Gilded),
         ("forgetful", Self::Forgetful),
         ("careless", Self::Careless),
         ("uncounted", Self::Uncounted),
         ("thawed", Self::Thawed),
         ("mute", Self::Mute),
+        ("timeless", Self::Timeless),
+        ("amnesiac", Self::Amnesiac),
+        ("blameless", Self::Blameless),
     ];
 }

@@ -5,6 +5,7 @@
 use crate::{
     executor::Sim,
     fault::{Odds, Rejected, ReplyLost, way},
+    history,
     planted::Planted,
     tables::Tables,
     witness::Witness,
@@ -131,11 +132,29 @@ macro_rules! over_the_way {
                 self.back("change_alerts", answer).await
             }
 
-            async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
+            async fn troubles(&self, datasets: &[DatasetName]) -> Result<Troubles, StoreError> {
+                self.there("troubles").await?;
+                let mut answer = self.runtime.block_on(self.inner.troubles(datasets));
+                if let (Ok(troubles), Planted::Timeless) = (&mut answer, self.tables.planted) {
+                    troubles.committed.clear();
+                }
+                self.back("troubles", answer).await
+            }
+
+            async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
+                self.there("hours").await?;
+                let answer = match self.tables.planted {
+                    Planted::Amnesiac => Ok(Vec::new()),
+                    _ => self.runtime.block_on(self.inner.hours(since)).map(history::with),
+                };
+                self.back("hours", answer).await
+            }
+
+            async fn finish(&self, done: &StepDone) -> Result<bool, StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await
             }
 
-            async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError> {
+            async fn finish_many(&self, done: &[StepDone]) -> Result<bool, StoreError> {
                 self.there("finish").await?;
                 self.tables.announced(done);
                 let answer = self.runtime.block_on(self.inner.finish_many(done));
@@ -218,10 +237,8 @@ pace(rate: &Rate, now: Timestamp) -> Option<Timestamp>;
     register(new: &[NewSchema], under: u64, now: Timestamp) -> Registered;
     set_mode(subject: Option<&str>, mode: Option<&str>, under: u64) -> bool;
     delete_schemas(subject: &str, numbers: &[u32], for_good: bool, under: u64, now: Timestamp) -> bool;
-    troubles(datasets: &[DatasetName]) -> Troubles;
     alerts(resolved_since: Timestamp) -> Alerts;
     audit(refusals: &[Refusal], keep: u32) -> ();
-    hours(since: Timestamp) -> Vec<Hour>;
     measures(watch: &Watch<'_>) -> Measures;
     versions() -> Vec<VersionRecord>;
     activate(dataset: &DatasetName, version: &DefinitionVersion, now: Timestamp) -> ();

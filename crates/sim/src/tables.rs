@@ -14,7 +14,10 @@ use alluvium_model::{DatasetName, RunId, StepKey, Window};
 use alluvium_store::StepDone;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 /// A version of a table.
@@ -133,13 +136,27 @@ pub(crate) struct Tables {
     /// Steps whose commits went with the table that a backfill made.
     removed: Mutex<BTreeSet<StepKey>>,
     pub(crate) planted: Planted,
+    fallen: AtomicBool,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Tables {
     pub(crate) fn new(planted: Planted) -> Self {
-        let (all, removed, wrong) = Default::default();
-        Self { all, removed, planted, wrong }
+        let (all, removed, fallen, wrong) = Default::default();
+        Self { all, removed, planted, fallen, wrong }
+    }
+
+    /// From now on nobody begins to commit, until it rises.
+    pub(crate) fn fall(&self) {
+        self.fallen.store(true, SeqCst);
+    }
+
+    pub(crate) fn rise(&self) {
+        self.fallen.store(false, SeqCst);
+    }
+
+    pub(crate) fn is_fallen(&self) -> bool {
+        self.fallen.load(SeqCst)
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Place, Table>> {

@@ -1,8 +1,10 @@
 //! What is wrong with what was told: of alerts, and of the datasets where people decide.
 
 use crate::tables::Tables;
-use alluvium_model::DatasetName;
-use alluvium_store::{Alert, StepKind, StepRecord, Troubles};
+use alluvium_flow::Anomaly;
+use alluvium_model::{DatasetName, Layer};
+use alluvium_store::{Alert, AlertKind, StepKind, StepRecord, Troubles};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,14 +42,47 @@ pub(crate) fn of_alerts(events: &[String], alerts: &[Alert]) -> Vec<String> {
     wrong
 }
 
-/// What is wrong is open, and nothing else is.
-pub(crate) fn against(troubles: &Troubles, alerts: &[Alert]) -> Vec<String> {
+/// Whose contract agrees on a commit in each of these times.
+fn agreed() -> DatasetName {
+    DatasetName::new(Layer::Silver, "a").expect("a name")
+}
+
+/// As the contract has it.
+const AGREED: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is wrong, by the keys under which it has to be told. That something is left alone no state tells.
+pub(crate) fn holding(troubles: &Troubles, anomalies: &[Anomaly], now: Timestamp) -> BTreeSet<String> {
     let dead = troubles.dead.iter().map(|g| format!("dead_letter/{}/{}", g.dataset, g.code.as_deref().unwrap_or("-")));
     let warned = troubles.warned.iter().map(|w| format!("acceptance/{}/{}", w.dataset, w.rule));
-    let holds: BTreeSet<String> = dead.chain(warned).collect();
-    let open = alerts.iter().filter(|a| a.resolved_at.is_none());
+    let last = troubles.committed.get(&agreed());
+    let overdue =
+        last.filter(|last| now.duration_since(**last) > AGREED).map(|_| format!("overdue/{}/agreed", agreed()));
+    let lasting = anomalies.iter().filter(|a| a.open);
+    let unusual = lasting.map(|a| format!("anomaly/{}/{}", a.dataset, a.measure.word()));
+    dead.chain(warned).chain(overdue).chain(unusual).collect()
+}
+
+/// What is wrong is open, and nothing else is.
+pub(crate) fn against(holding: &BTreeSet<String>, alerts: &[Alert]) -> Vec<String> {
+    let open = alerts.iter().filter(|a| a.resolved_at.is_none() && a.kind != AlertKind::Breaker);
     let open: BTreeSet<String> = open.map(|a| a.key.clone()).collect();
-    if holds == open { Vec::new() } else { vec![format!("{holds:?} is wrong, and told is {open:?}")] }
+    let untold = holding.difference(&open).map(|key| untold(key));
+    untold.chain(open.difference(holding).map(|key| over(key))).collect()
+}
+
+/// Whether somebody left the lake alone and has not heard of it since.
+pub(crate) fn of_breaker(is_open: bool, alerts: &[Alert]) -> Option<String> {
+    const KEY: &str = "breaker/the lake/open";
+    let is_told = alerts.iter().any(|a| a.resolved_at.is_none() && a.key == KEY);
+    (is_told != is_open).then(|| if is_open { untold(KEY) } else { over(KEY) })
+}
+
+fn untold(key: &str) -> String {
+    format!("{key} lasts, and nobody is told")
+}
+
+fn over(key: &str) -> String {
+    format!("{key} is told, and does not last")
 }
 
 /// Each commit that brought rows where people decide, what they released among them, is told once.
@@ -81,8 +116,7 @@ pub(crate) fn of_commits(
 mod tests {
     use super::*;
     use crate::gate;
-    use alluvium_store::{AlertKind, DeadGroup};
-    use jiff::Timestamp;
+    use alluvium_store::DeadGroup;
 
     fn alert(id: &str, key: &str, is_over: bool) -> Alert {
         Alert {
@@ -124,9 +158,20 @@ mod tests {
         let dataset = gate::cleaned();
         let group = DeadGroup { dataset, code: None, letters: 1, message: "given up".to_owned() };
         let troubles = Troubles { dead: vec![group], ..Troubles::default() };
+        let holds = |troubles: &Troubles, micros| {
+            holding(troubles, &[], Timestamp::from_microsecond(micros).expect("an instant"))
+        };
         let open = [alert("1", "dead_letter/silver.c/-", false)];
-        assert_eq!(against(&troubles, &open), Vec::<String>::new());
-        assert!(!against(&troubles, &[]).is_empty());
-        assert!(!against(&Troubles::default(), &open).is_empty());
+        assert_eq!(against(&holds(&troubles, 0), &open), Vec::<String>::new());
+        assert_eq!(against(&holds(&troubles, 0), &[]).len(), 1);
+        assert_eq!(against(&holds(&Troubles::default(), 0), &open).len(), 1);
+        let committed = BTreeMap::from([(agreed(), Timestamp::UNIX_EPOCH)]);
+        let quiet = Troubles { committed, ..Troubles::default() };
+        assert!(holds(&quiet, 600_000_000).is_empty());
+        assert!(holds(&quiet, 600_000_001).contains("overdue/silver.a/agreed"));
+        let left_alone = [Alert { kind: AlertKind::Breaker, ..alert("1", "breaker/the lake/open", false) }];
+        assert!(against(&BTreeSet::new(), &left_alone).is_empty());
+        assert_eq!((of_breaker(true, &left_alone), of_breaker(false, &[])), (None, None));
+        assert!(of_breaker(false, &left_alone).is_some() && of_breaker(true, &[]).is_some());
     }
 }

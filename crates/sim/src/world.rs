@@ -5,7 +5,7 @@ use crate::{
     days,
     executor::{Executor, Sim},
     files::{self, File},
-    gate,
+    gate, history,
     landing::Folders,
     places,
     planted::Planted,
@@ -13,15 +13,13 @@ use crate::{
     tables::Tables,
     told,
 };
-use alluvium_flow::Breakers;
+use alluvium_flow::{Breakers, anomalies};
 use alluvium_model::{Clock, DefinitionVersion, Span, StepKey};
 use alluvium_spec::{Environment, Project, load};
-use alluvium_store::{
-    Alert, BackfillRecord, Owner, SqliteStore, StepRecord, Store, Topic, Troubles, Value, VerdictKind, Watch,
-};
+use alluvium_store::{Alert, BackfillRecord, Owner, SqliteStore, StepRecord, Store, Topic, Value, VerdictKind, Watch};
 use jiff::Timestamp;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::{Arc, Mutex, OnceLock},
@@ -30,8 +28,8 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// Two sources, cleaned each for itself, a table of both, and one with windows; three datasets share two slots. Beside them a
-/// third, of which people decide what is published.
-const FILES: [(&str, &str); 12] = [
+/// third, of which people decide what is published, and a table that counts it.
+const FILES: [(&str, &str); 13] = [
     (
         "alluvium.yaml",
         "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\nsinks: { out: { files: out/ } }\npublish: out\nalerts: out\n",
@@ -53,12 +51,13 @@ const FILES: [(&str, &str); 12] = [
     ),
     ("datasets/bronze/c.yaml", "source: { files: landing/c/ }\ndrift: { new: freeze }\n"),
     ("datasets/silver/c.yaml", "from: bronze.c\ncontract: c\npublish: out\nwrite: append\n"),
+    ("datasets/gold/c.sql", "SELECT count(*) AS n FROM silver.c\n"),
     ("contracts/a.odcs.yaml", CONTRACT),
     ("contracts/b.odcs.yaml", CONTRACT),
     ("contracts/c.odcs.yaml", CONTRACT),
 ];
 /// Defined in another way at first. What was received, and what is computed as a whole, follows a new definition by itself.
-const CHANGED: [&str; 5] = ["bronze.a", "bronze.b", "bronze.c", "gold.both", "gold.days"];
+const CHANGED: [&str; 6] = ["bronze.a", "bronze.b", "bronze.c", "gold.both", "gold.c", "gold.days"];
 const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
 id: c
@@ -70,6 +69,8 @@ schema:
     properties:
       - { name: id, logicalType: integer }
 ";
+/// Of the first of them.
+const AGREED: &str = "slaProperties: [ { property: frequency, value: 10, unit: m } ]\n";
 
 pub(crate) const SECOND: i64 = 1_000_000;
 /// So long things go wrong; then they are only finished.
@@ -158,7 +159,7 @@ impl World {
         Self { common, _folder: folder }
     }
 
-    fn put(&self, file: &File) {
+    pub(crate) fn put(&self, file: &File) {
         self.common.folders.put(&file.dataset, &file.path, &file.content, file.records);
     }
 
@@ -170,6 +171,8 @@ impl World {
             Killed { known: bool },
             Jumps(i64),
             Heals,
+            Falls,
+            Rises,
         }
         let sim = &self.common.sim;
         let within = |seconds: u64| i64::try_from(sim.below(seconds * 1_000)).expect("small") * 1_000;
@@ -183,6 +186,10 @@ impl World {
             events.extend([begins(within(5), role), begins(within(5), role)]);
         }
         events.push((within(150), Event::Heals));
+        if sim.once_in(2) {
+            let at = within(120);
+            events.extend([(at, Event::Falls), (at + within(40), Event::Rises)]);
+        }
         for _ in 0..4 + sim.below(8) {
             let at = within(150);
             let roles = [Role::Planner, Role::Worker, Role::Backfiller, Role::Person];
@@ -221,6 +228,14 @@ impl World {
                     sim.note("what could not be read can be");
                     self.common.folders.heal();
                 }
+                Event::Falls => {
+                    sim.note("the lake takes nothing in");
+                    self.common.tables.fall();
+                }
+                Event::Rises => {
+                    sim.note("the lake takes in again");
+                    self.common.tables.rise();
+                }
                 Event::Jumps(micros) => {
                     sim.note(format_args!("the clock jumps by {} s", micros / SECOND));
                     sim.jump(micros);
@@ -228,6 +243,7 @@ impl World {
             }
         }
         executor.run(TROUBLE, None);
+        self.common.tables.rise();
         for (task, number) in living {
             self.kill(executor, task, number, sim.once_in(2));
         }
@@ -251,9 +267,13 @@ impl World {
         runtime.block_on(state.alerts(Timestamp::MIN)).expect("the state can be read").alerts
     }
 
-    pub(crate) fn troubles(&self) -> Troubles {
-        let Common { state, runtime, projects, .. } = &self.common;
-        runtime.block_on(state.troubles(&projects[0].order)).expect("the state can be read")
+    /// The keys of all that is wrong now.
+    pub(crate) fn holding(&self) -> BTreeSet<String> {
+        let Common { state, runtime, projects, sim, .. } = &self.common;
+        let troubles = runtime.block_on(state.troubles(&projects[0].order)).expect("the state can be read");
+        let hours = runtime.block_on(state.hours(Timestamp::MIN)).expect("the state can be read");
+        let now = Clock::now(sim);
+        told::holding(&troubles, &anomalies(&history::with(hours), now), now)
     }
 
     /// What was said last of each step.
@@ -311,7 +331,11 @@ fn project(folder: &Path) -> Project {
     for (path, text) in FILES {
         let at = folder.join(path);
         fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
-        fs::write(at, text.replace("name: c\n", &format!("name: {}\n", stem(path)))).expect("a file");
+        let mut text = text.replace("name: c\n", &format!("name: {}\n", stem(path)));
+        if path == "contracts/a.odcs.yaml" {
+            text.push_str(AGREED);
+        }
+        fs::write(at, text).expect("a file");
     }
     for landing in ["landing/a", "landing/b", "landing/c"] {
         fs::create_dir_all(folder.join(landing)).expect("a folder");

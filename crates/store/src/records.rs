@@ -299,8 +299,8 @@ pub enum NotYet {
 pub struct Failure {
     pub key: StepKey,
     pub run: RunId,
-    /// Who made it.
-    pub owner: Owner,
+    /// Which one.
+    pub attempt: u32,
     /// `CODE: message`.
     pub error: String,
     pub class: RetryClass,
@@ -319,7 +319,7 @@ pub enum AfterFailure {
     Open,
     /// It is a dead letter.
     Dead,
-    /// It had ended before, or another process holds it by now; nothing was changed.
+    /// It had ended before, or has a newer attempt by now; nothing was changed.
     Closed,
 }
 

@@ -180,13 +180,15 @@ pub trait Store: Send + Sync {
     /// The step is done; its lease ends, its events are done or dead, its version becomes the active one, the watermark
     /// moves and never back.
     /// Idempotent: a second call for a done step changes nothing.
-    async fn finish(&self, done: &StepDone) -> Result<(), StoreError>;
+    ///
+    /// `false`: it committed nothing, and a newer attempt, which may do otherwise, has begun; nothing was changed.
+    async fn finish(&self, done: &StepDone) -> Result<bool, StoreError>;
 
-    /// As [`Store::finish`], many in one transaction.
-    async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError>;
+    /// As [`Store::finish`], many in one transaction. `false`: not all of them ended.
+    async fn finish_many(&self, done: &[StepDone]) -> Result<bool, StoreError>;
 
-    /// The attempt failed; the lease ends. The step stays open, or is a dead letter from now on. An attempt that lost its
-    /// lease to another process changes nothing.
+    /// The attempt failed; the lease ends. The step stays open, or is a dead letter from now on. An attempt that is not the
+    /// step's newest changes nothing.
     async fn fail(&self, failure: &Failure) -> Result<AfterFailure, StoreError>;
 
     /// Unless a live process executes the step, its lease ends, and any attempt that goes on somewhere all the same is not its newest

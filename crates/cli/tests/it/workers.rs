@@ -225,6 +225,38 @@ fn a_step_that_was_replaced_does_not_commit_when_its_process_goes_on() {
     }
 }
 
+/// Its lease ends while it is stopped. What its gate let pass the next process has to hold, because its sender's totals were corrected.
+#[test]
+fn a_step_that_was_held_meanwhile_does_not_commit_when_its_process_goes_on() {
+    for (has_table, point) in [(false, "gate.after_pass"), (true, "commit.before_main")] {
+        let p = clicks(false);
+        p.edit("datasets/bronze/clicks.yaml", "settle: 0s }", "settle: 0s }\naccept: { totals: { error_above: 0 } }");
+        let file = |n: u64| {
+            p.put(&format!("landing/clicks/{n}.ndjson.ctl"), b"rows: 1\n");
+            p.put(&format!("landing/clicks/{n}.ndjson"), format!("{{\"id\":{n}}}\n").as_bytes());
+        };
+        file(1);
+        if has_table {
+            p.done(&["run"]);
+            file(2);
+        }
+        let stopped = Stopped::at(&p, point);
+        let last = if has_table { 2 } else { 1 };
+        p.put(&format!("landing/clicks/{last}.ndjson.ctl"), b"rows: 7\n");
+        let ran = p.alluvium(&["run"]);
+        assert_eq!(ran.code, Some(1), "{ran}");
+        let held = || p.json(&["show", "held"]).as_array().map(Vec::len);
+        assert_eq!(held(), Some(1), "{point}");
+        let ran = stopped.go_on();
+        assert_eq!(held(), Some(1), "{point}: it is held all the same\n{ran}");
+        p.done(&["drop", "held", "bronze.clicks", "--by", "ann"]);
+        let sql = "SELECT sum(loaded) AS l, sum(dropped) AS d FROM state.steps WHERE dataset = 'bronze.clicks'";
+        let (loaded, dropped) = (u64::from(has_table), 1);
+        assert_eq!(p.rows(sql), [serde_json::json!({ "l": loaded, "d": dropped })], "{point}");
+        assert_eq!(p.cell("SELECT count(*) FROM bronze.clicks"), loaded, "{point}");
+    }
+}
+
 /// A file for each dataset that may come at any time.
 fn more(n: u64) -> [(String, String); 2] {
     let (id, day) = (1_000 + n, 1 + n % 28);

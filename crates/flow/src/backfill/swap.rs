@@ -34,6 +34,9 @@ impl Flow<'_> {
     ) -> Result<Option<i64>, FlowError> {
         let name = &of.dataset.name;
         for _ in 0..ATTEMPTS {
+            // Before the swaps: one that another process commits by then is found among them, and one that comes later overtakes this
+            // one. Before the positions, too: what is committed by then is of steps that these know of.
+            let live = self.live_version(name).await?;
             // One that a killed process had planned is first brought to its end.
             if let Some(version) = self.end_swaps(run, record, summary).await? {
                 return self.is_in_place(beside, record, windows, version).await.map(Some);
@@ -43,8 +46,6 @@ impl Flow<'_> {
                 self.stands_for_all(of, beside, record, windows).await?;
                 self.make_room(run, of.dataset, summary).await?;
             }
-            // Before the positions: what is committed by then is of steps that these know of.
-            let live = self.live_version(name).await?;
             if !self.follow_live(run, of, beside, record, windows).await? {
                 return Ok(None);
             }

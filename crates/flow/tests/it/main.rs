@@ -1,5 +1,6 @@
 //! Orchestration over the real state store, with an engine and a landing zone made of memory.
 
+mod abandoned;
 mod agenda;
 mod alerts;
 mod backfill;

@@ -1,7 +1,7 @@
 //! An engine whose tables are row counts, and a landing zone whose files are sizes.
 
 use alluvium_flow::{
-    Arrival, Breakers, Engine, Flow, Hands, Increment, Job, Landing, Letters, Look, Maintained, Options, Outcome,
+    Arrival, Breakers, Engine, Flow, HELD, Hands, Increment, Job, Landing, Letters, Look, Maintained, Options, Outcome,
     Refused, Replay, Report, Signal, StepError, Summary, Timer,
 };
 use alluvium_model::{
@@ -40,6 +40,12 @@ struct Tables {
     freezing: BTreeSet<DatasetName>,
     losing: BTreeSet<DatasetName>,
     hanging: BTreeSet<DatasetName>,
+    /// Commits of attempts that hung, on their way to the table whatever becomes of who sent them.
+    under_way: BTreeMap<DatasetName, (StepKey, u32)>,
+    /// Theirs arrives just before the next attempt has its own word.
+    arriving: BTreeSet<DatasetName>,
+    holding: BTreeSet<DatasetName>,
+    idle: BTreeSet<DatasetName>,
     waiting: BTreeMap<DatasetName, u64>,
     /// Versions of quarantines, and those at which rows last left them.
     aside: BTreeMap<DatasetName, i64>,
@@ -112,6 +118,24 @@ impl Fault for Frozen {
 }
 
 #[derive(Debug, thiserror::Error)]
+#[error("its gate refuses it")]
+struct Held;
+
+impl Fault for Held {
+    fn code(&self) -> &'static str {
+        HELD
+    }
+
+    fn class(&self) -> RetryClass {
+        RetryClass::Data
+    }
+
+    fn remedy(&self) -> &'static str {
+        "none"
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
 #[error("another commit came in between")]
 struct Late;
 
@@ -148,6 +172,25 @@ impl Fault for Rejected {
 
     fn blames(&self) -> Blame {
         self.1
+    }
+}
+
+impl Tables {
+    fn is_fenced(&self, step: &StepKey, attempt: u32) -> bool {
+        self.fences.get(step).is_some_and(|upto| *upto >= attempt)
+    }
+
+    fn land(&mut self, dataset: &DatasetName) -> bool {
+        let (step, attempt) = self.under_way.remove(dataset).expect("an attempt hung");
+        if self.is_fenced(&step, attempt) || self.committed.contains_key(&step) {
+            return false;
+        }
+        let versions = self.rows.entry(dataset.clone()).or_default();
+        versions.push(1);
+        let balance = Balance { received: 1, loaded: 1, ..Balance::default() };
+        let committed = Some(versions.len() as i64);
+        self.committed.insert(step, Outcome { committed, balance, ..Outcome::default() });
+        true
     }
 }
 
@@ -212,6 +255,26 @@ impl StubEngine {
     /// Executing it never ends, until the run is stopped.
     pub fn hang(&self, dataset: &DatasetName) {
         self.tables().hanging.insert(dataset.clone());
+    }
+
+    /// What the attempt that hung had sent reaches the table. `false`: too late.
+    pub fn land(&self, dataset: &DatasetName) -> bool {
+        self.tables().land(dataset)
+    }
+
+    /// That, while the next attempt is made.
+    pub fn land_meanwhile(&self, dataset: &DatasetName) {
+        self.tables().arriving.insert(dataset.clone());
+    }
+
+    /// Its next step does not pass its gate.
+    pub fn hold_next(&self, dataset: &DatasetName) {
+        self.tables().holding.insert(dataset.clone());
+    }
+
+    /// Its next step finds nothing to commit.
+    pub fn idle_next(&self, dataset: &DatasetName) {
+        self.tables().idle.insert(dataset.clone());
     }
 
     /// So many rows wait in its quarantine.
@@ -354,7 +417,14 @@ impl Engine for StubEngine {
             return self.window(job).await;
         }
         let name = job.dataset.name.clone();
-        let hangs = self.tables().hanging.remove(&name);
+        let hangs = {
+            let mut tables = self.tables();
+            let hangs = tables.hanging.remove(&name);
+            if hangs {
+                tables.under_way.insert(name.clone(), (job.step.key.clone(), job.step.attempts));
+            }
+            hangs
+        };
         if hangs {
             self.hangs.notify_one();
             std::future::pending::<()>().await;
@@ -387,7 +457,16 @@ impl Engine for StubEngine {
         if tables.freezing.remove(&name) {
             return Err(StepError::new(Frozen));
         }
-        if tables.fences.get(&job.step.key).is_some_and(|upto| *upto >= job.step.attempts) {
+        if tables.arriving.remove(&name) {
+            assert!(tables.land(&name), "nobody fenced it off before");
+        }
+        if tables.holding.remove(&name) {
+            return Err(StepError::new(Held));
+        }
+        if tables.idle.remove(&name) {
+            return Ok(Outcome::default());
+        }
+        if tables.is_fenced(&job.step.key, job.step.attempts) {
             return Err(StepError::new(Late));
         }
         let selection = job.discard.map(|d| &d.selection);

@@ -5,7 +5,9 @@ use alluvium_sim::{Planted, explore, simulate};
 const SEEDS: std::ops::Range<u64> = 0..20;
 
 /// Seeds that found something once. What each found is written beside it, and has a test of its own where it was mended.
-const KEPT: &[u64] = &[];
+///
+/// 330: a release landed after its step had been held again, and was dropped. 173 and 399: two processes put the same backfill in place.
+const KEPT: &[u64] = &[173, 330, 399];
 
 #[test]
 fn nothing_is_lost_or_doubled_under_twenty_seeds_and_those_that_failed_once() {
@@ -68,11 +70,39 @@ fn a_dataset_that_goes_on_while_drift_froze_it_is_found_out() {
 
 #[test]
 fn an_alert_that_nobody_is_told_of_is_found_out() {
-    found_out(Planted::Mute, "is wrong, and told is");
+    found_out_surely(Planted::Mute, "lasts, and nobody is told");
+}
+
+#[test]
+fn a_gate_of_gold_that_publishes_what_it_has_to_hold_back_is_found_out() {
+    found_out(Planted::Gilded, "gold.c: step");
+}
+
+#[test]
+fn a_dataset_whose_agreed_time_passes_unnoticed_is_found_out() {
+    found_out_surely(Planted::Timeless, "overdue/silver.a/agreed lasts, and nobody is told");
+}
+
+#[test]
+fn a_feed_whose_silence_nobody_notices_is_found_out() {
+    found_out_surely(Planted::Amnesiac, "anomaly/bronze.a/received lasts, and nobody is told");
+}
+
+#[test]
+fn a_lake_that_is_never_left_alone_is_found_out() {
+    found_out_surely(Planted::Blameless, "breaker/the lake/open lasts, and nobody is told");
 }
 
 fn found_out(planted: Planted, word: &str) {
     found_out_under(SEEDS, planted, word);
+}
+
+/// Under whatever seed.
+fn found_out_surely(planted: Planted, word: &str) {
+    for seed in [0, 1] {
+        let found = simulate(seed, planted).expect_err("something is told by nobody");
+        assert!(found.wrong.iter().any(|w| w.contains(word)), "{planted:?} under {seed}: {:?}", found.wrong);
+    }
 }
 
 fn found_out_under(seeds: impl IntoIterator<Item = u64>, planted: Planted, word: &str) {

@@ -1,4 +1,4 @@
-//! The end of a step that committed: its state, events, quality, ledger, lease, publications and version, all or none
+//! The end of a step that committed, or had nothing to commit: its state, events, quality, ledger, lease, publications and version, all or none
 //! of them.
 //!
 //! Called by `store.rs` of this folder, inside a transaction that writes.
@@ -15,23 +15,26 @@ use alluvium_model::Balance;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) async fn finish(tx: &mut Session<'_>, done: &[StepDone]) -> Result<(), StoreError> {
+pub(super) async fn finish(tx: &mut Session<'_>, done: &[StepDone]) -> Result<bool, StoreError> {
+    let mut ended = true;
     for chunk in done.chunks(ROWS_PER_STATEMENT) {
-        finish_chunk(tx, chunk).await?;
+        ended &= finish_chunk(tx, chunk).await?;
     }
-    Ok(())
+    Ok(ended)
 }
 
 struct Open {
     seq: i64,
+    attempts: u32,
     kind: StepKind,
     activation: Activation,
 }
 
-async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), StoreError> {
+/// `false`: some did not end, as their newest attempt may still commit.
+async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<bool, StoreError> {
     runs::require(tx, chunk.iter().map(|d| d.run.as_str())).await?;
     let mut heads = heads(tx, chunk).await?;
-    let mut ending: Vec<(&StepDone, Open)> = Vec::with_capacity(chunk.len());
+    let (mut ending, mut ended): (Vec<(&StepDone, Open)>, _) = (Vec::with_capacity(chunk.len()), true);
     for done in chunk {
         match heads.get_mut(done.key.as_str()) {
             None => return Err(StoreError::unknown("step", &done.key)),
@@ -40,11 +43,12 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
             }
             // Done before, or earlier in this list.
             Some((_, None)) | Some((StepState::Done, _)) => {}
+            Some((_, Some(open))) if done.committed.is_none() && done.ledger.attempt < open.attempts => ended = false,
             Some((_, open)) => ending.extend(open.take().map(|o| (done, o))),
         }
     }
     if ending.is_empty() {
-        return Ok(());
+        return Ok(ended);
     }
     end_steps(tx, &ending).await?;
     end_events(tx, &ending).await?;
@@ -63,7 +67,8 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<(), St
     // What stands beside the live table, or takes nothing into it, made none of its rows.
     let live = ending.into_iter().filter(|(_, open)| !matches!(open.kind, StepKind::Backfill | StepKind::Discard));
     let order: Vec<Activation> = live.map(|(_, open)| open.activation).collect();
-    versions::activate(tx, &order).await
+    versions::activate(tx, &order).await?;
+    Ok(ended)
 }
 
 async fn heads(
@@ -75,7 +80,7 @@ async fn heads(
     let datasets = tx.rows(sql, &keys).await?;
     let datasets: Vec<String> = datasets.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
     tx.take_datasets(datasets).await?;
-    let sql = "SELECT s.seq, s.key, s.kind, s.dataset, s.version, s.planned_at, s.state
+    let sql = "SELECT s.seq, s.key, s.kind, s.dataset, s.version, s.planned_at, s.state, s.attempts
                FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
     let rows = tx.rows(sql, &keys).await?;
     let head = |row: &Row| {
@@ -85,7 +90,8 @@ async fn heads(
             version: cells.text("version")?,
             seen: cells.integer("planned_at")?,
         };
-        let open = Open { seq: cells.integer("seq")?, kind: cells.word("kind")?, activation };
+        let (seq, kind, attempts) = (cells.integer("seq")?, cells.word("kind")?, cells.small("attempts")?);
+        let open = Open { seq, kind, attempts, activation };
         Ok((cells.text("key")?, (cells.word("state")?, Some(open))))
     };
     rows.iter().map(head).collect()

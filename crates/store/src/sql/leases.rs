@@ -45,13 +45,6 @@ fn record_of(row: &Row) -> Result<Lease, StoreError> {
     Ok(Lease { step: cells.text("step")?, by: cells.owner()?, until: cells.time("until")? })
 }
 
-/// Who took the step last, and did not end it.
-pub(super) async fn holder(tx: &mut Session<'_>, key: &StepKey) -> Result<Option<Owner>, StoreError> {
-    let sql = "SELECT host, process, started_ticks FROM leases WHERE step = $1 FOR UPDATE";
-    let row = tx.row(sql, &[key.as_str().into()]).await?;
-    row.map(|row| Cells(&row).owner()).transpose()
-}
-
 /// Steps whose lease nobody holds any more and nobody has taken.
 pub(super) async fn lost(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashSet<String>, StoreError> {
     let rows = tx.rows("SELECT step, host, process, started_ticks, until FROM leases", &[]).await?;

@@ -159,13 +159,13 @@ pub(super) async fn positions(
 
 /// A step that ended already stays as it is.
 pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<AfterFailure, StoreError> {
-    let Failure { key, run, owner, error, class, at, retry_at, most, quality: measured } = failure;
+    let Failure { key, run, attempt, error, class, at, retry_at, most, quality: measured } = failure;
     let head = head(tx, key).await?;
     match head.state {
         StepState::Done | StepState::Superseded | StepState::Dead => return Ok(AfterFailure::Closed),
         StepState::Planned | StepState::Running | StepState::Failed => {}
     }
-    if leases::holder(tx, key).await?.is_some_and(|holder| holder != *owner) {
+    if head.attempts != *attempt {
         return Ok(AfterFailure::Closed);
     }
     let failures = head.failures.saturating_add(1);

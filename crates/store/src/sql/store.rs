@@ -264,11 +264,11 @@ macro_rules! store_over {
                 within!(Write, self, |tx| leases::renew(tx, key, owner, now, ttl))
             }
 
-            async fn finish(&self, done: &StepDone) -> Result<(), StoreError> {
+            async fn finish(&self, done: &StepDone) -> Result<bool, StoreError> {
                 self.finish_many(std::slice::from_ref(done)).await
             }
 
-            async fn finish_many(&self, done: &[StepDone]) -> Result<(), StoreError> {
+            async fn finish_many(&self, done: &[StepDone]) -> Result<bool, StoreError> {
                 within!(Write, self, |tx| finish::finish(tx, done))
             }
 

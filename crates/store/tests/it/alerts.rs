@@ -113,7 +113,7 @@ pub async fn troubles_are_those_of_now(store: &dyn Store) {
     store.plan(&ingest("e", &[])).await.unwrap();
     for step in ["d", "e"] {
         assert!(claim(store, step, 1, 20).await.is_taken());
-        store.fail(&failure(step, 21, 0, 1)).await.unwrap();
+        fail(store, &failure(step, 21, 0, 1)).await;
     }
     let dead = store.troubles(&names).await.unwrap().dead;
     let dead: Vec<_> = dead.iter().map(|g| (g.dataset.to_string(), g.code.as_deref(), g.letters)).collect();

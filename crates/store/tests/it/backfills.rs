@@ -79,7 +79,7 @@ pub async fn windows_stand_beside_the_live_step(store: &dyn Store) {
     assert_eq!(active[0].version, DefinitionVersion::from_stored("v1"), "no live row was made by a window");
 
     // One that is given up is no dead letter, and comes back when the backfill goes on.
-    assert_eq!(store.fail(&failure("b", 5, 1, 1)).await.unwrap(), AfterFailure::Dead);
+    assert_eq!(fail(store, &failure("b", 5, 1, 1)).await, AfterFailure::Dead);
     assert!(store.dead_letters().await.unwrap().is_empty());
     assert!(store.revive_step(&key("b")).await.unwrap());
     // A lease whose holder is gone is free.
@@ -120,7 +120,7 @@ pub async fn a_whole_table_is_not_swapped_over_open_steps(store: &dyn Store) {
     assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::Conflict);
     assert_eq!(store.plan(&swap("part")).await.unwrap(), Planned::New, "what it does not touch is no matter");
     supersede(store, "part").await;
-    store.fail(&failure("live", 2, 1, 1)).await.unwrap();
+    fail(store, &failure("live", 2, 1, 1)).await;
     assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::Conflict, "a dead letter may come back");
     supersede(store, "live").await;
     assert_eq!(store.plan(&whole("s")).await.unwrap(), Planned::New);
@@ -151,8 +151,8 @@ pub async fn a_backfill_that_is_over_plans_nothing(store: &dyn Store) {
     for step in ["d", "e", "f", "h"] {
         claim(store, step, 1, 2).await;
     }
-    store.fail(&failure("e", 3, 1, 1)).await.unwrap();
-    store.fail(&failure("h", 3, 0, 9)).await.unwrap();
+    fail(store, &failure("e", 3, 1, 1)).await;
+    fail(store, &failure("h", 3, 0, 9)).await;
     store.finish_many(&[done("f"), done("u")]).await.unwrap();
     assert_eq!(store.forget_backfill(&run()).await.unwrap(), Forgotten::Swapping);
     let ending = Ending { id: "backfill".into(), committed: Some(9), publish: Vec::new() };

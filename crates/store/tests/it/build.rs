@@ -4,8 +4,8 @@ use alluvium_model::{
     Balance, ContentHash, DatasetName, DefinitionVersion, EventId, RetryClass, RunId, Span, StepKey, Window,
 };
 use alluvium_store::{
-    Claim, Claimed, EndedRun, EventState, Failure, LedgerEntry, NewEvent, NewStep, Owner, Planned, QualityResult,
-    Recorded, RunRecord, RunState, Slot, StepDone, StepKind, StepRecord, Store, Terms, Watch,
+    AfterFailure, Claim, Claimed, EndedRun, EventState, Failure, LedgerEntry, NewEvent, NewStep, Owner, Planned,
+    QualityResult, Recorded, RunRecord, RunState, Slot, StepDone, StepKind, StepRecord, Store, Terms, Watch,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -179,7 +179,7 @@ pub fn failure(step: &str, now: i64, later: i64, most: u32) -> Failure {
     Failure {
         key: key(step),
         run: run(),
-        owner: owner(1),
+        attempt: 0,
         error: "L0001: the disk is full".into(),
         class: RetryClass::Transient,
         at: at(now),
@@ -187,6 +187,12 @@ pub fn failure(step: &str, now: i64, later: i64, most: u32) -> Failure {
         most,
         quality: Vec::new(),
     }
+}
+
+/// By its newest attempt.
+pub async fn fail(store: &dyn Store, failure: &Failure) -> AfterFailure {
+    let attempt = store.step(&failure.key).await.expect("read").expect("the step is there").attempts;
+    store.fail(&Failure { attempt, ..failure.clone() }).await.expect("it is answered")
 }
 
 pub const NEW: Recorded = Recorded::New;

@@ -70,7 +70,7 @@ pub async fn hostile_text_comes_back_as_it_was(store: &dyn Store) {
     assert_eq!(store.known_files(&name("bronze.flights")).await.unwrap()[path], (u64::MAX, i64::MIN));
 
     planned(store, &ingest("s", &["1"])).await;
-    store.fail(&Failure { error: path.into(), ..failure("s", 2, 0, 9) }).await.unwrap();
+    fail(store, &Failure { error: path.into(), ..failure("s", 2, 0, 9) }).await;
     assert_eq!(found(store, "s").await.error.as_deref(), Some(path));
     let mut end = done("s");
     end.dead = vec![(event_id("1"), path.into())];
@@ -305,11 +305,33 @@ pub async fn a_closed_step_is_not_claimed(store: &dyn Store) {
     assert_eq!(found(store, "a").await.attempts, 0);
 }
 
+pub async fn an_attempt_that_had_nothing_to_commit_ends_the_step_only_as_its_newest(store: &dyn Store) {
+    started(store).await;
+    store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
+    let idle = |step: &str, attempt| {
+        let mut end = done(step);
+        (end.committed, end.ledger.attempt) = (None, attempt);
+        end
+    };
+    claim(store, "a", 13, 0).await;
+    claim(store, "a", 13, 1).await;
+    assert!(!store.finish_many(&[idle("a", 1), idle("b", 0)]).await.unwrap(), "not all of them");
+    assert_eq!((found(store, "a").await.state, found(store, "b").await.state), (StepState::Running, StepState::Done));
+    assert!(store.finish(&idle("a", 2)).await.unwrap());
+    assert_eq!((found(store, "a").await.state, found(store, "a").await.committed), (StepState::Done, None));
+    assert!(store.finish(&idle("a", 1)).await.unwrap(), "it is done");
+    // A commit is the step's, whoever made it.
+    planned(store, &refine("c", 5, 6)).await;
+    claim(store, "c", 13, 2).await;
+    claim(store, "c", 13, 3).await;
+    assert!(store.finish(&done("c")).await.unwrap());
+}
+
 pub async fn a_failed_step_stays_open(store: &dyn Store) {
     started(store).await;
     store.plan_many(&[refine("a", -1, 3), refine("b", 3, 5)]).await.unwrap();
     claim(store, "a", 1, 0).await;
-    assert_eq!(store.fail(&failure("a", 1, 0, 9)).await.unwrap(), AfterFailure::Open);
+    assert_eq!(fail(store, &failure("a", 1, 0, 9)).await, AfterFailure::Open);
     let failed = found(store, "a").await;
     assert_eq!((failed.state, failed.error.as_deref()), (StepState::Failed, Some("L0001: the disk is full")));
     assert_eq!((failed.failures, failed.retry_at), (1, Some(at(1))));
@@ -321,7 +343,7 @@ pub async fn a_failed_step_stays_open(store: &dyn Store) {
     assert_eq!(found(store, "a").await.attempts, 2);
     // A step that ended is not failed by an attempt that comes late.
     store.finish(&done("a")).await.unwrap();
-    assert_eq!(store.fail(&failure("a", 3, 0, 1)).await.unwrap(), AfterFailure::Closed);
+    assert_eq!(fail(store, &failure("a", 3, 0, 1)).await, AfterFailure::Closed);
     assert_eq!(found(store, "a").await.state, StepState::Done);
 }
 
@@ -640,7 +662,7 @@ pub async fn a_step_is_told_with_the_run_that_finished_it(store: &dyn Store) {
     // Planned by the first, tried by the second, finished by the third.
     claim(store, "a", 13, 0).await;
     claim_in(store, &second, "a", 2, 1).await;
-    store.fail(&Failure { run: second.clone(), owner: owner(2), ..failure("a", 2, 0, 9) }).await.unwrap();
+    fail(store, &Failure { run: second.clone(), ..failure("a", 2, 0, 9) }).await;
     claim_in(store, &third, "a", 3, 3).await;
     let mut end = done("a");
     end.run = third.clone();

@@ -48,7 +48,7 @@ pub async fn what_is_not_known_to_be_committed_is_not_in_the_range(store: &dyn S
     assert_eq!(commits(store, -1, 9).await, (1, 1, 10, Some(20)), "it may have committed");
     assert_eq!(commits(store, 1, 9).await, (1, 0, 0, None));
     // Nor is that known of an attempt that nobody ended, or that failed.
-    store.fail(&failure("b", 31, 60, 9)).await.unwrap();
+    fail(store, &failure("b", 31, 60, 9)).await;
     assert_eq!(commits(store, 1, 9).await.0, 1);
     store.finish(&StepDone { committed: Some(2), ..done("b") }).await.unwrap();
     assert_eq!(commits(store, 1, 9).await.0, 9);
@@ -113,7 +113,7 @@ pub async fn a_run_has_ended_with_the_last_of_its_steps(store: &dyn Store) {
     store.finish(&StepDone { committed: Some(5), ..done("b") }).await.unwrap();
     supersede(store, "d").await;
     assert!(ended(store, 6).await.is_empty());
-    store.fail(&failure("c", 6, 60, 1)).await.unwrap();
+    fail(store, &failure("c", 6, 60, 1)).await;
     let all = store.ended_runs(&watch(7)).await.unwrap();
     let [EndedRun { run: record, datasets }] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((record.state, record.finished_at), (RunState::Failed, Some(at(5))));
@@ -144,7 +144,7 @@ pub async fn a_word_that_is_not_true_any_more_is_not_said(store: &dyn Store) {
     let step = |name: &str, after: i64| NewStep { run: run.clone(), ..refine(name, after, after + 1) };
     store.plan_many(&[step("a", -1), step("b", 0)]).await.unwrap();
     store.finish(&done("a")).await.unwrap();
-    store.fail(&failure("b", 2, 60, 1)).await.unwrap();
+    fail(store, &failure("b", 2, 60, 1)).await;
     let early = ended_at(store, &run, 3).await;
     let tell = async |found: &EndedRun| store.tell_run(found, &ending("run-cut-off", &["hook"]), at(9)).await.unwrap();
     store.plan(&step("c", 1)).await.unwrap();

@@ -99,6 +99,7 @@ conform!(
     one_step_of_a_dataset_runs_at_a_time,
     dead_and_late_owners_lose_their_lease,
     a_closed_step_is_not_claimed,
+    an_attempt_that_had_nothing_to_commit_ends_the_step_only_as_its_newest,
     a_failed_step_stays_open,
     finishing_ends_everything_at_once,
     finishing_twice_changes_nothing,

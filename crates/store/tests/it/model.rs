@@ -40,7 +40,8 @@ enum Call {
     /// After so many seconds it may be tried again, unless it failed so often.
     Fail {
         key: u8,
-        process: u32,
+        /// So many attempts ago.
+        ago: u32,
         later: i64,
         most: u32,
     },
@@ -87,8 +88,8 @@ fn call() -> impl Strategy<Value = Call> {
         5 => (key(), process()).prop_map(|(key, process)| Call::Claim { key, process }),
         2 => (key(), process()).prop_map(|(key, process)| Call::Renew { key, process }),
         4 => prop::collection::vec((key(), dead), 1..3).prop_map(Call::Finish),
-        3 => (key(), process(), 0..3_i64, 1..4_u32)
-            .prop_map(|(key, process, later, most)| Call::Fail { key, process, later, most }),
+        3 => (key(), 0..2_u32, 0..3_i64, 1..4_u32)
+            .prop_map(|(key, ago, later, most)| Call::Fail { key, ago, later, most }),
         1 => key().prop_map(|key| Call::Revive { key }),
         3 => key().prop_map(|key| Call::Supersede { key }),
         1 => select(vec![1, TTL - 1, TTL]).prop_map(Call::Wait),
@@ -210,12 +211,12 @@ impl Model {
         Some(step.attempts)
     }
 
-    fn fail(&mut self, key: &str, by: &Owner, retry_at: i64, most: u32) -> Option<AfterFailure> {
+    fn fail(&mut self, key: &str, attempt: u32, retry_at: i64, most: u32) -> Option<AfterFailure> {
         let step = self.find(key)?;
         if matches!(step.state, StepState::Done | StepState::Superseded | StepState::Dead) {
             return Some(AfterFailure::Closed);
         }
-        if step.lease.as_ref().is_some_and(|(holder, _)| holder != by) {
+        if step.attempts != attempt {
             return Some(AfterFailure::Closed);
         }
         (step.failures, step.error, step.lease) = (step.failures + 1, true, None);
@@ -292,11 +293,11 @@ async fn apply(call: &Call, store: &dyn Store, model: &mut Model, now: i64) {
             }
         }
         Call::Finish(list) => finish(list, store, model).await,
-        Call::Fail { key: k, process, later, most } => {
+        Call::Fail { key: k, ago, later, most } => {
             let k = format!("k{k}");
-            let by = owner(*process);
-            let expected = model.fail(&k, &by, now + later, *most);
-            let answer = store.fail(&Failure { owner: by, ..failure(&k, now, *later, *most) }).await;
+            let attempt = model.find(&k).map_or(0, |s| s.attempts).saturating_sub(*ago);
+            let expected = model.fail(&k, attempt, now + later, *most);
+            let answer = store.fail(&Failure { attempt, ..failure(&k, now, *later, *most) }).await;
             assert_eq!(answer.as_ref().ok(), expected.as_ref());
             refused(answer.map(drop), expected.is_some());
         }
@@ -329,7 +330,7 @@ async fn finish(list: &[(u8, Option<usize>)], store: &dyn Store, model: &mut Mod
         fine &= after.finish(&k, dead) == Some(true);
     }
     match store.finish_many(&ends).await {
-        Ok(()) => assert!(fine),
+        Ok(ended) => assert!(fine && ended),
         Err(StoreError::Unknown { .. } | StoreError::Superseded { .. }) => assert!(!fine),
         Err(other) => panic!("{other:?}"),
     }

@@ -129,7 +129,7 @@ async fn each_counts_once(through: u16, schema: &str, nth: usize, after: bool) {
     started(&store).await;
     assert_eq!(store.plan(&refine("a", -1, 1)).await.unwrap(), Planned::New, "{nth} {after}");
     assert!(claim(&store, "a", 1, 0).await.is_taken(), "{nth} {after}");
-    store.fail(&failure("a", 1, 0, 9)).await.unwrap();
+    fail(&store, &failure("a", 1, 0, 9)).await;
     assert!(claim(&store, "a", 1, 2).await.is_taken(), "{nth} {after}");
     store.finish(&done("a")).await.unwrap();
     let step = store.step(&key("a")).await.unwrap().unwrap();

@@ -160,7 +160,7 @@ pub async fn what_nobody_takes_up_is_told(store: &dyn Store) {
     assert!(ready(69).await.is_empty());
     assert!(news(69).await.going, "who holds it may die");
     assert_eq!(ready(70).await, ["a"], "its lease has ended");
-    store.fail(&failure("a", 71, 60, 9)).await.unwrap();
+    fail(store, &failure("a", 71, 60, 9)).await;
     assert!(ready(100).await.is_empty());
     assert!(news(100).await.going, "who knows of its time may die");
     assert_eq!(ready(131).await, ["a"]);

@@ -23,9 +23,9 @@ pub async fn a_slot_is_held_with_the_lease_and_no_longer(store: &dyn Store) {
     for (way, next) in [("finish", "s2"), ("fail", "s3"), ("supersede", "s4")] {
         assert_eq!(claim_on(store, &two, next, 2, 1).await, full("warehouse"), "before {way}");
         match way {
-            "finish" => store.finish(&done("s0")).await.unwrap(),
+            "finish" => assert!(store.finish(&done("s0")).await.unwrap()),
             "fail" => {
-                store.fail(&failure("s1", 1, 60, 9)).await.unwrap();
+                fail(store, &failure("s1", 1, 60, 9)).await;
             }
             _ => supersede(store, "s2").await,
         }
@@ -132,12 +132,12 @@ pub async fn a_step_is_ready_when_its_dataset_is_free(store: &dyn Store) {
     assert_eq!(ready(store, 1).await, ["s0", "s2"], "what a dead process held is free");
     assert_eq!(ready(store, 60).await, ["s0", "s2", "a"], "and what one held that is late");
     store.finish(&done("a")).await.unwrap();
-    store.fail(&failure("s2", 2, 60, 9)).await.unwrap();
+    fail(store, &failure("s2", 2, 60, 9)).await;
     assert_eq!(ready(store, 61).await, ["s0", "b"], "one that failed has its time");
     assert_eq!(ready(store, 62).await, ["s0", "s2", "b"]);
     supersede(store, "s0").await;
-    store.fail(&failure("s2", 3, 60, 1)).await.unwrap();
-    store.fail(&failure("b", 2, 60, 1)).await.unwrap();
+    fail(store, &failure("s2", 3, 60, 1)).await;
+    fail(store, &failure("b", 2, 60, 1)).await;
     assert!(ready(store, 99).await.is_empty(), "dead letters are not ready, nor what stands behind them");
 }
 
@@ -172,13 +172,13 @@ pub async fn a_refused_retry_takes_nothing(store: &dyn Store) {
     store.plan_many(&datasets(3)).await.unwrap();
     let spare = Terms { retries_per_day: Some(1), ..slots("disk", 1) };
     assert!(claim_on(store, &spare, "s0", 1, 0).await.is_taken(), "the first attempt is no retry");
-    store.fail(&failure("s0", 0, 1, 9)).await.unwrap();
+    fail(store, &failure("s0", 0, 1, 9)).await;
     assert!(matches!(claim_on(store, &spare, "s0", 1, 0).await, Claim::NotYet { .. }), "its delay has not passed");
     assert!(claim_on(store, &spare, "s1", 1, 1).await.is_taken(), "and it holds no slot");
     assert_eq!(claim_on(store, &spare, "s0", 1, 1).await, full("disk"));
     store.finish(&done("s1")).await.unwrap();
     assert!(claim_on(store, &spare, "s0", 1, 1).await.is_taken(), "what was refused is not counted");
-    store.fail(&failure("s0", 1, 1, 9)).await.unwrap();
+    fail(store, &failure("s0", 1, 1, 9)).await;
     assert!(matches!(claim_on(store, &spare, "s0", 1, 2).await, Claim::NotYet { .. }), "one a day");
     assert!(claim_on(store, &spare, "s2", 1, 2).await.is_taken());
 }
