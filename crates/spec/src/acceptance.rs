@@ -96,6 +96,9 @@ pub enum MeasureKind {
     Distinct,
     Min,
     Max,
+    /// The least and the greatest time, in microseconds since 1970.
+    First,
+    Last,
     Sum,
     Mean,
     /// The value that this share of the values, in percent, does not lie above: above 0, below 100.
@@ -103,12 +106,17 @@ pub enum MeasureKind {
 }
 
 impl MeasureKind {
+    /// Whether its figure is a moment.
+    pub const fn is_time(self) -> bool {
+        matches!(self, Self::First | Self::Last)
+    }
+
     pub fn word(self) -> String {
         match self {
             Self::Nulls => "nulls".to_owned(),
             Self::Distinct => "distinct".to_owned(),
-            Self::Min => "min".to_owned(),
-            Self::Max => "max".to_owned(),
+            Self::Min | Self::First => "min".to_owned(),
+            Self::Max | Self::Last => "max".to_owned(),
             Self::Sum => "sum".to_owned(),
             Self::Mean => "mean".to_owned(),
             Self::Percentile(p) => format!("p{p}"),

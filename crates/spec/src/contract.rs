@@ -202,7 +202,44 @@ pub enum Unit {
     Percent,
 }
 
+impl Operator {
+    pub const ALL: [Self; 8] = [
+        Self::MustBe,
+        Self::MustNotBe,
+        Self::MustBeGreaterThan,
+        Self::MustBeGreaterOrEqualTo,
+        Self::MustBeLessThan,
+        Self::MustBeLessOrEqualTo,
+        Self::MustBeBetween,
+        Self::MustNotBeBetween,
+    ];
+
+    /// As a contract writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::MustBe => "mustBe",
+            Self::MustNotBe => "mustNotBe",
+            Self::MustBeGreaterThan => "mustBeGreaterThan",
+            Self::MustBeGreaterOrEqualTo => "mustBeGreaterOrEqualTo",
+            Self::MustBeLessThan => "mustBeLessThan",
+            Self::MustBeLessOrEqualTo => "mustBeLessOrEqualTo",
+            Self::MustBeBetween => "mustBeBetween",
+            Self::MustNotBeBetween => "mustNotBeBetween",
+        }
+    }
+}
+
 impl Threshold {
+    /// As `mustBeLessThan 5 percent`.
+    pub fn words(&self) -> String {
+        let value = match self.upper {
+            Some(upper) => format!("[{}, {upper}]", self.value),
+            None => self.value.to_string(),
+        };
+        let unit = if self.unit == Unit::Percent { " percent" } else { "" };
+        format!("{} {value}{unit}", self.operator.word())
+    }
+
     /// Whether `violations` among `checked` rows is acceptable. `between` includes both ends.
     pub fn holds(&self, violations: f64, checked: f64) -> bool {
         let x = match self.unit {

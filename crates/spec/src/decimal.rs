@@ -16,6 +16,18 @@ pub(crate) fn is_multiple(value: &str, step: &str) -> bool {
     step > 0 && value.digits.iter().fold(0_u128, |rest, d| (rest * 10 + u128::from(*d)) % step) == 0
 }
 
+/// The same text for numbers that are equal; `None` as above.
+pub(crate) fn plain(value: &str) -> Option<String> {
+    let mut number = Decimal::of(value)?;
+    while number.scale > 0 && number.digits.last() == Some(&0) {
+        number.digits.pop();
+        number.scale -= 1;
+    }
+    let significant: String = number.digits.iter().skip_while(|d| **d == 0).map(|d| char::from(b'0' + d)).collect();
+    let sign = if value.trim().starts_with('-') && !significant.is_empty() { "-" } else { "" };
+    Some(format!("{sign}{significant}e-{}", if significant.is_empty() { 0 } else { number.scale }))
+}
+
 /// Its digits, the last `scale` of them behind the point.
 struct Decimal {
     digits: Vec<u8>,
@@ -63,6 +75,17 @@ impl Decimal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_numbers_have_one_text() {
+        for (a, b) in [("1", "1.0"), ("-0", "0.00"), ("+1e2", "100"), ("0.50", "5e-1"), ("007", "7")] {
+            assert_eq!(plain(a), plain(b), "{a} {b}");
+        }
+        for (a, b) in [("1", "-1"), ("10", "1"), ("0.1", "0.01"), ("100", "0.0100")] {
+            assert_ne!(plain(a), plain(b), "{a} {b}");
+        }
+        assert_eq!(plain("x"), None);
+    }
 
     #[test]
     fn multiples_are_exact() {

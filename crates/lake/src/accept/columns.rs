@@ -2,7 +2,7 @@
 
 use super::{
     before::{Figures, Usual},
-    found::{Found, Measured, figure, percent, plainly, ratio},
+    found::{Found, Measured, figure, moment, percent, plainly, ratio},
     pass::{self, Pass, Seen, Unfit},
 };
 use alluvium_spec::{Beyond, ColumnMeasure, Levels, MeasureKind};
@@ -37,6 +37,8 @@ fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit>
         MeasureKind::Distinct => pass::distinct_of(&pass::single(schema, column)?),
         MeasureKind::Min => format!("min({})", pass::number(schema, column)?),
         MeasureKind::Max => format!("max({})", pass::number(schema, column)?),
+        MeasureKind::First => format!("min({})", pass::moment(schema, column)?),
+        MeasureKind::Last => format!("max({})", pass::moment(schema, column)?),
         MeasureKind::Sum => pass::sum(schema, column)?,
         MeasureKind::Mean => format!("{} / count({})", pass::sum(schema, column)?, pass::number(schema, column)?),
         MeasureKind::Percentile(_) => pass::profile_of(&pass::number(schema, column)?),
@@ -66,6 +68,7 @@ impl Asked<'_> {
             }
             MeasureKind::Percentile(p) => seen.profile(place, row)?.percentile(p),
             MeasureKind::Distinct if rows == 0 => None,
+            MeasureKind::First | MeasureKind::Last => seen.moment(place, row)?.map(|micros| micros as f64),
             _ => seen.number(place, row)?,
         };
         Ok(value.map(|value| Answer { value, violations: None }))
@@ -73,10 +76,12 @@ impl Asked<'_> {
 
     /// The sentence that has the figure.
     pub(super) fn note(&self, value: f64, rows: u64) -> String {
-        let (name, shown) = (&self.measure.column, figure(value));
+        let (name, shown) = (&self.measure.column, self.shown(value));
         match self.measure.kind {
             MeasureKind::Nulls => format!("{:.2} % of {rows} rows have no `{name}`", value * 100.0),
             MeasureKind::Distinct => format!("{rows} rows have {shown} different `{name}`"),
+            MeasureKind::First => format!("the first `{name}` of {rows} rows is {shown}"),
+            MeasureKind::Last => format!("the last `{name}` of {rows} rows is {shown}"),
             MeasureKind::Min => format!("the least `{name}` of {rows} rows is {shown}"),
             MeasureKind::Max => format!("the greatest `{name}` of {rows} rows is {shown}"),
             MeasureKind::Sum => format!("the sum of `{name}` of {rows} rows is {shown}"),
@@ -89,8 +94,13 @@ impl Asked<'_> {
         match self.measure.kind {
             _ if self.measure.of_last.is_some() => ratio(b),
             MeasureKind::Nulls => percent(b),
+            MeasureKind::First | MeasureKind::Last => format!("{} {}", b.side(), self.shown(b.limit)),
             _ => plainly(b),
         }
+    }
+
+    fn shown(&self, value: f64) -> String {
+        if self.measure.kind.is_time() { moment(value) } else { figure(value) }
     }
 
     /// The figure in words, and the level that it passed. `before`: what the commits before measured, newest first; where that is too little
@@ -138,8 +148,8 @@ impl Plan<'_> {
                     let Some(Answer { value, violations }) = asked.answer(*place, rows, seen, 0)? else {
                         continue;
                     };
-                    // JSON has no others.
-                    if value.is_finite() {
+                    // JSON has no others, and times are not compared with those of other commits.
+                    if value.is_finite() && !asked.measure.kind.is_time() {
                         found.figures.insert(asked.rule(), value);
                     }
                     let (note, beyond) = asked.verdict(value, rows, before);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{engine::LakeEngine, error::LakeError, files::Files, session, table::Table};
 use alluvium_spec::{Distribution, Levels, TimeWindow};
-use arrow::datatypes::Schema;
+use arrow::{datatypes::Schema, error::ArrowError};
 use std::sync::Arc;
 
 /// Parts of the reference that PSI compares.
@@ -41,30 +41,34 @@ pub(super) async fn judge(
     let rows = Arc::new(session::provider(table)?);
     let schema = table.schema()?;
     for Plan { of, place } in plans {
-        let staged = match place {
-            Ok(place) => seen.profile(*place, 0)?,
-            Err(why) => {
-                let rule = format!("accept:distribution({})", of.column);
-                unfit(rule, "consistency", &[of.psi, of.ks], why, found);
-                continue;
-            }
-        };
-        if staged.values() < of.min_rows {
-            continue;
-        }
-        let reference = match reference(engine, of, &schema, &rows).await? {
-            Ok(reference) => reference,
+        match both(engine, of, place.clone().map(|p| seen.profile(p, 0)), (&schema, &rows)).await? {
+            Ok(Some((staged, reference))) => say(of, &staged, &reference, found),
+            Ok(None) => {}
             Err(why) => {
                 let rule = format!("accept:distribution({})", of.column);
                 unfit(rule, "consistency", &[of.psi, of.ks], &why, found);
-                continue;
             }
-        };
-        if reference.values() >= of.min_rows {
-            say(of, &staged, &reference, found);
         }
     }
     Ok(())
+}
+
+/// The profiles of the step and of what it is compared with; `None`: one of them has too few values.
+async fn both(
+    engine: &LakeEngine,
+    of: &Distribution,
+    staged: Result<Result<Profile, ArrowError>, Unfit>,
+    (schema, rows): (&Schema, &Arc<Files>),
+) -> Result<Result<Option<(Profile, Profile)>, Unfit>, LakeError> {
+    let staged = match staged {
+        Ok(staged) => staged?,
+        Err(why) => return Ok(Err(why)),
+    };
+    if staged.values() < of.min_rows {
+        return Ok(Ok(None));
+    }
+    let reference = reference(engine, of, schema, rows).await?;
+    Ok(reference.map(|r| (r.values() >= of.min_rows).then_some((staged, r))))
 }
 
 fn say(of: &Distribution, staged: &Profile, reference: &Profile, found: &mut Found) {

@@ -3,6 +3,7 @@
 use super::before::Figures;
 use alluvium_spec::{Action, Beyond};
 use alluvium_store::QualityResult;
+use jiff::Timestamp;
 
 /// In the order in which it was judged.
 #[derive(Debug, Default)]
@@ -87,9 +88,20 @@ pub(super) fn figure(value: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
+/// A time from its microseconds since 1970; one outside of the years that can be written stays a number.
+pub(super) fn moment(micros: f64) -> String {
+    Timestamp::from_microsecond(micros as i64).map_or_else(|_| figure(micros), |at| at.to_string())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::figure;
+    use super::{figure, moment};
+
+    #[test]
+    fn moments_are_written_as_times() {
+        assert_eq!(moment(1_356_998_400e6), "2013-01-01T00:00:00Z");
+        assert_eq!(moment(1e30), "1.00000e30");
+    }
 
     #[test]
     fn figures_are_those_of_people() {

@@ -107,6 +107,18 @@ async fn sums_of_decimals_and_whole_numbers_are_exact() {
 }
 
 #[tokio::test]
+async fn the_first_and_the_last_of_a_time_are_moments() {
+    let rows = Rows::new().await;
+    let both = |column| [(column, MeasureKind::First), (column, MeasureKind::Last)];
+    let mut found = Vec::new();
+    for (column, kind) in both("at").into_iter().chain(both("day")) {
+        found.push(rows.figure(column, kind).await);
+    }
+    assert_eq!(found, [Some(1.0), Some(2.0), Some(86_400e6), Some(2.0 * 86_400e6)]);
+    assert_eq!(rows.figure("text", MeasureKind::Last).await, None, "no text of it is a time");
+}
+
+#[tokio::test]
 async fn rows_that_only_moved_are_still_those_of_the_table() {
     let rows = Rows::new().await;
     let table = rows.world.table(&World::silver()).await;

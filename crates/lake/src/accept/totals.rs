@@ -52,7 +52,10 @@ pub(super) async fn judge(
     let dead: BTreeSet<&EventId> = staged.dead.iter().map(|(event, _)| event).collect();
     let mut told = Vec::new();
     for event in job.events.iter().filter(|e| !dead.contains(&e.event)) {
-        match read(&bronze.files.folder.join(format!("{}{CONTROL_FILE}", event.path))) {
+        let path = bronze.files.folder.join(format!("{}{CONTROL_FILE}", event.path));
+        // A disk may take its time, and others have work meanwhile.
+        let told_by = tokio::task::spawn_blocking(move || read(&path)).await;
+        match told_by.map_err(|_| LakeError::Worker("a thread ended early"))? {
             Ok(one) => told.push((event, one)),
             Err(why) => unfit(format!("accept:totals({})", event.path), "completeness", &[levels], &why, found),
         }

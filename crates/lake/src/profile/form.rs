@@ -76,9 +76,41 @@ pub(super) fn is_card(text: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
+/// Whether the name of a field is a value that somebody or something is known by: no letter, many digits in a row, an address.
+pub(super) fn is_value(name: &str) -> bool {
+    let digits = |text: &str| text.bytes().any(|b| b.is_ascii_digit());
+    let numbered = || name.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= NUMBERED);
+    let address = || name.contains("://") || name.find('@').is_some_and(|at| at > 0);
+    (digits(name) && (!name.contains(char::is_alphabetic) || numbered())) || address() || is_uuid(name) || is_iban(name)
+}
+
+/// So many digits in a row are no year, and no version of a standard.
+const NUMBERED: usize = 5;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_values_are_told_from_names() {
+        for value in [
+            "ann@example.org",
+            "josé@beispiel.de",
+            "+49 30 1234567",
+            "4711",
+            "2013-01-31",
+            "192.0.2.17",
+            "user_18321",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "https://example.org/a",
+            "DE89370400440532013000",
+        ] {
+            assert!(is_value(value), "{value}");
+        }
+        for name in ["", "id", "address_line_1", "iso8601", "x86_64", "@type", "$", "_", "straße", "p99", "sha256"] {
+            assert!(!is_value(name), "{name}");
+        }
+    }
 
     #[test]
     fn forms_are_told_apart() {

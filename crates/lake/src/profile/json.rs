@@ -1,5 +1,6 @@
 //! What JSON values hold inside.
 
+use super::form;
 use alluvium_spec::infer::NestedFacts;
 use serde_json::Value;
 
@@ -33,7 +34,9 @@ impl Inside {
             }
             Value::Object(fields) => {
                 facts.objects += n;
-                for (name, value) in fields.iter().filter(|_| level < MOST_LEVELS) {
+                facts.keyed += if fields.keys().any(|name| form::is_value(name)) { n } else { 0 };
+                let names = fields.iter().filter(|(name, _)| level < MOST_LEVELS && !form::is_value(name));
+                for (name, value) in names {
                     if !facts.fields.contains_key(name) {
                         if self.fields >= MOST_FIELDS {
                             continue;

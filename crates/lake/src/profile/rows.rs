@@ -10,8 +10,14 @@ const MOST_BYTES: usize = 64 << 20;
 /// A hash of every value, in the order of the records; 0 for what is no value. Keeps the first records only, where there are very many.
 #[derive(Debug, Default)]
 pub struct RowHashes {
-    pub(super) columns: Vec<Vec<u64>>,
-    most_rows: usize,
+    columns: Vec<Vec<u64>>,
+}
+
+/// Those of one column.
+#[derive(Debug)]
+pub(super) struct Hashes {
+    kept: Vec<u64>,
+    most: usize,
 }
 
 pub(super) fn hash(text: &str) -> u64 {
@@ -20,19 +26,26 @@ pub(super) fn hash(text: &str) -> u64 {
     hasher.finish().max(1)
 }
 
-impl RowHashes {
-    pub(super) fn new(columns: usize) -> Self {
-        let most_rows = MOST_BYTES / size_of::<u64>() / columns.max(1);
-        Self { columns: vec![Vec::new(); columns], most_rows }
+impl Hashes {
+    /// One of so many columns.
+    pub(super) fn new(of: usize) -> Self {
+        Self { kept: Vec::new(), most: MOST_BYTES / size_of::<u64>() / of.max(1) }
     }
 
-    pub(super) fn push(&mut self, column: usize, text: Option<&str>) {
-        let of = &mut self.columns[column];
-        if of.len() < self.most_rows {
-            of.push(text.map_or(0, hash));
+    pub(super) fn push(&mut self, text: Option<&str>) {
+        if self.kept.len() < self.most {
+            self.kept.push(text.map_or(0, hash));
         }
     }
+}
 
+impl FromIterator<Hashes> for RowHashes {
+    fn from_iter<I: IntoIterator<Item = Hashes>>(columns: I) -> Self {
+        Self { columns: columns.into_iter().map(|c| c.kept).collect() }
+    }
+}
+
+impl RowHashes {
     /// Whether no two of the records that are kept have the same values in all of these columns.
     pub fn unique(&self, columns: &[usize]) -> bool {
         let rows = columns.first().map_or(0, |c| self.columns[*c].len());

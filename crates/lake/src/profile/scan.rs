@@ -5,26 +5,28 @@ use super::{
     delimiter::{self, Delimited},
     names::{Named, Names},
     refer,
-    rows::RowHashes,
+    rows::{Hashes, RowHashes},
 };
 use crate::{
     decode::{self, DecodeError, Decoded, Options},
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
-    refine,
+    refine::{self, RefineError},
 };
 use alluvium_model::DatasetName;
 use alluvium_spec::{CsvOptions, Format, Project, infer::Facts};
 use arrow::{
-    array::Array,
+    array::{Array, ArrayRef},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
+    panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, ScopedJoinHandle},
 };
 
 const BATCH_ROWS: usize = 8 * 1024;
@@ -105,12 +107,12 @@ impl Scan {
         loop {
             let seen = self.discover(&late)?;
             let csv = seen.csv.clone();
-            let found = self.pass(seen)?;
+            let (facts, rows, more) = self.pass(seen)?;
             passes += 1;
-            if found.late.is_subset(&late) || passes == MOST_PASSES {
-                return Ok(Looked { facts: found.facts, rows: found.rows, csv });
+            if more.is_subset(&late) || passes == MOST_PASSES {
+                return Ok(Looked { facts, rows, csv });
             }
-            late.extend(found.late);
+            late.extend(more);
         }
     }
 
@@ -196,7 +198,8 @@ impl Scan {
         }
     }
 
-    fn pass(&self, seen: Seen) -> Result<Found, LakeError> {
+    /// With columns that nothing before told of.
+    fn pass(&self, seen: Seen) -> Result<(Facts, RowHashes, BTreeSet<String>), LakeError> {
         let Seen { csv, names, files, differ, unread } = seen;
         let of = names.all.len();
         let mut found = Found {
@@ -207,9 +210,7 @@ impl Scan {
                 unread_delimiter: unread,
                 ..Facts::default()
             },
-            columns: names.all.iter().map(|n| Column::new(n.name.clone(), of)).collect(),
-            rows: RowHashes::new(of),
-            unreadable: vec![0; of],
+            columns: names.all.iter().map(|n| OneColumn::new(n, of)).collect(),
             late: BTreeSet::new(),
         };
         let typed = files.iter().filter(|f| f.format == Format::Parquet).count();
@@ -217,20 +218,19 @@ impl Scan {
         for file in &files {
             self.file(file, &names, &mut found)?;
         }
-        let columns = std::mem::take(&mut found.columns);
+        let Found { mut facts, columns, late } = found;
         let mut kept = Vec::new();
-        for (i, (column, named)) in columns.into_iter().zip(names.all).enumerate() {
-            if found.unreadable[i] > 0 {
-                found.facts.left_out.push((named.name, "it holds bytes that are no text"));
+        for (own, named) in columns.into_iter().zip(names.all) {
+            if own.unreadable > 0 {
+                facts.left_out.push((named.name, "it holds bytes that are no text"));
                 continue;
             }
-            let mut facts = column.finish(named.declared.kind());
-            facts.spellings = named.spellings;
-            found.facts.columns.push(facts);
-            kept.push(std::mem::take(&mut found.rows.columns[i]));
+            let mut of = own.column.finish(named.declared.kind());
+            of.spellings = named.spellings;
+            facts.columns.push(of);
+            kept.push(own.hashes);
         }
-        found.rows.columns = kept;
-        Ok(found)
+        Ok((facts, kept.into_iter().collect(), late))
     }
 
     fn file(&self, file: &OneFile, names: &Names, found: &mut Found) -> Result<(), LakeError> {
@@ -247,13 +247,13 @@ impl Scan {
             let rows = u64::try_from(decoded.batch.num_rows()).unwrap_or(u64::MAX);
             found.facts.sampled |= rows > left;
             let taken = rows.min(left);
-            found.take(&self.name, file, &names.all, &decoded, usize::try_from(taken).unwrap_or(usize::MAX))?;
+            found.take(&self.name, file, &decoded, usize::try_from(taken).unwrap_or(usize::MAX))?;
             left -= taken;
         }
         let drift = decoder.drift();
         for (place, field) in file.places.iter().zip(file.columns.fields()) {
             let strings = drift.rescued.get(field.name()).map_or(0, |r| r.strings);
-            found.columns[*place].quoted(strings);
+            found.columns[*place].column.quoted(strings);
         }
         if file.format == Format::Ndjson {
             let new = drift.new_fields.keys().filter(|n| decode::holdable(n) && !names.has(n));
@@ -265,47 +265,72 @@ impl Scan {
 
 struct Found {
     facts: Facts,
-    columns: Vec<Column>,
-    rows: RowHashes,
-    /// Values of each column that are no text.
-    unreadable: Vec<u64>,
+    columns: Vec<OneColumn>,
     late: BTreeSet<String>,
 }
 
+struct OneColumn {
+    column: Column,
+    hashes: Hashes,
+    /// Its files say what its values are.
+    typed: bool,
+    /// Values that are no text.
+    unreadable: u64,
+}
+
 impl Found {
-    fn take(
-        &mut self,
-        dataset: &DatasetName,
-        file: &OneFile,
-        names: &[Named],
-        decoded: &Decoded,
-        rows: usize,
-    ) -> Result<(), LakeError> {
-        let failed = |source| LakeError::Refine { dataset: dataset.clone(), source };
+    /// Columns know nothing of each other, so each is looked at by whichever thread is free, and in the order of its rows.
+    fn take(&mut self, dataset: &DatasetName, file: &OneFile, decoded: &Decoded, rows: usize) -> Result<(), LakeError> {
         for m in &decoded.malformed {
             *self.facts.malformed.entry(m.reason.code()).or_default() += 1;
         }
         let batch = decoded.batch.slice(0, rows);
         self.facts.records += rows as u64;
-        let mut missing: BTreeSet<usize> = (0..names.len()).collect();
-        for (at, place) in file.places.iter().enumerate() {
-            missing.remove(place);
-            let column = batch.column(at);
-            let text = refine::to_text(column).map_err(failed)?;
-            let typed = names[*place].declared.is_typed();
-            let of = &mut self.columns[*place];
-            for row in 0..rows {
-                let value = text.is_valid(row).then(|| text.value(row)).and_then(|t| of.add(t, typed));
-                self.rows.push(*place, value);
+        let values: BTreeMap<usize, &ArrayRef> = file.places.iter().copied().zip(batch.columns()).collect();
+        let work = self.columns.iter_mut().enumerate().map(|(place, own)| (own, values.get(&place).copied()));
+        let waiting = Mutex::new(work);
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let look = || -> Result<(), RefineError> {
+            while let Some((own, values)) = next() {
+                own.take(values, rows)?;
             }
-            let nulls = column.logical_nulls().map_or(0, |n| n.null_count());
-            of.nulls(nulls as u64);
-            self.unreadable[*place] += (text.null_count().saturating_sub(nulls)) as u64;
+            Ok(())
+        };
+        let looked = thread::scope(|s| {
+            let others: Vec<_> = (1..lanes::count()).map(|_| s.spawn(look)).collect();
+            let own = look();
+            let ended = |other: ScopedJoinHandle<'_, _>| other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            others.into_iter().map(ended).fold(own, Result::and)
+        });
+        looked.map_err(|source| LakeError::Refine { dataset: dataset.clone(), source })
+    }
+}
+
+impl OneColumn {
+    fn new(named: &Named, of: usize) -> Self {
+        Self {
+            column: Column::new(named.name.clone(), of),
+            hashes: Hashes::new(of),
+            typed: named.declared.is_typed(),
+            unreadable: 0,
         }
-        for place in missing {
-            self.columns[place].nulls(rows as u64);
-            (0..rows).for_each(|_| self.rows.push(place, None));
+    }
+
+    /// `None`: the file does not have it.
+    fn take(&mut self, values: Option<&ArrayRef>, rows: usize) -> Result<(), RefineError> {
+        let Some(values) = values else {
+            self.column.nulls(rows as u64);
+            (0..rows).for_each(|_| self.hashes.push(None));
+            return Ok(());
+        };
+        let text = refine::to_text(values)?;
+        for row in 0..rows {
+            let value = text.is_valid(row).then(|| text.value(row)).and_then(|t| self.column.add(t, self.typed));
+            self.hashes.push(value);
         }
+        let nulls = values.logical_nulls().map_or(0, |n| n.null_count());
+        self.column.nulls(nulls as u64);
+        self.unreadable += (text.null_count().saturating_sub(nulls)) as u64;
         Ok(())
     }
 }

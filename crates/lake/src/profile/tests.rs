@@ -237,6 +237,49 @@ fn what_a_person_is_known_by_goes_into_no_text() {
 }
 
 #[test]
+fn names_inside_of_json_that_are_values_go_into_no_text() {
+    let lines = |one: &dyn Fn(usize) -> String| {
+        (0..40).map(|i| format!("{{\"id\":{i},\"x\":{}}}\n", one(i))).collect::<String>()
+    };
+    let people = [
+        "ottokar",
+        "bogumil",
+        "evamaria",
+        "kimberly",
+        "leopold",
+        "maximilian",
+        "patrizia",
+        "raymund",
+        "samuel",
+        "zoelie",
+    ];
+    let rare = |i: usize| format!("{{\"{}{}\": {{\"score\": 1}}}}", people[i % 10], ["a", "b", "c", "d"][i / 10]);
+    let many = |_: usize| {
+        let all: Vec<String> = (0..120).map(|k| format!("\"{}x{}\": 1", people[k % 10], k / 10)).collect();
+        format!("{{{}}}", all.join(","))
+    };
+    for (what, text) in [
+        ("an address", lines(&|i| format!("{{\"ottokar{i}@example.org\": {{\"score\": 1}}, \"zoelie\": 2}}"))),
+        ("a telephone", lines(&|i| format!("[{{\"+49 30 12345{i:02}\": \"ottokar\"}}]"))),
+        ("a number", lines(&|i| format!("{{\"deep\": {{\"user-90{i:03}\": true}}}}"))),
+        ("names of which few are there at once", lines(&rare)),
+        ("very many names", lines(&many)),
+    ] {
+        let p = proposed("a.ndjson", &text);
+        for told in people.into_iter().chain(["example", "+49", "user-90", "score"]) {
+            assert!(!p.text.contains(told), "{what}: {told} in {}", p.text);
+        }
+        assert!(p.text.contains("# Looked up by names that seem to be values"), "{what}: {}", p.text);
+    }
+    // Fields that are there are told.
+    let plain =
+        proposed("a.ndjson", &lines(&|i| format!("{{\"street\": \"a{i}\", \"line_2\": null, \"@type\": \"x\"}}")));
+    for name in ["street", "line_2", "@type"] {
+        assert!(plain.text.contains(name), "{}", plain.text);
+    }
+}
+
+#[test]
 fn each_file_is_read_with_its_delimiter_and_several_have_no_dataset() {
     let (comma, semicolon) = (("a.csv", "a,b\n1,x\n"), ("b.csv", "a;b\n2;y\n3;z\n"));
     for files in [[comma, semicolon], [semicolon, comma]] {

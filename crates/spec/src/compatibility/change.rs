@@ -81,6 +81,8 @@ pub enum What {
     MaxProperties,
     RuleAdded,
     RuleRemoved,
+    /// The same rule with another number of rows that it tolerates, or about other values of its column.
+    RuleChanged,
     /// Of a named type.
     Name,
     /// Bytes of a fixed type.
@@ -129,6 +131,7 @@ impl What {
             Self::MaxProperties => "maxProperties",
             Self::RuleAdded => "rule added",
             Self::RuleRemoved => "rule removed",
+            Self::RuleChanged => "rule changed",
             Self::Name => "name",
             Self::Size => "size",
             Self::Default => "default",

@@ -25,7 +25,7 @@ pub(super) fn of(change: &Change, mode: Mode, language: Language) -> String {
         What::Required => "keep `required`".to_owned(),
         What::Values => values(change, mode, language),
         What::RuleAdded => "let the rule warn (`action: warn`), or leave it out".to_owned(),
-        What::RuleRemoved => format!("keep the rule: {}", before.unwrap_or_default()),
+        What::RuleRemoved | What::RuleChanged => format!("keep the rule: {}", before.unwrap_or_default()),
         What::Name => format!("keep the name {}, or list it under `aliases`", before.unwrap_or_default()),
         What::Minimum
         | What::Maximum

@@ -9,13 +9,14 @@ mod mode;
 mod pairs;
 mod readers;
 mod relation;
-mod scalar;
+pub(crate) mod scalar;
 mod shape;
 mod table;
+mod tolerance;
 
 pub use change::{Change, Comparison, Language, Path, What};
 pub use mode::{InvalidMode, Mode};
 pub(crate) use pairs::{Look, Pairs};
 pub use readers::{Reader, readers};
 pub use relation::compare;
-pub use shape::{Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, TableRule};
+pub use shape::{About, Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, TableRule};

@@ -197,6 +197,7 @@ fn text_of(what: What, f: &Field) -> Option<String> {
         | What::FieldRenamed
         | What::RuleAdded
         | What::RuleRemoved
+        | What::RuleChanged
         | What::Name
         | What::Size
         | What::Default

@@ -43,7 +43,7 @@ fn number(a: &str, b: &str) -> Option<Ordering> {
     }
 }
 
-fn instant(text: &str) -> Option<Timestamp> {
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     text.parse::<Timestamp>().ok().or_else(|| {
         let local = text.parse::<civil::DateTime>().ok()?;
@@ -175,11 +175,11 @@ fn is_next(kind: Scalar, low: &str, high: &str) -> bool {
     }
 }
 
-pub(super) fn is_weaker_low(kind: Scalar, own: &Bound, other: &Bound) -> bool {
+pub(crate) fn is_weaker_low(kind: Scalar, own: &Bound, other: &Bound) -> bool {
     keeps_low(kind, other, own)
 }
 
-pub(super) fn is_weaker_high(kind: Scalar, own: &Bound, other: &Bound) -> bool {
+pub(crate) fn is_weaker_high(kind: Scalar, own: &Bound, other: &Bound) -> bool {
     keeps_high(kind, other, own)
 }
 

@@ -2,7 +2,7 @@
 //! tables. Built from ODCS by `odcs::shape`.
 
 use super::{Mode, scalar};
-use crate::contract::{Bound, ColumnType};
+use crate::contract::{Bound, ColumnType, Threshold};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,12 +94,31 @@ pub struct Sizes {
 /// A promise about several rows, or about more than one column of a row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableRule {
-    /// Kind and meaning in one fixed form: equal texts say the same.
+    /// What it is about, its kind and meaning in one fixed form: equal texts are about the same rows or number.
     pub text: String,
+    /// Equal where only the meaning or the number that is allowed differs.
+    pub subject: String,
     pub label: String,
     pub columns: Vec<String>,
-    /// No two rows share these columns; such a rule follows from one over fewer of them.
-    pub unique: bool,
+    pub about: About,
+    /// `None`: no row breaks it.
+    pub threshold: Option<Threshold>,
+}
+
+/// What a rule counts or measures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// Rows whose value in the one column lies outside of these limits.
+    Values(Limits),
+    /// Rows that share the columns with an earlier one; of more columns there are fewer such rows.
+    Unique,
+    /// Rows that break it.
+    Rows,
+    /// All rows.
+    RowCount,
+    /// What a query answers.
+    Number,
 }
 
 impl Shape {
@@ -150,6 +169,13 @@ impl Kind {
             Self::Object(_) => "object".to_owned(),
             Self::Array(_) => "array".to_owned(),
         }
+    }
+}
+
+impl TableRule {
+    /// Whether no two rows share its columns.
+    pub(crate) fn is_key(&self) -> bool {
+        self.about == About::Unique && self.threshold.is_none()
     }
 }
 

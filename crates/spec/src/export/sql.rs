@@ -23,7 +23,7 @@ pub fn sql(shape: &Shape, object: &ObjectShape) -> String {
     if !object.primary_key.is_empty() {
         parts.push(format!("  PRIMARY KEY ({})", list(&object.primary_key)));
     }
-    let unique = object.rules.iter().filter(|r| r.unique && r.columns != object.primary_key && is_key(&r.columns));
+    let unique = object.rules.iter().filter(|r| r.is_key() && r.columns != object.primary_key && is_key(&r.columns));
     parts.extend(unique.map(|r| format!("  UNIQUE ({})", list(&r.columns))));
     format!("{out}CREATE TABLE {} (\n{}\n);\n", quoted(&object.name), parts.join(",\n"))
 }

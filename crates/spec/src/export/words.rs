@@ -58,7 +58,7 @@ pub(super) fn rules<'a>(
     object: &'a ObjectShape,
     apart: impl Fn(&[String]) -> bool + 'a,
 ) -> impl Iterator<Item = &'a str> + 'a {
-    object.rules.iter().filter(move |r| !(r.unique && apart(&r.columns))).map(|r| r.label.as_str())
+    object.rules.iter().filter(move |r| !(r.is_key() && apart(&r.columns))).map(|r| r.label.as_str())
 }
 
 pub(super) fn is_number(kind: Scalar) -> bool {

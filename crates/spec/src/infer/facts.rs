@@ -135,6 +135,8 @@ pub struct NestedFacts {
     pub booleans: u64,
     pub arrays: u64,
     pub objects: u64,
+    /// Objects with a name that is a value, as an e-mail address or a number is. Such names are not kept.
+    pub keyed: u64,
     pub fields: BTreeMap<String, NestedFacts>,
     pub item: Option<Box<NestedFacts>>,
 }

@@ -154,7 +154,8 @@ impl<'a> Inclusion<'a> {
             }
             "unevaluatedProperties" => !objects || self.unevaluated_properties(writer, reader),
             "unevaluatedItems" => !arrays || self.unevaluated_items(writer, reader),
-            "anyOf" | "oneOf" => reader.list(key).into_iter().any(|branch| self.reads(writer, branch)),
+            "anyOf" => reader.list(key).into_iter().any(|branch| self.reads(writer, branch)),
+            "oneOf" => self.one_of(writer, reader),
             "not" => self.not(writer, reader),
             "if" => self.conditional(writer, reader),
             // `then` and `else` belong to `if`, `allOf` and `$ref` are parts by themselves; the rest decides nothing.
@@ -166,6 +167,20 @@ impl<'a> Inclusion<'a> {
         let Some(demanded) = reader.get(key) else { return true };
         let kept: Vec<Node<'a>> = writer.0.iter().filter_map(|n| n.get(key)).collect();
         kept.into_iter().any(|k| self.reads(&k.parts(), demanded))
+    }
+
+    /// One alternative takes all that the writer has, and no other one takes any of it as far as that can be told: not where it takes
+    /// all of that, too, or only what the writer has. Of those that overlap in part registries suppose that they exclude each other.
+    fn one_of(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
+        let branches = reader.list("oneOf");
+        let Some(own) = branches.iter().position(|b| self.reads(writer, *b)) else { return false };
+        let mut others = branches.into_iter().enumerate().filter(|(i, _)| *i != own);
+        others.all(|(_, other)| !self.overlaps(writer, other))
+    }
+
+    fn overlaps(&mut self, writer: &Both<'a>, other: Node<'a>) -> bool {
+        let parts = other.parts();
+        !parts.is_never() && (self.reads(writer, other) || writer.0.iter().all(|w| self.part(&parts, *w)))
     }
 
     /// What the reader refuses the writer refuses as well.

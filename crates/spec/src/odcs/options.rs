@@ -3,6 +3,7 @@
 use super::types::Logical;
 use crate::{
     codes,
+    compatibility::{Scalar, scalar},
     contract::{Bound, Check, ColumnType},
     diagnostic::quoted,
     source_file::{Place, Spanned},
@@ -14,7 +15,9 @@ use jiff::{Timestamp, civil};
 type Found = (&'static str, Check, Place);
 
 const LENGTHS: [&str; 2] = ["minLength", "maxLength"];
-const BOUNDS: [&str; 4] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"];
+/// Each with whether it is a value itself.
+const BOUNDS: [(&str, bool); 4] =
+    [("minimum", true), ("exclusiveMinimum", false), ("maximum", true), ("exclusiveMaximum", false)];
 
 pub(super) fn read(node: &Node, logical: Logical, kind: ColumnType, r: &mut Reader<'_>) -> Vec<Found> {
     let Some(mut f) = r.fields(node, "a mapping of options") else { return Vec::new() };
@@ -73,7 +76,7 @@ fn other_types(f: &mut Fields<'_>, logical: Logical, r: &mut Reader<'_>) {
         wrong.push("pattern");
     }
     if !ordered {
-        wrong.extend(BOUNDS);
+        wrong.extend(BOUNDS.map(|(key, _)| key));
     }
     if !matches!(logical, Logical::Integer | Logical::Number) {
         wrong.push("multipleOf");
@@ -140,25 +143,30 @@ fn multiple(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {
 }
 
 fn range(f: &mut Fields<'_>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Found> {
-    let [min, above, max, below] = BOUNDS.map(|k| f.take(k).and_then(|n| bound(n, kind, r)));
-    for (one, other, word) in [(&min, &above, "minimum"), (&max, &below, "maximum")] {
-        if let (Some(_), Some(second)) = (one, other) {
-            let help = Some("keep one of them".to_owned());
-            r.error(codes::CONTRADICTION, second.place, format!("the {word} is given twice"), help);
+    let mut found = BOUNDS.map(|(key, inclusive)| {
+        let bound = f.take(key).and_then(|n| bound(n, kind, r))?;
+        Some(Spanned::new(Bound { value: bound.value, inclusive }, bound.place))
+    });
+    let scalar = Scalar::of(kind)?;
+    let [low, high] = [(0, scalar::is_weaker_low as Weaker), (2, scalar::is_weaker_high)].map(|(at, weaker)| {
+        // Both hold, as in JSON Schema; one of them leaves less.
+        match (found[at].take(), found[at + 1].take()) {
+            (Some(one), Some(other)) => Some(if weaker(scalar, &one.value, &other.value) { other } else { one }),
+            (one, other) => one.or(other),
         }
-    }
-    let low = min.map(|b| (b, true)).or(above.map(|b| (b, false)));
-    let high = max.map(|b| (b, true)).or(below.map(|b| (b, false)));
-    let place = low.as_ref().or(high.as_ref())?.0.place;
-    if let (Some((low, _)), Some((high, _))) = (&low, &high)
-        && is_above(&low.value, &high.value, kind)
+    });
+    let place = low.as_ref().or(high.as_ref())?.place;
+    if let (Some(low), Some(high)) = (&low, &high)
+        && is_above(&low.value.value, &high.value.value, kind)
     {
-        let message = format!("no value is from {} to {}", quoted(&low.value), quoted(&high.value));
+        let message = format!("no value is from {} to {}", quoted(&low.value.value), quoted(&high.value.value));
         r.error(codes::CONTRADICTION, high.place, message, None);
     }
-    let made = |(b, inclusive): (Spanned<String>, bool)| Bound { value: b.value, inclusive };
-    Some(("range", Check::Range { min: low.map(made), max: high.map(made) }, place))
+    Some(("range", Check::Range { min: low.map(|b| b.value), max: high.map(|b| b.value) }, place))
 }
+
+/// Whether the first of two bounds leaves more than the second.
+type Weaker = fn(Scalar, &Bound, &Bound) -> bool;
 
 fn is_above(low: &str, high: &str, kind: ColumnType) -> bool {
     match kind {

@@ -38,17 +38,6 @@ const DIMENSIONS: [(&str, &str); 14] = [
     ("uq", "uniqueness"),
 ];
 
-const OPERATORS: [(&str, Operator); 8] = [
-    ("mustBe", Operator::MustBe),
-    ("mustNotBe", Operator::MustNotBe),
-    ("mustBeGreaterThan", Operator::MustBeGreaterThan),
-    ("mustBeGreaterOrEqualTo", Operator::MustBeGreaterOrEqualTo),
-    ("mustBeLessThan", Operator::MustBeLessThan),
-    ("mustBeLessOrEqualTo", Operator::MustBeLessOrEqualTo),
-    ("mustBeBetween", Operator::MustBeBetween),
-    ("mustNotBeBetween", Operator::MustNotBeBetween),
-];
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Metric {
     Nulls,
@@ -363,8 +352,8 @@ fn take_rest(f: &mut Fields<'_>) {
     for key in ["arguments", "unit", "query", "engine", "implementation"] {
         f.take_entry(key);
     }
-    for (key, _) in OPERATORS {
-        f.take_entry(key);
+    for operator in Operator::ALL {
+        f.take_entry(operator.word());
     }
 }
 
@@ -372,8 +361,8 @@ fn take_rest(f: &mut Fields<'_>) {
 fn threshold(f: &mut Fields<'_>, metric: Metric, r: &mut Reader<'_>) -> Option<Threshold> {
     let unit = f.take("unit").and_then(|n| unit(n, metric, r)).unwrap_or(Unit::Rows);
     let mut found: Option<Threshold> = None;
-    for (key, operator) in OPERATORS {
-        let Some(e) = f.take_entry(key) else { continue };
+    for operator in Operator::ALL {
+        let Some(e) = f.take_entry(operator.word()) else { continue };
         let Some((value, upper)) = operand(&e.value, operator, r) else { continue };
         if found.is_some() {
             let help = Some("`mustBeBetween: [low, high]` says two bounds at once".to_owned());
@@ -384,17 +373,17 @@ fn threshold(f: &mut Fields<'_>, metric: Metric, r: &mut Reader<'_>) -> Option<T
     found
 }
 
-/// Any word is allowed by the standard; two of them mean something.
+/// Any word is allowed by the standard; these mean something.
 fn unit(node: &Node, metric: Metric, r: &mut Reader<'_>) -> Option<Unit> {
     let text = r.text(node)?;
     match text.value.as_str() {
         "rows" => Some(Unit::Rows),
-        "percent" if metric == Metric::Rows => {
+        "percent" | "%" if metric == Metric::Rows => {
             let help = Some("remove the unit".to_owned());
             r.error(codes::QUALITY_RULE, text.place, "a measured value has no percentage", help);
             None
         }
-        "percent" => Some(Unit::Percent),
+        "percent" | "%" => Some(Unit::Percent),
         other => {
             let help = nearest::help(other, ["rows", "percent"]);
             r.error(codes::OPTION_NOT_USED, text.place, format!("the unit {} counts as rows", quoted(other)), help);

@@ -152,7 +152,7 @@ impl Base {
         let action = annotations_with_action(f, r);
         vocabulary::element(f, r);
         vocabulary::semantic_type(f, r);
-        let allowed = vocabulary::allowed(f, r);
+        let allowed = vocabulary::allowed(f, required.is_some(), r);
         let logical = types::logical(logical, physical.as_ref());
         Self {
             id,

@@ -10,8 +10,8 @@ use super::{
     types::{self, Logical},
 };
 use crate::{
-    compatibility::{Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, TableRule},
-    contract::{Action, Check, Column, ColumnType},
+    compatibility::{About, Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, TableRule},
+    contract::{Action, Check, Column, ColumnType, Threshold},
     diagnostic::Sink,
     source_file::{SourceFile, Spanned},
     sql,
@@ -40,15 +40,15 @@ fn object(node: &Node, r: &mut Reader<'_>) -> Option<ObjectShape> {
     let fields = properties.iter().filter_map(|n| field(n, "", &mut found, r)).collect();
     let said = super::common::annotations_with_action(&mut f, r);
     for item in f.take("relationships").and_then(|n| r.list(n)).unwrap_or_default() {
-        found.rules.extend(relationship::at_schema(item, r).and_then(|d| table_rule(&d, "")));
+        found.rules.extend(relationship::at_schema(item, r).and_then(|d| table_rule(&d, "", None)));
     }
     for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
-        found.rules.extend(quality::read(item, None, said.as_ref(), r).iter().filter_map(|d| table_rule(d, "")));
+        found.rules.extend(quality::read(item, None, said.as_ref(), r).iter().filter_map(|d| table_rule(d, "", None)));
     }
     found.keys.sort_by_key(|(position, _)| if *position > 0 { *position } else { i64::MAX });
     let primary_key: Vec<String> = found.keys.into_iter().map(|(_, name)| name).collect();
-    if !primary_key.is_empty() && !found.rules.iter().any(|r| r.unique && r.columns == primary_key) {
-        found.rules.push(unique(&primary_key, ""));
+    if !primary_key.is_empty() && !found.rules.iter().any(|r| r.is_key() && r.columns == primary_key) {
+        found.rules.push(unique(&primary_key, None));
     }
     Some(ObjectShape { name, description, primary_key, fields, rules: found.rules })
 }
@@ -102,8 +102,9 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
     }
     let scalar = Scalar::of(column_type);
     for d in drafts.iter().filter(|d| d.action != Action::Warn) {
-        if !limit(d, scalar, &mut limits) {
-            found.rules.extend(table_rule(d, above));
+        let strict = d.threshold.is_none();
+        if !(strict && ready(d).is_some_and(|check| limit(check, scalar, &mut limits))) {
+            found.rules.extend(table_rule(d, above, scalar));
         }
     }
     if let Some((position, _)) = base.key {
@@ -147,12 +148,15 @@ fn nested_options(node: &Node, limits: &mut Limits, r: &mut Reader<'_>) {
     limits.unique_items = node.get("uniqueItems").and_then(|n| r.boolean(n)) == Some(true);
 }
 
-/// Takes up what a rule says about single values; `false`: it says something else.
-fn limit(d: &RuleDraft, kind: Option<Scalar>, limits: &mut Limits) -> bool {
-    let CheckDraft::Ready(check) = &d.check else { return false };
-    if d.threshold.is_some() {
-        return false;
+fn ready(d: &RuleDraft) -> Option<&Check> {
+    match &d.check {
+        CheckDraft::Ready(check) => Some(check),
+        CheckDraft::Expression { .. } | CheckDraft::Query { .. } | CheckDraft::Reference { .. } => None,
     }
+}
+
+/// Takes up what a rule says about single values; `false`: it says something else.
+fn limit(check: &Check, kind: Option<Scalar>, limits: &mut Limits) -> bool {
     match check {
         Check::Required => limits.required = true,
         Check::Missing { values } => {
@@ -180,25 +184,28 @@ fn limit(d: &RuleDraft, kind: Option<Scalar>, limits: &mut Limits) -> bool {
     true
 }
 
-fn unique(columns: &[String], above: &str) -> TableRule {
-    let label = format!("unique {above}{}", columns.join(", "));
-    TableRule { text: label.clone(), label, columns: columns.to_vec(), unique: true }
+fn unique(columns: &[String], threshold: Option<Threshold>) -> TableRule {
+    let text = format!("unique {}", columns.join(", "));
+    let label = format!("{text}{}", tolerated(threshold));
+    TableRule { subject: text.clone(), text, label, columns: columns.to_vec(), about: About::Unique, threshold }
+}
+
+fn tolerated(threshold: Option<Threshold>) -> String {
+    threshold.map(|t| format!(" {}", t.words())).unwrap_or_default()
 }
 
 /// `None`: it only warns.
-fn table_rule(d: &RuleDraft, above: &str) -> Option<TableRule> {
+fn table_rule(d: &RuleDraft, above: &str, scalar: Option<Scalar>) -> Option<TableRule> {
     if d.action == Action::Warn {
         return None;
     }
-    let columns = if above.is_empty() {
-        d.columns.clone()
-    } else {
-        above.split('.').next().map(str::to_owned).into_iter().collect()
-    };
+    let at_top = above.is_empty();
+    if at_top && matches!(ready(d), Some(Check::Unique)) {
+        return Some(unique(&d.columns, d.threshold));
+    }
+    let columns =
+        if at_top { d.columns.clone() } else { above.split('.').next().map(str::to_owned).into_iter().collect() };
     let (kind, meaning) = match &d.check {
-        CheckDraft::Ready(Check::Unique) if d.threshold.is_none() && above.is_empty() => {
-            return Some(unique(&d.columns, above));
-        }
         CheckDraft::Ready(Check::Unique) => ("unique", d.columns.join(", ")),
         CheckDraft::Ready(check) => ("rule", json!(check).to_string()),
         CheckDraft::Expression { sql, .. } => {
@@ -214,13 +221,27 @@ fn table_rule(d: &RuleDraft, above: &str) -> Option<TableRule> {
             ("reference", format!("{} -> {}", from.join(", "), to.join(", ")))
         }
     };
-    let tolerated = d.threshold.map(|t| format!(" {}", json!(t))).unwrap_or_default();
-    let text = format!("{kind} {above}{} {meaning}{tolerated}", d.columns.join(","));
+    let about = about(d, scalar, at_top);
+    let text = format!("{kind} {above}{} {meaning}", d.columns.join(","));
+    let subject = if let About::Values(_) = about { d.made_id.clone() } else { text.clone() };
+    let tolerated = tolerated(d.threshold);
     let label = match &d.own_id {
         Some(id) => format!("{} ({kind} {meaning}{tolerated})", id.value),
         None => format!("{kind} {meaning}{tolerated}"),
     };
-    Some(TableRule { text, label, columns, unique: false })
+    Some(TableRule { text, subject, label, columns, about, threshold: d.threshold })
+}
+
+fn about(d: &RuleDraft, scalar: Option<Scalar>, at_top: bool) -> About {
+    match &d.check {
+        CheckDraft::Query { .. } => About::Number,
+        CheckDraft::Ready(Check::RowCount) => About::RowCount,
+        CheckDraft::Ready(check) if at_top && scalar.is_some() => {
+            let mut limits = Limits::default();
+            if limit(check, scalar, &mut limits) { About::Values(limits) } else { About::Rows }
+        }
+        CheckDraft::Ready(_) | CheckDraft::Expression { .. } | CheckDraft::Reference { .. } => About::Rows,
+    }
 }
 
 fn target(target: &Target) -> String {

@@ -5,10 +5,10 @@ use super::{
     types::Logical,
 };
 use crate::{
-    codes,
+    codes, decimal,
     diagnostic::quoted,
     source_file::Place,
-    yaml::{Fields, Node, Reader, Value},
+    yaml::{Fields, Node, Reader, Scalar, ScalarKind, Value},
 };
 use std::collections::BTreeSet;
 
@@ -56,22 +56,29 @@ pub(super) fn context(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     f.finish(r);
 }
 
-/// The values of `enum`, and where it stands.
-pub(super) fn allowed(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<(Vec<String>, Place)> {
+/// The values of `enum` as texts, and where it stands. Null may be among them: it is no value, and `required` decides over it.
+pub(super) fn allowed(f: &mut Fields<'_>, required: bool, r: &mut Reader<'_>) -> Option<(Vec<String>, Place)> {
     let entry = f.take_entry("enum").filter(|e| !e.value.is_null())?;
     let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
     for item in r.list(&entry.value)? {
         let Some(mut f) = r.fields(item, "a mapping with `value`") else { continue };
-        let value = f.require("value", r).and_then(|n| r.text(n));
+        let value = f.take_entry("value").filter(|e| e.value.is_null() || r.text(&e.value).is_some());
+        if value.is_none() {
+            f.require("value", r);
+        }
         texts(&mut f, &["id", "label", "description"], r);
         annotations(&mut f, r);
         f.finish(r);
-        let Some(value) = value else { continue };
-        if seen.insert(value.value.clone()) {
-            values.push(value.value);
-        } else {
+        let Some(Value::Scalar(value)) = value.map(|e| &e.value.value) else { continue };
+        if value.kind == ScalarKind::Null && required {
+            let help = Some("leave it out, or leave out `required`".to_owned());
+            r.error(codes::CONTRADICTION, item.place, "null is among the values, and the property is required", help);
+        }
+        if !seen.insert(identity(value)) {
             let help = Some("keep one of them".to_owned());
-            r.error(codes::INVALID_VALUE, value.place, format!("{} is listed twice", quoted(&value.value)), help);
+            r.error(codes::INVALID_VALUE, item.place, format!("{} is listed twice", quoted(&value.text)), help);
+        } else if value.kind != ScalarKind::Null && !values.contains(&value.text) {
+            values.push(value.text.clone());
         }
     }
     if values.is_empty() {
@@ -80,6 +87,16 @@ pub(super) fn allowed(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<(Vec<Str
         return None;
     }
     Some((values, entry.key.place))
+}
+
+/// Equal for what is one value of JSON: 1 and 1.0, and not 1 and "1".
+fn identity(value: &Scalar) -> (&'static str, String) {
+    match value.kind {
+        ScalarKind::Null => ("null", String::new()),
+        ScalarKind::Bool(b) => ("boolean", b.to_string()),
+        ScalarKind::Number => ("number", decimal::plain(&value.text).unwrap_or_else(|| value.text.clone())),
+        ScalarKind::Text => ("text", value.text.clone()),
+    }
 }
 
 /// Key and value of a map, which are read for their form.

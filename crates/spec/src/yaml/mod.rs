@@ -6,4 +6,4 @@ mod node;
 
 pub(crate) use build::parse;
 pub(crate) use fields::{Fields, Reader};
-pub(crate) use node::{Entry, Node, ScalarKind, Value};
+pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};

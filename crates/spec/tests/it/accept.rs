@@ -55,6 +55,36 @@ accept:
 }
 
 #[test]
+fn the_least_and_the_greatest_of_a_time_have_times_as_levels() {
+    let of = |levels: &str| {
+        let dir = flights();
+        let silver = format!("from: bronze.flights\ncontract: flights\naccept: {{ columns: {{ {levels} }} }}\n");
+        write(dir.path(), "datasets/silver/flights.yaml", silver.as_bytes());
+        let project = load(dir.path(), &Environment::default()).map_err(|d| d.to_string())?;
+        Ok::<_, String>(project.datasets[&"silver.flights".parse().expect("a name")].accept.columns.clone())
+    };
+    let found = of(
+        "time_hour: { nulls: { error_above: 0 }, min: { error_below: 2013-01-01 }, max: { warn_above: '2013-12-31T23:00:00+01:00', error_above: 2014-01-01 } }",
+    );
+    let found = found.expect("they fit");
+    let kinds: Vec<_> = found.iter().map(|c| c.kind).collect();
+    assert_eq!(kinds, [MeasureKind::Nulls, MeasureKind::First, MeasureKind::Last]);
+    assert_eq!(found[1].levels, Levels { error_below: Some(1_356_998_400e6), ..Levels::default() });
+    let last = Levels { warn_above: Some(1_388_527_200e6), error_above: Some(1_388_534_400e6), ..Levels::default() };
+    assert_eq!(found[2].levels, last);
+    for (levels, part) in [
+        ("time_hour: { min: { error_below: 5 } }", "is not a number"),
+        ("dep_delay: { min: { error_below: 2013-01-01 } }", "neither date nor timestamp"),
+        ("time_hour: { min: { error_below: 2013-01-01, error_above: 5 } }", "`5` is no time"),
+        ("time_hour: { max: { error_below: 2014-01-01, error_above: 2013-01-01 } }", "no value is within"),
+        ("time_hour: { mean: { error_below: 2013-01-01 } }", "expected a number"),
+    ] {
+        let said = of(levels).expect_err(levels);
+        assert!(said.contains(part), "{levels}: {said}");
+    }
+}
+
+#[test]
 fn every_mistake_is_shown_at_its_place() {
     insta::assert_snapshot!(
         "accept_mistakes",

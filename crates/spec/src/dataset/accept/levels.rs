@@ -3,8 +3,9 @@
 use crate::{
     acceptance::Levels,
     codes,
+    compatibility::scalar::instant,
     diagnostic::quoted,
-    yaml::{Fields, Node, Reader},
+    yaml::{Fields, Node, Reader, ScalarKind, Value},
 };
 
 /// A median of fewer commits says little, and more are not looked at.
@@ -20,6 +21,8 @@ pub(super) enum Figure {
     /// A whole number, 0 or more.
     Count,
     Number,
+    /// A date, or a timestamp.
+    Time,
 }
 
 /// All that says a level.
@@ -95,7 +98,8 @@ fn order(levels: Levels, node: &Node, sides: Sides, r: &mut Reader<'_>) {
         };
         r.error(codes::CONTRADICTION, node.place, "it would fail before it warns", Some(help.to_owned()));
     } else if crossed(levels.error_below.or(levels.warn_below), levels.error_above.or(levels.warn_above)) {
-        r.error(codes::CONTRADICTION, node.place, "no value is within these levels", None);
+        let help = Some("levels below are the lower ones, and those above the higher ones".to_owned());
+        r.error(codes::CONTRADICTION, node.place, "no value is within these levels", help);
     }
 }
 
@@ -103,9 +107,28 @@ fn number(node: &Node, figure: Figure, r: &mut Reader<'_>) -> Option<f64> {
     match figure {
         Figure::Count => r.whole::<u64>(node).map(|n| n as f64),
         Figure::Number => r.number(node),
+        Figure::Time => moment(node, r),
         Figure::Share => share(node, 1.0, "write a percentage from 0% to 100%, as in `5%`", r),
         Figure::Ratio => share(node, f64::MAX, "write a percentage, as in `50%` or `300%`", r),
     }
+}
+
+/// Whether a level of it is written as a date or a timestamp.
+pub(super) fn has_times(node: &Node) -> bool {
+    let is =
+        |n: &Node| matches!(&n.value, Value::Scalar(s) if s.kind == ScalarKind::Text && instant(&s.text).is_some());
+    WORDS.iter().filter_map(|w| node.get(w)).any(is)
+}
+
+/// Microseconds since 1970, as the engine has times. Without an offset it is UTC.
+fn moment(node: &Node, r: &mut Reader<'_>) -> Option<f64> {
+    let text = r.text(node)?;
+    let found = instant(&text.value).map(|t| t.as_microsecond() as f64);
+    if found.is_none() {
+        let help = Some("write it as `2013-01-31` or `2013-01-31T05:00:00Z`, as the other levels are".to_owned());
+        r.error(codes::INVALID_VALUE, text.place, format!("{} is no time", quoted(&text.value)), help);
+    }
+    found
 }
 
 fn share(node: &Node, most: f64, help: &str, r: &mut Reader<'_>) -> Option<f64> {

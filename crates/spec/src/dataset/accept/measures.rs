@@ -1,7 +1,7 @@
 //! `columns`, `by` and `distribution`: figures of columns.
 
 use super::{
-    levels::{Figure, Sides, levels, levels_of, of_last},
+    levels::{Figure, Sides, has_times, levels, levels_of, of_last},
     read::Uses,
 };
 use crate::{
@@ -55,7 +55,8 @@ pub(super) fn columns(node: &Node, against: Against, uses: &mut Uses, r: &mut Re
 }
 
 fn too_many(node: &Node, number: usize, most: usize, r: &mut Reader<'_>) {
-    r.error(codes::INVALID_VALUE, node.place, format!("{number} are too many: there are up to {most}"), None);
+    let help = Some("leave out those that matter least, or say more in rules of the contract".to_owned());
+    r.error(codes::INVALID_VALUE, node.place, format!("{number} are too many: there are up to {most}"), help);
 }
 
 fn column(
@@ -71,12 +72,15 @@ fn column(
     let mut add = |kind, (of_last, levels)| {
         out.push(ColumnMeasure { column: name.value.clone(), kind, of_last, levels });
     };
-    let mut needs = Needs::Any;
+    let (mut needs, mut of_times) = (Needs::Any, false);
     for (key, kind, figure) in KEYS {
         let Some(n) = f.take(key) else { continue };
+        let (kind, figure) = of_time(kind, n).map_or((kind, figure), |kind| (kind, Figure::Time));
         add(kind, measure(n, figure, against, r));
-        if figure == Figure::Number {
-            needs = Needs::Number;
+        match figure {
+            Figure::Number => needs = Needs::Number,
+            Figure::Time => of_times = true,
+            Figure::Share | Figure::Ratio | Figure::Count => {}
         }
     }
     if let Some(n) = f.take("percentiles") {
@@ -99,7 +103,22 @@ fn column(
         let help = Some("write one of `nulls`, `distinct`, `min`, `max`, `sum`, `mean`, `percentiles`".to_owned());
         r.error(codes::MISSING_KEY, node.place, "nothing is measured of the column", help);
     }
-    uses.push(ColumnUse { column: name.clone(), needs });
+    if of_times {
+        uses.push(ColumnUse { column: name.clone(), needs: Needs::Time });
+    }
+    if needs != Needs::Any || !of_times {
+        uses.push(ColumnUse { column: name.clone(), needs });
+    }
+}
+
+/// The measure of times, where the levels say that it is one. A share of a time would mean nothing.
+fn of_time(kind: MeasureKind, node: &Node) -> Option<MeasureKind> {
+    let kind = match kind {
+        MeasureKind::Min => MeasureKind::First,
+        MeasureKind::Max => MeasureKind::Last,
+        _ => return None,
+    };
+    (has_times(node) && node.get("of_last").is_none()).then_some(kind)
 }
 
 /// Levels of the figure, or with `of_last` those of its share of what is usual.
@@ -151,7 +170,8 @@ fn parts(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Parts> {
 fn length(node: &Node, r: &mut Reader<'_>) -> Option<Span> {
     let size = r.parsed::<Span>(node)?;
     if size.value.micros() <= 0 {
-        r.error(codes::INVALID_VALUE, size.place, "it has to have a length", None);
+        let help = Some("write one above zero, as in `1 day`".to_owned());
+        r.error(codes::INVALID_VALUE, size.place, "it has to have a length", help);
         return None;
     }
     Some(size.value)

@@ -46,7 +46,8 @@ fn rows(node: &Node, r: &mut Reader<'_>) -> Levels {
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
-        r.error(codes::CONTRADICTION, node.place, format!("`min` {min} is above `max` {max}"), None);
+        let help = Some("`min` is the lower one".to_owned());
+        r.error(codes::CONTRADICTION, node.place, format!("`min` {min} is above `max` {max}"), help);
     }
     let min = min.filter(|min| max.is_none_or(|max| *min <= max));
     let short = Levels { error_below: min.map(|n| n as f64), error_above: max.map(|n| n as f64), ..Levels::default() };

@@ -163,7 +163,91 @@ fn keys_and_rules_over_tables_are_told() {
         ))
     };
     assert!(compare(&few(5), &few(5)).changes.is_empty());
-    assert_eq!(compare(&few(5), &few(9)).changes.len(), 2);
+    assert_eq!(
+        shown(&compare(&few(5), &few(9))),
+        [
+            "t.a rule changed: rule \"required\" mustBeLessThan 5 percent -> rule \"required\" mustBeLessThan 9 percent, breaks forward"
+        ]
+    );
+}
+
+/// How the change of one rule of a column is told: `changed`, `added` or `removed`, and what it breaks.
+fn told(old: &str, new: &str) -> Vec<String> {
+    let of =
+        |rules: &str| read(&format!("      - name: a\n        logicalType: integer\n        quality: [{rules}]\n"));
+    let short = |line: String| {
+        let what = line.split(": ").next().unwrap_or_default().trim_start_matches("t.a ").to_owned();
+        format!("{what}, {}", line.rsplit(", ").next().unwrap_or_default())
+    };
+    shown(&compare(&of(old), &of(new))).into_iter().map(short).collect()
+}
+
+#[test]
+fn a_rule_with_another_number_is_one_change() {
+    let nulls = |t: &str| format!("{{ metric: nullValues, {t} }}");
+    for (old, new, breaks) in [
+        ("mustBeLessThan: 5", "mustBeLessThan: 10", "breaks forward"),
+        ("mustBeLessThan: 10", "mustBeLessThan: 5", "breaks backward"),
+        ("mustBeLessThan: 5", "mustBeLessOrEqualTo: 4", "breaks nothing"),
+        ("mustBeGreaterThan: 5", "mustBeGreaterOrEqualTo: 6", "breaks nothing"),
+        ("mustBeBetween: [2, 4]", "mustBeBetween: [3, 5]", "breaks both"),
+        ("mustNotBe: 3", "mustNotBeBetween: [2, 4]", "breaks backward"),
+        ("mustBeLessThan: 5, unit: percent", "mustBeLessOrEqualTo: 4, unit: '%'", "breaks backward"),
+        ("mustBeLessThan: 5", "mustBeLessThan: 5, unit: percent", "breaks both"),
+    ] {
+        assert_eq!(told(&nulls(old), &nulls(new)), [format!("rule changed, {breaks}")], "{old} -> {new}");
+    }
+}
+
+#[test]
+fn what_other_rules_leave_is_known_of_a_rule() {
+    let (few, none) = ("{ metric: nullValues, mustBeLessThan: 5 }", "{ metric: nullValues, mustBe: 0 }");
+    assert_eq!(told(none, few), ["required, breaks forward", "rule added, breaks nothing"]);
+    assert_eq!(told(few, none), ["required, breaks backward", "rule removed, breaks nothing"]);
+    assert_eq!(told(none, &format!("{none}, {few}")), ["rule added, breaks nothing"]);
+    assert_eq!(told("", few), ["rule added, breaks backward"]);
+    // Two bounds of one count.
+    let least = "{ metric: nullValues, mustBeGreaterThan: 1 }";
+    let between = "{ metric: nullValues, mustBeBetween: [2, 4] }";
+    assert_eq!(
+        told(&format!("{few}, {least}"), between),
+        ["rule removed, breaks nothing", "rule changed, breaks nothing"]
+    );
+    // Values that are fewer, and so more rows outside.
+    let of =
+        |values: &str, t: &str| format!("{{ metric: invalidValues, arguments: {{ validValues: [{values}] }}, {t} }}");
+    let (two, three) = ("1, 2", "1, 2, 3");
+    assert_eq!(told(&of(two, "mustBeLessThan: 5"), &of(three, "mustBeLessThan: 5")), ["rule changed, breaks forward"]);
+    assert_eq!(
+        told(&of(two, "mustBeGreaterThan: 5"), &of(three, "mustBeGreaterThan: 5")),
+        ["rule changed, breaks backward"]
+    );
+    assert_eq!(told(&of(two, "mustBe: 5"), &of(three, "mustBe: 5")), ["rule changed, breaks both"]);
+    // Of more columns fewer rows are alike.
+    let same = |columns: &str, most: u8| {
+        let rule =
+            format!("{{ metric: duplicateValues, arguments: {{ properties: [{columns}] }}, mustBeLessThan: {most} }}");
+        document(&format!(
+            "  - name: t\n    properties:\n      - {{ name: a, logicalType: integer }}\n      - {{ name: b, logicalType: integer }}\n    quality: [{rule}]\n"
+        ))
+    };
+    let breaks = |old, new| {
+        let found = compare(&old, &new);
+        (found.is_compatible(Mode::Backward), found.is_compatible(Mode::Forward))
+    };
+    assert_eq!(breaks(same("a", 5), same("'a', b", 5)), (true, false));
+    assert_eq!(breaks(same("'a', b", 5), same("a", 5)), (false, true));
+    assert_eq!(breaks(same("a", 5), same("'a', b", 4)), (false, false));
+}
+
+#[test]
+fn the_answer_of_a_query_is_any_number() {
+    let sql = |t: &str| format!("{{ type: sql, query: 'SELECT min(a) FROM ${{object}}', {t} }}");
+    assert_eq!(
+        told(&sql("mustBeGreaterThan: 5"), &sql("mustBeGreaterOrEqualTo: 6")),
+        ["rule changed, breaks backward"]
+    );
+    assert_eq!(told(&sql("mustBeLessThan: 5"), &sql("mustBeBetween: [0, 4]")), ["rule changed, breaks backward"]);
 }
 
 #[test]

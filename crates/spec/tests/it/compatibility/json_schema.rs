@@ -146,6 +146,28 @@ fn reads(old: Value, new: Value) -> bool {
 }
 
 #[test]
+fn a_value_is_of_one_alternative_alone() {
+    let one_of = |all: Value| json!({ "oneOf": all });
+    let (integer, number, text) =
+        (json!({ "type": "integer" }), json!({ "type": "number" }), json!({ "type": "string" }));
+    let kind =
+        |word: &str| json!({ "type": "object", "properties": { "kind": { "const": word } }, "required": ["kind"] });
+    // Types, or a value that tells them apart.
+    assert!(reads(integer.clone(), one_of(json!([integer, text]))));
+    assert!(reads(kind("a"), one_of(json!([kind("a"), kind("b")]))));
+    assert!(reads(one_of(json!([kind("a"), kind("b")])), one_of(json!([kind("c"), kind("b"), kind("a")]))));
+    // A whole number is of both, and so is what is listed twice.
+    assert!(!reads(integer.clone(), one_of(json!([integer, number]))));
+    assert!(!reads(number.clone(), one_of(json!([integer, number]))));
+    assert!(!reads(one_of(json!([text, integer])), one_of(json!([text, integer, number]))));
+    assert!(!reads(kind("a"), one_of(json!([kind("a"), kind("a")]))));
+    assert!(!reads(json!({ "enum": ["x"] }), one_of(json!([text, { "maxLength": 5 }]))));
+    assert!(!reads(text.clone(), one_of(json!([text, true]))));
+    // What nothing is of takes nothing away.
+    assert!(reads(text.clone(), one_of(json!([text, false]))));
+}
+
+#[test]
 fn documents_of_any_form_end() {
     // Each reference leads to the next one, and each schema has a name of its own.
     let chain = |n: usize, last: &str| {

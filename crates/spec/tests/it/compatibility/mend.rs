@@ -102,6 +102,7 @@ fn restore(what: What, old: &Field, new: &mut Field, mode: Mode) {
         | What::FieldRenamed
         | What::RuleAdded
         | What::RuleRemoved
+        | What::RuleChanged
         | What::Name
         | What::Size
         | What::Default
