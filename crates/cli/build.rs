@@ -10,15 +10,22 @@ use std::{
     process::Command,
 };
 
-const TEMPLATES: [&str; 2] = ["flights", "orders"];
+/// With what is in each folder that a project has from its example. The folder itself is not watched, because a run writes its tables
+/// there; so whatever is new in it is named here.
+const TEMPLATES: [(&str, &[&str]); 2] = [
+    ("flights", &["README.md", "alluvium.yaml", "contracts", "datasets", "landing", "later"]),
+    ("orders", &["README.md", "alluvium.yaml", "contracts", "datasets", "landing", "library"]),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let examples = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../examples").canonicalize()?;
     let mut code = String::from("&[\n");
-    for name in TEMPLATES {
+    for (name, entries) in TEMPLATES {
         let root = examples.join(name);
         let mut files = Vec::new();
-        list(&root, &mut files)?;
+        for entry in entries {
+            list(&root.join(entry), &mut files)?;
+        }
         files.sort();
         writeln!(code, "Template {{ name: {name:?}, files: &[")?;
         for file in files {
@@ -38,7 +45,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn runbooks() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../docs/runbooks").canonicalize()?;
-    println!("cargo::rerun-if-changed={}", folder.display());
     let mut files = Vec::new();
     list(&folder, &mut files)?;
     files.retain(|f| f.extension().is_some_and(|e| e == "md"));
@@ -67,25 +73,18 @@ fn packs_relocations() -> bool {
     version.is_some_and(|version| version >= (2, 36))
 }
 
-/// An example's own folder is not watched, only what is in it: a run writes its tables there.
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
-    for entry in fs::read_dir(folder)? {
+/// The files of a folder, or the one file; watched, so that new ones are noticed.
+fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", path.display());
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if name.starts_with('.') || is_left_out(name) {
-            continue;
-        }
-        println!("cargo::rerun-if-changed={}", path.display());
-        if path.is_dir() {
+        if !path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')) {
             list(&path, files)?;
-        } else {
-            files.push(path);
         }
     }
     Ok(())
-}
-
-/// Tables made by a run, and what only the repository's own tests read.
-fn is_left_out(name: &str) -> bool {
-    name == "lake" || name.starts_with("expected.") || name.ends_with(".py")
 }

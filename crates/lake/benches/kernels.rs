@@ -3,11 +3,13 @@
 //! Throughput is in rows, or in bytes where `MB/s` says so. The orders are made up here, of the shape of `bench/gen_orders.py`:
 //! 2 % break a rule, 3 % come twice, one in five updates an earlier order.
 
-use alluvium_lake::bench::{Binding, Options, Refinery, Staged, Stamp, Tally, Writes, discover, open};
-use alluvium_model::{DefinitionVersion, SeededEntropy, StepKey};
-use alluvium_spec::{CsvOptions, Environment, Format, Project};
+use alluvium_lake::bench::{
+    Binding, Options, Refinery, Staged, Stamp, Tally, Vector, Windows, Writes, discover, encode, open,
+};
+use alluvium_model::{DefinitionVersion, SeededEntropy, Span, StepKey};
+use alluvium_spec::{CsvOptions, Environment, Format, Project, WindowSpec};
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{Schema, SchemaRef},
 };
 use divan::{
@@ -156,15 +158,37 @@ static BRONZE: LazyLock<Vec<RecordBatch>> = LazyLock::new(|| {
     (0..ROWS / BATCH).map(|b| batch(b * BATCH)).collect()
 });
 
+fn load(root: &Path) -> Project {
+    alluvium_spec::load(root, &Environment::default()).unwrap_or_else(|e| panic!("{}: {e}", root.display()))
+}
+
 /// A project of the repository.
 fn project(folder: &str) -> Project {
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    alluvium_spec::load(&root, &Environment::default()).unwrap_or_else(|_| panic!("{folder} has no mistake"))
+    load(&root)
+}
+
+/// A project whose contract of the orders has these properties and rules.
+fn contract(properties: &str, quality: &str) -> Project {
+    let root = tempfile::tempdir().expect("a folder");
+    let head = "apiVersion: v3.1.0\nkind: DataContract\nid: orders\nname: orders\nversion: 1.0.0\nstatus: active\n";
+    let table = format!("schema:\n  - name: orders\n    properties: [{properties}]\n    quality: [{quality}]\n");
+    let files = [
+        ("alluvium.yaml", "name: kernels\n".to_owned()),
+        ("datasets/bronze/orders.yaml", "source: { files: landing/ }\n".to_owned()),
+        ("datasets/silver/orders.yaml", "from: bronze.orders\ncontract: orders\n".to_owned()),
+        ("contracts/orders.odcs.yaml", head.to_owned() + &table),
+    ];
+    for (path, text) in files {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    load(root.path())
 }
 
 /// Makes refineries of `silver.orders`, since one that saw rows remembers their unique keys.
-fn refineries(folder: &str) -> impl Fn() -> Refinery {
-    let project = project(folder);
+fn refineries(project: &Project) -> impl Fn() -> Refinery + use<> {
     let name = "silver.orders".parse().expect("a name");
     let dataset = &project.datasets[&name];
     let (silver, contract) = (dataset.silver().expect("silver"), project.contract_of(dataset).expect("a contract"));
@@ -185,26 +209,77 @@ fn refined(refinery: &Refinery, tally: &mut Tally) -> Vec<RecordBatch> {
     BRONZE.iter().map(|b| refinery.refine(b, None, tally).expect("refines").valid).collect()
 }
 
-fn refine(bencher: Bencher<'_, '_>, folder: &str) {
+/// `quarantined`: how many of a hundred rows break a rule.
+fn refine(bencher: Bencher<'_, '_>, project: &Project, quarantined: std::ops::RangeInclusive<u64>) {
     LazyLock::force(&BRONZE);
-    let refinery = refineries(folder);
+    let refinery = refineries(project);
     bencher.counter(ItemsCount::new(ROWS)).with_inputs(refinery).bench_refs(|refinery| {
         let mut tally = Tally::default();
         refined(refinery, &mut tally);
-        assert!(tally.quarantined > 0 && tally.received == tally.valid + tally.quarantined, "{tally:?}");
+        let in_order = tally.received == tally.valid + tally.quarantined;
+        assert!(in_order && quarantined.contains(&(100 * tally.quarantined).div_ceil(ROWS as u64)), "{tally:?}");
     });
+}
+
+/// One column read as its type, and no rule beside; `text` is what a column costs that needs no cast.
+#[divan::bench(args = ["text", "integer", "number", "decimal", "timestamp"])]
+fn refine_cast(bencher: Bencher<'_, '_>, kind: &str) {
+    let property = match kind {
+        "text" => "{ name: email, logicalType: string }",
+        "integer" => "{ name: order_id, logicalType: integer }",
+        "number" => "{ name: amount, logicalType: number }",
+        "decimal" => "{ name: amount, logicalType: number, physicalType: \"decimal(12, 2)\" }",
+        _ => "{ name: updated_at, logicalType: timestamp }",
+    };
+    refine(bencher, &contract(property, ""), 0..=0);
+}
+
+/// One rule over a column of text (`range`: with its cast from text); all rows keep it, but for 3 % that are not unique.
+#[divan::bench(args = ["required", "enum", "range", "length", "pattern", "format", "unique", "sql"])]
+fn refine_rule(bencher: Bencher<'_, '_>, rule: &str) {
+    let property = match rule {
+        "required" => "{ name: currency, required: true }",
+        "enum" => {
+            "{ name: currency, logicalType: string, enum: [{ value: USD }, { value: EUR }, { value: GBP }, { value: JPY }] }"
+        }
+        "range" => "{ name: order_id, logicalType: integer, logicalTypeOptions: { minimum: 0, maximum: 1000000000 } }",
+        "length" => "{ name: country, logicalType: string, logicalTypeOptions: { minLength: 2, maxLength: 2 } }",
+        "pattern" => "{ name: email, logicalType: string, logicalTypeOptions: { pattern: \"[^@ ]+@[a-z]+[.]com\" } }",
+        "format" => "{ name: email, logicalType: string, logicalTypeOptions: { format: email } }",
+        "unique" => "{ name: event_id, logicalType: string, unique: true }",
+        _ => "{ name: currency, logicalType: string }, { name: country, logicalType: string }",
+    };
+    let sql = "{ type: custom, engine: alluvium, id: other, implementation: \"currency <> country\" }";
+    let quality = if rule == "sql" { sql } else { "" };
+    let repeated = if rule == "unique" { 3..=4 } else { 0..=0 };
+    refine(bencher, &contract(property, quality), repeated);
+}
+
+/// All ten columns, where so many of a hundred rows leave for the quarantine with a reason.
+#[divan::bench(args = [1, 25, 75])]
+fn refine_split(bencher: Bencher<'_, '_>, percent: u64) {
+    let known = match percent {
+        1 => "{ value: placed }, { value: paid }, { value: shipped }, { value: delivered }",
+        25 => "{ value: placed }, { value: paid }, { value: shipped }",
+        _ => "{ value: placed }",
+    };
+    let columns = COLUMNS.map(|c| match c {
+        "status" => format!("{{ name: status, logicalType: string, enum: [{known}] }}"),
+        _ => format!("{{ name: {c}, logicalType: string }}"),
+    });
+    refine(bencher, &contract(&columns.join(", "), ""), percent..=percent + 1);
 }
 
 /// With the hash of an address that the example makes.
 #[divan::bench]
 fn refine_orders_example(bencher: Bencher<'_, '_>) {
-    refine(bencher, "examples/orders");
+    refine(bencher, &project("examples/orders"), 1..=3);
 }
 
 /// The contract that `bench/validate` compares, with its unique key.
 #[divan::bench]
 fn refine_unique(bencher: Bencher<'_, '_>) {
-    refine(bencher, "bench/validation/ours");
+    refine(bencher, &project("bench/validation/ours"), 4..=6);
 }
 
 /// A table's folder and the rows for it.
@@ -216,7 +291,7 @@ struct Table {
 
 impl Table {
     fn new(keys: &[&str]) -> Self {
-        let refinery = refineries("bench/validation/ours")();
+        let refinery = refineries(&project("bench/validation/ours"))();
         let rows = refined(&refinery, &mut Tally::default());
         let folder = tempfile::tempdir().expect("a folder");
         let name = "silver.orders".parse().expect("a name");
@@ -272,4 +347,76 @@ fn settle(bencher: Bencher<'_, '_>, against: bool) {
 fn write_parquet(bencher: Bencher<'_, '_>) {
     let table = Table::new(&["order_id"]);
     bencher.counter(table.count()).bench(|| table.writes.write(&table.rows).expect("writes"));
+}
+
+/// The column that each encoding is chosen for, as silver has it; `received`: as bronze has the last.
+#[divan::bench(args = ["dictionary", "delta_binary_packed", "plain", "delta_length_byte_array", "received"])]
+fn encode_parquet(bencher: Bencher<'_, '_>, encoding: &str) {
+    let texts = |c: usize| Arc::new((0..ROWS).map(|n| record(n)[c].clone()).collect::<StringArray>()) as ArrayRef;
+    let (values, name) = match encoding {
+        "dictionary" => (texts(3), "RLE_DICTIONARY"),
+        "delta_binary_packed" => {
+            (Arc::new(Int64Array::from_iter_values(0..ROWS as i64)) as ArrayRef, "DELTA_BINARY_PACKED")
+        }
+        "plain" => {
+            (Arc::new(Float64Array::from_iter_values((0..ROWS).map(|n| (n as f64).sqrt()))) as ArrayRef, "PLAIN")
+        }
+        _ => (texts(0), "DELTA_LENGTH_BYTE_ARRAY"),
+    };
+    let dataset = if encoding == "received" { "bronze.orders" } else { "silver.orders" };
+    let encoded = || encode(dataset.parse().expect("a name"), &values).expect("encodes");
+    let used = encoded().1;
+    assert!(used.iter().any(|e| e == name), "{encoding}: {used:?}");
+    let bytes = values.to_data().get_slice_memory_size().expect("a size");
+    bencher.counter(ItemsCount::new(ROWS)).counter(BytesCount::new(bytes)).bench(|| encoded().0);
+}
+
+/// Of a file of a million rows every third one.
+fn gone() -> Vector {
+    Vector::of((0..1_000_000).step_by(3))
+}
+
+#[divan::bench]
+fn deletion_vector_write(bencher: Bencher<'_, '_>) {
+    let (folder, gone) = (tempfile::tempdir().expect("a folder"), gone());
+    bencher.counter(ItemsCount::new(gone.rows())).bench(|| gone.write(folder.path()).expect("writes"));
+}
+
+#[divan::bench]
+fn deletion_vector_read(bencher: Bencher<'_, '_>) {
+    let (folder, gone) = (tempfile::tempdir().expect("a folder"), gone());
+    let written = gone.write(folder.path()).expect("writes");
+    bencher.counter(ItemsCount::new(gone.rows())).bench(|| written.read(folder.path()).expect("reads"));
+}
+
+/// Times of changed rows to the days that they touch.
+#[divan::bench]
+fn windows_touched(bencher: Bencher<'_, '_>) {
+    let changed = times();
+    bencher.counter(ItemsCount::new(ROWS)).bench(|| Windows::holding(&changed, &days()).expect("windows").count());
+}
+
+/// Times of a table's rows against those days.
+#[divan::bench]
+fn windows_inside(bencher: Bencher<'_, '_>) {
+    let all = times();
+    let touched = Windows::holding(&all[..1], &days()).expect("windows");
+    let inside = || all.iter().map(|b| touched.inside(b.column(0)).expect("times")).sum::<usize>();
+    assert!((1..ROWS).contains(&inside()));
+    bencher.counter(ItemsCount::new(ROWS)).bench(inside);
+}
+
+fn days() -> WindowSpec {
+    WindowSpec { column: "updated_at".to_owned(), size: "1 day".parse::<Span>().expect("a span") }
+}
+
+/// A month, in order.
+fn times() -> Vec<RecordBatch> {
+    let step = 28 * 86_400_000_000 / ROWS as i64;
+    let batch = |first: usize| {
+        let times = (first..first + BATCH).map(|n| 1_751_328_000_000_000 + n as i64 * step);
+        let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
+        RecordBatch::try_from_iter([("updated_at", Arc::new(times) as ArrayRef)]).expect("one column")
+    };
+    (0..ROWS / BATCH).map(|b| batch(b * BATCH)).collect()
 }

@@ -9,14 +9,23 @@ use crate::{
     encoding,
     error::LakeError,
     meter::Meter,
+    remote::Disk,
     silver,
     stage::{self, Stager},
     syncs::Syncs,
     table::Place,
     upsert::{CandidateLane, CandidatePart, Candidates, Keys, Room, Settling, Stored},
+    vector,
+    windows::{self, Touched},
 };
 use alluvium_model::DatasetName;
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use alluvium_spec::WindowSpec;
+use arrow::{
+    array::{ArrayRef, RecordBatch},
+    datatypes::SchemaRef,
+};
+use deltalake::kernel::DeletionVectorDescriptor;
+use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use std::{path::Path, sync::Arc};
 
 /// More than any bench needs.
@@ -85,5 +94,65 @@ impl Writes {
         let settled = silver::settle(settling, 1, |_| ()).await?;
         let gone = settled.gone.rows.values().chain(settled.superseded.rows.values());
         Ok(gone.map(|rows| rows.len()).sum())
+    }
+}
+
+/// One column as a file of a table has it: its bytes, and its encodings.
+pub fn encode(dataset: DatasetName, values: &ArrayRef) -> Result<(u64, Vec<String>), LakeError> {
+    let batch = RecordBatch::try_from_iter([("column", values.clone())])?;
+    let compression = encoding::compression(&Place::Dataset(dataset));
+    let properties = encoding::choose(WriterProperties::builder(), compression, &batch)?.build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
+    writer.write(&batch)?;
+    let footer = writer.finish()?;
+    let column = footer.row_group(0).column(0);
+    Ok((column.compressed_size().unsigned_abs(), column.encodings().map(|e| e.to_string()).collect()))
+}
+
+/// Rows of a file that are gone.
+pub struct Vector(vector::Rows);
+
+/// Where a vector was written.
+pub struct VectorAt(DeletionVectorDescriptor);
+
+impl Vector {
+    pub fn of(rows: impl Iterator<Item = u64>) -> Self {
+        Self(rows.collect())
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Into one file, over the one of before; made durable beside what follows.
+    pub fn write(&self, folder: &Path) -> Result<VectorAt, LakeError> {
+        let written = vector::write(folder, 0, &[&self.0], &Syncs::default())?;
+        written.into_iter().next().map(VectorAt).ok_or(LakeError::Worker("one vector was written"))
+    }
+}
+
+impl VectorAt {
+    /// How many rows it names.
+    pub fn read(&self, folder: &Path) -> Result<u64, LakeError> {
+        Ok(vector::read(&Disk::default(), folder, &self.0)?.len())
+    }
+}
+
+/// Windows of a gold dataset that a change touches.
+pub struct Windows(Touched);
+
+impl Windows {
+    /// Those that hold the values of the batches' first column.
+    pub fn holding(changed: &[RecordBatch], window: &WindowSpec) -> Result<Self, LakeError> {
+        windows::holding(changed, window).map(Self)
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.count()
+    }
+
+    /// How many of the values lie in one of them.
+    pub fn inside(&self, values: &ArrayRef) -> Result<usize, LakeError> {
+        Ok(windows::inside(values, &self.0)?.true_count())
     }
 }

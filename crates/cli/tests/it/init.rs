@@ -1,7 +1,7 @@
 //! `alluvium init`.
 
-use crate::harness::Project;
-use std::fs;
+use crate::harness::{Project, repository};
+use std::{collections::BTreeSet, fs, path::Path};
 
 #[test]
 fn every_template_is_a_project_without_mistakes() {
@@ -21,6 +21,41 @@ fn the_example_comes_with_its_landing_files() {
     assert_eq!(fs::read_dir(p.path("mine/landing/flights")).expect("a folder").count(), 12);
     p.done(&["init", "orders"]);
     assert!(p.path("orders/landing/orders").is_dir());
+}
+
+#[test]
+fn a_template_is_all_of_its_example() {
+    let p = Project::new(&[]);
+    for template in ["flights", "orders"] {
+        p.done(&["init", template]);
+        let of_example = files(&repository().join("examples").join(template), "");
+        // What a run makes, and what only the repository's tests read.
+        let left_out = |f: &String| f.starts_with("lake/") || f.starts_with("expected.") || f.ends_with(".py");
+        let expected: BTreeSet<String> = of_example.into_iter().filter(|f| !left_out(f)).collect();
+        assert_eq!(
+            files(&p.path(template), ""),
+            expected,
+            "{template}: what it carries is named in crates/cli/build.rs"
+        );
+    }
+}
+
+/// Paths below the folder, without hidden ones.
+fn files(folder: &Path, prefix: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = format!("{prefix}{}", path.file_name().expect("a name").to_string_lossy());
+        if name[prefix.len()..].starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(files(&path, &format!("{name}/")));
+        } else {
+            found.insert(name);
+        }
+    }
+    found
 }
 
 #[test]

@@ -105,14 +105,15 @@ fn events() -> Group {
         ],
     );
     let due = [("objects", whole()), ("datasets", list(text())), ("unmatched", whole()), ("ignored", whole())];
+    let [objects, datasets, unmatched, ignored] = due.clone();
     vec![
         ("CloudEvent", described(event, "CloudEvents 1.0; other attributes may stand beside these")),
         ("CloudEvents", json!({ "type": "array", "items": of("CloudEvent"), "maxItems": 10_000 })),
         ("Accepted", object([("accepted", whole()), ("duplicates", whole())])),
-        ("Due", object(due.clone())),
+        ("Due", object(due)),
         ("Outcome", by_name(object([("state", word(&OUTCOMES)), ("version", or_null(whole()))]))),
         ("AcceptedAndDone", object([("accepted", whole()), ("duplicates", whole()), ("outcome", of("Outcome"))])),
-        ("DueAndDone", object(due.into_iter().chain([("outcome", of("Outcome"))]))),
+        ("DueAndDone", object([objects, datasets, unmatched, ignored, ("outcome", of("Outcome"))])),
         ("AcceptedOrDue", any_of(&["Accepted", "Due"])),
         ("Validation", object([("validationResponse", text())])),
         ("Confirmation", object([("confirm", text())])),

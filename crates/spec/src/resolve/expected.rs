@@ -3,7 +3,7 @@
 use crate::{
     dataset::{SilverDraft, StepDraft, WriteDraft},
     drift::Inside,
-    odcs::ObjectDraft,
+    odcs::{ObjectDraft, RESERVED},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,8 +38,8 @@ pub(super) fn of_silver(silver: &SilverDraft, object: &ObjectDraft) -> Vec<Strin
         }
     }
     let mut seen = BTreeSet::new();
-    // Names with an underscore first are the columns that bronze itself adds.
-    needed.retain(|c| !c.starts_with('_') && seen.insert(c.clone()));
+    // Bronze adds the reserved ones itself.
+    needed.retain(|c| !RESERVED.contains(&c.to_lowercase().as_str()) && seen.insert(c.clone()));
     needed
 }
 

@@ -53,6 +53,22 @@ fn the_default_is_no_other_definition_and_another_policy_is() {
 }
 
 #[test]
+fn names_that_begin_with_an_underscore_are_asked_for_unless_bronze_adds_them() {
+    let contract = "apiVersion: v3.1.0\nkind: DataContract\nid: t\nname: t\nversion: 1.0.0\nstatus: active
+schema: [{ name: t, properties: [{ name: _id, logicalType: string }, { name: place, logicalType: integer }] }]\n";
+    let silver =
+        "from: bronze.t\ncontract: t\nsteps: [{ sql: \"SELECT *, _position AS place FROM input\" }, validate]\n";
+    let dir = folder(&[
+        ("alluvium.yaml", "name: x\n"),
+        ("datasets/bronze/t.yaml", "source: { files: landing/ }\ndrift: freeze\n"),
+        ("datasets/silver/t.yaml", silver),
+        ("contracts/t.odcs.yaml", contract),
+    ]);
+    let project = load(dir.path(), &Environment::default()).unwrap_or_else(|d| panic!("{d}"));
+    assert_eq!(bronze(&project, "bronze.t").expected, ["_id"]);
+}
+
+#[test]
 fn every_mistake_has_its_place_and_its_remedy() {
     let dir = flights();
     let put = |path: &str, text: &str| write(dir.path(), path, text.as_bytes());
