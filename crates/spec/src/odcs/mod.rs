@@ -14,6 +14,7 @@ mod schema;
 mod shape;
 mod terms;
 mod types;
+mod variables;
 mod vocabulary;
 
 pub(crate) use document::read;

@@ -160,6 +160,15 @@ fn range(f: &mut Fields<'_>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Fou
     Some(("range", Check::Range { min: low.map(made), max: high.map(made) }, place))
 }
 
+/// What v3.0 wrote as the rule `between`: both ends are included.
+pub(super) fn between(min: Option<&Node>, max: Option<&Node>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Check> {
+    let [min, max] = [min, max].map(|n| match n {
+        Some(n) => Some(Bound { value: bound(n, kind, r)?.value, inclusive: true }).map(Some),
+        None => Some(None),
+    });
+    Some(Check::Range { min: min?, max: max? })
+}
+
 fn is_above(low: &str, high: &str, kind: ColumnType) -> bool {
     match kind {
         ColumnType::Integer | ColumnType::Int32 | ColumnType::Number | ColumnType::Decimal { .. } => {
