@@ -23,5 +23,5 @@ pub(crate) use lint::lint;
 pub(crate) use names::{NO_NAME, RESERVED, can_name};
 pub(crate) use rules::{compile, rule};
 pub(crate) use shape::shape;
-pub use terms::Terms;
 pub(crate) use terms::terms;
+pub use terms::{Server, Terms};
