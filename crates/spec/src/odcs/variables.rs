@@ -5,6 +5,7 @@
 
 use crate::{
     codes,
+    diagnostic::MOST_PER_FILE,
     source_file::Place,
     yaml::{Node, Reader},
 };
@@ -14,26 +15,33 @@ const OWN: [&str; 5] = ["object", "table", "model", "property", "column"];
 
 /// `None`: one has no value, which was reported at its place.
 pub(super) fn filled(text: &str, node: &Node, r: &mut Reader<'_>) -> Option<String> {
-    let (mut out, mut at, mut whole) = (String::with_capacity(text.len()), 0, true);
-    while let Some(start) = text[at..].find("${").map(|n| at + n) {
+    let (mut out, mut at, mut missing) = (String::with_capacity(text.len()), 0, 0);
+    // Behind the last brace there is none.
+    let last = text.rfind('}').unwrap_or(0);
+    while let Some(start) = text[at..].find("${").map(|n| at + n).filter(|start| *start < last) {
         out.push_str(&text[at..start]);
-        let after = &text[start + 2..];
-        let (length, default) = match variable(after) {
-            Some((name, default)) if !OWN.contains(&name) => (name.len() + default.map_or(0, |d| d.len() + 2), default),
-            // As it is written.
-            _ => (0, Some("${")),
-        };
-        at = if length == 0 { start + 2 } else { start + 2 + length + 1 };
-        match default {
-            Some(value) => out.push_str(value),
+        let after = start + 2;
+        match variable(&text[after..]).filter(|(name, _)| !OWN.contains(name)) {
+            Some((name, Some(default))) => {
+                out.push_str(default);
+                at = after + name.len() + ":-".len() + default.len() + 1;
+            }
+            Some((name, None)) => {
+                at = after + name.len() + 1;
+                missing += 1;
+                // One more than is kept.
+                if missing <= MOST_PER_FILE + 1 {
+                    unset(name, place(text, start, at), node, r);
+                }
+            }
             None => {
-                whole = false;
-                unset(&after[..length], place(text, start, at), node, r);
+                out.push_str("${");
+                at = after;
             }
         }
     }
     out.push_str(&text[at..]);
-    whole.then_some(out)
+    (missing == 0).then_some(out)
 }
 
 fn unset(name: &str, place: Place, node: &Node, r: &mut Reader<'_>) {
@@ -44,12 +52,14 @@ fn unset(name: &str, place: Place, node: &Node, r: &mut Reader<'_>) {
 
 /// Name and default of what stands behind `${`, if it is a variable.
 fn variable(after: &str) -> Option<(&str, Option<&str>)> {
-    let inner = &after[..after.find('}')?];
-    let (name, default) = inner.split_once(":-").map_or((inner, None), |(name, default)| (name, Some(default)));
-    let mut letters = name.chars();
-    let is_name = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    is_name.then_some((name, default))
+    let (name, rest) = after.split_at(after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?);
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    match rest.strip_prefix(":-") {
+        Some(rest) => Some((name, Some(&rest[..rest.find('}')?]))),
+        None => rest.starts_with('}').then_some((name, None)),
+    }
 }
 
 /// Of a part of a text, in characters from 1.
@@ -81,6 +91,17 @@ mod tests {
             assert_eq!(read(same), Ok(same.to_owned()));
         }
         assert_eq!(read("${A:-${object}}"), Ok("${object}".to_owned()), "a default ends at the first brace");
+    }
+
+    /// Each part of a text is looked at once or twice, however it is made.
+    #[test]
+    fn a_hostile_text_takes_no_time() {
+        let open = "${A:-".repeat(200_000);
+        assert_eq!(read(&open), Ok(open.clone()));
+        assert_eq!(read(&format!("{open}}}")).map(|t| t.len()), Ok(open.len() - 5));
+        assert_eq!(read(&format!("{}}}", "${".repeat(200_000))).map(|t| t.len()), Ok(400_001));
+        let said = read(&"${A}".repeat(100_000)).expect_err("mistakes");
+        assert_eq!(said.matches("has no value").count(), MOST_PER_FILE);
     }
 
     #[test]
