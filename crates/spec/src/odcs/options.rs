@@ -163,7 +163,7 @@ fn range(f: &mut Fields<'_>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Fou
 /// What v3.0 wrote as the rule `between`: both ends are included.
 pub(super) fn between(min: Option<&Node>, max: Option<&Node>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Check> {
     let [min, max] = [min, max].map(|n| match n {
-        Some(n) => Some(Bound { value: bound(n, kind, r)?.value, inclusive: true }).map(Some),
+        Some(n) => Some(Some(Bound { value: bound(n, kind, r)?.value, inclusive: true })),
         None => Some(None),
     });
     Some(Check::Range { min: min?, max: max? })
