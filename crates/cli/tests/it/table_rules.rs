@@ -1,7 +1,7 @@
 //! Rules of contracts over the table as it would be after the commit: numbers of a query, of rows, of other tables, and what
 //! refers to the same table.
 
-use crate::{fixtures::BRONZE_CUSTOMERS, harness::Project};
+use crate::harness::Project;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -188,7 +188,6 @@ fn a_reference_to_itself_is_to_the_table_after_the_commit() {
 #[test]
 fn a_history_refers_to_what_holds_now() {
     let p = referred("");
-    p.put("datasets/bronze/customers.yaml", BRONZE_CUSTOMERS.as_bytes());
     p.edit(
         "datasets/silver/customers.yaml",
         "{ keys: [customer] }",

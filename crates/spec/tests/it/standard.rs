@@ -168,8 +168,8 @@ fn v3_0_writes_times_and_ranges_in_its_own_way() {
     let dir = project(&format!(
         "{{ name: a, logicalType: date, physicalType: TIMESTAMP_NTZ(6) }}\n      - {{ name: b, logicalType: integer, {between} }}"
     ));
-    let project_ = load(dir.path(), &Environment::default()).expect("a project");
-    let contract = &project_.contracts["t"];
+    let loaded = load(dir.path(), &Environment::default()).expect("a project");
+    let contract = &loaded.contracts["t"];
     assert_eq!(contract.columns[0].kind, ColumnType::Timestamp);
     let rule = contract.rules.iter().find(|r| r.id == "range:b").expect("a rule");
     let bounds = |b: &Option<Bound>| b.as_ref().map(|b| (b.value.clone(), b.inclusive));
