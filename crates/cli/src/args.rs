@@ -482,6 +482,11 @@ impl Output {
 pub enum Show {
     /// Every dataset with its rows, files and versions
     Datasets { dir: Option<PathBuf> },
+    /// What data there is: descriptions, owners, service levels, columns, last commits and readers
+    Catalog {
+        /// Only datasets that all of these words are found in
+        words: Vec<String>,
+    },
     /// What ran, newest first
     Runs {
         dir: Option<PathBuf>,

@@ -325,7 +325,8 @@ pub(crate) fn quality(contract: &Contract, tally: &Tally, stops: Vec<Stop>) -> V
             checked: count.checked,
             violations: count.violations,
             passed,
-            note: None,
+            note: (!passed && rule.threshold.is_some())
+                .then(|| format!("rule {} is broken by {} of {} rows", rule.id, count.violations, count.checked)),
         });
     }
     results

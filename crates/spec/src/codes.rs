@@ -144,7 +144,7 @@ codes! {
         "A call is replaced by the function's expression. Functions that call each other in a circle have none, and what others call many times becomes too long or too deep."
         "Remove a call of the circle, or compute the inner part once, in a step or a subquery.";
     ODCS_VERSION "E0301" Error "not a contract that is read"
-        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.2.0`."
+        "Contracts are ODCS documents, `kind: DataContract`, `apiVersion: v3.0.0` to `v3.2.0`; a later v3 is read with a warning."
         "Correct these keys, or convert the contract.";
     CONTRACT_OBJECT "E0302" Error "no schema object to use"
         "A contract with several objects is used for the one named like its file."
@@ -183,7 +183,7 @@ codes! {
         "The contract changed since the version that is in force, and the change breaks the mode that the contract declares."
         "Make the smaller change that the message names, or accept this one once with `--accept`.";
     RULE_NOT_RUN "W0001" Warning "rule that is not run"
-        "The rule is written for another engine, or for a nested field; it stays documentation."
+        "The rule is written for another engine, for a nested field, or points outside of the project; it stays documentation."
         "Write it as a library metric, as SQL, or with `engine: alluvium`.";
     OPTION_NOT_USED "W0002" Warning "option without effect"
         "The option is valid ODCS and this version does not act on it."
@@ -197,9 +197,12 @@ codes! {
     DEPRECATED "W0005" Warning "deprecated in the standard"
         "The version of ODCS that the contract names writes this in another way. It is read all the same; only `contract lint` tells this."
         "Write it in the new way when you change the contract.";
+    LATER_STANDARD "W0006" Warning "of a later version of the standard"
+        "The contract names a version of ODCS v3 that is not known here. It is read as the newest known one, and keys that this one lacks stay documentation."
+        "Check that nothing of importance stands in these keys; a later version may read them.";
     UNPROMISED "W0050" Warning "contract that cannot read what was written before"
         "The contract changed since the version that is in force, and breaks BACKWARD. It declares no mode, so it is registered all the same."
-        "Declare `compatibility` in the contract to have such changes refused.";
+        "Declare `alluvium.compatibility` in the contract to have such changes refused.";
     NOT_COMPARED "W0051" Warning "contracts not compared with their versions"
         "The state cannot be read, so the contracts were checked by themselves only."
         "Make the state readable from here, or leave the comparison to `alluvium run`.";

@@ -61,7 +61,7 @@ pub use json_schema::{Breach, JsonSchema, Undecidable, Validator};
 pub use library::{Case, Function, Library, Parameter};
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;
-pub use odcs::Terms;
+pub use odcs::{Server, Terms};
 pub use registered::{Document, event_verdict, not_compared, verdict};
 pub use schedule::{CatchUp, Schedule};
 pub use secret::Secret;

@@ -93,7 +93,7 @@ pub struct DeadGroup {
     pub message: String,
 }
 
-/// A limit that warns, and that the dataset's newest run was beyond.
+/// A limit or a rule that warns, and that the dataset's newest run was beyond. What a rule is about says its contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warned {
     pub dataset: DatasetName,

@@ -177,3 +177,33 @@ fn a_service_tells_what_goes_wrong_and_shows_it() {
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!(told(&on_call.calls()).len(), 2);
 }
+
+/// Rules of the contract over the table, and those that tolerate some rows, are limits as well; a rule over rows that only warns is none.
+#[test]
+fn a_rule_that_warns_of_the_table_is_an_alert() {
+    let (on_call, people) = (Receiver::start(), Receiver::start());
+    let p = alerting(on_call.port, people.port);
+    const CONTRACT: &str = "contracts/orders.odcs.yaml";
+    p.edit(ORDERS, "accept: { invalid: { warn_above: 10%, error_above: 60% } }\n", "");
+    let last = "      - { name: updated_at, logicalType: timestamp, required: true }\n";
+    let rules = "    quality:
+      - { id: few, metric: rowCount, mustBeGreaterThan: 2, severity: warning }
+      - { id: sum, type: sql, query: 'SELECT sum(amount) FROM ${object}', mustBeGreaterThan: 20, severity: warning }
+      - { id: dear, type: custom, engine: alluvium, implementation: amount < 9, mustBeLessThan: 1, unit: percent, severity: warning }
+      - { id: odd, type: custom, engine: alluvium, implementation: amount < 1, severity: warning }
+";
+    p.edit(CONTRACT, last, &format!("{last}{rules}"));
+    p.done(&["run"]).said("alert silver.orders: rule dear is broken by 1 of ");
+    let shown = p.json(&["show", "alerts"]);
+    let of = |state: &str, shown: &Value| {
+        let all = shown.as_array().expect("a list").iter().filter(|a| a["state"] == state);
+        all.map(|a| a["summary"].as_str().expect("a sentence").to_owned()).collect::<BTreeSet<_>>()
+    };
+    let open = of("open", &shown);
+    let begins = ["rule dear is broken by 1 of ", "rule few measured 2", "rule sum measured 17.75"];
+    assert!(open.len() == 3 && open.iter().zip(begins).all(|(o, b)| o.starts_with(b)), "{open:?}");
+    p.put("landing/orders/2.csv", order(8, 5).as_bytes());
+    p.done(&["run"]).said("alert over: silver.orders");
+    assert!(of("open", &p.json(&["show", "alerts"])).is_empty());
+    assert_eq!(on_call.calls().len(), 6);
+}

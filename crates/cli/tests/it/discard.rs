@@ -137,7 +137,7 @@ fn a_column_is_not_part_of_the_name_of_another() {
 #[test]
 fn a_rule_over_several_columns_is_one_of_each() {
     let rule = "    quality:
-      - { metric: duplicateValues, mustBe: 0, arguments: { properties: [id, n] }, customProperties: [{ property: action, value: quarantine }] }
+      - { metric: duplicateValues, mustBe: 0, arguments: { properties: [id, n] }, customProperties: [{ property: alluvium.action, value: quarantine }] }
 ";
     let p = Project::new(&[
         ("alluvium.yaml", "name: t\n"),

@@ -47,7 +47,7 @@ schema:
         relationships:
           - to: customers.customer
             customProperties:
-              - { property: action, value: quarantine }
+              - { property: alluvium.action, value: quarantine }
       - { name: day, logicalType: date, required: true }
       - name: amount
         logicalType: number

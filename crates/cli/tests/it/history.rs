@@ -435,7 +435,7 @@ schema:
     properties:
       - name: customer
         logicalType: string
-        relationships: [{ to: customers.customer, customProperties: [{ property: action, value: warn }] }]
+        relationships: [{ to: customers.customer, customProperties: [{ property: alluvium.action, value: warn }] }]
       - { name: orders, logicalType: integer }
 ";
 

@@ -268,9 +268,12 @@ fn what_show_shows_is_shown_over_http() {
     serving.wait_for("ended");
     assert_eq!(get(&at, "/readyz").json(), json!({ "ready": true }));
     let (datasets, runs) = (get(&at, "/api/datasets").json(), get(&at, "/api/runs").json());
+    let catalog = get(&at, "/api/catalog?q=orders%20DAY").json();
     let (latest, dead) = (get(&at, "/api/runs/latest").json(), get(&at, "/api/dead-letters").json());
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!(datasets, p.json(&["show", "datasets"]));
+    assert_eq!(catalog, p.json(&["show", "catalog", "orders", "DAY"]));
+    assert_eq!(catalog.as_array().map(Vec::len), Some(1), "{catalog}");
     assert_eq!(runs, p.json(&["show", "runs"]));
     assert_eq!(latest, p.json(&["show", "run", "latest"]));
     assert_eq!(dead, p.json(&["show", "dead-letters"]));

@@ -251,6 +251,9 @@ fn a_contract_is_shown_with_who_owns_and_who_reads_it() {
         "schema:\n",
         "team: { name: Tills, members: [{ username: ann, role: owner }, { username: bob, dateOut: '2024-01-01' }] }
 slaProperties: [{ property: frequency, value: 1, unit: h }]
+servers: [{ server: live, type: local, environment: prod }, { server: try, type: local, environment: dev, path: x }]
+price: { priceAmount: 2, priceCurrency: EUR }
+tags: [sales, tills]
 schema:
 ",
     );
@@ -258,6 +261,9 @@ schema:
     for said in [
         "owner       Tills, ann (owner)\n",
         "agreed      frequency 1 h\n",
+        "servers     try (type local, path x)\n",
+        "price       2 EUR\n",
+        "tags        sales, tills\n",
         "used by     silver.orders\n",
         "read by     gold.daily: ",
     ] {

@@ -52,4 +52,5 @@ mod server;
 mod serving;
 mod show;
 mod singer;
+mod table_rules;
 mod workers;

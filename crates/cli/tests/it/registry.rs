@@ -18,7 +18,7 @@ fn shop(mode: &str) -> Project {
 
 fn declare(p: &Project, mode: &str) {
     let text = std::fs::read_to_string(p.path(CONTRACT)).expect("a file");
-    let line = format!("{text}customProperties:\n  - {{ property: compatibility, value: {mode} }}\n");
+    let line = format!("{text}customProperties:\n  - {{ property: alluvium.compatibility, value: {mode} }}\n");
     p.put(CONTRACT, line.as_bytes());
 }
 

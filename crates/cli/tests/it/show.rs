@@ -23,6 +23,54 @@ fn every_view_has_something_before_and_after_a_run() {
     assert!(show(&["datasets"]).contains("silver.orders"));
 }
 
+/// What contracts and definitions say of each dataset, and what happened to it; nobody writes it down twice.
+#[test]
+fn the_catalog_tells_what_there_is_and_is_searched() {
+    let p = Project::shop();
+    let more = "status: active
+description: { purpose: Who buys in the shop }
+team: { name: sales, members: [{ username: ada, role: owner }] }
+slaProperties: [{ property: frequency, value: 1, unit: d }]
+tags: [people]
+";
+    p.edit("contracts/customers.odcs.yaml", "status: active\n", more);
+    let class = "      - { name: name, logicalType: string, classification: personal, description: As on the card }\n";
+    p.edit("contracts/customers.odcs.yaml", "      - { name: name, logicalType: string }\n", class);
+    p.put(
+        "datasets/bronze/customers.yaml",
+        b"description: As the till sends them\nsource: { files: landing/customers/, settle: 0s }\n",
+    );
+    let before = p.json(&["show", "catalog"]);
+    assert_eq!(before.as_array().map(Vec::len), Some(5), "{before}");
+    assert!(before[0]["last_commit"].is_null());
+    p.done(&["run"]);
+    let names = |words: &[&str]| {
+        let shown = p.json(&[&["show", "catalog"], words].concat());
+        shown
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|l| l["dataset"].as_str().expect("a name").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let found = p.json(&["show", "catalog", "CARD", "people"]);
+    assert_eq!(names(&["CARD", "people"]), ["silver.customers"]);
+    let line = &found[0];
+    assert_eq!(line["description"], "Who buys in the shop");
+    assert_eq!(line["owners"], serde_json::json!(["sales", "ada (owner)"]));
+    assert_eq!(line["agreed"], serde_json::json!(["frequency 1 d"]));
+    assert_eq!(line["used_by"], serde_json::json!(["silver.orders"]), "its rule looks there");
+    assert_eq!(
+        (&line["columns"][1]["name"], &line["columns"][1]["classification"]),
+        (&"name".into(), &"personal".into())
+    );
+    assert!(line["last_commit"].is_string(), "{line}");
+    assert_eq!(names(&["till"]), ["bronze.customers"]);
+    assert!(names(&["card", "till"]).is_empty());
+    p.done(&["show", "catalog", "gold.daily"]).said("gold.daily");
+    p.done(&["show", "catalog", "nothing of it"]).said("no dataset is described by these words");
+}
+
 #[test]
 fn a_run_is_found_by_the_start_of_its_id() {
     let p = Project::shop();

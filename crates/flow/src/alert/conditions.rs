@@ -4,8 +4,8 @@
 
 use crate::{Anomaly, Dependency, alert::Ages, breaker::Word};
 use alluvium_model::is_unseen;
-use alluvium_spec::Project;
-use alluvium_store::{AlertKind, Alerts, Troubles};
+use alluvium_spec::{Check, Project};
+use alluvium_store::{AlertKind, Alerts, Troubles, Warned};
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,9 @@ const OVERDUE: &str = "F0177";
 const BREAKER: &str = "F0178";
 const STALE: &str = "F0185";
 
-/// Results of the gate that the age of the table tells better.
+/// Results of the criteria of `accept`; others are of the contract's rules.
+const ACCEPT: &str = "accept:";
+/// Those of them that the age of the table tells better.
 const FRESHNESS: &str = "accept:freshness(";
 
 /// A summary is cut there: it is read in a chat, and all of it is in the state.
@@ -76,6 +78,17 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether a limit was passed: one of `accept`, or of a rule of the contract that tolerates some or looks at the table. That single
+/// rows are warned of is what they are counted for.
+fn is_limit(project: &Project, warned: &Warned) -> bool {
+    if warned.rule.starts_with(ACCEPT) {
+        return !warned.rule.starts_with(FRESHNESS);
+    }
+    let contract = project.datasets.get(&warned.dataset).and_then(|d| project.contract_of(d));
+    let rule = contract.and_then(|c| c.rules.iter().find(|r| r.id == warned.rule));
+    rule.is_some_and(|r| r.threshold.is_some() || matches!(r.check, Check::RowCount | Check::Query { .. }))
+}
+
 /// Of datasets that the project has.
 pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -> Vec<Condition> {
     let mut found = Vec::new();
@@ -88,7 +101,7 @@ pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -
         };
         found.push(Condition::new(AlertKind::DeadLetter, subject, code.unwrap_or("-"), code, summary));
     }
-    for warned in troubles.warned.iter().filter(|w| !w.rule.starts_with(FRESHNESS)) {
+    for warned in troubles.warned.iter().filter(|w| is_limit(project, w)) {
         let what = warned.note.clone().unwrap_or_else(|| format!("{} was not kept", warned.rule));
         let subject = warned.dataset.to_string();
         found.push(Condition::new(AlertKind::Acceptance, subject, &warned.rule, Some(ACCEPTANCE), what));

@@ -172,6 +172,23 @@ const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Get,
+        path: "/api/catalog",
+        id: "catalog",
+        summary: "As `alluvium show catalog --format json`",
+        guarded: true,
+        parameters: &[Parameter {
+            name: "q",
+            place: Place::Query,
+            what: "Words, all of which are found in what is told of a dataset",
+            whole_number: false,
+        }],
+        takes: &[],
+        answers: &[(200, "One object a dataset", Content::List)],
+        errors: &[400, 401, 403, 500, 503],
+        handler: || get(views::catalog),
+    },
+    Route {
+        method: Method::Get,
         path: "/api/runs",
         id: "runs",
         summary: "As `alluvium show runs --format json`, newest first",

@@ -24,6 +24,9 @@ pub type ApiError = Box<dyn Fault + Send + Sync>;
 pub trait Views: Send + Sync {
     async fn datasets(&self) -> Result<Value, ApiError>;
 
+    /// Those that all words are found in.
+    async fn catalog(&self, words: &[String]) -> Result<Value, ApiError>;
+
     /// Newest first.
     async fn runs(&self, limit: u32) -> Result<Value, ApiError>;
 
@@ -79,6 +82,16 @@ pub(super) type Answer = Result<Json<Value>, Problem>;
 
 pub(super) async fn datasets(state: axum::extract::State<State>) -> Answer {
     shown(state.views.datasets().await)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Words {
+    q: Option<String>,
+}
+
+pub(super) async fn catalog(state: axum::extract::State<State>, Query(words): Query<Words>) -> Answer {
+    let words: Vec<String> = words.q.iter().flat_map(|q| q.split_whitespace()).map(str::to_owned).collect();
+    shown(state.views.catalog(&words).await)
 }
 
 pub(super) async fn runs(state: axum::extract::State<State>, Query(limit): Query<Limit>) -> Answer {

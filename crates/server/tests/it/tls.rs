@@ -30,6 +30,10 @@ impl Views for Nothing {
         Ok(Value::Null)
     }
 
+    async fn catalog(&self, _: &[String]) -> Result<Value, ApiError> {
+        Ok(Value::Null)
+    }
+
     async fn runs(&self, _: u32) -> Result<Value, ApiError> {
         Ok(Value::Null)
     }

@@ -11,7 +11,7 @@ pub struct Shape {
     pub id: String,
     /// The contract's own version.
     pub version: String,
-    /// `compatibility` among the document's custom properties.
+    /// `alluvium.compatibility` among the document's custom properties.
     pub mode: Option<Mode>,
     pub objects: Vec<ObjectShape>,
 }

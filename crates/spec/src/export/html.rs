@@ -4,18 +4,22 @@ use super::{
     lines::{Line, lines},
     words::rules,
 };
-use crate::compatibility::{ObjectShape, Shape};
+use crate::{
+    compatibility::{ObjectShape, Shape},
+    odcs::Terms,
+};
 
 /// Keeps even what escaping might miss from loading or running.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;\
 color:#1c2126;background:#fff}table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;\
-padding:.4rem .6rem;border-bottom:1px solid #cfd6dc}code{font:.9em ui-monospace,monospace}td,li,p,h1{\
-overflow-wrap:anywhere;white-space:pre-line}ul{margin:0;padding-left:1.1rem}.class{font-size:.85em;border:1px solid;\
+padding:.4rem .6rem;border-bottom:1px solid #cfd6dc}code{font:.9em ui-monospace,monospace}td,li,p,h1,dd{\
+overflow-wrap:anywhere;white-space:pre-line}dt{font-weight:600}dd{margin:0 0 .3rem 1.1rem}ul{margin:0;padding-left:1.1rem}.class{font-size:.85em;border:1px solid;\
 border-radius:.3rem;padding:0 .3rem}@media(prefers-color-scheme:dark){body{color:#e4e8eb;background:#14181b}\
 th,td{border-color:#3a434b}}";
 
-pub fn html(shape: &Shape, object: &ObjectShape) -> String {
+/// Of the servers, those of the environment.
+pub fn html(shape: &Shape, object: &ObjectShape, terms: &Terms, environment: &str) -> String {
     let name = escaped(&object.name);
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" \
@@ -26,7 +30,10 @@ pub fn html(shape: &Shape, object: &ObjectShape) -> String {
         out.push_str(&format!("<p>{}</p>\n", escaped(description)));
     }
     let (id, version) = (escaped(&shape.id), escaped(&shape.version));
-    out.push_str(&format!("<p>Contract <code>{id}</code>, version {version}.</p>\n<table>\n<thead><tr>"));
+    let status = terms.status.as_deref().map_or_else(String::new, |s| format!(", {}", escaped(s)));
+    out.push_str(&format!("<p>Contract <code>{id}</code>, version {version}{status}.</p>\n"));
+    out.push_str(&about(&terms.told(environment)));
+    out.push_str("<table>\n<thead><tr>");
     for heading in ["field", "type", "required", "limits", "description"] {
         out.push_str(&format!("<th scope=\"col\">{heading}</th>"));
     }
@@ -39,6 +46,17 @@ pub fn html(shape: &Shape, object: &ObjectShape) -> String {
     }
     out.push_str("</body>\n</html>\n");
     out
+}
+
+fn about(told: &[(&str, Vec<String>)]) -> String {
+    if told.is_empty() {
+        return String::new();
+    }
+    let line = |(about, said): &(&str, Vec<String>)| {
+        let said: String = said.iter().map(|s| format!("<dd>{}</dd>", escaped(s))).collect();
+        format!("<dt>{about}</dt>{said}\n")
+    };
+    format!("<dl>\n{}</dl>\n", told.iter().map(line).collect::<String>())
 }
 
 fn row(line: &Line<'_>) -> String {

@@ -4,14 +4,31 @@ use super::{
     lines::{Line, lines},
     words::rules,
 };
-use crate::compatibility::{ObjectShape, Shape};
+use crate::{
+    compatibility::{ObjectShape, Shape},
+    odcs::Terms,
+};
 
-pub fn markdown(shape: &Shape, object: &ObjectShape) -> String {
+/// Of the servers, those of the environment.
+pub fn markdown(shape: &Shape, object: &ObjectShape, terms: &Terms, environment: &str) -> String {
     let mut out = format!("# {}\n\n", escaped(&object.name));
     if let Some(description) = &object.description {
         out.push_str(&format!("{}\n\n", escaped(description)));
     }
-    out.push_str(&format!("Contract `{}`, version {}.\n\n", shape.id.replace('`', ""), escaped(&shape.version)));
+    out.push_str(&format!(
+        "Contract `{}`, version {}{}.\n\n",
+        shape.id.replace('`', ""),
+        escaped(&shape.version),
+        status(terms)
+    ));
+    let told = terms.told(environment);
+    for (about, said) in &told {
+        let said: Vec<String> = said.iter().map(|s| escaped(s)).collect();
+        out.push_str(&format!("- {about}: {}\n", said.join("; ")));
+    }
+    if !told.is_empty() {
+        out.push('\n');
+    }
     out.push_str("| field | type | required | limits | description |\n|---|---|---|---|---|\n");
     lines(object).iter().for_each(|l| out.push_str(&row(l)));
     let rules: Vec<String> = rules(object, |columns| *columns == *object.primary_key).map(escaped).collect();
@@ -19,6 +36,10 @@ pub fn markdown(shape: &Shape, object: &ObjectShape) -> String {
         out.push_str(&format!("\nRules:\n\n- {}\n", rules.join("\n- ")));
     }
     out
+}
+
+fn status(terms: &Terms) -> String {
+    terms.status.as_deref().map_or_else(String::new, |s| format!(", {}", escaped(s)))
 }
 
 fn row(line: &Line<'_>) -> String {

@@ -107,7 +107,7 @@ impl Plan<'_> {
         }
         if let Some(to) = &self.facts.refers {
             line(format!("relationships:\n          - to: {}.{}", to.dataset, to.column));
-            line("    customProperties: [{ property: action, value: warn }]".to_owned());
+            line("    customProperties: [{ property: alluvium.action, value: warn }]".to_owned());
         }
         if let Some(known) = &rules.known {
             line(format!("quality:\n          - id: {}", scalar(&format!("{}_known", self.name))));

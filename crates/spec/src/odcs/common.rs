@@ -1,11 +1,21 @@
 //! Parts that ODCS allows at many places: tags, custom properties, links, plain documentation.
 
 use crate::{
+    codes,
     compatibility::Mode,
     contract::Action,
+    diagnostic::quoted,
+    nearest,
     source_file::Spanned,
-    yaml::{Fields, Reader},
+    yaml::{Fields, Node, Reader, Value},
 };
+
+/// Before the names of custom properties that mean something here.
+pub(super) const PREFIX: &str = "alluvium.";
+/// What happens to a row that breaks a rule; of a property, a rule, a relationship or an object.
+pub(super) const ACTION: &str = "action";
+/// What a new version may change; of a document.
+pub(super) const COMPATIBILITY: &str = "compatibility";
 
 pub(super) const ACTIONS: [(&str, Action); 4] =
     [("warn", Action::Warn), ("quarantine", Action::Quarantine), ("drop", Action::Drop), ("fail", Action::Fail)];
@@ -34,7 +44,6 @@ pub(super) fn annotations(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     links(f, r);
 }
 
-/// As [`annotations`]; a custom property `action` says what happens to a row that breaks the rule.
 pub(super) fn annotations_with_action(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Spanned<Action>> {
     tags(f, r);
     links(f, r);
@@ -48,41 +57,65 @@ pub(super) fn tags(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     }
 }
 
-/// As [`annotations`], of a whole document; a custom property `compatibility` says what a new version may change.
 pub(super) fn annotations_with_mode(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Mode> {
     tags(f, r);
     links(f, r);
-    let mut found = None;
-    each_custom(f, r, |name, value, r| {
-        if name == "compatibility"
-            && let Some(n) = value
-        {
-            found = r.choice(n, &Mode::ALL).map(|m| m.value);
-        }
-    });
-    found
+    own(f, COMPATIBILITY, &Mode::ALL, r).map(|m| m.value)
 }
 
 pub(super) fn custom(f: &mut Fields<'_>, r: &mut Reader<'_>) {
-    each_custom(f, r, |_, _, _| {});
+    each_custom(f, r, |name, _, r| strange(name, None, r));
 }
 
 pub(super) fn action(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Spanned<Action>> {
-    let mut found = None;
+    own(f, ACTION, &ACTIONS, r)
+}
+
+/// Under the prefix the name takes our words only. Without it others may use it for theirs, which stay documentation.
+fn own<T: Copy>(
+    f: &mut Fields<'_>,
+    key: &'static str,
+    words: &[(&'static str, T)],
+    r: &mut Reader<'_>,
+) -> Option<Spanned<T>> {
+    let (mut prefixed, mut bare) = (None, None);
     each_custom(f, r, |name, value, r| {
-        if name == "action"
-            && let Some(n) = value
-        {
-            found = r.choice(n, &ACTIONS);
+        if name.value.strip_prefix(PREFIX) == Some(key) {
+            prefixed = match value {
+                Some(n) => r.choice(n, words),
+                None => {
+                    let message = format!("{} has no value", quoted(&name.value));
+                    r.error(codes::MISSING_KEY, name.place, message, None);
+                    None
+                }
+            };
+        } else if name.value == key {
+            bare = value.and_then(|n| word(n, words));
+        } else {
+            strange(name, Some(key), r);
         }
     });
-    found
+    prefixed.or(bare)
+}
+
+pub(super) fn word<T: Copy>(node: &Node, words: &[(&'static str, T)]) -> Option<Spanned<T>> {
+    let Value::Scalar(s) = &node.value else { return None };
+    words.iter().find(|(word, _)| *word == s.text).map(|(_, value)| Spanned::new(*value, node.place))
+}
+
+/// The prefix is ours, so that a name under it which means nothing at this place is a mistake.
+fn strange(name: &Spanned<String>, known: Option<&str>, r: &mut Reader<'_>) {
+    if name.value.starts_with(PREFIX) {
+        let known: Vec<String> = known.into_iter().map(|k| format!("{PREFIX}{k}")).collect();
+        let help = nearest::help(&name.value, known.iter().map(String::as_str));
+        r.error(codes::UNKNOWN_KEY, name.place, format!("{} means nothing here", quoted(&name.value)), help);
+    }
 }
 
 fn each_custom(
     f: &mut Fields<'_>,
     r: &mut Reader<'_>,
-    mut see: impl FnMut(&str, Option<&crate::yaml::Node>, &mut Reader<'_>),
+    mut see: impl FnMut(&Spanned<String>, Option<&Node>, &mut Reader<'_>),
 ) {
     let Some(n) = f.take("customProperties") else { return };
     for item in r.list(n).unwrap_or_default() {
@@ -92,7 +125,7 @@ fn each_custom(
         let value = f.take("value");
         f.finish(r);
         if let Some(name) = name {
-            see(&name.value, value, r);
+            see(&name, value, r);
         }
     }
 }

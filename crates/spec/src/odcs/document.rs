@@ -15,12 +15,29 @@ use crate::{
 };
 use std::sync::Arc;
 
-const API_VERSIONS: [&str; 5] = ["v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0"];
+const API_VERSIONS: [&str; 5] = ["v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", NEWEST];
+const NEWEST: &str = "v3.2.0";
+
+/// Which version of the standard a document names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standard {
+    /// v3 with this minor number.
+    Known(u32),
+    /// A version of v3 that came later than this reader.
+    Later,
+}
+
+/// `None`: it is not of v3.
+pub(super) fn standard(written: &str) -> Option<Standard> {
+    let (minor, patch) = written.strip_prefix("v3.")?.split_once('.')?;
+    let (minor, _) = (minor.parse().ok()?, patch.parse::<u32>().ok()?);
+    Some(if API_VERSIONS.contains(&written) { Standard::Known(minor) } else { Standard::Later })
+}
 
 /// Without a library, calls in the rules' SQL stay as they are written.
 pub(crate) fn read(file: Arc<SourceFile>, library: Option<&Library>, sink: &mut Sink) -> Option<ContractDraft> {
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink, library };
+    let mut r = Reader { file: &file, sink, library, later: false };
     let mut f = r.fields(&node, "an ODCS document")?;
     version(&mut f, &mut r);
     let mut text = |f: &mut Fields<'_>, key| f.require(key, &mut r).and_then(|n| r.text(n)).map(|t| t.value);
@@ -46,11 +63,18 @@ fn version(f: &mut Fields<'_>, r: &mut Reader<'_>) {
         let help = Some("write `kind: DataContract`".to_owned());
         r.error(codes::ODCS_VERSION, kind.place, format!("{} is no kind of contract", quoted(&kind.value)), help);
     }
-    if let Some(api) = f.require("apiVersion", r).and_then(|n| r.text(n))
-        && !API_VERSIONS.contains(&api.value.as_str())
-    {
-        let help = nearest::help(&api.value, API_VERSIONS);
-        r.error(codes::ODCS_VERSION, api.place, format!("version {} of ODCS is not read", quoted(&api.value)), help);
+    let Some(api) = f.require("apiVersion", r).and_then(|n| r.text(n)) else { return };
+    match standard(&api.value) {
+        Some(Standard::Known(_)) => {}
+        Some(Standard::Later) => {
+            r.later = true;
+            let message = format!("version {} of ODCS is not known, and read as {NEWEST}", quoted(&api.value));
+            r.error(codes::LATER_STANDARD, api.place, message, nearest::help(&api.value, API_VERSIONS));
+        }
+        None => {
+            let message = format!("version {} of ODCS is not read", quoted(&api.value));
+            r.error(codes::ODCS_VERSION, api.place, message, nearest::help(&api.value, API_VERSIONS));
+        }
     }
 }
 

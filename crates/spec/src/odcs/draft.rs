@@ -94,6 +94,8 @@ pub(crate) enum CheckDraft {
     Reference {
         from: Vec<Spanned<String>>,
         to: Vec<Spanned<Target>>,
+        /// Where it says its action itself.
+        action: Option<Place>,
     },
 }
 

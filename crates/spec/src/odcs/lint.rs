@@ -1,9 +1,14 @@
 //! What a contract says that nothing here acts on, and what the standard has given up. Called for `contract lint` only: it is
 //! no mistake, and stays in the contract.
 
+use super::{
+    common::{ACTION, ACTIONS, COMPATIBILITY, PREFIX, word},
+    document::{Standard, standard},
+};
 use crate::{
     codes,
-    diagnostic::Sink,
+    compatibility::Mode,
+    diagnostic::{Sink, quoted},
     source_file::SourceFile,
     yaml::{self, Entry, Node, Reader, Value},
 };
@@ -35,7 +40,11 @@ pub(crate) fn lint(file: &SourceFile, sink: &mut Sink) {
     let Some(node) = yaml::parse(&file.text, file, &mut quiet) else { return };
     let mut r = Reader::new(file, sink);
     idle(&node, &DOCUMENT, &mut r);
-    let newest = node.get("apiVersion").is_some_and(|n| ["v3.1.0", "v3.2.0"].iter().any(|v| is_text(n, v)));
+    let newest = match node.get("apiVersion").map(|n| &n.value) {
+        Some(Value::Scalar(s)) => standard(&s.text).is_some_and(|s| s != Standard::Known(0)),
+        _ => false,
+    };
+    foreign(&node, COMPATIBILITY, &Mode::ALL, &mut r);
     if let Some(e) = entry(&node, "team").filter(|e| newest && matches!(e.value.value, Value::List(_))) {
         given_up(e, "a list is what v3.0 had", "write `team: { members: […] }`", &mut r);
     }
@@ -50,6 +59,7 @@ pub(crate) fn lint(file: &SourceFile, sink: &mut Sink) {
         }
     }
     for object in list(&node, "schema") {
+        foreign(object, ACTION, &ACTIONS, &mut r);
         quality(object, newest, &mut r);
         list(object, "properties").iter().for_each(|p| property(p, newest, &mut r));
     }
@@ -57,14 +67,19 @@ pub(crate) fn lint(file: &SourceFile, sink: &mut Sink) {
 
 fn property(node: &Node, newest: bool, r: &mut Reader<'_>) {
     idle(node, &PROPERTY, r);
+    foreign(node, ACTION, &ACTIONS, r);
     quality(node, newest, r);
     let inside = list(node, "properties").iter().chain(node.get("items"));
     inside.for_each(|n| property(n, newest, r));
 }
 
 fn quality(node: &Node, newest: bool, r: &mut Reader<'_>) {
+    for relationship in list(node, "relationships") {
+        foreign(relationship, ACTION, &ACTIONS, r);
+    }
     for rule in list(node, "quality") {
         idle(rule, &RULE, r);
+        foreign(rule, ACTION, &ACTIONS, r);
         if let Some(e) = entry(rule, "rule").filter(|_| newest) {
             given_up(e, "v3.1 has `metric` in its place", "write `metric`", r);
         }
@@ -77,6 +92,17 @@ fn idle(node: &Node, keys: &[(&str, &str)], r: &mut Reader<'_>) {
             let message = format!("`{key}` is told to people only: {why}");
             r.error(codes::FOR_PEOPLE, e.key.place, message, None);
         }
+    }
+}
+
+/// A custom property that is named like one of ours, and says something else.
+fn foreign<T: Copy>(node: &Node, name: &str, words: &[(&'static str, T)], r: &mut Reader<'_>) {
+    let named = list(node, "customProperties").iter().filter(|c| c.get("property").is_some_and(|n| is_text(n, name)));
+    for value in named.filter_map(|c| c.get("value")).filter(|n| word(n, words).is_none()) {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let message = format!("{} is told to people only: its value is none of ours", quoted(name));
+        let help = format!("write `{PREFIX}{name}` with one of {}", all.join(", "));
+        r.error(codes::FOR_PEOPLE, value.place, message, Some(help));
     }
 }
 

@@ -14,6 +14,7 @@ mod schema;
 mod shape;
 mod terms;
 mod types;
+mod variables;
 mod vocabulary;
 
 pub(crate) use document::read;
@@ -22,5 +23,5 @@ pub(crate) use lint::lint;
 pub(crate) use names::{NO_NAME, RESERVED, can_name};
 pub(crate) use rules::{compile, rule};
 pub(crate) use shape::shape;
-pub use terms::Terms;
 pub(crate) use terms::terms;
+pub use terms::{Server, Terms};

@@ -165,6 +165,15 @@ fn range(f: &mut Fields<'_>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Fou
     Some(("range", Check::Range { min: low.map(|b| b.value), max: high.map(|b| b.value) }, place))
 }
 
+/// What v3.0 wrote as the rule `between`: both ends are included.
+pub(super) fn between(min: Option<&Node>, max: Option<&Node>, kind: ColumnType, r: &mut Reader<'_>) -> Option<Check> {
+    let [min, max] = [min, max].map(|n| match n {
+        Some(n) => Some(Some(Bound { value: bound(n, kind, r)?.value, inclusive: true })),
+        None => Some(None),
+    });
+    Some(Check::Range { min: min?, max: max? })
+}
+
 /// Whether the first of two bounds leaves more than the second.
 type Weaker = fn(Scalar, &Bound, &Bound) -> bool;
 

@@ -4,13 +4,14 @@ use super::{
     common::annotations_with_action,
     common::texts,
     draft::{CheckDraft, RuleDraft},
-    options::pattern,
+    options::{between, pattern},
     rules::{Said, Scope, action},
     schema::texts_or_nulls,
+    variables::filled,
 };
 use crate::{
     codes,
-    contract::{Action, Check, Operator, Severity, Threshold, Unit},
+    contract::{Action, Check, ColumnType, Operator, Severity, Threshold, Unit},
     diagnostic::quoted,
     nearest,
     source_file::{Place, Spanned},
@@ -45,6 +46,8 @@ enum Metric {
     Invalid,
     Duplicates,
     Rows,
+    /// Of v3.0 alone: from `min` to `max`, two custom properties.
+    Between,
 }
 
 const METRICS: [(&str, Metric); 5] = [
@@ -56,7 +59,8 @@ const METRICS: [(&str, Metric); 5] = [
 ];
 
 /// The names that v3.0 used, under the key `rule`.
-const OLD_RULES: [(&str, Metric); 7] = [
+const OLD_RULES: [(&str, Metric); 8] = [
+    ("between", Metric::Between),
     ("nullCheck", Metric::Nulls),
     ("nullValues", Metric::Nulls),
     ("validValues", Metric::Invalid),
@@ -78,7 +82,9 @@ enum Type {
 struct Head<'a> {
     own_id: Option<Spanned<String>>,
     place: Place,
+    node: &'a Node,
     /// The property it stands at.
+    property: Option<Property<'a>>,
     column: Option<&'a str>,
     severity: Option<Severity>,
     dimension: Option<String>,
@@ -87,15 +93,24 @@ struct Head<'a> {
     inherited: Option<&'a Spanned<Action>>,
 }
 
+/// What a rule takes from the property that it stands at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Property<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: ColumnType,
+    /// The values of its `enum`.
+    pub(super) allowed: &'a [String],
+}
+
 /// One entry can make no rule (text, other engines), one, or two (valid values and a pattern).
 pub(super) fn read(
     node: &Node,
-    column: Option<&str>,
+    property: Option<Property<'_>>,
     inherited: Option<&Spanned<Action>>,
     r: &mut Reader<'_>,
 ) -> Vec<RuleDraft> {
     let Some(mut f) = r.fields(node, "a quality rule") else { return Vec::new() };
-    let head = head(&mut f, node.place, column, inherited, r);
+    let head = head(&mut f, node, property, inherited, r);
     const TYPES: [(&str, Type); 4] =
         [("library", Type::Library), ("text", Type::Text), ("sql", Type::Sql), ("custom", Type::Custom)];
     let written = f.take("type");
@@ -123,8 +138,8 @@ pub(super) fn read(
 
 fn head<'a>(
     f: &mut Fields<'_>,
-    place: Place,
-    column: Option<&'a str>,
+    node: &'a Node,
+    property: Option<Property<'a>>,
     inherited: Option<&'a Spanned<Action>>,
     r: &mut Reader<'_>,
 ) -> Head<'a> {
@@ -135,7 +150,19 @@ fn head<'a>(
     let severity = f.take("severity").and_then(|n| severity(n, r));
     texts(f, &["businessImpact", "method", "schedule", "scheduler"], r);
     let own = annotations_with_action(f, r);
-    Head { own_id: id.or(name), place, column, severity, dimension, description, own, inherited }
+    let column = property.map(|p| p.name);
+    Head {
+        own_id: id.or(name),
+        place: node.place,
+        node,
+        property,
+        column,
+        severity,
+        dimension,
+        description,
+        own,
+        inherited,
+    }
 }
 
 /// Any word is allowed by the standard; three of them mean something.
@@ -187,7 +214,7 @@ impl Head<'_> {
 
 fn library(f: &mut Fields<'_>, head: &Head<'_>, r: &mut Reader<'_>) -> Vec<RuleDraft> {
     let new = f.take("metric").map(|n| r.choice(n, &METRICS));
-    let old = f.take("rule").map(|n| old_rule(n, r));
+    let old = f.take("rule").map(|n| old_rule(n, head, r));
     let by_old_name = new.is_none() && old.is_some();
     let metric = match new.or(old) {
         Some(Some(m)) => m.value,
@@ -281,6 +308,11 @@ fn row_checks(
             vec![("missing", vec![column], Check::Missing { values })]
         }
         Metric::Invalid => invalid(column, arguments, beside, head, r),
+        Metric::Between => {
+            let [min, max] = ["min", "max"].map(|name| custom_property(head.node, name));
+            let kind = head.property.map_or(ColumnType::String, |p| p.kind);
+            between(min, max, kind, r).map(|check| ("range", vec![column], check)).into_iter().collect()
+        }
         Metric::Duplicates | Metric::Rows => Vec::new(),
     }
 }
@@ -303,13 +335,16 @@ fn invalid(
     if let Some(n) = fields.as_mut().and_then(|f| f.take("pattern")) {
         written = true;
         if let Some(regex) = r.text(n).and_then(|t| pattern(&t, r)) {
-            out.push(("pattern", vec![column], Check::Pattern { regex }));
+            out.push(("pattern", vec![column.clone()], Check::Pattern { regex }));
         }
     }
     if let Some(f) = fields {
         f.finish(r);
     }
-    if out.is_empty() && !written {
+    let allowed = head.property.map_or(&[][..], |p| p.allowed);
+    if out.is_empty() && !written && !allowed.is_empty() {
+        out.push(("valid_values", vec![column], Check::OneOf { values: allowed.to_vec() }));
+    } else if out.is_empty() && !written {
         head.incomplete(
             "`invalidValues` needs to know what is valid",
             "add `arguments: { validValues: […] }` or a `pattern`",
@@ -317,6 +352,12 @@ fn invalid(
         );
     }
     out
+}
+
+fn custom_property<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let Value::List(items) = &node.get("customProperties")?.value else { return None };
+    let is_named = |n: &&Node| matches!(n.get("property").map(|p| &p.value), Some(Value::Scalar(s)) if s.text == name);
+    items.iter().find(is_named)?.get("value").filter(|n| !n.is_null())
 }
 
 fn duplicate_columns(arguments: Option<&Node>, head: &Head<'_>, r: &mut Reader<'_>) -> Vec<String> {
@@ -330,9 +371,11 @@ fn duplicate_columns(arguments: Option<&Node>, head: &Head<'_>, r: &mut Reader<'
 }
 
 /// Version 3.0 left the names open; those that mean nothing here stay documentation.
-fn old_rule(node: &Node, r: &mut Reader<'_>) -> Option<Spanned<Metric>> {
+fn old_rule(node: &Node, head: &Head<'_>, r: &mut Reader<'_>) -> Option<Spanned<Metric>> {
     let text = r.text(node)?;
-    if let Some((_, metric)) = OLD_RULES.iter().find(|(word, _)| *word == text.value) {
+    let is_bounded = || ["min", "max"].iter().any(|name| custom_property(head.node, name).is_some());
+    let known = OLD_RULES.iter().find(|(word, _)| *word == text.value);
+    if let Some((_, metric)) = known.filter(|(_, metric)| *metric != Metric::Between || is_bounded()) {
         return Some(Spanned::new(*metric, text.place));
     }
     let help =
@@ -447,8 +490,8 @@ fn sql_rule(f: &mut Fields<'_>, head: &Head<'_>, r: &mut Reader<'_>) -> Option<R
         );
     }
     let (node, t) = (node?, t?);
-    let text = r.text(node)?;
-    let sql = with_names(text.value.trim_end_matches(|c: char| c == ';' || c.is_whitespace()), head.column);
+    let text = filled(&r.text(node)?.value, node, r)?;
+    let sql = with_names(text.trim_end_matches(|c: char| c == ';' || c.is_whitespace()), head.column);
     match sql::query(&sql.replace("${object}", PLACEHOLDER), r.library) {
         Ok(mut q) => {
             q.tables.retain(|t| t.name != PLACEHOLDER);
@@ -506,8 +549,8 @@ fn custom(f: &mut Fields<'_>, head: &Head<'_>, r: &mut Reader<'_>) -> Option<Rul
         );
         return None;
     }
-    let text = r.text(node)?;
-    match sql::row_expression(&text.value, r.library) {
+    let text = filled(&r.text(node)?.value, node, r)?;
+    match sql::row_expression(&text, r.library) {
         Ok(e) => {
             let place = |p| node.place_of_inner(p);
             let uses = e.uses.into_iter().map(|u| Spanned::new(u.value, place(u.place))).collect();

@@ -80,7 +80,7 @@ fn rest(
         made_id: format!("reference:{}", columns.join(",")),
         place: Place { line: to.first().map_or(place.line, |t| t.place.line), ..place },
         columns,
-        check: CheckDraft::Reference { from, to },
+        check: CheckDraft::Reference { from, to, action: own.as_ref().map(|o| o.place) },
         action,
         severity: if action == Action::Warn { Severity::Warning } else { Severity::Error },
         dimension: None,
@@ -91,6 +91,13 @@ fn rest(
 
 fn target(written: Spanned<String>, r: &mut Reader<'_>) -> Option<Spanned<Target>> {
     let place = written.place;
+    if written.value.contains("://") {
+        let help = Some("references to datasets of the project are checked".to_owned());
+        let message =
+            format!("the reference to {} is not checked: it is outside of the project", quoted(&written.value));
+        r.error(codes::RULE_NOT_RUN, place, message, help);
+        return None;
+    }
     let found = parse_target(&written.value);
     if found.is_none() {
         let help =
@@ -104,7 +111,7 @@ fn parse_target(text: &str) -> Option<Target> {
     let (contract, path) = match text.split_once('#') {
         None => (None, text),
         Some((file, path)) => {
-            let file = file.rsplit('/').next().filter(|_| !file.contains("://"))?;
+            let file = file.rsplit('/').next()?;
             let stem = file.strip_suffix(".yaml").map_or(file, |s| s.strip_suffix(".odcs").unwrap_or(s));
             (Some(stem).filter(|s| !s.is_empty()).map(str::to_owned), path.trim_start_matches('/'))
         }
@@ -152,9 +159,7 @@ mod tests {
         assert_eq!(shown("schema/a_tbl/properties/faa_p"), ":a_tbl/faa_p/true");
         assert_eq!(shown("airports.odcs.yaml#/schema/a/properties/b"), "airports:a/b/true");
         assert_eq!(shown("../x/airports.odcs.yaml#a.b"), "airports:a/b/false");
-        for bad in
-            ["airports", "", ".", "a.", "https://x.org/c.yaml#a.b", "tin.a.b", "schema/a/properties/b/properties/c"]
-        {
+        for bad in ["airports", "", ".", "a.", "tin.a.b", "schema/a/properties/b/properties/c"] {
             assert_eq!(shown(bad), "nothing", "{bad}");
         }
     }

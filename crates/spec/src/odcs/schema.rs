@@ -19,7 +19,6 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// Bronze columns that carry where a row came from.
 pub(super) fn object(node: &Node, r: &mut Reader<'_>) -> Option<ObjectDraft> {
     let mut f = r.fields(node, "a schema object with `name` and `properties`")?;
     let name = f.require("name", r).and_then(|n| r.name(n));
@@ -87,8 +86,9 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
     if let Some(at) = base.unique {
         object.rules.push(simple("unique", &column, Check::Unique, act, at));
     }
-    if let Some((values, at)) = base.allowed {
-        object.rules.push(simple("enum", &column, Check::OneOf { values }, act, at));
+    let allowed = base.allowed.as_ref().map_or(&[][..], |(values, _)| values);
+    if let Some((values, at)) = &base.allowed {
+        object.rules.push(simple("enum", &column, Check::OneOf { values: values.clone() }, act, *at));
     }
     if let Some(n) = f.take("logicalTypeOptions") {
         for (made, check, at) in options::read(n, base.logical, column.kind, r) {
@@ -102,7 +102,8 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
         object.rules.extend(relationship::at_property(item, from, base.action.as_ref(), r));
     }
     for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
-        object.rules.extend(quality::read(item, Some(&name), base.action.as_ref(), r));
+        let property = quality::Property { name: &name, kind: column.kind, allowed };
+        object.rules.extend(quality::read(item, Some(property), base.action.as_ref(), r));
     }
     let inside = nested(&mut f, base.logical, &name, r);
     f.finish(r);

@@ -82,8 +82,9 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
     if base.unique.is_some() {
         drafts.push(simple("unique", &column, Check::Unique, act, node.place));
     }
-    if let Some((values, at)) = base.allowed {
-        drafts.push(simple("enum", &column, Check::OneOf { values }, act, at));
+    let allowed = base.allowed.as_ref().map_or(&[][..], |(values, _)| values);
+    if let Some((values, at)) = &base.allowed {
+        drafts.push(simple("enum", &column, Check::OneOf { values: values.clone() }, act, *at));
     }
     let mut limits = Limits::default();
     if let Some(n) = f.take("logicalTypeOptions") {
@@ -98,7 +99,8 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
         drafts.extend(relationship::at_property(item, from, base.action.as_ref(), r));
     }
     for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
-        drafts.extend(quality::read(item, Some(&name), base.action.as_ref(), r));
+        let property = quality::Property { name: &name, kind: column_type, allowed };
+        drafts.extend(quality::read(item, Some(property), base.action.as_ref(), r));
     }
     let scalar = Scalar::of(column_type);
     for d in drafts.iter().filter(|d| d.action != Action::Warn) {
@@ -215,7 +217,7 @@ fn table_rule(d: &RuleDraft, above: &str, scalar: Option<Scalar>) -> Option<Tabl
             let parsed = sql::query(&sql.replace("${object}", "_object__"), None);
             ("query", parsed.map_or_else(|_| sql.clone(), |q| q.canonical).replace("_object__", "${object}"))
         }
-        CheckDraft::Reference { from, to } => {
+        CheckDraft::Reference { from, to, .. } => {
             let from: Vec<&str> = from.iter().map(|f| f.value.as_str()).collect();
             let to: Vec<String> = to.iter().map(|t| target(&t.value)).collect();
             ("reference", format!("{} -> {}", from.join(", "), to.join(", ")))

@@ -44,6 +44,8 @@ pub(super) fn column_type(
     let base_name = physical.map(|p| base(&p.value)).unwrap_or_default();
     Some(match logical {
         Logical::String => ColumnType::String,
+        // v3.0 has no other logical type for a time of a day.
+        Logical::Date if is_timestamp(&base_name) => ColumnType::Timestamp,
         Logical::Date => ColumnType::Date,
         Logical::Timestamp => ColumnType::Timestamp,
         Logical::Time => ColumnType::Time,
@@ -82,6 +84,10 @@ fn is_small_integer(base: &str) -> bool {
     )
 }
 
+fn is_timestamp(base: &str) -> bool {
+    base.starts_with("timestamp") || base.starts_with("datetime")
+}
+
 fn is_decimal(base: &str) -> bool {
     matches!(base, "decimal" | "numeric" | "dec" | "number" | "bignumeric")
 }
@@ -97,7 +103,7 @@ fn from_physical(base: &str) -> Logical {
         "bool" | "boolean" | "bit" => Logical::Boolean,
         "date" => Logical::Date,
         "time" => Logical::Time,
-        b if b.starts_with("timestamp") || b.starts_with("datetime") => Logical::Timestamp,
+        b if is_timestamp(b) => Logical::Timestamp,
         "json" | "jsonb" | "struct" | "map" | "record" | "object" | "variant" => Logical::Object,
         "array" | "list" => Logical::Array,
         _ => Logical::String,

@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     codes,
-    contract::{Check, Contract, Rule},
+    contract::{Action, Check, Contract, Operator, Rule, Threshold, Unit},
+    definition::VERSION_COLUMNS,
     diagnostic::{Sink, quoted},
     nearest,
     odcs::{self, CheckDraft, ContractDraft, ObjectDraft, RuleDraft, Target},
-    source_file::Spanned,
+    source_file::{Place, Spanned},
 };
 use alluvium_model::{DatasetName, Layer};
 
@@ -48,12 +49,13 @@ pub(super) fn complete(
                     odcs::rule(d, id, d.columns.clone(), check)
                 })
             }
-            CheckDraft::Reference { from, to } => {
+            CheckDraft::Reference { from, to, action } => {
                 let own = from.iter().fold(true, |ok, c| {
                     let whose = format!("the contract {}", quoted(&object.name.value));
                     check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink) && ok
                 });
-                reference(d, id, to, draft, users, names, graph, sink).filter(|_| own)
+                let rule = reference(d, id, to, draft, users, names, graph, sink).filter(|_| own);
+                rule.and_then(|r| over_table(r, *action, users, draft, names, sink))
             }
         };
         contract.rules.extend(rule);
@@ -62,13 +64,54 @@ pub(super) fn complete(
     Some(contract)
 }
 
-/// `users` wait for `read`. A dataset cannot look into itself.
+/// A reference of a dataset to itself is a rule over the table that it will be, where no single row can be set aside.
+fn over_table(
+    mut rule: Rule,
+    said: Option<Place>,
+    users: &[DatasetName],
+    draft: &ContractDraft,
+    names: &Names<'_>,
+    sink: &mut Sink,
+) -> Option<Rule> {
+    let Check::Reference { dataset, to } = &rule.check else { return Some(rule) };
+    if !users.contains(dataset) {
+        return Some(rule);
+    }
+    let sql = within(&rule.columns, to, users.iter().all(|u| names.is_history(u)));
+    rule.check = Check::Query { sql, inputs: Vec::new() };
+    rule.threshold = Some(Threshold { operator: Operator::MustBe, value: 0.0, upper: None, unit: Unit::Rows });
+    match (rule.action, said) {
+        (Action::Warn | Action::Fail, _) => {}
+        (Action::Quarantine | Action::Drop, None) => rule.action = Action::Fail,
+        (Action::Quarantine | Action::Drop, Some(place)) => {
+            let message = format!("a reference of a dataset to itself cannot `{}`", rule.action.word());
+            sink.report(codes::RULE_ACTION, &draft.file, place, message, "use `warn` or `fail`".to_owned());
+            return None;
+        }
+    }
+    Some(rule)
+}
+
+/// Counts the rows of `${object}` that refer to none of it. Of a history, what holds now.
+fn within(columns: &[String], to: &[String], is_history: bool) -> String {
+    let name = |c: &String| format!("\"{}\"", c.replace('"', "\"\""));
+    let on = columns.iter().zip(to).map(|(c, t)| format!("object.{} = referenced.{}", name(c), name(t)));
+    let set = columns.iter().map(|c| format!("object.{} IS NOT NULL", name(c)));
+    let table = match is_history {
+        true => format!("(SELECT * FROM ${{object}} WHERE {} IS NULL)", VERSION_COLUMNS[1]),
+        false => "${object}".to_owned(),
+    };
+    let (on, set) = (on.collect::<Vec<_>>().join(" AND "), set.collect::<Vec<_>>().join(" AND "));
+    format!("SELECT count(*) FROM {table} AS object LEFT ANTI JOIN {table} AS referenced ON {on} WHERE {set}")
+}
+
+/// `users` wait for `read`. A query cannot read its own dataset by name.
 fn edges(
     users: &[DatasetName],
     read: &DatasetName,
     draft: &ContractDraft,
     d: &RuleDraft,
-    place: crate::source_file::Place,
+    place: Place,
     graph: &mut Graph,
     sink: &mut Sink,
 ) -> bool {
@@ -77,15 +120,12 @@ fn edges(
             graph.edge(user, read, &draft.file, place);
             continue;
         }
-        let (message, help) = match d.check {
-            CheckDraft::Query { .. } => (
-                format!("the rule reads its own dataset {user} as it was before"),
-                Some("write `{object}` for the dataset that is checked".to_owned()),
-            ),
-            _ => (format!("a reference of {user} to itself is not available yet in this version"), None),
-        };
-        sink.report(codes::CYCLE, &draft.file, place, message, help);
-        return false;
+        if let CheckDraft::Query { .. } = d.check {
+            let message = format!("the rule reads its own dataset {user} as it was before");
+            let help = "write `{object}` for the dataset that is checked".to_owned();
+            sink.report(codes::CYCLE, &draft.file, place, message, help);
+            return false;
+        }
     }
     true
 }
@@ -139,6 +179,12 @@ fn target(
         }
         Target::Property { contract, object, property, by_id } => (contract.as_deref(), object, property, *by_id),
     };
+    if let Some(other) = contract.filter(|c| !names.sources.contract_stems.contains(*c)) {
+        let help = nearest::help(other, names.sources.contract_stems.iter().map(String::as_str));
+        let message = format!("the reference is not checked: the project has no contract {}", quoted(other));
+        sink.report(codes::RULE_NOT_RUN, at.0, at.1, message, help);
+        return None;
+    }
     let found: Vec<(&DatasetName, &ObjectDraft)> = candidates(contract, object, by_id, draft, names);
     let best = found.iter().find(|(n, _)| n.name() == object).or(match found.as_slice() {
         [one] => Some(one),

@@ -2,7 +2,7 @@
 
 use crate::{
     codes,
-    dataset::{Body, Draft},
+    dataset::{Body, Draft, WriteDraft},
     diagnostic::{Sink, quoted},
     load::Sources,
     nearest,
@@ -76,6 +76,12 @@ impl<'a> Names<'a> {
             Body::Gold(g) if draft.contract.is_none() => Some(g.outputs.as_ref()?.iter().map(String::as_str).collect()),
             Body::Bronze(_) | Body::Silver(_) | Body::Gold(_) | Body::Unusable => None,
         }
+    }
+
+    /// Whether the dataset keeps a row for each version of a key.
+    pub(super) fn is_history(&self, name: &DatasetName) -> bool {
+        let body = self.sources.drafts.get(name).map(|d| &d.body);
+        matches!(body, Some(Body::Silver(s)) if matches!(&s.write, WriteDraft::Upsert { history: Some(_), .. }))
     }
 
     pub(super) fn object_of(&self, draft: &Draft) -> Option<&'a crate::odcs::ObjectDraft> {

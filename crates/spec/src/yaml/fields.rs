@@ -16,11 +16,13 @@ pub(crate) struct Reader<'a> {
     pub(crate) sink: &'a mut Sink,
     /// What SQL in the file can call; `None`: the file is read by itself, and calls stay as they are written.
     pub(crate) library: Option<&'a Library>,
+    /// The file may hold keys of a later version of its standard: they are told, and no mistakes.
+    pub(crate) later: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &'a SourceFile, sink: &'a mut Sink) -> Self {
-        Self { file, sink, library: None }
+        Self { file, sink, library: None, later: false }
     }
 }
 
@@ -225,7 +227,8 @@ impl<'n> Fields<'n> {
             let near =
                 || nearest::nearest(&e.key.value, self.asked.iter().copied()).map(|k| format!("did you mean `{k}`?"));
             let help = special(&e.key.value).or_else(near).or_else(|| nearest::help(&e.key.value, free.clone()));
-            r.error(codes::UNKNOWN_KEY, e.key.place, format!("unknown key {}", quoted(&e.key.value)), help);
+            let code = if r.later { codes::LATER_STANDARD } else { codes::UNKNOWN_KEY };
+            r.error(code, e.key.place, format!("unknown key {}", quoted(&e.key.value)), help);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Contracts in the languages of others. That others read them is tested with the command line.
 
 use crate::fixture;
-use alluvium_spec::{Mode, Shape, export, read_contract, read_schema};
+use alluvium_spec::{Mode, Shape, Terms, export, read_contract, read_schema};
 use serde_json::Value;
 use std::path::Path;
 
@@ -23,8 +23,8 @@ fn every_language_has_the_whole_contract() {
     insta::assert_snapshot!("json_schema", export::json_schema(&shape, object));
     insta::assert_snapshot!("avro", export::avro(&shape, object));
     insta::assert_snapshot!("sql", export::sql(&shape, object));
-    insta::assert_snapshot!("markdown", export::markdown(&shape, object));
-    let page = export::html(&shape, object);
+    insta::assert_snapshot!("markdown", export::markdown(&shape, object, &Terms::default(), "dev"));
+    let page = export::html(&shape, object, &Terms::default(), "dev");
     for text in [
         "<th scope=\"row\"><code>year</code></th><td>integer (int)</td><td>key</td>\
          <td><ul><li>minimum 2013</li><li>maximum 2013</li></ul></td>",
@@ -64,9 +64,9 @@ fn no_text_of_a_contract_becomes_sql_or_markup() {
     let sql = export::sql(&shape, object);
     let statements: Vec<&str> = sql.lines().filter(|l| !l.trim_start().starts_with("--")).collect();
     assert_eq!(statements, ["CREATE TABLE \"t\"\"x\" (", "  \"a\" TEXT CHECK (\"a\" IN ('it''s'))", ");"], "{sql}");
-    let page = export::markdown(&shape, object);
+    let page = export::markdown(&shape, object, &Terms::default(), "dev");
     assert!(page.contains("\\<script\\>\\| '); DROP TABLE z |"), "{page}");
-    let page = export::html(&shape, object);
+    let page = export::html(&shape, object, &Terms::default(), "dev");
     assert!(page.contains("&lt;script&gt;|\n&#39;); DROP TABLE z</td>"), "{page}");
     assert!(page.contains("<title>t&quot;x</title>") && !page.contains("<script"), "{page}");
     let avro: Value = serde_json::from_str(&export::avro(&shape, object)).expect("JSON");
@@ -93,8 +93,8 @@ fn what_a_language_does_not_check_is_told() {
     for text in ["a multiple of 0.5", "at least 1 fields", "at most 3 fields", "no value at all"] {
         assert!(sql.contains(&format!("-- Not checked here: {text}.\n")), "{text}: {sql}");
         assert!(export::avro(&shape, object).contains(text), "{text}");
-        assert!(export::markdown(&shape, object).contains(text), "{text}");
-        assert!(export::html(&shape, object).contains(text), "{text}");
+        assert!(export::markdown(&shape, object, &Terms::default(), "dev").contains(text), "{text}");
+        assert!(export::html(&shape, object, &Terms::default(), "dev").contains(text), "{text}");
     }
     assert!(sql.contains("CHECK (\"a\" >= 1)") && !sql.contains("Not checked here: minimum"), "{sql}");
 }
@@ -120,4 +120,57 @@ fn names_that_are_alike_in_avro_are_numbered() {
         [("c_d_2", "c-d"), ("c_d", "-"), ("gr__e", "größe"), ("gr__e_2", "grüße"), ("a", "-"), ("a_b", "-")]
     );
     assert!(text.contains("\"t_a_b\"") && text.contains("\"t_a_b_2\""), "{text}");
+}
+
+/// What a contract says to people is on both pages, escaped, with the servers of the environment that is asked for.
+#[test]
+fn pages_tell_who_answers_and_what_was_agreed() {
+    let text = "apiVersion: v3.1.0
+kind: DataContract
+id: t
+version: 1.0.0
+status: active
+description: { purpose: <b>Sales</b>, usage: reports, limitations: no refunds }
+team: { name: shop, members: [{ username: ada, role: owner }, { username: left, dateOut: '2024-01-01' }] }
+support: [{ channel: '#shop', tool: slack }]
+roles: [{ role: reader, access: read }]
+slaProperties: [{ property: frequency, value: 1, unit: d }]
+servers:
+  - { server: live, type: postgres, environment: prod, host: db.example.com, port: 5432 }
+  - { server: try, type: local, environment: dev, path: ./x }
+  - { server: all, type: s3, location: 's3://b/p' }
+price: { priceAmount: 9.95, priceCurrency: USD, priceUnit: gigabyte }
+tags: [finance, a|b]
+authoritativeDefinitions: [{ type: businessDefinition, url: 'https://x.org/d' }]
+schema: [{ name: t, properties: [{ name: a, logicalType: string }] }]
+";
+    let (_dir, path) = written("t.odcs.yaml", text);
+    let read = read_contract(&path).expect("a contract");
+    let object = read.shape.object("t").expect("an object");
+    let page = export::markdown(&read.shape, object, &read.terms, "prod");
+    let wanted = "version 1.0.0, active.
+
+- purpose: \\<b\\>Sales\\</b\\>
+- usage: reports
+- limitations: no refunds
+- owner: shop; ada (owner)
+- support: \\#shop slack
+- roles: reader read
+- agreed: frequency 1 d
+- servers: live (type postgres, host db.example.com, port 5432); all (type s3, location s3://b/p)
+- price: 9.95 USD per gigabyte
+- tags: finance; a\\|b
+- links: businessDefinition https://x.org/d
+
+| field";
+    assert!(page.contains(wanted), "{page}");
+    let page = export::html(&read.shape, object, &read.terms, "dev");
+    for part in [
+        "<dt>purpose</dt><dd>&lt;b&gt;Sales&lt;/b&gt;</dd>",
+        "<dt>owner</dt><dd>shop</dd><dd>ada (owner)</dd>",
+        "<dt>servers</dt><dd>try (type local, path ./x)</dd><dd>all (type s3, location s3://b/p)</dd>",
+        "<dt>tags</dt><dd>finance</dd><dd>a|b</dd>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }

@@ -54,6 +54,48 @@ fn what_nothing_acts_on_and_what_is_deprecated_is_told_with_its_place() {
     assert!(of_old.iter().all(|w| !w.contains("`team`") && !w.contains("`rule`")), "{of_old:?}");
 }
 
+/// Tools of others name their own properties as they like.
+#[test]
+fn a_word_of_others_is_told_to_people_only() {
+    let foreign = CONTRACT
+        .replace("team:", "customProperties:\n  - { property: compatibility, value: v2 }\nteam:")
+        .replace(
+            "        partitioned: true\n",
+            "        customProperties: [{ property: action, value: [mask, log] }]\n",
+        )
+        .replace("schedule: '0 * * * *'", "customProperties: [{ property: action, value: warn }]");
+    let told = lint(&foreign).expect("warnings");
+    let about = |name: &str| told.iter().filter(|w| w.contains(&format!("`{name}` is told to people only"))).count();
+    assert_eq!((about("compatibility"), about("action")), (1, 1), "{told:?}");
+    let ours = foreign.replace("property: compatibility", "property: alluvium.compatibility");
+    assert!(lint(&ours).expect_err("a mistake").contains("`v2` is not known here"));
+    let misspelt =
+        CONTRACT.replace("team:", "customProperties:\n  - { property: alluvium.compatability, value: FULL }\nteam:");
+    let found = lint(&misspelt).expect_err("a mistake");
+    assert!(found.contains("E0007") && found.contains("did you mean `alluvium.compatibility`?"), "{found}");
+}
+
+/// A version that came after this reader.
+#[test]
+fn a_later_version_is_read_and_what_it_adds_is_told() {
+    let later = CONTRACT
+        .replace("v3.1.0", "v3.3.0")
+        .replace("roles:\n", "consumers: [{ name: x }]\nroles:\n")
+        .replace("        partitioned: true\n", "        retention: 3y\n");
+    let told = lint(&later).expect("warnings");
+    let told: Vec<&str> = told.iter().map(String::as_str).filter(|w| w.starts_with("W0006")).collect();
+    let wanted = [
+        "W0006 1: version `v3.3.0` of ODCS is not known, and read as v3.2.0",
+        "W0006 12: unknown key `consumers`",
+        "W0006 24: unknown key `retention`",
+    ];
+    assert_eq!(told, wanted);
+    assert!(lint(&later.replace("v3.3.0", "v3.2.0")).expect_err("mistakes").contains("E0007"));
+    for other in ["v4.0.0", "v3", "v3.x.0", "v2.3.0", "3.1.0"] {
+        assert!(lint(&CONTRACT.replace("v3.1.0", other)).expect_err(other).contains("E0301"), "{other}");
+    }
+}
+
 #[test]
 fn a_mistake_is_one() {
     let found = lint(&CONTRACT.replace("logicalType: integer", "logicalType: intger")).expect_err("a mistake");

@@ -1,7 +1,7 @@
 //! The standard's own documents and those of other tools, and what v3.2 of it says about values.
 
 use crate::fixture;
-use alluvium_spec::{Bound, Check, Environment, load, read_contract};
+use alluvium_spec::{Bound, Check, ColumnType, Environment, load, read_contract};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ const REFUSED: [(&str, &[&str]); 6] = [
     ("its own `lint` refuses it, too: an unknown key", &["test_lint.py:140"]),
     ("its own `lint` refuses it, too: two operators", &["test_lint.py:156"]),
     ("a bound is infinite", &["test_export_jsonschema.py:208"]),
-    ("variables of its own in SQL", &["test_test_variables.py:10"]),
+    ("variables in SQL, without a default", &["test_test_dry_run.py:182", "test_test_variables.py:10"]),
 ];
 
 /// Of its verdicts, those that are others here, by the reason.
@@ -63,6 +63,42 @@ const OTHERWISE: [(&str, &[&str]); 2] = [
 fn refusal(document: &str) -> Option<String> {
     let dir = crate::folder(&[("test.odcs.yaml", document)]);
     read_contract(&dir.path().join("test.odcs.yaml")).err().map(|e| e.to_string())
+}
+
+/// Examples of the standard (Apache-2.0), in the version that each had when it was looked at.
+const EXAMPLES: &str = include_str!("fixtures/odcs/bitol-examples.json");
+
+/// Of these, what is refused, with a part of the reason.
+const REFUSED_EXAMPLES: [(&str, &[&str]); 3] = [
+    // Made to be refused: keys that no version has, at every place.
+    (
+        "fundamentals/strict-schema-test-invalid",
+        &[
+            "`undefinedServerProperty`",
+            "`undefinedSchemaProperty`",
+            "`undefinedPropertyField`",
+            "`undefinedQualityProp`",
+        ],
+    ),
+    // Variables that have neither a default nor, here, a value.
+    ("fundamentals/variables", &["`TARGET_TABLE` has no value", "`CUTOFF_DATE` has no value"]),
+    // A key that v3.0 does not have either.
+    ("stakeholders/basic-four-dpo", &["unknown key `comment`"]),
+];
+
+#[test]
+fn the_examples_of_the_standard_load() {
+    let suite: Value = serde_json::from_str(EXAMPLES).expect("a suite");
+    let documents = suite["documents"].as_array().expect("documents");
+    let text = |of: &'static str, d: &Value| d[of].as_str().expect("a text").to_owned();
+    let refused: BTreeMap<String, String> =
+        documents.iter().filter_map(|d| Some((text("at", d), refusal(&text("text", d))?))).collect();
+    let expected: BTreeSet<&str> = REFUSED_EXAMPLES.iter().map(|(at, _)| *at).collect();
+    assert_eq!(refused.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected, "{refused:#?}");
+    for (at, parts) in REFUSED_EXAMPLES {
+        assert!(parts.iter().all(|p| refused[at].contains(p)), "{at}: {}", refused[at]);
+    }
+    assert_eq!(documents.len(), 29);
 }
 
 fn named<'a>(by_reason: &[(&str, &'a [&'a str])]) -> BTreeSet<&'a str> {
@@ -104,6 +140,56 @@ fn project(property: &str) -> tempfile::TempDir {
         ("datasets/silver/t.yaml", "from: bronze.t\ncontract: t\n"),
         ("contracts/t.odcs.yaml", &format!("{HEAD}      - {property}\n")),
     ])
+}
+
+/// What leads out of the project is documentation, and the rest of the contract counts.
+#[test]
+fn a_reference_out_of_the_project_is_told_and_not_checked() {
+    let property = "{ name: a, logicalType: string, required: true, relationships: [{ to: 'https://x.org/c.odcs.yaml#t.a' }, { to: other.odcs.yaml#t.a }] }";
+    let reading = alluvium_spec::read(project(property).path(), &Environment::default());
+    let told: Vec<(&str, &str)> = reading.found.0.iter().map(|d| (d.code, d.message.as_str())).collect();
+    let wanted = [
+        ("W0001", "the reference to `https://x.org/c.odcs.yaml#t.a` is not checked: it is outside of the project"),
+        ("W0001", "the reference is not checked: the project has no contract `other`"),
+    ];
+    assert_eq!(told, wanted);
+    let rules: Vec<&str> = reading.project.contracts["t"].rules.iter().map(|r| r.id.as_str()).collect();
+    assert_eq!(rules, ["type:a", "required:a"]);
+}
+
+/// v3.0 had one logical type for dates and times, and left the names of rules open.
+#[test]
+fn v3_0_writes_times_and_ranges_in_its_own_way() {
+    let between =
+        "quality: [{ rule: between, customProperties: [{ property: min, value: 0 }, { property: max, value: 500 }] }]";
+    let dir = project(&format!(
+        "{{ name: a, logicalType: date, physicalType: TIMESTAMP_NTZ(6) }}\n      - {{ name: b, logicalType: integer, {between} }}"
+    ));
+    let loaded = load(dir.path(), &Environment::default()).expect("a project");
+    let contract = &loaded.contracts["t"];
+    assert_eq!(contract.columns[0].kind, ColumnType::Timestamp);
+    let rule = contract.rules.iter().find(|r| r.id == "range:b").expect("a rule");
+    let bounds = |b: &Option<Bound>| b.as_ref().map(|b| (b.value.clone(), b.inclusive));
+    let Check::Range { min, max } = &rule.check else { panic!("{:?}", rule.check) };
+    assert_eq!((bounds(min), bounds(max)), (Some(("0".to_owned(), true)), Some(("500".to_owned(), true))));
+    for (from, to, part) in
+        [("value: 0", "value: low", "is not a whole number"), ("value: 500", "value: high", "is not a whole number")]
+    {
+        let dir = project(&format!("{{ name: b, logicalType: integer, {} }}", between.replace(from, to)));
+        let found = load(dir.path(), &Environment::default()).expect_err(to).to_string();
+        assert!(found.contains(part), "{found}");
+    }
+}
+
+/// What is valid has been said where the values are listed.
+#[test]
+fn invalid_values_are_those_outside_of_the_enum() {
+    let quality = "quality: [{ id: few, metric: invalidValues, mustBeLessThan: 1, unit: percent }]";
+    let dir =
+        project(&format!("{{ name: a, logicalType: string, enum: [{{ value: x }}, {{ value: y }}], {quality} }}"));
+    let project = load(dir.path(), &Environment::default()).expect("a project");
+    let rule = project.contracts["t"].rules.iter().find(|r| r.id == "few").expect("a rule");
+    assert!(matches!(&rule.check, Check::OneOf { values } if *values == ["x", "y"]), "{:?}", rule.check);
 }
 
 #[test]

@@ -130,7 +130,7 @@ pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> 
                      SELECT p.key, p.dataset FROM n JOIN steps AS p ON p.run = n.run AND p.dataset = n.dataset
                      WHERE p.state = 'done') AS s
                     JOIN quality AS q ON q.step = s.key
-               WHERE q.passed = 0 AND q.rule LIKE 'accept:%'
+               WHERE q.passed = 0 AND (q.rule LIKE 'accept:%' OR q.action = 'warn')
                GROUP BY s.dataset, q.rule ORDER BY s.dataset, q.rule";
     for row in tx.rows(sql, &[Arg::list(&newest)]).await? {
         let cells = Cells(&row);

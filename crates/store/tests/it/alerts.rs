@@ -79,12 +79,13 @@ pub async fn troubles_are_those_of_now(store: &dyn Store) {
         store.plan(&refine(step, n as i64 - 1, n as i64)).await.unwrap();
         let mut end = done(step);
         end.committed = Some(n as i64);
-        end.quality = vec![found("accept:invalid", passed), found("required:id", false)];
+        let acting = QualityResult { action: "quarantine".into(), ..found("required:id", false) };
+        end.quality = vec![found("accept:invalid", passed), found("few", false), acting];
         store.finish(&end).await.unwrap();
     }
     let now = store.troubles(&names).await.unwrap();
     let warned: Vec<_> = now.warned.iter().map(|w| (w.dataset.to_string(), w.rule.as_str())).collect();
-    assert_eq!(warned, [("silver.flights".to_owned(), "accept:invalid")]);
+    assert_eq!(warned, ["accept:invalid", "few"].map(|rule| ("silver.flights".to_owned(), rule)));
     assert_eq!(now.warned[0].note.as_deref(), Some("20.00 % of 10 rows are invalid"));
     assert_eq!(now.committed.get(&names[1]), Some(&at(9)));
     assert!(store.troubles(&names[..1]).await.unwrap().warned.is_empty(), "of those that are asked for");

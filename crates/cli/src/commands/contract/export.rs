@@ -22,18 +22,19 @@ pub fn export(
     render::diagnostic::warnings(&read.notes, global.format);
     let stem = path.to_str().map(find::stem).unwrap_or_default();
     let object = read.shape.object(stem).ok_or_else(|| CliError::NoObject(path.clone()))?;
-    let write = match language {
-        ExportLanguage::JsonSchema => export::json_schema,
-        ExportLanguage::Avro => export::avro,
-        ExportLanguage::Sql => export::sql,
-        ExportLanguage::Markdown => export::markdown,
-        ExportLanguage::Html => export::html,
+    let shape = &read.shape;
+    let text = match language {
+        ExportLanguage::JsonSchema => export::json_schema(shape, object),
+        ExportLanguage::Avro => export::avro(shape, object),
+        ExportLanguage::Sql => export::sql(shape, object),
+        ExportLanguage::Markdown => export::markdown(shape, object, &read.terms, &global.env),
+        ExportLanguage::Html => export::html(shape, object, &read.terms, &global.env),
     };
     let mut out = match to {
         Some(to) => Destination::file(to)?,
         None => Destination::stdout(),
     };
-    out.write(write(&read.shape, object).as_bytes())?;
+    out.write(text.as_bytes())?;
     out.finish()?;
     Ok(Exit::Done)
 }

@@ -74,7 +74,7 @@ pub fn show(global: &Global, named: &Path) -> Result<Exit, CliError> {
     };
     match global.format {
         Format::Json => print_json(&answer)?,
-        Format::Human => print(&text(&answer, Style::stdout()))?,
+        Format::Human => print(&text(&answer, &global.env, Style::stdout()))?,
     }
     Ok(Exit::Done)
 }
@@ -107,7 +107,7 @@ impl Around {
     }
 }
 
-fn text(a: &Answer<'_>, style: Style) -> String {
+fn text(a: &Answer<'_>, environment: &str, style: Style) -> String {
     let t = a.terms;
     let status = t.status.as_deref().map_or_else(String::new, |s| format!(", {}", printable(s)));
     let mut out = format!("{} {}{status}\n", style.bold(&printable(a.id)), printable(a.version));
@@ -116,16 +116,7 @@ fn text(a: &Answer<'_>, style: Style) -> String {
             out.push_str(&format!("{label:<12}{}\n", printable(&text)));
         }
     };
-    let said = |text: &Option<String>| text.as_deref().map(|t| t.trim_end().to_owned()).unwrap_or_default();
-    about("purpose", said(&t.purpose));
-    about("usage", said(&t.usage));
-    about("limitations", said(&t.limitations));
-    about("domain", said(&t.domain));
-    about("product", said(&t.data_product));
-    about("owner", t.owners.join(", "));
-    about("support", t.support.join(", "));
-    about("roles", t.roles.join(", "));
-    about("agreed", t.agreed.join(", "));
+    t.told(environment).into_iter().for_each(|(label, said)| about(label, said.join(", ")));
     about("used by", a.used_by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     for r in &a.read_by {
         about("read by", format!("{}: {}", r.dataset, r.columns.iter().cloned().collect::<Vec<_>>().join(", ")));

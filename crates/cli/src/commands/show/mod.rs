@@ -3,6 +3,7 @@
 mod alerts;
 mod anomalies;
 mod backfills;
+mod catalog;
 mod contracts;
 mod datasets;
 mod dead_letters;

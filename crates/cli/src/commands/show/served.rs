@@ -1,6 +1,6 @@
 //! The views as a service shows them: the same lines, over HTTP.
 
-use super::{alerts, datasets, dead_letters, event, publications, replays, run, runs, waiting};
+use super::{alerts, catalog, datasets, dead_letters, event, publications, replays, run, runs, waiting};
 use crate::{error::CliError, wire::Wired};
 use alluvium_flow::{FlowError, Replay, Report, Signal};
 use alluvium_model::{DatasetName, RunId};
@@ -24,6 +24,10 @@ pub struct Served(pub Arc<Wired>);
 impl Views for Served {
     async fn datasets(&self) -> Result<Value, ApiError> {
         json(datasets::lines(&self.0).await)
+    }
+
+    async fn catalog(&self, words: &[String]) -> Result<Value, ApiError> {
+        json(catalog::lines(&self.0, words).await)
     }
 
     async fn runs(&self, limit: u32) -> Result<Value, ApiError> {

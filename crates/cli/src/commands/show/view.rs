@@ -1,8 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    alerts, anomalies, backfills, contracts, datasets, dead_letters, drift, event, held, ledger, library, publications,
-    quarantine, retries, run, runs, versions,
+    alerts, anomalies, backfills, catalog, contracts, datasets, dead_letters, drift, event, held, ledger, library,
+    publications, quarantine, retries, run, runs, versions,
 };
 use crate::{
     args::{Global, Show},
@@ -17,6 +17,7 @@ use std::path::PathBuf;
 pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
     let mut only = None;
     let dir = match what {
+        Show::Catalog { .. } => None,
         Show::Datasets { dir }
         | Show::Runs { dir, .. }
         | Show::Run { dir, .. }
@@ -50,6 +51,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
     let wired = open(global, dir.as_ref()).await?;
     match what {
         Show::Datasets { .. } => datasets::show(global, &wired).await?,
+        Show::Catalog { words } => catalog::show(global, &wired, words).await?,
         Show::Runs { limit, .. } => runs::show(global, &wired, *limit).await?,
         Show::Run { id, .. } => run::show(global, &wired, id).await?,
         Show::Event { id, .. } => event::show(global, &wired, id).await?,

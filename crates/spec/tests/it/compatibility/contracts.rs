@@ -284,7 +284,7 @@ fn the_mode_is_part_of_the_contract() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("t.odcs.yaml");
         let text = format!(
-            "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\ncustomProperties:\n  - {{ property: compatibility, value: {value} }}\n"
+            "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\ncustomProperties:\n  - {{ property: alluvium.compatibility, value: {value} }}\n"
         );
         std::fs::write(&path, text).expect("a file");
         read_contract(&path)
