@@ -3,7 +3,10 @@
 //! They lie beside the table's data, and the table's commit says which files they are: a step that does not commit
 //! changes nothing for the next. A change is one more file of parts, until the parts weigh half of what they add to.
 
-use super::shape::{Shape, Top};
+use super::{
+    gone::Removed,
+    shape::{Shape, Top},
+};
 use crate::{
     commit::Attempt,
     curate,
@@ -77,7 +80,7 @@ pub(crate) struct Advance {
 /// The input's changes since the groups were kept.
 struct Delta {
     added: Files,
-    removed: Files,
+    removed: Removed,
 }
 
 struct Work<'a> {
@@ -151,7 +154,9 @@ impl Work<'_> {
         if !all().all(|path| path.exists()) {
             return Ok(None);
         }
-        let (added, removed) = (Files::new(schema.clone(), &added)?, Files::new(schema, &removed)?);
+        let added = Files::new(schema.clone(), &added)?;
+        let change = (source.dir.clone(), after, upto);
+        let removed = self.engine.gone.of(change, schema, removed, &self.engine.tables.meter)?;
         let much = added.rows() + removed.rows() > (source.rows()? / 2).max(FEW_ROWS);
         Ok((!much).then_some(Delta { added, removed }))
     }
