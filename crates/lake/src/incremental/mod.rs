@@ -3,6 +3,7 @@
 //! Called by the gold step. What is kept is derived: without it, or when it does not fit, the query runs over the whole
 //! input, and both ways give the same table.
 
+mod front;
 mod gone;
 mod groups;
 mod shape;
