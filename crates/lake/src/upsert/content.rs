@@ -186,9 +186,14 @@ mod tests {
             ("_event_id", Arc::new(StringArray::from(vec!["e1", "e2", "e1", "e1", "e1", "e1"]))),
             ("_position", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5, 6]))),
         ];
-        let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
-        let numbers = Fingerprint::new(7).of(&rows).expect("numbers");
+        let renamed = columns.clone().map(|(name, values)| (if name == "a" { "z" } else { name }, values));
+        let of = |columns| {
+            let rows = RecordBatch::try_from_iter::<Vec<_>, _>(columns).expect("columns of one length");
+            (Fingerprint::new(7).of(&rows).expect("numbers"), rows)
+        };
+        let (numbers, rows) = of(columns.to_vec());
         assert_eq!(numbers[0], numbers[1], "where they came from does not matter");
+        assert_ne!(numbers[0], of(renamed.to_vec()).0[0], "the same in another column is something else");
         let distinct: std::collections::BTreeSet<u64> = numbers.iter().copied().collect();
         assert_eq!(distinct.len(), 5, "{numbers:?}");
         assert!(!distinct.contains(&0));
