@@ -7,7 +7,9 @@ use crate::{
     commit::{self, Attempt},
     curate, discard,
     error::LakeError,
-    fence, held, ingest, maintain,
+    fence, held,
+    incremental::Gone,
+    ingest, maintain,
     meter::Meter,
     pool::QueryPool,
     redrive, refine,
@@ -41,6 +43,7 @@ pub struct LakeEngine {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) memory: ByteSize,
     pub(crate) aheads: Aheads,
+    pub(crate) gone: Gone,
     /// Of all queries together: windows of a backfill are computed at once.
     pub(crate) queries: Arc<QueryPool>,
     root: PathBuf,
@@ -61,7 +64,8 @@ impl LakeEngine {
                 Tables::in_object_store(root.clone(), remote, meter)
             }
         };
-        Ok(Self { tables, clock, entropy, memory: project.limits.memory, aheads: Aheads::default(), queries, root })
+        let (memory, aheads, gone) = (project.limits.memory, Aheads::default(), Gone::default());
+        Ok(Self { tables, clock, entropy, memory, aheads, gone, queries, root })
     }
 
     /// For whoever lays files down in the lake beside its tables.

@@ -115,6 +115,20 @@ impl Unit {
         Ok(Batches { pick: self.pick.clone(), ..all })
     }
 
+    /// As [`Unit::read`], for few rows of many: what lies between them is not decoded where that can be helped.
+    pub(crate) fn read_few(&self, schema: &SchemaRef, meter: &Meter) -> Result<Batches, LakeError> {
+        let Pick::Only(only) = &self.pick else { return self.read(schema, meter) };
+        let mut rows = only.iter();
+        rows.advance_to(self.base);
+        let rows: Vec<u64> = rows.take_while(|r| *r < self.base + self.rows).map(|r| r - self.base).collect();
+        self.read_rows(schema, meter, Some(&rows))
+    }
+
+    /// How many rows are meant.
+    pub(crate) fn picked(&self) -> u64 {
+        self.pick.of(self.base + self.rows) - self.pick.of(self.base)
+    }
+
     /// Rows by their number, whether or not they are meant. `rows`: ascending, relative to the group; `None`: all.
     pub(crate) fn read_rows(
         &self,

@@ -3,7 +3,11 @@
 //! They lie beside the table's data, and the table's commit says which files they are: a step that does not commit
 //! changes nothing for the next. A change is one more file of parts, until the parts weigh half of what they add to.
 
-use super::shape::{Shape, Top};
+use super::{
+    front::Front,
+    gone::Removed,
+    shape::{Shape, Top},
+};
 use crate::{
     commit::Attempt,
     curate,
@@ -28,7 +32,7 @@ use arrow::{
 use datafusion::{
     dataframe::DataFrame,
     datasource::provider_as_source,
-    logical_expr::{LogicalPlan, LogicalPlanBuilder, cast as cast_in_sql, ident},
+    logical_expr::{JoinType, LogicalPlan, LogicalPlanBuilder, cast as cast_in_sql, ident},
     prelude::SessionContext,
 };
 use serde::{Deserialize, Serialize};
@@ -45,15 +49,18 @@ const FEW_ROWS: u64 = 10_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Groups {
     /// The input's version that they are of.
-    upto: i64,
+    pub(super) upto: i64,
     /// One group a key.
-    base: Vec<Kept>,
+    pub(super) base: Vec<Kept>,
     /// To be added to them.
-    parts: Vec<Kept>,
+    pub(super) parts: Vec<Kept>,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) front: Option<Front>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Kept {
+pub(crate) struct Kept {
     path: String,
     rows: u64,
 }
@@ -61,7 +68,12 @@ struct Kept {
 impl Groups {
     /// Below the table's folder.
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
-        self.base.iter().chain(&self.parts).map(|k| k.path.as_str())
+        self.kept().map(|k| k.path.as_str())
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Kept> {
+        let front = self.front.iter().flat_map(|f| &f.files);
+        self.base.iter().chain(&self.parts).chain(front)
     }
 }
 
@@ -77,16 +89,16 @@ pub(crate) struct Advance {
 /// The input's changes since the groups were kept.
 struct Delta {
     added: Files,
-    removed: Files,
+    removed: Removed,
 }
 
-struct Work<'a> {
-    engine: &'a LakeEngine,
-    session: &'a SessionContext,
-    shape: &'a Shape,
-    gold: &'a Gold,
-    dir: &'a Path,
-    stager: Stager,
+pub(super) struct Work<'a> {
+    pub(super) engine: &'a LakeEngine,
+    pub(super) session: &'a SessionContext,
+    pub(super) shape: &'a Shape,
+    pub(super) gold: &'a Gold,
+    pub(super) dir: &'a Path,
+    pub(super) stager: Stager,
 }
 
 /// `None`: what changed in the input changes no group.
@@ -128,7 +140,7 @@ impl Work<'_> {
 
     /// Whether all of them is there, and as the query of today would keep it.
     async fn fits(&self, groups: &Groups) -> Result<bool, LakeError> {
-        let files: Vec<LakeFile> = groups.base.iter().chain(&groups.parts).map(|k| self.file(k)).collect();
+        let files: Vec<LakeFile> = groups.kept().map(|k| self.file(k)).collect();
         // One that is nowhere is missed below.
         self.engine.tables.disk.have_all(&files).await?;
         let schema = self.shape.schema();
@@ -151,15 +163,18 @@ impl Work<'_> {
         if !all().all(|path| path.exists()) {
             return Ok(None);
         }
-        let (added, removed) = (Files::new(schema.clone(), &added)?, Files::new(schema, &removed)?);
+        let added = Files::new(schema.clone(), &added)?;
+        let change = (source.dir.clone(), after, upto);
+        let removed = self.engine.gone.of(change, schema, removed, &self.engine.tables.meter)?;
         let much = added.rows() + removed.rows() > (source.rows()? / 2).max(FEW_ROWS);
         Ok((!much).then_some(Delta { added, removed }))
     }
 
     async fn whole(&self, source: &Table, upto: i64) -> Result<Advance, LakeError> {
         let plan = self.shape.group(Arc::new(session::provider(source)?))?;
-        let staged = self.stage(plan).await?;
-        let groups = Groups { upto, base: kept(&staged), parts: Vec::new() };
+        let mut staged = self.stage(plan).await?;
+        let mut groups = Groups { upto, base: kept(&staged), parts: Vec::new(), front: None };
+        staged.extend(self.cut(&mut groups).await?);
         let result = self.run(self.shape.result(self.groups(&groups)?)?).await?;
         Ok(Advance { result, touched: Touched::All, groups, staged })
     }
@@ -180,18 +195,28 @@ impl Work<'_> {
         }
         let part = kept(&staged);
         let touched = self.touched(&part).await?;
-        let top = match self.shape.limit() {
-            Some(top) => self.top(&groups, &part, top, table).await?,
-            None => None,
+        let moved = match (&groups.front, self.shape.limit()) {
+            (Some(front), Some(top)) => self.moved(front, &part, top).await?,
+            _ => None,
         };
-        groups.upto = upto;
+        let top = match (&moved, self.shape.limit()) {
+            (Some(moved), _) => Some(moved.rows.clone()),
+            (None, Some(top)) => self.top(&groups, &part, top, table).await?,
+            (None, None) => None,
+        };
+        let (front, beside) = moved.map(|m| (m.front, m.staged)).unzip();
+        groups = Groups { upto, front, ..groups };
         groups.parts.extend(part);
         if rows(&groups.parts) > (rows(&groups.base) / 2).max(FEW_GROUPS) || groups.parts.len() > MOST_PARTS {
             let merged = self.stage(self.groups(&groups)?).await?;
-            groups = Groups { upto, base: kept(&merged), parts: Vec::new() };
+            groups = Groups { base: kept(&merged), parts: Vec::new(), ..groups };
             crate::stage::discard(self.dir, &staged);
             staged = merged;
+            if groups.front.is_none() {
+                staged.extend(self.cut(&mut groups).await?);
+            }
         }
+        staged.extend(beside.unwrap_or_default());
         let result = match top {
             Some(rows) => self.session.read_batch(rows)?,
             None => {
@@ -241,7 +266,7 @@ impl Work<'_> {
         let ours = ours.select((0..top.keys.len()).map(|k| ident(Shape::key_name(k))))?;
         let keys = ours.union(theirs)?.logical_plan().clone();
         let all = groups.base.iter().chain(&groups.parts).chain(part);
-        let some = self.shape.merged(self.shape.among(self.scan(all)?, keys)?)?;
+        let some = self.shape.merged(self.shape.among(self.scan(all)?, keys, JoinType::RightSemi)?)?;
         let new = self.run(self.shape.result(Shape::present(some)?)?).await?.collect().await?;
         let Some(first) = new.first() else { return Ok(None) };
         let new = concat_batches(&first.schema(), &new)?;
@@ -259,8 +284,8 @@ impl Work<'_> {
         Ok(Shape::present(self.shape.merged(all)?)?)
     }
 
-    fn scan<'k>(&self, kept: impl Iterator<Item = &'k Kept>) -> Result<LogicalPlan, LakeError> {
-        let kept: Vec<Kept> = kept.cloned().collect();
+    pub(super) fn scan<'k>(&self, kept: impl IntoIterator<Item = &'k Kept>) -> Result<LogicalPlan, LakeError> {
+        let kept: Vec<Kept> = kept.into_iter().cloned().collect();
         let source = provider_as_source(Arc::new(self.files(&kept)?));
         Ok(LogicalPlanBuilder::scan("kept", source, None)?.build()?)
     }
@@ -274,11 +299,11 @@ impl Work<'_> {
         Files::new(self.shape.schema(), &sources)
     }
 
-    async fn run(&self, plan: LogicalPlan) -> Result<DataFrame, LakeError> {
+    pub(super) async fn run(&self, plan: LogicalPlan) -> Result<DataFrame, LakeError> {
         Ok(self.session.execute_logical_plan(plan).await?)
     }
 
-    async fn stage(&self, plan: LogicalPlan) -> Result<Vec<StagedFile>, LakeError> {
+    pub(super) async fn stage(&self, plan: LogicalPlan) -> Result<Vec<StagedFile>, LakeError> {
         curate::stage(self.run(plan).await?, &self.stager, |_| {}).await
     }
 }
@@ -306,7 +331,7 @@ fn reaches(new: &RecordBatch, old: &RecordBatch, top: &Top) -> Result<bool, Lake
     Ok(rows.row(0) <= rows.row(1))
 }
 
-fn kept(staged: &[StagedFile]) -> Vec<Kept> {
+pub(super) fn kept(staged: &[StagedFile]) -> Vec<Kept> {
     staged.iter().map(|f| Kept { path: f.path.clone(), rows: f.rows }).collect()
 }
 
@@ -373,7 +398,7 @@ mod tests {
         fn groups(&self) -> Groups {
             let files = self.table.files().expect("files");
             let base = files.into_iter().map(|f| Kept { path: f.path, rows: 1 }).collect();
-            Groups { upto: self.table.version(), base, parts: Vec::new() }
+            Groups { upto: self.table.version(), base, parts: Vec::new(), front: None }
         }
 
         fn came_together(&self) {
@@ -401,7 +426,7 @@ mod tests {
     async fn a_top_in_an_object_store_comes_together() {
         let kit = Kit::new().await;
         let top = kit.shape.limit().expect("a limit");
-        let nothing = Groups { upto: 0, base: Vec::new(), parts: Vec::new() };
+        let nothing = Groups { upto: 0, base: Vec::new(), parts: Vec::new(), front: None };
         kit.work().top(&nothing, &[], top, &kit.table).await.expect("read");
         kit.came_together();
     }

@@ -3,8 +3,11 @@
 //! Called by the gold step. What is kept is derived: without it, or when it does not fit, the query runs over the whole
 //! input, and both ways give the same table.
 
+mod front;
+mod gone;
 mod groups;
 mod shape;
 
+pub(crate) use gone::Gone;
 pub(crate) use groups::{Advance, Groups, advance};
 pub(crate) use shape::Shape;

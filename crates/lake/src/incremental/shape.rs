@@ -48,6 +48,16 @@ pub(crate) struct Top {
     pub(crate) order: Vec<(usize, bool, bool)>,
     /// For each key, its column of the result.
     pub(crate) keys: Vec<usize>,
+    /// The number that is highest in the first row.
+    pub(crate) by: Option<By>,
+}
+
+/// A number of a kept group by which a top list is ordered, descending.
+pub(crate) struct By {
+    pub(crate) column: String,
+    /// Of a sum, how many values it has. Without any it is null.
+    pub(crate) values: Option<String>,
+    pub(crate) nulls_first: bool,
 }
 
 impl Shape {
@@ -103,9 +113,19 @@ impl Shape {
             _ => None,
         };
         let keys = (0..self.keys()).map(|k| (0..output.fields().len()).find(|i| self.key_of(*i) == Some(k)));
-        let top =
-            Top { rows, order: order.iter().map(column).collect::<Option<_>>()?, keys: keys.collect::<Option<_>>()? };
-        (rows > 0 && rows <= MOST_TOP).then_some(top)
+        let (keys, order) = (keys.collect::<Option<_>>()?, order.iter().map(column).collect::<Option<Vec<_>>>()?);
+        let by = order.first().and_then(|first| self.by(*first));
+        (rows > 0 && rows <= MOST_TOP).then_some(Top { rows, order, keys, by })
+    }
+
+    fn by(&self, (column, descending, nulls_first): (usize, bool, bool)) -> Option<By> {
+        let measure = self.source_of(column)?.checked_sub(self.keys())?;
+        let (column, values) = match self.measures.get(measure)? {
+            Measure::Rows => (ROWS.to_owned(), None),
+            Measure::Count(_) => (format!("c{measure}"), None),
+            Measure::Sum(..) => (format!("s{measure}"), Some(format!("c{measure}"))),
+        };
+        descending.then_some(By { column, values, nulls_first })
     }
 
     pub(crate) fn limit(&self) -> Option<&Top> {
@@ -120,12 +140,21 @@ impl Shape {
         format!("k{key}")
     }
 
+    pub(crate) fn rows_name() -> &'static str {
+        ROWS
+    }
+
     /// The key that a column of the result is.
     fn key_of(&self, column: usize) -> Option<usize> {
+        self.source_of(column).filter(|source| *source < self.keys())
+    }
+
+    /// The column of the grouping, keys first, that a column of the result is.
+    fn source_of(&self, column: usize) -> Option<usize> {
         let (mut node, mut index) = (&self.plan, column);
         loop {
             node = match node {
-                LogicalPlan::Aggregate(_) => return (index < self.keys()).then_some(index),
+                LogicalPlan::Aggregate(_) => return Some(index),
                 LogicalPlan::Projection(p) => {
                     let Expr::Column(c) = p.expr[index].clone().unalias_nested().data else { return None };
                     index = p.input.schema().maybe_index_of_column(&c)?;
@@ -226,14 +255,14 @@ impl Shape {
         LogicalPlanBuilder::from(groups).filter(ident(ROWS).not_eq(lit(0_i64)))?.build()
     }
 
-    /// Those of `parts` whose key is among `keys`, which has the key columns.
-    pub(crate) fn among(&self, parts: LogicalPlan, keys: LogicalPlan) -> Result<LogicalPlan> {
+    /// Those of `parts` whose key is among `keys`, which has the key columns, or for [`JoinType::RightAnti`] is not.
+    pub(crate) fn among(&self, parts: LogicalPlan, keys: LogicalPlan, join: JoinType) -> Result<LogicalPlan> {
         let names: Vec<Column> = (0..self.keys()).map(|i| Column::from_name(Self::key_name(i))).collect();
         // The few keys on the left: that is the side which is held in memory.
         let wanted: Vec<Column> = names.iter().map(|n| Column::new(Some("wanted"), n.name())).collect();
         LogicalPlanBuilder::from(keys)
             .alias("wanted")?
-            .join_detailed(parts, JoinType::RightSemi, (wanted, names), None, NullEquality::NullEqualsNull)?
+            .join_detailed(parts, join, (wanted, names), None, NullEquality::NullEqualsNull)?
             .build()
     }
 

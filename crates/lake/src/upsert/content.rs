@@ -14,7 +14,7 @@ use arrow::{
     row::{RowConverter, Rows, SortField},
 };
 use datafusion::common::hash_utils::{RandomState, create_hashes};
-use std::sync::Arc;
+use std::{hash::BuildHasher, sync::Arc};
 
 /// Columns that say where a row came from; they take no part in what a row says.
 const ORIGIN: [&str; 2] = ["_event_id", "_position"];
@@ -27,7 +27,8 @@ pub(super) fn origin(table: &Schema) -> Result<SchemaRef, LakeError> {
 /// Odd, with bits all over.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Numbers what rows say, with all their columns but those of their origin.
+/// Numbers what rows say, with all their columns but those of their origin. Key files keep these numbers: another way to make them has
+/// to give others.
 pub(super) struct Fingerprint(RandomState);
 
 impl Fingerprint {
@@ -35,12 +36,16 @@ impl Fingerprint {
         Self(RandomState::with_seed(seed))
     }
 
-    /// Never 0.
+    /// Never 0. [`DELETED`] takes no part.
     pub(super) fn of(&self, rows: &RecordBatch) -> Result<Vec<u64>, LakeError> {
         let own = rows.schema_ref().fields().iter().zip(rows.columns());
-        let mut numbers = vec![0; rows.num_rows()];
+        let says = |name: &str| name != DELETED && !ORIGIN.contains(&name);
+        let own: Vec<_> = own.filter(|(f, _)| says(f.name())).collect();
+        // The same values in other columns are not the same.
+        let columns = own.iter().map(|(f, _)| format!("{}\0{}", f.name(), f.data_type()));
+        let mut numbers = vec![self.0.hash_one(columns.collect::<Vec<_>>()); rows.num_rows()];
         let mut column = vec![0; rows.num_rows()];
-        for (_, values) in own.filter(|(f, _)| !ORIGIN.contains(&f.name().as_str())) {
+        for (_, values) in own {
             // A null leaves its 0, so that the same value in another column makes another number.
             column.fill(0);
             create_hashes([&by_bits(values)], &self.0, &mut column)?;
@@ -181,9 +186,14 @@ mod tests {
             ("_event_id", Arc::new(StringArray::from(vec!["e1", "e2", "e1", "e1", "e1", "e1"]))),
             ("_position", Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5, 6]))),
         ];
-        let rows = RecordBatch::try_from_iter(columns).expect("columns of one length");
-        let numbers = Fingerprint::new(7).of(&rows).expect("numbers");
+        let renamed = columns.clone().map(|(name, values)| (if name == "a" { "z" } else { name }, values));
+        let of = |columns| {
+            let rows = RecordBatch::try_from_iter::<Vec<_>, _>(columns).expect("columns of one length");
+            (Fingerprint::new(7).of(&rows).expect("numbers"), rows)
+        };
+        let (numbers, rows) = of(columns.to_vec());
         assert_eq!(numbers[0], numbers[1], "where they came from does not matter");
+        assert_ne!(numbers[0], of(renamed.to_vec()).0[0], "the same in another column is something else");
         let distinct: std::collections::BTreeSet<u64> = numbers.iter().copied().collect();
         assert_eq!(distinct.len(), 5, "{numbers:?}");
         assert!(!distinct.contains(&0));

@@ -26,30 +26,33 @@ use std::{
 
 /// Folder of the key files in a table's folder; readers pass over names that start with `_`.
 const FOLDER: &str = "_keys";
-const MAGIC: &[u8; 8] = b"alvkeys2";
+const MAGIC: &[u8; 8] = b"alvkeys3";
 /// Most keys of a block, which are read at once.
 const BLOCK: usize = 512;
-/// Magic and fingerprint.
-const HEADER: usize = 8 + 16;
+/// Magic, fingerprint, and seed.
+const HEADER: usize = 8 + 16 + 8;
 /// First key, offset, keys and bytes of a key: what the end of the file tells of a block.
 const FENCE: usize = 16 + 8 + 4 + 4;
 /// Number of blocks, and the magic once more.
 const TAIL: usize = 8 + 8;
-/// Row number and sequence of one key.
-const PLACE: usize = 4 + 16;
+/// Row number, sequence and content of one key.
+const PLACE: usize = 4 + 16 + 8;
 
-/// One row's key, the start of its sequence, and its number in the file.
+/// One row's key, the start of its sequence, its number in the file, and the number of what it says; 0: not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     pub(super) key: u128,
     pub(super) sequence: u128,
     pub(super) row: u32,
+    pub(super) content: u64,
 }
 
-/// A key file: a header; blocks, each its keys ascending and then, in the same order, row numbers and sequences; at the end where
-/// the blocks are.
+/// A key file: a header; blocks, each its keys ascending and then, in the same order, row numbers, sequences and contents; at the
+/// end where the blocks are.
 pub(super) struct KeyFile {
     path: LakeFile,
+    /// Of the numbers that tell contents.
+    seed: u64,
     blocks: Vec<Block>,
 }
 
@@ -82,6 +85,9 @@ pub(crate) fn path_of(table: &Path, data_file: &str) -> PathBuf {
     table.join(FOLDER).join(format!("{}.keys", data_file.replace('/', "_")))
 }
 
+/// Of files whose contents nobody numbered.
+pub(super) const NO_SEED: u64 = 0;
+
 /// Whole numbers are told apart from null by one bit above them: see [`super::keys::Encoder::keys`].
 const NUMBER: u128 = 1 << 64;
 
@@ -99,17 +105,19 @@ pub(super) fn encode(entries: &[Entry]) -> Encoded {
         for e in block {
             encoded.bytes.extend_from_slice(&e.row.to_le_bytes());
             encoded.bytes.extend_from_slice(&e.sequence.to_le_bytes());
+            encoded.bytes.extend_from_slice(&e.content.to_le_bytes());
         }
     }
     encoded
 }
 
 impl KeyWriter {
-    pub(super) fn create(path: PathBuf, fingerprint: [u8; 16]) -> Result<Self, LakeError> {
+    /// `seed`: of the numbers that tell contents.
+    pub(super) fn create(path: PathBuf, fingerprint: [u8; 16], seed: u64) -> Result<Self, LakeError> {
         let dir = path.parent().unwrap_or(&path);
         std::fs::create_dir_all(dir).map_err(LakeError::io(dir))?;
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(LakeError::io(dir))?;
-        let header = [&MAGIC[..], &fingerprint].concat();
+        let header = [&MAGIC[..], &fingerprint, &seed.to_le_bytes()].concat();
         file.write_all(&header).map_err(LakeError::io(&path))?;
         Ok(Self { path, file, offset: header.len() as u64, blocks: Vec::new() })
     }
@@ -160,7 +168,7 @@ pub(super) fn open_or_make(
         return Ok(found);
     }
     let rows = rows_of(source, keys, schema, room, meter)?;
-    let mut writer = KeyWriter::create(path.clone(), fingerprint)?;
+    let mut writer = KeyWriter::create(path.clone(), fingerprint, NO_SEED)?;
     for part in 0..rows.count() {
         let mut entries: Vec<Entry> = rows.read(part)?.iter().map(Entry::of).collect();
         entries.sort_unstable();
@@ -222,10 +230,9 @@ fn open(disk: &Disk, path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFil
     read(&mut tail, length - TAIL)?;
     let count = u64::from_le_bytes(*tail.first_chunk().expect("eight bytes")) as usize;
     let fences = count.checked_mul(FENCE).and_then(|f| (length - HEADER - TAIL).checked_sub(f)).map(|f| f + HEADER);
-    let (Some(fences), true) = (fences, header[..8] == *MAGIC && header[8..] == fingerprint && tail[8..] == *MAGIC)
-    else {
-        return Ok(None);
-    };
+    let fits = header[..8] == *MAGIC && header[8..24] == fingerprint && tail[8..] == *MAGIC;
+    let (Some(fences), true) = (fences, fits) else { return Ok(None) };
+    let seed = u64::from_le_bytes(*header.last_chunk().expect("eight bytes"));
     let mut bytes = vec![0; count * FENCE];
     read(&mut bytes, fences)?;
     let blocks: Vec<Block> = bytes.as_chunks().0.iter().map(Block::of).collect();
@@ -235,12 +242,12 @@ fn open(disk: &Disk, path: &Path, fingerprint: [u8; 16]) -> Result<Option<KeyFil
         end = b.offset.saturating_add((b.keys * (b.width + PLACE)) as u64);
         follows
     });
-    Ok((whole && end == fences as u64).then(|| KeyFile { path: held, blocks }))
+    Ok((whole && end == fences as u64).then(|| KeyFile { path: held, seed, blocks }))
 }
 
 impl Entry {
     pub(super) fn of(c: &Candidate) -> Self {
-        Self { key: c.key, sequence: c.sequence, row: { c.spot }.row() }
+        Self { key: c.key, sequence: c.sequence, row: { c.spot }.row(), content: c.content }
     }
 }
 
@@ -313,6 +320,10 @@ impl KeyFile {
         Ok(())
     }
 
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// From `from` on: the last block that begins below `key`, or `from`.
     fn before(&self, key: u128, from: usize) -> usize {
         (from + self.blocks[from..].partition_point(|b| b.first < key)).saturating_sub(1).max(from)
@@ -321,11 +332,13 @@ impl KeyFile {
     fn place(&self, file: &File, block: Block, i: usize, key: u128) -> Result<Entry, LakeError> {
         let mut bytes = [0; PLACE];
         self.read(file, &mut bytes, block.offset + (block.keys * block.width + i * PLACE) as u64)?;
-        let (row, sequence) = bytes.split_at(4);
+        let (row, rest) = bytes.split_first_chunk().expect("4 of 28 bytes");
+        let (sequence, content) = rest.split_first_chunk().expect("16 of 24 bytes");
         Ok(Entry {
             key,
-            row: u32::from_le_bytes(row.try_into().expect("four bytes")),
-            sequence: u128::from_le_bytes(sequence.try_into().expect("sixteen bytes")),
+            row: u32::from_le_bytes(*row),
+            sequence: u128::from_le_bytes(*sequence),
+            content: u64::from_le_bytes(*content.first_chunk().expect("the last 8 bytes")),
         })
     }
 
@@ -356,24 +369,29 @@ mod tests {
 
     /// In two parts, as lanes give them.
     fn write(path: &Path, all: &[Entry]) {
-        let mut writer = KeyWriter::create(path.to_owned(), [1; 16]).expect("a file");
+        let mut writer = KeyWriter::create(path.to_owned(), [1; 16], 9).expect("a file");
         let (first, second) = all.split_at(all.len() / 3);
         writer.append(&encode(first)).expect("writes");
         writer.append(&encode(second)).expect("writes");
         writer.finish(None).expect("finishes");
     }
 
+    fn entry(key: u128, row: u32) -> Entry {
+        Entry { key, sequence: key.wrapping_mul(3), row, content: u64::from(row) << 32 | 7 }
+    }
+
     fn check(keys: &[u128], wanted: &[u128]) {
         let dir = tempfile::tempdir().expect("a folder");
         let path = path_of(dir.path(), "a/b.parquet");
-        let mut all: Vec<Entry> = (0..).zip(keys).map(|(row, k)| Entry { key: *k, sequence: k * 3, row }).collect();
+        let mut all: Vec<Entry> = (0..).zip(keys).map(|(row, k)| entry(*k, row)).collect();
         all.sort_unstable();
         write(&path, &all);
         assert!(open(&Disk::default(), &path, [2; 16]).expect("opens").is_none());
         let file = open(&Disk::default(), &path, [1; 16]).expect("opens").expect("fits");
+        assert_eq!(file.seed(), 9);
         let mut found: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         let seen = |w: usize, e: Entry| {
-            assert_eq!((e.key, e.sequence), (wanted[w], wanted[w] * 3));
+            assert_eq!(e, entry(wanted[w], e.row));
             found.entry(w).or_default().push(e.row);
             Ok(())
         };
@@ -400,7 +418,7 @@ mod tests {
     fn a_file_that_was_cut_is_not_taken_for_whole() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = path_of(dir.path(), "b.parquet");
-        let one = [Entry { key: 1, sequence: 1, row: 0 }];
+        let one = [entry(1, 0)];
         write(&path, &one);
         let bytes = std::fs::read(&path).expect("reads");
         std::fs::write(&path, &bytes[..bytes.len() - 1]).expect("writes");

@@ -20,6 +20,8 @@ pub(super) struct Side<'a> {
     pub(super) dir: &'a Path,
     pub(super) files: &'a [StagedFile],
     pub(super) fingerprint: [u8; 16],
+    /// Of the candidates' contents.
+    pub(super) seed: u64,
 }
 
 #[derive(Default)]
@@ -47,7 +49,8 @@ impl KeyedFiles {
                 let number = f.number as usize;
                 places.resize(places.len().max(number + 1), None);
                 places[number] = Some(writers.len());
-                writers.push(Some(KeyWriter::create(index::path_of(side.dir, &f.path), side.fingerprint)?));
+                let path = index::path_of(side.dir, &f.path);
+                writers.push(Some(KeyWriter::create(path, side.fingerprint, side.seed)?));
             }
         }
         all.queue = Mutex::new(Queue { writers, ..Queue::default() });

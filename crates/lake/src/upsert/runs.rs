@@ -49,9 +49,13 @@ impl Room {
         Self { free_bytes: AtomicU64::new(bytes), run_rows: rows.clamp(LEAST_ROWS, MOST_ROWS), scratch, seed }
     }
 
-    /// Rows are compared with each other only if they share a room.
+    /// Numbers are compared with each other only if they are of one seed.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::new(self.seed)
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Candidates of one part, about.

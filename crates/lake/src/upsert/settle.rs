@@ -73,7 +73,8 @@ impl Settling {
         let mut sides = Vec::new();
         for (stager, files) in [(Some(&candidates.rows), files), (candidates.graves.as_ref(), dead)] {
             let Some(stager) = stager else { continue };
-            sides.push(Side { dir: stager.dir(), files, fingerprint: keys.fingerprint(stager.schema())? });
+            let (fingerprint, seed) = (keys.fingerprint(stager.schema())?, room.seed());
+            sides.push(Side { dir: stager.dir(), files, fingerprint, seed });
         }
         let keyed = KeyedFiles::create(&sides)?;
         Ok(Self {

@@ -123,7 +123,7 @@ impl<'a> Keyed<'a> {
         }
         let keyed = self.encoder.keys(rows)?.into_iter().zip(self.encoder.sequences(rows)?);
         let (file, first) = self.lane.write(rows)?;
-        let entries = keyed.zip(first..).map(|((key, sequence), row)| Entry { key, sequence, row });
+        let entries = keyed.zip(first..).map(|((key, sequence), row)| Entry { key, sequence, row, content: 0 });
         self.entries.entry(file).or_default().extend(entries);
         Ok(())
     }
@@ -135,7 +135,7 @@ impl<'a> Keyed<'a> {
             let mut entries = self.entries.remove(&file.number).unwrap_or_default();
             entries.sort_unstable();
             let path = index::path_of(self.stager.dir(), &file.path);
-            let mut keys = KeyWriter::create(path, fingerprint)?;
+            let mut keys = KeyWriter::create(path, fingerprint, index::NO_SEED)?;
             keys.append(&index::encode(&entries))?;
             keys.finish(Some(self.stager.syncs()))?;
         }
