@@ -5,7 +5,7 @@
 
 use alluvium_flow::{Summary, Turn};
 use alluvium_model::DatasetName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 #[derive(Debug, Default)]
@@ -107,6 +107,7 @@ impl Told {
 mod tests {
     use super::*;
     use futures::FutureExt as _;
+    use std::collections::BTreeSet;
 
     fn name(text: &str) -> DatasetName {
         text.parse().expect("a name")
