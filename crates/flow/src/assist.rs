@@ -90,7 +90,13 @@ impl Flow<'_> {
             let open = self.store.open_steps().await?;
             own.retain(|(d, _)| !can_freeze(d) || !open.iter().any(|s| is_frozen(d, s)));
         }
-        Ok(own)
+        let mut seen = Vec::with_capacity(own.len());
+        for (dataset, step) in own {
+            if self.sees_files_of(dataset, &step).await? {
+                seen.push((dataset, step));
+            }
+        }
+        Ok(seen)
     }
 
     /// The step's dataset, if the step was planned under the same definition as this process has.

@@ -2,6 +2,7 @@
 
 use crate::{
     Breakers, Engine, FlowError, Hands, Judged, Landing, Look, Report, Signal, Summary, Timer, Waiting,
+    elsewhere::Elsewhere,
     plan::{Round, versions_mix},
     step::{Worked, chain},
 };
@@ -433,11 +434,22 @@ impl Flow<'_> {
             let (kind, key) = (step.kind, step.key.clone());
             let worked = match step.state {
                 StepState::Dead => self.left_dead(run, dataset, step, summary).await?,
+                // Landing objects do not depend on each other: others go on.
+                _ if self.is_left(dataset, &step, summary).await? => continue,
                 _ => self.work(run, dataset, step, None, summary).await?,
             };
             if !self.goes_on(run, dataset, (kind, &key), worked, summary).await? {
                 return Ok(false);
             }
+        }
+        Ok(true)
+    }
+
+    /// Whether the step loads what only another machine has.
+    async fn is_left(&self, dataset: &Dataset, step: &StepRecord, summary: &mut Summary) -> Result<bool, FlowError> {
+        let Some(Elsewhere { path, host }) = self.elsewhere(dataset, step).await? else { return Ok(false) };
+        if summary.elsewhere.insert(step.key.clone()) {
+            self.report.signal(Signal::Elsewhere { dataset: dataset.name.clone(), path, host });
         }
         Ok(true)
     }

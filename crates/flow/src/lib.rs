@@ -12,6 +12,7 @@ mod behind;
 mod branch;
 mod breaker;
 mod drain;
+mod elsewhere;
 mod endings;
 mod error;
 mod hands;
@@ -42,7 +43,9 @@ pub use breaker::{Breakers, Dependency};
 pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use hands::Hands;
-pub use ports::{Arrival, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage};
+pub use ports::{
+    Arrival, Copies, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage,
+};
 pub use replay::{Discard, HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
 pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};
 pub use summary::Summary;

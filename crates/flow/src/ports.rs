@@ -6,7 +6,7 @@ use alluvium_spec::{Dataset, Freshness, Project, Silver};
 use alluvium_store::{Discard, EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// A landing object that a source had not reported before, or that changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,17 +39,30 @@ pub struct Look {
 /// Finds landing objects, and lays down what was pushed as such.
 #[async_trait]
 pub trait Landing: Send + Sync {
-    /// Makes a landing object of these records, one a line. It is durable when this returns, and named by its content: the
-    /// same records give the same object, however often.
+    /// Makes a landing object of these records, one a line. When this returns it is durable where every process of the lake finds it. It is
+    /// named by its content: the same records give the same object, however often.
     async fn lay_down(&self, dataset: &Dataset, records: &[String]) -> Result<Arrival, StepError>;
 
     /// What lies at a path where a landing object was; `None`: nothing that could be one. Reads only.
     async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError>;
 
+    /// The first of these paths at which nothing lies that this process sees. Reads no content.
+    async fn lacks(&self, dataset: &Dataset, paths: Vec<String>) -> Result<Option<String>, StepError>;
+
     /// Reads only; the same folder looked at twice gives the same answer.
     ///
     /// `known`: size and modification time by path, of what need not be reported again.
     async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError>;
+}
+
+/// Between the files of a lake and their copies on this disk. Of a lake that is a folder there is nothing to do.
+#[async_trait]
+pub trait Copies: Send + Sync {
+    /// Brings a file that was written here to the lake, unless it was brought before. Durable there on return.
+    async fn bring(&self, file: &Path) -> Result<(), StepError>;
+
+    /// Fetches the file unless it is here. One that is nowhere stays away.
+    async fn fetch(&self, file: &Path) -> Result<(), StepError>;
 }
 
 /// A table version that changed rows.

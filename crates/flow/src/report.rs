@@ -164,6 +164,12 @@ pub enum Signal {
     StepDoneElsewhere {
         dataset: DatasetName,
     },
+    /// A file that a step loads is not here, and was found on another host: the step is left to a process there.
+    Elsewhere {
+        dataset: DatasetName,
+        path: String,
+        host: String,
+    },
     /// The step waits for a slot of a concurrency key.
     StepWaitsForSlot {
         dataset: DatasetName,

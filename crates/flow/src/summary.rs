@@ -33,6 +33,8 @@ pub struct Summary {
     pub waiting: BTreeMap<DatasetName, Timestamp>,
     /// Steps that are dead letters, as far as the run came upon them.
     pub dead: BTreeSet<StepKey>,
+    /// Steps that load what only another machine has.
+    pub elsewhere: BTreeSet<StepKey>,
     /// Dead letters that a replay could not bring back.
     pub letters_left: u64,
     /// How long the run still waits for steps that are to be tried again.
@@ -54,6 +56,7 @@ impl Summary {
         self.failed_steps == 0
             && self.waiting.is_empty()
             && self.dead.is_empty()
+            && self.elsewhere.is_empty()
             && self.letters_left == 0
             && self.held.is_empty()
             && self.refused.is_empty()
@@ -88,6 +91,7 @@ impl Summary {
             refused: self.refused.iter().filter(|(dataset, _)| dataset == name).cloned().collect(),
             failed: self.failed.clone(),
             dead: self.dead.clone(),
+            elsewhere: self.elsewhere.clone(),
             // Datasets wait beside each other.
             patience: self.patience,
             held: own(&self.held),
@@ -111,6 +115,7 @@ impl Summary {
             passing,
             waiting,
             dead,
+            elsewhere,
             letters_left,
             patience,
             held,
@@ -130,6 +135,7 @@ impl Summary {
         self.passing.extend(passing);
         self.waiting.extend(waiting);
         self.dead.extend(dead);
+        self.elsewhere.extend(elsewhere);
         self.letters_left += letters_left;
         self.patience = self.patience.min(patience);
         self.held.extend(held);

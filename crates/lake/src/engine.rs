@@ -17,7 +17,7 @@ use crate::{
     upsert::{self, Room},
     waiting,
 };
-use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
+use alluvium_flow::{Copies, Engine, Increment, Job, Maintained, Outcome, Report, StepError};
 use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
 use alluvium_spec::{Contract, Dataset, Freshness, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
@@ -62,6 +62,11 @@ impl LakeEngine {
             }
         };
         Ok(Self { tables, clock, entropy, memory: project.limits.memory, aheads: Aheads::default(), queries, root })
+    }
+
+    /// For whoever lays files down in the lake beside its tables.
+    pub fn copies(&self) -> Arc<dyn Copies> {
+        Arc::new(self.tables.disk.clone())
     }
 
     fn scratch_dir(&self) -> PathBuf {

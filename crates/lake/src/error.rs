@@ -207,6 +207,7 @@ impl Fault for LakeError {
 
     fn blames(&self) -> Blame {
         match self {
+            Self::Decode { source: DecodeError::Fetch { source }, .. } => source.blames(),
             Self::Decode { .. } => Blame::Source,
             Self::Io { .. }
             | Self::Delta { .. }

@@ -14,6 +14,7 @@ use crate::{
     quarantine::{self, Origin},
     refine::{self, Cause, Stamp},
     refining::{RefineLane, Refined, Refining},
+    remote::Disk,
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
 };
@@ -59,6 +60,7 @@ type Dead = (usize, String);
 
 /// What the lanes share.
 struct Work {
+    disk: Disk,
     dataset: DatasetName,
     bronze: Bronze,
     events: Vec<EventRecord>,
@@ -120,7 +122,8 @@ pub(crate) async fn execute(
     let tables = &engine.tables;
     let place = Place::Dataset(job.dataset.name.clone());
     let existing = tables.open(&place).await?;
-    let Admitted { mut schema, mut grown, gates, mut dead } = admit::admit(existing.as_ref(), bronze, job)?;
+    let Admitted { mut schema, mut grown, gates, mut dead } =
+        admit::admit(&tables.disk, existing.as_ref(), bronze, job)?;
     let gates = Arc::new(gates);
     // What is dropped is nobody's to go on with.
     let goes_on = job.verdict.is_none_or(|v| v.kind == VerdictKind::Release);
@@ -223,6 +226,7 @@ fn work(
     let columns = Arc::new(Schema::new(columns));
     let several = |e: &EventRecord| e.bytes >= SPLIT_BYTES && format(bronze, &e.path) == Format::Ndjson;
     Ok(Work {
+        disk: engine.tables.disk.clone(),
         split: job.events.iter().map(|e| several(e).then(|| Mutex::new(Reading::Waiting))).collect(),
         dataset: job.dataset.name.clone(),
         bronze: bronze.clone(),
@@ -427,7 +431,7 @@ impl Work {
     }
 
     fn open(&self, event: &EventRecord) -> Result<File, DecodeError> {
-        open_unchanged(&self.bronze.files.folder.join(&event.path), event)
+        open_unchanged(&self.disk, &self.bronze, event)
     }
 
     /// Reads the next piece of an object that several lanes decode; `false` when all has been taken. An error is told to
@@ -482,7 +486,7 @@ impl Done {
         let nested = |name: &String| columns.field_with_name(name).is_ok_and(|f| f.data_type().is_nested());
         let looks_deeper = drift.rescued.iter().any(|(name, r)| r.retyped > 0 && nested(name));
         let typed = match looks_deeper {
-            true => admit::typed(&work.bronze, event, work.max_record_bytes, columns),
+            true => admit::typed(&work.disk, &work.bronze, event, work.max_record_bytes, columns),
             false => Vec::new(),
         };
         let found = drift::differences_of(drift, columns, rows, &typed);

@@ -60,6 +60,12 @@ impl Landing for SimLanding {
         Ok(all.iter().find(|a| a.path == path).cloned())
     }
 
+    async fn lacks(&self, dataset: &Dataset, paths: Vec<String>) -> Result<Option<String>, StepError> {
+        let folders = self.folders.files.lock().expect("no holder of this lock panics");
+        let all = folders.get(&dataset.name).map_or(&[][..], Vec::as_slice);
+        Ok(paths.into_iter().find(|path| !all.iter().any(|a| a.path == *path)))
+    }
+
     async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
         way(&self.sim, self.odds).await;
         if self.odds.is_some_and(|o| self.sim.once_in(o.reject * 4)) {

@@ -21,6 +21,9 @@ use std::{
     sync::Arc,
 };
 
+/// For landing objects of events that are pushed: a folder of the lake, beside those of the layers.
+const PUSHED: &str = "pushed";
+
 /// Which environment, and what the command line sets over the project file. Paths are relative to the current folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
@@ -89,7 +92,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         if let Kind::Bronze(bronze) = &mut dataset.kind
             && bronze.is_pushed()
         {
-            bronze.files.folder = settings.pushed.join(dataset.name.to_string());
+            bronze.files.folder = settings.lake.join(PUSHED).join(dataset.name.to_string());
         }
     }
     let contract_of = |name| sources.drafts.get(name).and_then(|d| Some(d.contract.as_ref()?.value.clone()));

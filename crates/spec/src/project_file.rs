@@ -22,10 +22,6 @@ pub(crate) const PROJECT_FILE: &str = "alluvium.yaml";
 const DEFAULT_STATE: &str = ".alluvium/{env}.db";
 /// Where copies of the files of a lake in an object store are, by the lake's URL.
 const COPIES: &str = ".alluvium/copies";
-/// For landing objects of events that are pushed: below the lake's folder, beside those of the layers; of a lake in an
-/// object store beside the state, because it holds no copies.
-const PUSHED: &str = "pushed";
-const PUSHED_BESIDE: &str = ".alluvium/pushed";
 const DEFAULT_LIMITS: Limits = Limits {
     memory: ByteSize::mib(1_024),
     record: ByteSize::mib(16),
@@ -42,8 +38,6 @@ pub(crate) struct ProjectFile {
     pub(crate) lake: PathBuf,
     /// `<lake>/<environment>` of a lake in an object store.
     pub(crate) remote: Option<LakeUrl>,
-    /// Where landing objects of pushed events are laid down, by dataset.
-    pub(crate) pushed: PathBuf,
     pub(crate) state: StatePlace,
     pub(crate) limits: Limits,
     pub(crate) defaults: EffortDraft,
@@ -69,7 +63,6 @@ impl ProjectFile {
             name: String::new(),
             lake: PathBuf::new(),
             remote: None,
-            pushed: PathBuf::new(),
             state: StatePlace::File(PathBuf::new()),
             limits: DEFAULT_LIMITS,
             defaults: EffortDraft::default(),
@@ -139,16 +132,11 @@ pub(crate) fn read(root: &Path, environment: &Environment, sink: &mut Sink) -> O
         matches!(key, "retry" | "timeout" | "budget").then(|| format!("write it as `defaults: {{ {key}: … }}`"))
     });
     let (lake, remote) = lake(root, environment, own.lake, top.lake, &fence, &mut r);
-    let pushed = match remote {
-        Some(_) => root.join(PUSHED_BESIDE).join(&environment.name),
-        None => lake.join(PUSHED),
-    };
     let state = state(environment, own.state, top.state, &fence, &mut r);
     Some(ProjectFile {
         name: name.map_or_else(String::new, |n| n.value),
         lake,
         remote,
-        pushed,
         state,
         limits,
         defaults,

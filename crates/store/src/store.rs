@@ -53,6 +53,9 @@ pub trait Store: Send + Sync {
 
     async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError>;
 
+    /// The landing objects of an ingest step, each by its path and the host of the process that recorded it, in no order.
+    async fn found_by(&self, step: &StepKey) -> Result<Vec<(String, String)>, StoreError>;
+
     /// Dead letters of all datasets, by dataset, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
 

@@ -117,6 +117,7 @@ impl Bars {
             | Signal::StepWaits { .. }
             | Signal::StepWaitsForSlot { .. }
             | Signal::StepDoneElsewhere { .. }
+            | Signal::Elsewhere { .. }
             | Signal::StepDead { .. }
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }
@@ -312,6 +313,13 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
         }
         Signal::StepHeldBy { dataset, process } => format!("{dataset}: waiting for process {process}"),
         Signal::StepDoneElsewhere { dataset } => format!("{dataset}: done by another process"),
+        Signal::Elsewhere { dataset, path, host } => {
+            let (path, host) = (printable(path), printable(host.split(' ').next().unwrap_or(host)));
+            format!(
+                "{} {dataset}: {path} is not here; it was found on {host}, and is left to a process there",
+                style.yellow("left")
+            )
+        }
         Signal::StepWaitsForSlot { dataset, key } => format!("{dataset}: waiting for a slot of `{key}`"),
         Signal::RunStarted { .. }
         | Signal::CommitsSeen

@@ -54,7 +54,7 @@ impl Report for Lines {
                 ));
             }
             // Each turn comes upon them.
-            Signal::StepDead { .. } | Signal::StepWaits { .. } => {
+            Signal::StepDead { .. } | Signal::StepWaits { .. } | Signal::Elsewhere { .. } => {
                 progress::line(&signal, self.style).into_iter().for_each(|line| self.once(line));
             }
             Signal::RunFinished { run } => self.tell(&format!("run {run} ended")),

@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 type Files = &'static [(&'static str, &'static str)];
@@ -445,16 +446,103 @@ fn a_small_cache_is_kept_small_and_the_tables_are_the_same() {
 }
 
 #[test]
-fn what_is_pushed_is_kept_beside_the_state_and_reaches_the_bucket() {
-    let p = Cloud::S3.over(&pushed_shop(), &Cloud::S3.lake());
+fn what_is_pushed_is_kept_in_the_bucket() {
+    let lake = Cloud::S3.lake();
+    let p = Cloud::S3.over(&pushed_shop(), &lake);
     let serving = Serving::start(&p, &[]);
     let at = serving.address();
     assert_eq!(post(&at, STRUCTURED, &event("7", "10.50")).json(), json!({ "accepted": 1, "duplicates": 0 }));
     serving.wait_for("done gold.daily");
     assert_eq!(serving.stop().code, Some(0));
-    assert!(p.path(".alluvium/pushed/dev/bronze.orders").is_dir());
+    assert_eq!(objects(&lake).iter().filter(|o| o.starts_with("dev/pushed/bronze.orders/")).count(), 1);
     fs::remove_dir_all(p.path(".alluvium/copies")).expect("copies");
     assert_eq!(p.rows("SELECT orders, amount FROM gold.daily"), [json!({ "orders": 1, "amount": 10.5 })]);
+}
+
+/// Machines that share a lake in the bucket and a state in the database.
+fn machine(start: &Project, lake: &str) -> Project {
+    let p = Cloud::S3.over(start, lake);
+    p.edit("alluvium.yaml", "name: ", &format!("environments: {{ dev: {{ state: '{}' }} }}\nname: ", SHARED.url()));
+    p
+}
+
+/// Another one: its files and nothing else.
+fn other(p: &Project) -> Project {
+    let other = copied(p);
+    let _ = fs::remove_dir_all(other.path(".alluvium"));
+    Cloud::S3.through(other, &Cloud::S3.endpoint())
+}
+
+#[track_caller]
+fn has_no_letters(p: &Project) {
+    assert_eq!(p.json(&["show", "dead-letters"]), json!([]));
+}
+
+#[test]
+fn what_a_lost_machine_acknowledged_another_one_loads() {
+    let calm = pushed_shop();
+    let serving = Serving::start(&calm, &[]);
+    assert_eq!(post(&serving.address(), STRUCTURED, &event("7", "10.50")).status, 202);
+    serving.wait_for("done gold.daily");
+    assert_eq!(serving.stop().code, Some(0));
+    let expected = calm.tables();
+    // In the inbox, beside an object that nobody knows of; in a landing object; in a step, which any worker may take.
+    let points = ["remote.after_upload", "events.after_record", "plan.after_record"];
+    two_at_a_time(&points, |point| {
+        let first = machine(&pushed_shop(), &Cloud::S3.lake());
+        first.done(&["run"]);
+        let second = other(&first);
+        let mut serve = first.command(&["serve", "--listen", "127.0.0.1:0"]);
+        serve.env("ALLUVIUM_CRASH_AT", format!("{point}:1"));
+        let serving = Serving::spawn(serve);
+        assert_eq!(post(&serving.address(), STRUCTURED, &event("7", "10.50")).status, 202, "{point}");
+        assert_eq!(serving.end().code, None, "{point}");
+        // With its disk.
+        drop(first);
+        if *point == "plan.after_record" {
+            let worker = Serving::spawn(second.command(&["worker"]));
+            worker.wait_for("done bronze.orders");
+            assert_eq!(worker.stop().code, Some(0));
+        }
+        second.done(&["run"]);
+        has_no_letters(&second);
+        assert_eq!(second.tables(), expected, "{point}");
+    });
+}
+
+#[test]
+fn a_worker_leaves_files_that_it_lacks_and_knows_by_their_content_those_it_has() {
+    let calm = calm(&[MARKET]);
+    for has_files in [false, true] {
+        let first = machine(&Project::new(MARKET), &Cloud::S3.lake());
+        assert!(killed_at(&first, &["run"], "plan.after_record", 1));
+        let second = other(&first);
+        if has_files {
+            for landing in ["customers", "orders", "clicks"] {
+                for file in fs::read_dir(second.path("landing").join(landing)).expect("a folder") {
+                    // It came here a day earlier.
+                    let file = fs::File::options().write(true).open(file.expect("a file").path()).expect("a file");
+                    let then =
+                        file.metadata().and_then(|m| m.modified()).expect("a time") - Duration::from_secs(86_400);
+                    file.set_modified(then).expect("a time set");
+                }
+            }
+        } else {
+            fs::remove_dir_all(second.path("landing")).expect("files");
+        }
+        let worker = Serving::spawn(second.command(&["worker"]));
+        worker.wait_for("working for market");
+        if has_files {
+            worker.wait_for("done bronze.");
+        } else {
+            worker.for_a_while(Duration::from_secs(2));
+            assert_eq!(first.cell("SELECT sum(attempts) FROM state.steps"), 0);
+        }
+        first.done(&["run"]);
+        assert_eq!(worker.stop().code, Some(0));
+        has_no_letters(&first);
+        assert_eq!(seen(&first), seen(&calm), "with files: {has_files}");
+    }
 }
 
 #[test]

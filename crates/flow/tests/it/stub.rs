@@ -495,6 +495,11 @@ impl Landing for StubLanding {
         Ok(all.iter().rev().find(|a| a.path == path).cloned())
     }
 
+    async fn lacks(&self, _: &Dataset, paths: Vec<String>) -> Result<Option<String>, StepError> {
+        let all = self.files.lock().expect("no holder panics");
+        Ok(paths.into_iter().find(|path| !all.iter().any(|a| a.path == *path)))
+    }
+
     async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
         let state = *self.state.lock().expect("no holder panics");
         match state {
@@ -674,6 +679,11 @@ impl World {
         self.arrive_as(path, path, bytes);
     }
 
+    /// This machine has no such file any more, or never had one.
+    pub fn lose(&self, path: &str) {
+        self.landing.files.lock().expect("no holder panics").retain(|a| a.path != path);
+    }
+
     pub fn arrive_as(&self, path: &str, content: &str, bytes: u64) {
         let modified_nanos = self.clock.now().as_microsecond() * 1000;
         let content = ContentHash::from_stored(content);
@@ -746,6 +756,11 @@ impl World {
     pub fn worker(&self) -> Flow<'_> {
         let owner = Owner { host: "here".into(), process: 2, started_ticks: 1 };
         Flow { owner, hands: &self.other_hands, ..self.flow() }
+    }
+
+    /// Another process on another machine.
+    pub fn far(&self) -> Flow<'_> {
+        Flow { owner: Owner { host: "there".into(), process: 2, started_ticks: 1 }, ..self.worker() }
     }
 
     pub fn flow(&self) -> Flow<'_> {

@@ -237,3 +237,37 @@ async fn a_clock_that_is_set_back_an_hour_holds_up_nothing() {
     assert!(world.run(&Options::default()).await.complete());
     assert_eq!(world.engine.executed().len(), 4);
 }
+
+#[tokio::test]
+async fn files_that_another_machine_found_are_left_to_it() {
+    let world = World::new().await;
+    planned(&world).await;
+    world.lose("a.csv");
+    world.arrive("b.csv", 10);
+    // A worker takes no such step, wherever it is.
+    for flow in [world.worker(), world.far()] {
+        assert!(!flow.is_asked(&mut RefusedSteps::default()).await.expect("the state works"));
+    }
+    // Who plans elsewhere goes on with what is there.
+    let summary = world.far().run(&Options::default(), pending()).await.expect("the state works");
+    assert!(!summary.complete() && summary.dead.is_empty() && summary.failed.is_empty(), "{summary:?}");
+    assert_eq!(summary.elsewhere.len(), 1);
+    let told = world.signals();
+    assert!(
+        told.iter().any(|s| matches!(s, Signal::Elsewhere { path, host, .. } if path == "a.csv" && host == "here"))
+    );
+    let open = world.store.open_steps().await.expect("steps");
+    assert_eq!(open.iter().map(|s| (&s.dataset, s.state)).collect::<Vec<_>>(), [(&bronze(), StepState::Planned)]);
+    assert_eq!(world.engine.executed(), [(bronze(), Stage::Executed), (silver(), Stage::Executed)]);
+    // Where it was found it is gone, and that is the engine's to tell.
+    world.engine.fail_next(&bronze());
+    assert_eq!(world.run(&Options::default()).await.dead.len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_another_machine_found_and_this_one_sees_is_loaded_here() {
+    let world = World::new().await;
+    planned(&world).await;
+    assert!(world.far().run(&Options::default(), pending()).await.expect("the state works").complete());
+    assert_eq!(world.engine.executed().len(), 2);
+}

@@ -1,6 +1,7 @@
 //! Why a landing object cannot be decoded as a whole. The caller drops what it staged from the object and makes the
 //! object a dead letter; a single bad record is a [`super::Malformed`] instead.
 
+use crate::error::LakeError;
 use alluvium_model::{Fault, RetryClass};
 use arrow::error::ArrowError;
 use std::{error::Error, io};
@@ -54,6 +55,9 @@ pub enum DecodeError {
         #[source]
         source: io::Error,
     },
+    /// It is a file of the lake, which could not be asked for it.
+    #[error(transparent)]
+    Fetch { source: Box<LakeError> },
     #[error("a batch could not be built")]
     Batch {
         #[source]
@@ -74,6 +78,7 @@ impl Fault for DecodeError {
             Self::Options { .. } => "D0008",
             Self::ColumnType { .. } => "D0009",
             Self::Io { .. } => "D0010",
+            Self::Fetch { source } => source.code(),
             Self::Batch { .. } => "D0011",
             Self::Changed => "D0012",
             Self::Gone => "D0013",
@@ -97,6 +102,7 @@ impl Fault for DecodeError {
             | Self::Unfit { .. }
             | Self::TooWide { .. } => RetryClass::Data,
             Self::Options { .. } | Self::ColumnType { .. } | Self::Frozen { .. } => RetryClass::Schema,
+            Self::Fetch { source } => source.class(),
             Self::Io { source } => RetryClass::of_io(source.kind()),
             Self::Batch { .. } => RetryClass::Internal,
         }
@@ -125,6 +131,7 @@ impl Fault for DecodeError {
             }
             Self::Gone => "Deliver the file again, and leave it in the landing zone until it is loaded.",
             Self::Io { .. } => "Check the disk that holds the landing zone, and that this user may read the file.",
+            Self::Fetch { source } => source.remedy(),
             Self::Batch { .. } => "This is a defect: report it with the landing object.",
         }
     }

@@ -2,6 +2,8 @@
 
 use super::Remote;
 use crate::error::LakeError;
+use alluvium_flow::{Copies, StepError};
+use async_trait::async_trait;
 use std::{
     fs::File,
     io,
@@ -105,6 +107,23 @@ impl Disk {
     pub(crate) fn upload_now(&self, file: &Path) -> Result<(), LakeError> {
         let Some(remote) = self.remote() else { return Ok(()) };
         tokio::task::block_in_place(|| Handle::current().block_on(remote.upload(vec![file.to_owned()])))
+    }
+}
+
+#[async_trait]
+impl Copies for Disk {
+    async fn bring(&self, file: &Path) -> Result<(), StepError> {
+        let file = std::path::absolute(file).map_err(|e| StepError::new(LakeError::io(file)(e)))?;
+        // Only copies go by themselves: it is in the lake.
+        if !file.exists() {
+            return Ok(());
+        }
+        self.upload(vec![file]).await.map_err(StepError::new)
+    }
+
+    async fn fetch(&self, file: &Path) -> Result<(), StepError> {
+        let file = std::path::absolute(file).map_err(|e| StepError::new(LakeError::io(file)(e)))?;
+        self.have(&file).await.map_err(StepError::new)
     }
 }
 

@@ -7,12 +7,13 @@ use super::{
     lay_down::lay_down,
     walk::{Found, Walked, find, pattern, walk},
 };
-use alluvium_flow::{Arrival, Landing, Look, StepError};
+use alluvium_flow::{Arrival, Copies, Landing, Look, StepError};
 use alluvium_model::{Clock, DatasetName, Span};
 use alluvium_spec::{CONTROL_FILE, Dataset, FileSource, Kind};
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
+    fs, io,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -30,13 +31,15 @@ type Seen = BTreeMap<String, (u64, i64)>;
 /// path, size and modification time, is not opened. Dropping the future stops its threads soon.
 pub struct FileLanding {
     clock: Arc<dyn Clock>,
+    /// What was pushed is laid down in the lake.
+    copies: Arc<dyn Copies>,
     /// Files whose time lies in the future, as the last look found them.
     ahead: Mutex<BTreeMap<DatasetName, Seen>>,
 }
 
 impl FileLanding {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, ahead: Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>, copies: Arc<dyn Copies>) -> Self {
+        Self { clock, copies, ahead: Mutex::default() }
     }
 
     /// What ends in `beside` is none of the dataset's files, whatever its pattern.
@@ -124,7 +127,9 @@ impl Landing for FileLanding {
             Kind::Bronze(bronze) => {
                 let (folder, records) = (bronze.files.folder.clone(), records.to_vec());
                 let written = tokio::task::spawn_blocking(move || lay_down(&folder, &records)).await;
-                written.map_err(FilesError::from).and_then(|w| w).map_err(StepError::new)
+                let arrival = written.map_err(FilesError::from).and_then(|w| w).map_err(StepError::new)?;
+                self.copies.bring(&bronze.files.folder.join(&arrival.path)).await?;
+                Ok(arrival)
             }
             Kind::Silver(_) | Kind::Gold(_) => Err(StepError::new(FilesError::NotBronze)),
         }
@@ -132,7 +137,25 @@ impl Landing for FileLanding {
 
     async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {
         let Kind::Bronze(bronze) = &dataset.kind else { return Err(StepError::new(FilesError::NotBronze)) };
+        if dataset.is_pushed() {
+            self.copies.fetch(&bronze.files.folder.join(path)).await?;
+        }
         at_path(&bronze.files.folder, path).await.map_err(StepError::new)
+    }
+
+    async fn lacks(&self, dataset: &Dataset, paths: Vec<String>) -> Result<Option<String>, StepError> {
+        let Kind::Bronze(bronze) = &dataset.kind else { return Err(StepError::new(FilesError::NotBronze)) };
+        // Those of the lake are where every process has them.
+        if dataset.is_pushed() || paths.is_empty() {
+            return Ok(None);
+        }
+        let folder = bronze.files.folder.clone();
+        let is_missing = move |path: &String| {
+            let kind = fs::metadata(folder.join(path)).map_err(|e| e.kind());
+            matches!(kind, Err(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+        };
+        let looked = tokio::task::spawn_blocking(move || paths.into_iter().find(is_missing)).await;
+        looked.map_err(|e| StepError::new(FilesError::from(e)))
     }
 
     async fn look(&self, dataset: &Dataset, known: &Seen) -> Result<Look, StepError> {
@@ -154,7 +177,7 @@ mod tests {
     use super::*;
     use alluvium_model::ManualClock;
     use alluvium_spec::CsvOptions;
-    use std::{fs, os::unix::fs::MetadataExt};
+    use std::os::unix::fs::MetadataExt;
 
     struct Zone {
         folder: tempfile::TempDir,
@@ -163,12 +186,30 @@ mod tests {
         settle: Span,
     }
 
+    /// No file of these tests is one of the lake.
+    struct Elsewhere;
+
+    #[async_trait]
+    impl Copies for Elsewhere {
+        async fn bring(&self, _: &Path) -> Result<(), StepError> {
+            unreachable!("nothing is laid down")
+        }
+
+        async fn fetch(&self, _: &Path) -> Result<(), StepError> {
+            unreachable!("nothing was pushed")
+        }
+    }
+
+    fn landing(clock: Arc<ManualClock>) -> FileLanding {
+        FileLanding::new(clock, Arc::new(Elsewhere))
+    }
+
     impl Zone {
         /// The clock stands long after any file that the test writes.
         fn new(settle: Span) -> Self {
             let clock = Arc::new(ManualClock::at("2199-01-01T00:00:00Z".parse().expect("a time")));
             let folder = tempfile::tempdir().expect("a folder");
-            Self { folder, clock: clock.clone(), landing: FileLanding::new(clock), settle }
+            Self { folder, clock: clock.clone(), landing: landing(clock), settle }
         }
 
         fn put(&self, path: &str, text: &str) -> (u64, i64) {
@@ -230,7 +271,7 @@ mod tests {
         let clock = Arc::new(ManualClock::at(
             jiff::Timestamp::from_nanosecond(i128::from(modified) + 1_000_000_000).expect("a time"),
         ));
-        let zone = Zone { landing: FileLanding::new(clock.clone()), clock, ..zone };
+        let zone = Zone { landing: landing(clock.clone()), clock, ..zone };
         let look = zone.look(&Seen::new()).await;
         assert_eq!((paths(&look).len(), look.unsettled), (0, 1));
         assert!(look.settled_in <= Duration::from_millis(1_001), "{:?}", look.settled_in);
@@ -261,7 +302,7 @@ mod tests {
         let zone = Zone::new(Span::from_secs(2));
         zone.put("a.csv", "1");
         let clock = Arc::new(ManualClock::at("1999-01-01T00:00:00Z".parse().expect("a time")));
-        let zone = Zone { landing: FileLanding::new(clock.clone()), clock, ..zone };
+        let zone = Zone { landing: landing(clock.clone()), clock, ..zone };
         let look = zone.look(&Seen::new()).await;
         assert_eq!((look.unsettled, look.settled_in), (1, Duration::from_secs(2)));
         zone.put("a.csv", "1 and more");

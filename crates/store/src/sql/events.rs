@@ -8,7 +8,7 @@ use super::{
     runs,
 };
 use crate::{EventRecord, EventState, NewEvent, Recorded, StoreError};
-use alluvium_model::{DatasetName, EventId, RunId};
+use alluvium_model::{DatasetName, EventId, RunId, StepKey};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -209,6 +209,13 @@ pub(super) async fn by_id(tx: &mut Session<'_>, ids: &[EventId]) -> Result<Vec<E
     Ok(found)
 }
 
+/// Of a run that had no lease yet nobody knows the host.
+pub(super) async fn found_by(tx: &mut Session<'_>, step: &StepKey) -> Result<Vec<(String, String)>, StoreError> {
+    let sql = "SELECT e.path, coalesce(r.host, '') AS host FROM events AS e JOIN runs AS r ON r.run = e.run WHERE e.step = $1";
+    let rows = tx.rows(sql, &[step.as_str().into()]).await?;
+    rows.iter().map(Cells).map(|cells| Ok((cells.text("path")?, cells.text("host")?))).collect()
+}
+
 fn record_of(row: &Row) -> Result<EventRecord, StoreError> {
     let cells = Cells(row);
     Ok(EventRecord {
@@ -220,7 +227,7 @@ fn record_of(row: &Row) -> Result<EventRecord, StoreError> {
         modified_nanos: cells.integer("modified_nanos")?,
         received_at: cells.time("received_at")?,
         state: cells.word("state")?,
-        step: cells.optional_text("step")?.map(alluvium_model::StepKey::from_stored),
+        step: cells.optional_text("step")?.map(StepKey::from_stored),
         reason: cells.optional_text("reason")?,
     })
 }

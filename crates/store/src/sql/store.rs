@@ -101,6 +101,10 @@ macro_rules! store_over {
                 within!(Read, self, |tx| inbox::pushed_at(tx, source, id))
             }
 
+            async fn found_by(&self, step: &StepKey) -> Result<Vec<(String, String)>, StoreError> {
+                within!(Read, self, |tx| events::found_by(tx, step))
+            }
+
             async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
                 within!(Read, self, |tx| events::by_id(tx, ids))
             }

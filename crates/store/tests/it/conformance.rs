@@ -46,6 +46,18 @@ pub async fn a_path_that_is_told_again_counts_once(store: &dyn Store) {
     assert_eq!((event.modified_nanos, event.received_at), (99, at(0)));
 }
 
+pub async fn the_objects_of_a_step_tell_where_they_were_found(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2", "3"]).await;
+    planned(store, &ingest("s", &["1", "3"])).await;
+    let mut found = store.found_by(&key("s")).await.unwrap();
+    found.sort();
+    let paths: Vec<String> =
+        store.events(&[event_id("1"), event_id("3")]).await.unwrap().into_iter().map(|e| e.path).collect();
+    assert_eq!(found, paths.into_iter().map(|path| (path, owner(1).host)).collect::<Vec<_>>());
+    assert_eq!(store.found_by(&key("unknown")).await.unwrap(), []);
+}
+
 pub async fn hostile_text_comes_back_as_it_was(store: &dyn Store) {
     started(store).await;
     let path = "a\0b/\u{1F600} '\"\\;--\n\u{FEFF}\u{7f}{}[]\r%_.csv";

@@ -71,6 +71,7 @@ conform!(
     conformance:
     arrivals_are_told_apart,
     a_path_that_is_told_again_counts_once,
+    the_objects_of_a_step_tell_where_they_were_found,
     hostile_text_comes_back_as_it_was,
     pending_events_come_in_order,
     a_step_comes_back_as_it_was_planned,

@@ -1,0 +1,44 @@
+//! Steps that load files which this process does not see: they are left to one that does.
+//!
+//! Called by `assist.rs` and `drain.rs` before a step is taken. A file that is missing where it was found is gone, and whoever plans
+//! there makes it a dead letter; anywhere else it may only be on another machine.
+
+use crate::{Flow, FlowError, drain::look_error};
+use alluvium_spec::Dataset;
+use alluvium_store::{StepKind, StepRecord};
+
+/// A file that is missing here, and where it was found.
+pub(crate) struct Elsewhere {
+    pub(crate) path: String,
+    pub(crate) host: String,
+}
+
+impl Flow<'_> {
+    /// For who only executes: whether the step loads a file that is not here. Whoever planned it comes back to it.
+    pub(crate) async fn sees_files_of(&self, dataset: &Dataset, step: &StepRecord) -> Result<bool, FlowError> {
+        Ok(self.missing(dataset, step, |_| true).await?.is_none())
+    }
+
+    /// For who plans: what of the step another machine found, and is not here.
+    pub(crate) async fn elsewhere(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Elsewhere>, FlowError> {
+        // Nobody knows the host of what an early version recorded.
+        self.missing(dataset, step, |host| !host.is_empty() && host != self.owner.host).await
+    }
+
+    async fn missing(
+        &self,
+        dataset: &Dataset,
+        step: &StepRecord,
+        asked: impl Fn(&str) -> bool,
+    ) -> Result<Option<Elsewhere>, FlowError> {
+        if step.kind != StepKind::Ingest || dataset.is_pushed() {
+            return Ok(None);
+        }
+        let mut files = self.store.found_by(&step.key).await?;
+        files.retain(|(_, host)| asked(host));
+        let paths = files.iter().map(|(path, _)| path.clone()).collect();
+        let missing = self.landing.lacks(dataset, paths).await.map_err(|e| look_error(&dataset.name, e))?;
+        let file = missing.and_then(|path| files.into_iter().find(|(p, _)| *p == path));
+        Ok(file.map(|(path, host)| Elsewhere { path, host }))
+    }
+}
