@@ -98,6 +98,9 @@ pub enum Command {
         /// Look into every landing folder so often, for files of which no notice came
         #[arg(long, value_name = "SPAN", default_value = "5m")]
         scan_every: Span,
+        /// End when nothing was left to do for so long
+        #[arg(long, value_name = "SPAN")]
+        exit_when_idle: Option<Span>,
         /// Address for HTTP; others than of this machine need a token in ALLUVIUM_TOKEN
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
         listen: SocketAddr,

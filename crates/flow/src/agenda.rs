@@ -138,6 +138,11 @@ impl<'a> Agenda<'a> {
         self.bursts.contains_key(name) || self.timers.contains_key(name)
     }
 
+    /// Whether nothing is due, now or later, but for what a schedule asks for.
+    pub fn is_empty(&self) -> bool {
+        self.bursts.is_empty() && self.timers.is_empty()
+    }
+
     /// When something is due next that can be done beside turns over `busy`.
     pub fn next(&self, busy: &BTreeSet<DatasetName>) -> Option<Timestamp> {
         let bursts = self.bursts.iter().map(|(n, b)| (n, b.due));
@@ -163,7 +168,7 @@ impl<'a> Agenda<'a> {
             let next = self.project.datasets[&name].schedule().and_then(|s| s.next(now.max(tick)));
             self.ticks.extend(next.map(|t| (name.clone(), t)));
         }
-        let datasets = self.with_what_is_made_from(free);
+        let datasets = made_from(self.project, free);
         let project = self.project;
         let collecting = datasets.iter().filter(|n| project.datasets[*n].freshness().is_some());
         self.began.extend(collecting.map(|n| (n.clone(), now)));
@@ -177,16 +182,7 @@ impl<'a> Agenda<'a> {
     }
 
     fn is_free(&self, name: &DatasetName, busy: &BTreeSet<DatasetName>) -> bool {
-        busy.is_empty() || self.with_what_is_made_from(BTreeSet::from([name.clone()])).is_disjoint(busy)
-    }
-
-    fn with_what_is_made_from(&self, mut datasets: BTreeSet<DatasetName>) -> BTreeSet<DatasetName> {
-        for name in &self.project.order {
-            if needs(self.project, &self.project.datasets[name]).any(|n| datasets.contains(&n)) {
-                datasets.insert(name.clone());
-            }
-        }
-        datasets
+        busy.is_empty() || made_from(self.project, BTreeSet::from([name.clone()])).is_disjoint(busy)
     }
 
     /// What the turn left for later: files that settle, conditions that time may turn, and errors that may pass, each time after a longer wait. An error
@@ -250,6 +246,16 @@ impl<'a> Agenda<'a> {
             Some(Kind::Silver(_) | Kind::Gold(_)) | None => LEAST_QUIET,
         }
     }
+}
+
+/// These datasets, and all that is made from them.
+pub fn made_from(project: &Project, mut datasets: BTreeSet<DatasetName>) -> BTreeSet<DatasetName> {
+    for name in &project.order {
+        if needs(project, &project.datasets[name]).any(|n| datasets.contains(&n)) {
+            datasets.insert(name.clone());
+        }
+    }
+    datasets
 }
 
 /// Doubles with each failure, and varies by half, so that many do not come back at once.

@@ -30,7 +30,7 @@ mod retry;
 mod step;
 mod summary;
 
-pub use agenda::{Agenda, Arrived};
+pub use agenda::{Agenda, Arrived, made_from};
 pub use alert::{ALERT_CODES, Ages, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;

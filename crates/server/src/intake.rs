@@ -2,13 +2,16 @@
 //!
 //! Called by the API, and by the service that waits for what arrives. An event is answered for when it is durable.
 
-use crate::Stop;
+use crate::{Stop, turns::Turns};
 use alluvium_flow::Arrived;
 use alluvium_model::{Clock, DatasetName};
 use alluvium_store::{InboxBound, Pushed, PushedEvent, Store, StoreError};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -22,6 +25,24 @@ const BOUND: InboxBound = InboxBound { events: 100_000, bytes: 256 << 20 };
 pub struct Intake {
     queue: mpsc::Sender<Request>,
     arrived: Arc<Pending>,
+    pub(crate) turns: Arc<Turns>,
+    requests: Arc<Requests>,
+}
+
+/// Requests that may bring work.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// As long as it lives, a request is on its way.
+pub(crate) struct OnItsWay(Arc<Requests>);
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 struct Request {
@@ -29,7 +50,8 @@ struct Request {
     answer: oneshot::Sender<Answer>,
 }
 
-type Answer = Result<Pushed, Arc<StoreError>>;
+/// With the number of the newest turn that may not have seen what was taken.
+type Answer = Result<(Pushed, u64), Arc<StoreError>>;
 
 #[derive(Default)]
 struct Pending {
@@ -43,9 +65,9 @@ impl Intake {
     /// With the future that does its work until `stop` is said and every request is answered.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stop: Stop) -> (Self, impl Future<Output = ()>) {
         let (queue, requests) = mpsc::channel(QUEUE);
-        let arrived = Arc::<Pending>::default();
-        let intake = Self { queue, arrived: arrived.clone() };
-        (intake, work(store, clock, requests, arrived, stop))
+        let intake = Self { queue, arrived: Arc::default(), turns: Arc::default(), requests: Arc::default() };
+        let works = work(store, clock, requests, intake.arrived.clone(), intake.turns.clone(), stop);
+        (intake, works)
     }
 
     /// `None`: the queue is full, or the service ends; nothing was taken. A future that is dropped may have had its way.
@@ -55,11 +77,27 @@ impl Intake {
         answered.await.ok()
     }
 
-    /// Something of these datasets lies elsewhere, and is to be looked for.
-    pub(crate) fn tell(&self, datasets: impl IntoIterator<Item = DatasetName>) {
+    /// A request that may bring work has begun.
+    pub(crate) fn asked(&self) -> OnItsWay {
+        self.requests.begun.fetch_add(1, Ordering::AcqRel);
+        OnItsWay(self.requests.clone())
+    }
+
+    /// How many such requests there were, and whether all of them have ended.
+    pub(crate) fn requests(&self) -> (u64, bool) {
+        // In this order: one that begins in between has not ended.
+        let ended = self.requests.ended.load(Ordering::Acquire);
+        let begun = self.requests.begun.load(Ordering::Acquire);
+        (begun, begun == ended)
+    }
+
+    /// Something of these datasets lies elsewhere, and is to be looked for. The number of the newest turn that may not have seen it.
+    pub(crate) fn tell(&self, datasets: impl IntoIterator<Item = DatasetName>) -> u64 {
+        let newest = self.turns.begun();
         let told = datasets.into_iter().map(|name| (name, Arrived::default()));
         self.arrived.datasets.lock().expect("no holder of this lock panics").extend(told);
         self.arrived.told.notify_one();
+        newest
     }
 
     /// Something for the service is in the state: it looks at once.
@@ -95,6 +133,7 @@ async fn work(
     clock: Arc<dyn Clock>,
     mut requests: mpsc::Receiver<Request>,
     arrived: Arc<Pending>,
+    turns: Arc<Turns>,
     stop: Stop,
 ) {
     let mut together = Vec::with_capacity(QUEUE);
@@ -112,10 +151,11 @@ async fn work(
         let (lists, answers): (Vec<_>, Vec<_>) = together.drain(..).map(|r| (r.events, r.answer)).unzip();
         match store.push(&lists, BOUND, clock.now()).await {
             Ok(pushed) => {
+                let newest = turns.begun();
                 arrived.tell(&lists, &pushed);
                 for (answer, pushed) in answers.into_iter().zip(pushed) {
                     // Who asked may have gone.
-                    let _ = answer.send(Ok(pushed));
+                    let _ = answer.send(Ok((pushed, newest)));
                 }
             }
             Err(error) => {

@@ -7,6 +7,7 @@
 
 use crate::{
     Intake, ServerError, Stop,
+    idle::Idle,
     news::{LOOK_EVERY, News, Seen},
     stale::{Age, Stale},
 };
@@ -36,6 +37,17 @@ pub struct Service<'a> {
     pub health: &'a Health,
     /// Between two looks for files of which no notice came.
     pub scan_every: Duration,
+    /// It ends by itself when nothing was left to do for so long.
+    pub exit_when_idle: Option<Duration>,
+}
+
+/// Why a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It was asked to.
+    Stopped,
+    /// Nothing was left to do.
+    Idle,
 }
 
 /// Turns that go on at once.
@@ -57,7 +69,7 @@ struct Going<'s> {
 
 /// How it ended.
 enum Ended {
-    Turn(Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
+    Turn(u64, Arc<Left>, Turn, Box<Result<Summary, FlowError>>),
     Scan(Vec<Found>),
     Look(Result<News, FlowError>),
     Judged(Result<(), FlowError>),
@@ -67,6 +79,11 @@ enum Ended {
 }
 
 impl Going<'_> {
+    /// Looks do not count: they go on for ever.
+    fn is_nothing(&self) -> bool {
+        self.turns.is_empty() && self.replays.is_empty()
+    }
+
     /// Datasets that a turn has still to do.
     fn busy(&self) -> BTreeSet<DatasetName> {
         self.turns.iter().flat_map(|t| t.datasets()).collect()
@@ -96,12 +113,12 @@ impl Health {
 }
 
 impl Service<'_> {
-    /// Serves until `stop` is said. A step that has not committed by then is handed back: its lease ends, and whoever
+    /// Serves until `stop` is said, or nothing is left to do. A step that has not committed by then is handed back: its lease ends, and whoever
     /// comes next does it.
     ///
     /// # Errors
     /// When the state fails in a way that does not pass. Failing steps and unreadable folders are reported and tried again.
-    pub async fn run(&self, stop: &Stop) -> Result<(), ServerError> {
+    pub async fn run(&self, stop: &Stop) -> Result<Over, ServerError> {
         let flow = &self.flow;
         let mut unwatched = BTreeSet::new();
         // Watched before the first turn looks, so that nothing comes in between.
@@ -113,9 +130,15 @@ impl Service<'_> {
         let mut stale = Stale::new(flow.project, flow.clock.now());
         let mut going = Going::default();
         self.health.set(true);
-        let mut failed = Ok(());
+        let (mut idle, mut over, mut failed) = (Idle::new(self.exit_when_idle), Over::Stopped, Ok(()));
         while !stop.is_said() && failed.is_ok() {
             let (now, busy) = (flow.clock.now(), going.busy());
+            let (requests, answered) = self.intake.requests();
+            let ends = idle.ends(answered && going.is_nothing() && agenda.is_empty(), requests, now);
+            if now >= ends {
+                over = Over::Idle;
+                break;
+            }
             let may_begin = going.turns.len() < TURNS;
             if now >= scan_at {
                 let quiet = self.quiet(&mut agenda, &busy);
@@ -142,10 +165,10 @@ impl Service<'_> {
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
                 let left = Arc::new(Left::of(&turn, going.less.clone()));
                 going.turns.push(left.clone());
-                going.work.push(Box::pin(self.turn(left, turn, stop)));
+                going.work.push(Box::pin(self.turn(self.intake.turns.begin(), left, turn, stop)));
             } else {
                 let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at)).min(look_at);
-                let next = next.min(judge_at).min(stale.next());
+                let next = next.min(judge_at).min(stale.next()).min(ends);
                 let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 tokio::select! {
                     changed = self.watch.changed() => {
@@ -190,8 +213,20 @@ impl Service<'_> {
         while let Some(ended) = going.work.next().await {
             failed = failed.and(self.ended(&mut agenda, &mut going, ended));
         }
+        self.intake.turns.over();
         self.health.set(false);
-        failed
+        failed.map(|()| over)
+    }
+
+    /// What was acknowledged while an idle service closed.
+    ///
+    /// # Errors
+    /// As [`Flow::run`].
+    pub async fn finish(&self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+        if !self.intake.noticed().is_empty() {
+            self.flow.run(&Options { command: "serve".to_owned(), ..Options::default() }, stop).await?;
+        }
+        Ok(())
     }
 
     /// Begins what a look found.
@@ -258,7 +293,7 @@ impl Service<'_> {
         Ok(())
     }
 
-    async fn turn(&self, left: Arc<Left>, turn: Turn, stop: &Stop) -> Ended {
+    async fn turn(&self, number: u64, left: Arc<Left>, turn: Turn, stop: &Stop) -> Ended {
         let options = Options {
             command: "serve".to_owned(),
             turn: Some(turn.clone()),
@@ -266,13 +301,13 @@ impl Service<'_> {
             ..Options::default()
         };
         let done = self.flow.run(&options, stop.clone().said()).await;
-        Ended::Turn(left, turn, Box::new(done))
+        Ended::Turn(number, left, turn, Box::new(done))
     }
 
     fn ended(&self, agenda: &mut Agenda<'_>, going: &mut Going<'_>, ended: Ended) -> Result<(), ServerError> {
         let flow = &self.flow;
-        let (left, turn, done) = match ended {
-            Ended::Turn(left, turn, done) => (left, turn, *done),
+        let (number, left, turn, done) = match ended {
+            Ended::Turn(number, left, turn, done) => (number, left, turn, *done),
             Ended::Scan(found) => {
                 self.found(agenda, &going.busy(), found);
                 return Ok(());
@@ -299,6 +334,9 @@ impl Service<'_> {
             Ok(summary) => {
                 self.health.set(true);
                 agenda.did(&turn, &summary, flow.clock.now(), flow.entropy);
+                if !summary.stopped {
+                    self.intake.turns.ended(number, &turn, &summary);
+                }
             }
             Err(FlowError::Store(error)) if error.class().may_pass() => {
                 self.unreachable(&error);

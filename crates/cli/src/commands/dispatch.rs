@@ -15,10 +15,10 @@ pub async fn dispatch(cli: &Cli) -> Result<Exit, CliError> {
         Command::Init { template, dir } => init::init(global, template, dir.as_ref()),
         Command::Check { dir, accept } => check::check(global, dir.as_ref(), accept).await,
         Command::Run { dir, adopt, rebuild, accept } => run::run(global, dir.as_ref(), adopt, rebuild, accept).await,
-        Command::Serve { dir, accept, scan_every, listen, tls_cert, tls_key } => {
+        Command::Serve { dir, accept, scan_every, exit_when_idle, listen, tls_cert, tls_key } => {
             let tls = tls_cert.clone().zip(tls_key.clone());
             let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key });
-            serve::serve(global, dir.as_ref(), accept, *scan_every, *listen, tls).await
+            serve::serve(global, dir.as_ref(), accept, *scan_every, *exit_when_idle, *listen, tls).await
         }
         Command::Worker { dir, grace } => worker::worker(global, dir.as_ref(), *grace).await,
         Command::Replay { what: Replay::Quarantine { dataset, dir, adopt } } => {

@@ -1,6 +1,6 @@
 //! `alluvium serve`: what arrives, processed when it arrives, until SIGTERM or Ctrl-C.
 
-use super::{run::stop, show::Served};
+use super::{run, show::Served};
 use crate::{
     args::{Format, Global},
     contracts::admitted,
@@ -8,7 +8,9 @@ use crate::{
     render::serving::Lines,
 };
 use alluvium_model::{Exit, Span};
-use alluvium_server::{Api, ApiParts, Audit, Health, Intake, ServerError, Service, Stop, Stopper, TlsFiles, Waking};
+use alluvium_server::{
+    Api, ApiParts, Audit, Health, Intake, Over, ServerError, Service, Stop, Stopper, TlsFiles, Waking,
+};
 use alluvium_source::files::FolderWatch;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -23,10 +25,11 @@ pub async fn serve(
     dir: Option<&PathBuf>,
     accept: &[String],
     scan_every: Span,
+    exit_when_idle: Option<Span>,
     listen: SocketAddr,
     tls: Option<TlsFiles>,
 ) -> Result<Exit, CliError> {
-    let asked = stop()?;
+    let asked = run::stop()?;
     let wired = Arc::new(admitted(global, dir, accept).await?);
     let lines = Arc::new(Lines::new(global.format == Format::Json));
     let watch = FolderWatch::new(&wired.project).map_err(ServerError::Files)?;
@@ -57,7 +60,8 @@ pub async fn serve(
     let outbox = tokio::spawn(wired.outbox(lines.clone()).work(wake.clone(), stop.clone()));
     let waking = Waking { report: lines.as_ref(), wake };
     let flow = wired.flow(&waking);
-    let service = Service { flow, watch: &watch, intake, health: &health, scan_every: scan_every.into() };
+    let (scan_every, exit_when_idle) = (scan_every.into(), exit_when_idle.map(Into::into));
+    let service = Service { flow, watch: &watch, intake, health: &health, scan_every, exit_when_idle };
     let served = async {
         let done = service.run(&stop).await;
         stopper.stop();
@@ -70,17 +74,22 @@ pub async fn serve(
         }
     };
     let (done, answered, ()) = tokio::join!(served, ends(answers, &stop, &stopper), told);
-    drop(service);
     // Every event that was taken is answered for before this ends.
     let _ = tokio::time::timeout(LAST_ANSWERS, async { tokio::join!(takes_in, writes_down) }).await;
+    let finished = match done {
+        Ok(Over::Idle) => service.finish(run::stop()?).await,
+        Ok(Over::Stopped) | Err(_) => Ok(()),
+    };
+    drop(service);
     // So is every delivery that is on its way; what is not told waits.
     let telling = outbox.abort_handle();
     if tokio::time::timeout(LAST_ANSWERS, outbox).await.is_err() {
         telling.abort();
     }
-    done?;
+    let over = done?;
+    finished?;
     answered?;
-    lines.tell("stopped");
+    lines.tell(if over == Over::Idle { "nothing is left to do" } else { "stopped" });
     if let Some(wired) = Arc::into_inner(wired) {
         wired.close().await?;
     }

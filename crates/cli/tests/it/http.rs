@@ -141,6 +141,69 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[test]
+fn an_answer_that_waits_comes_when_gold_is_made_and_an_idle_service_ends() {
+    let p = pushed_shop();
+    let serving = Serving::start(&p, &["--exit-when-idle", "3s"]);
+    let at = serving.address();
+    let push = || post_to(&at, "/events?wait=50s", STRUCTURED, event("7", "10.50").as_bytes());
+    let word = |answer: &Answer, dataset: &str| answer.json()["outcome"][dataset]["state"].clone();
+    let first = push();
+    assert_eq!((first.status, &first.json()["accepted"]), (200, &json!(1)), "{}", first.body);
+    for dataset in ["bronze.orders", "silver.orders", "gold.daily"] {
+        assert_eq!(word(&first, dataset), "committed", "{}", first.body);
+    }
+    assert_eq!(first.json()["outcome"]["bronze.customers"], Value::Null, "{}", first.body);
+    assert_eq!(p.rows("SELECT orders, amount FROM gold.daily"), [json!({ "orders": 1, "amount": 10.5 })]);
+    let again = push();
+    assert_eq!((again.status, &again.json()["duplicates"]), (200, &json!(1)), "{}", again.body);
+    assert_eq!(word(&again, "gold.daily"), "unchanged", "{}", again.body);
+    let ran = serving.end();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    ran.said("nothing is left to do");
+    p.done(&["run"]).said("nothing to do");
+}
+
+#[test]
+fn an_answer_that_waits_tells_what_failed_and_comes_in_time() {
+    let p = pushed_shop();
+    let failing = "accept: { columns: { amount: { max: { error_above: 100 } } } }\n";
+    let silver = std::fs::read_to_string(p.path("datasets/silver/orders.yaml")).expect("a file");
+    p.put("datasets/silver/orders.yaml", format!("{silver}{failing}").as_bytes());
+    let late = "source: { http: { types: [com.shop.late] } }\nfreshness: 10 minutes\n";
+    p.put("datasets/bronze/late.yaml", late.as_bytes());
+    let serving = Serving::start(&p, &["--exit-when-idle", "2s"]);
+    let at = serving.address();
+    let dear = post_to(&at, "/events?wait=50s", STRUCTURED, event("7", "1000").as_bytes());
+    let outcome = dear.json()["outcome"].clone();
+    assert_eq!((dear.status, &outcome["bronze.orders"]["state"]), (200, &json!("committed")), "{}", dear.body);
+    assert_eq!(
+        (&outcome["silver.orders"]["state"], &outcome["gold.daily"]["state"]),
+        (&json!("failed"), &json!("failed"))
+    );
+    // It collects for longer than the answer waits.
+    let late = event("8", "1").replace("com.shop.order.placed", "com.shop.late");
+    let answer = post_to(&at, "/events?wait=300ms", STRUCTURED, late.as_bytes());
+    assert_eq!((answer.status, answer.json()), (202, json!({ "accepted": 1, "duplicates": 0 })), "{}", answer.body);
+    // What is asked for in another way than a time takes nothing.
+    for wrong in ["soon", "-1s", "2h", "4294967295d", "1s&wait=1s", "%00", ""] {
+        let answer = post_to(&at, &format!("/events?wait={wrong}"), STRUCTURED, event("9", "1").as_bytes());
+        assert_eq!((answer.status, answer.code().as_str()), (400, "H0105"), "{wrong}: {}", answer.body);
+    }
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 1);
+    serving.for_a_while(Duration::from_secs(4));
+    assert!(serving.lives(), "something waits to be collected");
+    // Who waits is let go when the service stops.
+    let waits = std::thread::spawn({
+        let at = at.clone();
+        let late = late.replace("\"id\":\"8\"", "\"id\":\"10\"");
+        move || post_to(&at, "/events?wait=50s", STRUCTURED, late.as_bytes())
+    });
+    while get(&at, "/api/events?dataset=bronze.late").json().as_array().map(Vec::len) != Some(2) {}
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(waits.join().expect("an answer").status, 202);
+}
+
+#[test]
 fn garbage_is_refused_with_its_reason() {
     let p = pushed_shop();
     let serving = Serving::start(&p, &[]);

@@ -11,16 +11,30 @@ use super::{
     views::Views,
 };
 use crate::{Audit, Health, Intake, ServerError, Stop, Variables};
+use alluvium_flow::made_from;
 use alluvium_model::{Clock, DatasetName};
-use alluvium_spec::{Notified, Project, Push};
+use alluvium_spec::{Kind, Notified, Project, Push};
 use alluvium_store::Store;
-use axum::{Router, middleware, routing::post};
-use std::{net::SocketAddr, sync::Arc};
+use axum::{
+    Router,
+    extract::{self, Request},
+    http::Method,
+    middleware::{self, Next},
+    response::Response,
+    routing::post,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_rustls::rustls::ServerConfig;
 
 /// Requests with events that are read at the same time.
 const MOST_AT_ONCE: usize = 64;
+/// Requests that wait for what comes of their events: they have been read, and keep no other out.
+const MOST_WAITING: usize = 256;
 /// Signed calls that are read at the same time: a sender nobody knows keeps no other out of `/events`.
 const MOST_HOOKS_AT_ONCE: usize = 32;
 /// A token that can be guessed protects nothing.
@@ -46,7 +60,10 @@ pub(super) struct Shared {
     pub(super) notified: Vec<(DatasetName, Notified)>,
     /// Who takes which events.
     pub(super) takers: Vec<(DatasetName, Push)>,
+    /// Each bronze dataset with all that is made from it.
+    pub(super) below: BTreeMap<DatasetName, BTreeSet<DatasetName>>,
     pub(super) at_once: Semaphore,
+    pub(super) waiting_at_once: Semaphore,
     pub(super) hooks: Hooks,
     pub(super) hooks_at_once: Semaphore,
     pub(super) audit: Audit,
@@ -89,6 +106,8 @@ impl Api {
         let takers = project.datasets.values().filter_map(|d| Some((d.name.clone(), d.push()?.clone()))).collect();
         let notified =
             project.datasets.values().filter_map(|d| Some((d.name.clone(), d.notified()?.clone()))).collect();
+        let bronze = project.datasets.values().filter(|d| matches!(d.kind, Kind::Bronze(_))).map(|d| d.name.clone());
+        let below = bronze.map(|name| (name.clone(), made_from(project, BTreeSet::from([name])))).collect();
         let state = Arc::new(Shared {
             token,
             datasets: project.datasets.keys().map(ToString::to_string).collect(),
@@ -97,6 +116,8 @@ impl Api {
             views,
             schemas: Schemas::new(project, registry, clock.clone()),
             takers,
+            below,
+            waiting_at_once: Semaphore::new(MOST_WAITING),
             at_once: Semaphore::new(MOST_AT_ONCE),
             hooks,
             hooks_at_once: Semaphore::new(MOST_HOOKS_AT_ONCE),
@@ -139,5 +160,12 @@ fn router(state: State) -> Router {
     // Who calls these shows by a signature who they are.
     let signed =
         Router::new().route("/hooks/{*path}", post(hooks::post)).method_not_allowed_fallback(async || Problem::Method);
-    routes::router(false).merge(signed).merge(guarded).with_state(state)
+    let all = routes::router(false).merge(signed).merge(guarded);
+    all.layer(middleware::from_fn_with_state(state.clone(), counted)).with_state(state)
+}
+
+/// Who only reads brings no work.
+async fn counted(state: extract::State<State>, request: Request, next: Next) -> Response {
+    let _asked = (request.method() != Method::GET).then(|| state.intake.asked());
+    next.run(request).await
 }

@@ -2,31 +2,39 @@
 
 use super::{
     api::State,
-    notices::{Answer, answer, made_due},
+    notices::{answer, made_due},
     peer::Peer,
     problem::Problem,
+    wait::{self, Answer, Taken},
 };
 use crate::{
     audit::Refused,
     cloudevents::{self, Event, Mode, NoEvent},
     notices::{self, Object},
 };
+use alluvium_model::DatasetName;
 use alluvium_spec::EventSchema;
 use alluvium_store::{Pushed, PushedEvent, RefusalKind};
 use axum::{
-    Json,
     body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{HeaderMap, StatusCode, header},
 };
 use serde_json::json;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 const MOST_BYTES: usize = 1 << 20;
 /// For one body.
 const LONGEST: Duration = Duration::from_secs(30);
 
 pub(super) async fn post(state: axum::extract::State<State>, peer: Peer, request: Request) -> Answer {
+    match wait::asked(request.uri().query())? {
+        None => Ok(take(&state, peer, request).await?.answer()),
+        Some(time) => wait::until_done(&state, time, take(&state, peer, request)).await,
+    }
+}
+
+async fn take(state: &State, peer: Peer, request: Request) -> Result<Taken, Problem> {
     let _one = state.at_once.try_acquire().map_err(|_| Problem::Busy)?;
     let (head, body) = request.into_parts();
     let mode = match mode(&head.headers) {
@@ -34,7 +42,7 @@ pub(super) async fn post(state: axum::extract::State<State>, peer: Peer, request
         Err(no_event) => {
             let body = read(body, &head.headers, MOST_BYTES).await?;
             return match notices::read(&body) {
-                Some(notice) => answer(&state, notice, peer).await,
+                Some(notice) => answer(state, notice, peer).await,
                 None => Err(no_event),
             };
         }
@@ -49,29 +57,44 @@ pub(super) async fn post(state: axum::extract::State<State>, peer: Peer, request
         Mode::Batch => cloudevents::batch(&body),
     };
     let events = events.map_err(|NoEvent(why)| Problem::Event(why))?;
-    if let Some((problem, id)) = first_breach(&state, &events) {
+    if let Some((problem, id)) = first_breach(state, &events) {
         let (kind, path, reason) = (RefusalKind::Schema, "/events".to_owned(), problem.to_string());
         state.audit.note(Refused { kind, path, peer: peer.0, reason, id: Some(id) }).await;
         return Err(problem);
     }
-    let Routed { taken, created, others } = routed(&state, events)?;
-    if created.is_empty() && others == 0 {
-        let (new, duplicates) = pushed(&state, taken).await?;
-        return Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": new, "duplicates": duplicates }))));
-    }
+    let Routed { taken, created, others } = routed(state, events)?;
+    let takers: BTreeSet<DatasetName> = taken.iter().flat_map(|e| e.datasets.iter().cloned()).collect();
+    let is_data = created.is_empty() && others == 0;
     // In a batch of both, what is data is durable first.
-    if !taken.is_empty() {
-        pushed(&state, taken).await?;
+    let durable = if is_data || !taken.is_empty() { Some(pushed(state, taken).await?) } else { None };
+    let mut told = match durable {
+        Some(Durable { new, duplicates, .. }) if is_data => {
+            Taken::new(StatusCode::ACCEPTED, json!({ "accepted": new, "duplicates": duplicates }))
+        }
+        _ => made_due(state, &created, others, peer).await?,
+    };
+    if let Some(Durable { new, newest, .. }) = durable {
+        told.is_told = new > 0;
+        told.due.extend(takers.into_iter().map(|name| (name, newest)));
     }
-    made_due(&state, &created, others, peer).await
+    Ok(told)
 }
 
-/// How many were new, and how many were known; durable when this returns.
-pub(super) async fn pushed(state: &State, events: Vec<PushedEvent>) -> Result<(u64, u64), Problem> {
+/// What became of events that were pushed.
+#[derive(Clone, Copy)]
+pub(super) struct Durable {
+    pub(super) new: u64,
+    pub(super) duplicates: u64,
+    /// The newest turn of the loop that may not have seen them.
+    newest: u64,
+}
+
+/// Durable when this returns.
+pub(super) async fn pushed(state: &State, events: Vec<PushedEvent>) -> Result<Durable, Problem> {
     match state.intake.push(events).await {
         None => Err(Problem::Busy),
-        Some(Ok(Pushed::Full { dataset })) => Err(Problem::Full(dataset.to_string())),
-        Some(Ok(Pushed::Accepted { new, duplicates })) => Ok((new, duplicates)),
+        Some(Ok((Pushed::Full { dataset }, _))) => Err(Problem::Full(dataset.to_string())),
+        Some(Ok((Pushed::Accepted { new, duplicates }, newest))) => Ok(Durable { new, duplicates, newest }),
         Some(Err(error)) => Err(Problem::failed(error.as_ref())),
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     api::{Shared, State},
-    events::{breach, pushed, read},
+    events::{Durable, breach, pushed, read},
     peer::Peer,
     problem::Problem,
     rate::Bucket,
@@ -128,7 +128,7 @@ pub(super) async fn post(
         datasets: vec![hook.dataset.clone()],
         record: event.record,
     };
-    let (new, duplicates) = pushed(&state, vec![event]).await?;
+    let Durable { new, duplicates, .. } = pushed(&state, vec![event]).await?;
     if duplicates > 0 {
         refused.kind = RefusalKind::Replayed;
         refused.reason = "a call of this id was taken before".to_owned();

@@ -17,6 +17,7 @@ mod replays;
 mod routes;
 mod tls;
 mod views;
+mod wait;
 mod waiting;
 
 pub use api::{Api, ApiParts};

@@ -7,6 +7,7 @@ use super::{
     api::{Shared, State},
     peer::Peer,
     problem::Problem,
+    wait::Taken,
 };
 use crate::{
     audit::Refused,
@@ -16,11 +17,8 @@ use crate::{
 use alluvium_model::DatasetName;
 use alluvium_spec::Notified;
 use alluvium_store::RefusalKind;
-use axum::{
-    Json,
-    http::{HeaderMap, HeaderValue, StatusCode},
-};
-use serde_json::{Value, json};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 const ASKING: &str = "webhook-request-origin";
@@ -28,22 +26,20 @@ const ALLOWED: &str = "webhook-allowed-origin";
 const ASKING_RATE: &str = "webhook-request-rate";
 const ALLOWED_RATE: &str = "webhook-allowed-rate";
 
-pub(super) type Answer = Result<(StatusCode, Json<Value>), Problem>;
-
-pub(super) async fn answer(state: &Shared, notice: Result<Notice, NoEvent>, peer: Peer) -> Answer {
+pub(super) async fn answer(state: &Shared, notice: Result<Notice, NoEvent>, peer: Peer) -> Result<Taken, Problem> {
     match notice.map_err(|NoEvent(why)| Problem::Notice(why))? {
         Notice::Objects { created, others } => made_due(state, &created, others, peer).await,
-        Notice::Validation { code } => Ok((StatusCode::OK, Json(json!({ "validationResponse": code })))),
+        Notice::Validation { code } => Ok(Taken::new(StatusCode::OK, json!({ "validationResponse": code }))),
         Notice::Confirmation { topic, url } => {
             tracing::warn!(topic, url, "Amazon SNS wants to send notices here; open the address to allow it");
-            Ok((StatusCode::OK, Json(json!({ "confirm": "the service's log has the address to open" }))))
+            Ok(Taken::new(StatusCode::OK, json!({ "confirm": "the service's log has the address to open" })))
         }
-        Notice::Test => Ok((StatusCode::OK, Json(json!({ "test": true })))),
+        Notice::Test => Ok(Taken::new(StatusCode::OK, json!({ "test": true }))),
     }
 }
 
 /// The datasets are told at once; objects of no dataset are an error only if there is no other.
-pub(super) async fn made_due(state: &Shared, created: &[Object], others: usize, peer: Peer) -> Answer {
+pub(super) async fn made_due(state: &Shared, created: &[Object], others: usize, peer: Peer) -> Result<Taken, Problem> {
     let mut due: BTreeSet<DatasetName> = BTreeSet::new();
     let mut unmatched = Vec::new();
     for object in created {
@@ -61,14 +57,16 @@ pub(super) async fn made_due(state: &Shared, created: &[Object], others: usize, 
             return Err(problem);
         }
     }
-    state.intake.tell(due.iter().cloned());
-    let answer = json!({
+    let newest = state.intake.tell(due.iter().cloned());
+    let body = json!({
         "objects": created.len() - unmatched.len(),
         "datasets": due,
         "unmatched": unmatched.len(),
         "ignored": others,
     });
-    Ok((StatusCode::ACCEPTED, Json(answer)))
+    let mut taken = Taken::new(StatusCode::ACCEPTED, body);
+    taken.due = due.into_iter().map(|name| (name, newest)).collect();
+    Ok(taken)
 }
 
 fn tells(notified: &Notified, object: &Object) -> bool {

@@ -125,11 +125,15 @@ const ROUTES: &[Route] = &[
         id: "push",
         summary: "CloudEvents, durable before they are acknowledged; and notices of object stores",
         guarded: true,
-        parameters: &[TOKEN],
+        parameters: &[TOKEN, WAIT],
         takes: EVENTS,
         answers: &[
             (202, "Events are durable, or datasets are due", Content::Object),
-            (200, "A question of a cloud is answered", Content::Object),
+            (
+                200,
+                "With `wait`, what the request started is done; or a question of a cloud is answered",
+                Content::Object,
+            ),
         ],
         errors: &[400, 401, 403, 408, 413, 415, 422, 429, 500, 503],
         handler: || post(events::post),
@@ -308,6 +312,13 @@ const TOKEN: Parameter = Parameter {
     name: "token",
     place: Place::Query,
     what: "The service's token, for senders that can set no header",
+    whole_number: false,
+};
+
+const WAIT: Parameter = Parameter {
+    name: "wait",
+    place: Place::Query,
+    what: "How long the answer may wait for what the request starts, up to 1h, as `30s`",
     whole_number: false,
 };
 

@@ -11,6 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 const ROWS: u32 = 20;
 const MOST_ROWS: u32 = 1_000;
@@ -52,6 +53,9 @@ pub trait Views: Send + Sync {
 
     /// As [`alluvium_flow::Flow::ask_replay`].
     async fn ask_replay(&self, what: &Replay, key: Option<&str>) -> Result<(AskedReplay, RunId), FlowError>;
+
+    /// The newest version of each dataset that a step committed.
+    async fn committed(&self) -> Result<BTreeMap<DatasetName, i64>, ApiError>;
 
     async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError>;
 }

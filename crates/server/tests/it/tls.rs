@@ -8,7 +8,7 @@ use alluvium_spec::{Environment, load};
 use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
 use serde_json::Value;
-use std::{net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::Command, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -26,6 +26,10 @@ struct Nothing;
 
 #[async_trait]
 impl Views for Nothing {
+    async fn committed(&self) -> Result<BTreeMap<DatasetName, i64>, ApiError> {
+        Ok(BTreeMap::new())
+    }
+
     async fn datasets(&self) -> Result<Value, ApiError> {
         Ok(Value::Null)
     }

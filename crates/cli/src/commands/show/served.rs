@@ -9,7 +9,7 @@ use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Whoever asks has an answer.
 struct Unheard;
@@ -77,6 +77,12 @@ impl Views for Served {
 
     async fn ask_replay(&self, what: &Replay, key: Option<&str>) -> Result<(AskedReplay, RunId), FlowError> {
         self.0.flow(&Unheard).ask_replay(what, key).await
+    }
+
+    async fn committed(&self) -> Result<BTreeMap<DatasetName, i64>, ApiError> {
+        let names: Vec<DatasetName> = self.0.project.datasets.keys().cloned().collect();
+        let news = self.0.store.news(&names, &self.0.watch()).await;
+        news.map(|n| n.committed).map_err(|e| Box::new(e) as ApiError)
     }
 
     async fn measures(&self) -> Result<(Measures, Vec<Lane>), ApiError> {
