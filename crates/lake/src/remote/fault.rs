@@ -44,6 +44,8 @@ const METADATA: [&str; 7] = [
     "/metadata/identity/oauth2/token",
 ];
 const STATUS: &str = "status code: ";
+/// Start of an [`HttpError`], where a wrapper kept its words alone, as the reader of the log does.
+const BROKEN: &str = "HTTP error: ";
 /// Of S3, of the services that change one token for another, and of Azure, for credentials that no longer hold or never did.
 const OUTDATED: [&str; 7] = [
     "ExpiredToken",
@@ -57,7 +59,7 @@ const OUTDATED: [&str; 7] = [
 const NO_BUCKET: [&str; 3] = ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"];
 
 pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<StoreFault> {
-    let mut next = Some(error);
+    let (mut next, mut is_broken) = (Some(error), false);
     while let Some(e) = next {
         let text = e.to_string();
         if METADATA.iter().any(|m| text.contains(m)) {
@@ -72,9 +74,10 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<StoreFault> {
                 _ => StoreFault::Unreachable,
             });
         }
+        is_broken |= text.contains(BROKEN);
         next = e.source();
     }
-    None
+    is_broken.then_some(StoreFault::Unreachable)
 }
 
 fn by_status(text: &str) -> Option<StoreFault> {
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!(said("400 Bad Request: { \"error\": \"invalid_grant\" }"), Some(StoreFault::Denied));
         assert_eq!(said("400 Bad Request: <Code>InvalidArgument</Code>"), None);
         assert_eq!(of(&std::io::Error::other("no such thing")), None);
+        let cut = "Kernel error: Generic S3 error: Error getting list response body: HTTP error: request or response body error";
+        assert_eq!(of(&std::io::Error::other(cut)), Some(StoreFault::Unreachable));
         for asked in ["http://169.254.169.254/any", "http://here:1/latest/api/token"] {
             let text = format!("Error performing PUT {asked} in 1s");
             assert_eq!(of(&std::io::Error::other(text)), Some(StoreFault::Denied));
