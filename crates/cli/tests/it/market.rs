@@ -191,7 +191,7 @@ pub fn held(p: &Project) -> Held {
 
 /// Every commit of a dataset that publishes is told once, and so is every run that planned something; nothing else is.
 #[track_caller]
-fn told(p: &Project) {
+pub fn told(p: &Project) {
     let sql = "SELECT dataset, step, committed FROM state.steps
                WHERE committed IS NOT NULL AND dataset IN ('silver.clicks', 'gold.best')";
     let file = |row: &Value| {

@@ -1,16 +1,23 @@
 //! `alluvium worker` as a process, beside a service or a run, over a file and over a real database.
 
 use crate::{
+    clouds::Cloud,
     harness::{Project, Ran, SHOP},
-    market::{MARKET, MORE, copied, held, killed_at, put_all},
+    market::{MARKET, MORE, balances, copied, held, killed_at, put_all, told},
+    proxy::{Fault, Proxy},
     server::Server,
     serving::Serving,
 };
 use alluvium_model::{Entropy, SeededEntropy};
+use serde_json::json;
 use std::{
     fs,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -285,5 +292,94 @@ fn four_processes_are_killed_and_stopped_at_random() {
     assert_eq!(found.rows, expected.rows);
     for dataset in ["bronze.orders", "bronze.clicks", "bronze.customers", "silver.clicks"] {
         assert_eq!(found.balances[dataset], expected.balances[dataset], "{dataset}");
+    }
+}
+
+/// The way to the bucket, which is another one in each round: calm, busy, slow, cut in the midst, and closed.
+fn rough() -> (Proxy, Arc<AtomicUsize>) {
+    let round = Arc::new(AtomicUsize::new(0));
+    let (now, count) = (round.clone(), AtomicUsize::new(0));
+    let proxy = Proxy::start(move |_| {
+        let nth = count.fetch_add(1, Ordering::Relaxed);
+        match now.load(Ordering::Relaxed) % 5 {
+            1 if nth.is_multiple_of(3) => Fault::Busy,
+            2 if nth.is_multiple_of(3) => Fault::Slow,
+            3 if nth.is_multiple_of(4) => [Fault::CutRequest, Fault::LostReply, Fault::CutReply][nth / 4 % 3],
+            4 => Fault::CutRequest,
+            _ => Fault::None,
+        }
+    });
+    (proxy, round)
+}
+
+const ROUGH_ROUNDS: u64 = 8;
+
+/// As above on two machines, of which only the first has the landing folders, over a lake in a bucket whose way is rough.
+#[test]
+fn four_processes_of_two_machines_are_killed_and_stopped_while_the_bucket_is_cut_off() {
+    let calm = Project::new(MARKET);
+    calm.done(&["run"]);
+    (0..ROUGH_ROUNDS).flat_map(more).for_each(|(path, text)| calm.put(&path, text.as_bytes()));
+    put_all(&calm, MORE);
+    calm.done(&["run"]);
+
+    let (server, (proxy, way)) = (Server::start(), rough());
+    let p = over(&server, &Project::new(MARKET));
+    let often = "defaults: { retry: { interval: 100ms, max_delay: 1s } }";
+    p.edit("alluvium.yaml", "name: market", &format!("limits: {{ lease: 2s }}\n{often}\nname: market"));
+    let p = Cloud::S3.through(Cloud::S3.over(&p, &Cloud::S3.lake()), &proxy.endpoint());
+    let far = Cloud::S3.through(copied(&p), &proxy.endpoint());
+    fs::remove_dir_all(far.path("landing")).expect("files");
+    p.done(&["run"]);
+    let seed = SeededEntropy::new(7);
+    let below = |end: u64| seed.next_u64() % end;
+    let begin = |n: usize| match n {
+        0 => Serving::start(&p, &[]),
+        1 => worker(&p),
+        _ => worker(&far),
+    };
+    let mut all: Vec<Serving> = (0..4).map(begin).collect();
+    for round in 0..ROUGH_ROUNDS {
+        way.store(round as usize, Ordering::Relaxed);
+        more(round).iter().for_each(|(path, text)| p.put(path, text.as_bytes()));
+        let victim = below(4) as usize;
+        all[0].for_a_while(Duration::from_millis(200 + below(800)));
+        match round % 4 {
+            0 | 2 => {
+                let again = begin(victim);
+                std::mem::replace(&mut all[victim], again).kill();
+            }
+            1 => {
+                signalled(all[victim].process(), "-STOP");
+                all[(victim + 1) % 4].for_a_while(Duration::from_millis(below(3_000)));
+                signalled(all[victim].process(), "-CONT");
+            }
+            _ => {
+                server.crash();
+                server.start_again();
+            }
+        }
+        for (n, process) in all.iter_mut().enumerate().filter(|(_, process)| !process.lives()) {
+            *process = begin(n);
+        }
+    }
+    assert!(proxy.met() > 5, "{} requests met a fault", proxy.met());
+    way.store(0, Ordering::Relaxed);
+    put_all(&p, &MORE[..1]);
+    while p.rows("SELECT customer FROM silver.customers").len() < 3 {
+        all[0].for_a_while(Duration::from_millis(500));
+        if !all[0].lives() {
+            all[0] = begin(0);
+        }
+    }
+    put_all(&p, &MORE[1..]);
+    all.into_iter().for_each(Serving::kill);
+    p.done(&["run"]);
+    assert_eq!(p.json(&["show", "dead-letters"]), json!([]));
+    assert_eq!(p.tables(), calm.tables());
+    told(&p);
+    let (found, expected) = (balances(&p), balances(&calm));
+    for dataset in ["bronze.orders", "bronze.clicks", "bronze.customers", "silver.clicks"] {
+        assert_eq!(found[dataset], expected[dataset], "{dataset}");
     }
 }
