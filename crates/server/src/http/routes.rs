@@ -183,7 +183,7 @@ const ROUTES: &[Route] = &[
             whole_number: false,
         }],
         takes: &[],
-        answers: &[(200, "One object a dataset", Content::List)],
+        answers: &[(200, "One object a dataset", Content::List("CatalogEntry"))],
         errors: &[400, 401, 403, 500, 503],
         handler: || get(views::catalog),
     },

@@ -141,6 +141,22 @@ fn runs() -> Group {
         ("when", or_null(object(condition))),
         ("file", text()),
     ];
+    let column =
+        [("name", text()), ("type", text()), ("description", or_null(text())), ("classification", or_null(text()))];
+    let entry = [
+        ("dataset", text()),
+        ("description", or_null(text())),
+        ("contract", or_null(text())),
+        ("status", or_null(text())),
+        ("domain", or_null(text())),
+        ("owners", list(text())),
+        ("support", list(text())),
+        ("agreed", list(text())),
+        ("tags", list(text())),
+        ("columns", list(object(column))),
+        ("last_commit", or_null(time())),
+        ("used_by", list(text())),
+    ];
     let run = [
         ("run", text()),
         ("command", text()),
@@ -189,6 +205,7 @@ fn runs() -> Group {
     vec![
         ("Balance", described(balance(), "`received` is the sum of the others")),
         ("Dataset", object(dataset)),
+        ("CatalogEntry", object(entry)),
         ("Run", object(run)),
         ("RunWithSteps", object(whole_run)),
     ]
