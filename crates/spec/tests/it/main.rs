@@ -11,6 +11,7 @@ mod hostile;
 mod library;
 mod lint;
 mod mistakes;
+mod nested;
 mod projects;
 mod standard;
 mod turns;
