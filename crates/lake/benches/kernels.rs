@@ -4,10 +4,12 @@
 //! 2 % break a rule, 3 % come twice, one in five updates an earlier order.
 
 use alluvium_lake::bench::{
-    Binding, Options, Refinery, Staged, Stamp, Tally, Vector, Windows, Writes, discover, encode, open,
+    Binding, Compiled, Options, Refinery, Staged, Stamp, Tally, Vector, Windows, Writes, discover, encode, open,
 };
 use alluvium_model::{DefinitionVersion, SeededEntropy, Span, StepKey};
-use alluvium_spec::{CsvOptions, Environment, Format, Project, WindowSpec};
+use alluvium_spec::{
+    CsvOptions, Environment, Format, Language, Project, SchemaFile, Silver, WindowSpec, Write, read_schema_text,
+};
 use arrow::{
     array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{Schema, SchemaRef},
@@ -19,7 +21,7 @@ use divan::{
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Seek, Write},
+    io::{Seek, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -192,7 +194,10 @@ fn refineries(project: &Project) -> impl Fn() -> Refinery + use<> {
     let name = "silver.orders".parse().expect("a name");
     let dataset = &project.datasets[&name];
     let (silver, contract) = (dataset.silver().expect("silver"), project.contract_of(dataset).expect("a contract"));
-    let compiled = Arc::new(Refinery::compile(silver, contract).expect("compiles"));
+    made(Arc::new(Refinery::compile(silver, contract).expect("compiles")))
+}
+
+fn made(compiled: Arc<Compiled>) -> impl Fn() -> Refinery {
     let stamp = Stamp {
         step_key: StepKey::from_stored("step"),
         definition_version: DefinitionVersion::from_stored("version"),
@@ -280,6 +285,74 @@ fn refine_orders_example(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn refine_unique(bencher: Bencher<'_, '_>) {
     refine(bencher, &project("bench/validation/ours"), 4..=6);
+}
+
+/// Orders as one object each: an address, two to four lines, tags.
+static NESTED: LazyLock<Vec<RecordBatch>> = LazyLock::new(|| {
+    let document = |n: usize| {
+        let zip = if n % 50 == 7 { "?" } else { "53111" };
+        let line = |i: usize| {
+            format!(
+                "{{\"sku\":\"sku-{}\",\"quantity\":{},\"price\":{}.{:02}}}",
+                n % 997,
+                1 + (n + i) % 9,
+                n % 500,
+                i * 7
+            )
+        };
+        let lines: Vec<String> = (0..2 + n % 3).map(line).collect();
+        format!(
+            "{{\"address\":{{\"zip\":\"{zip}\",\"country\":\"DE\",\"street\":\"Long Street {n}\"}},\"lines\":[{}],\"tags\":[\"new\",\"web\"]}}",
+            lines.join(",")
+        )
+    };
+    let batch = |first: usize| {
+        let documents = (first..first + BATCH).map(|n| Some(document(n))).collect::<StringArray>();
+        let same = |text: &str| Arc::new(StringArray::from(vec![text; BATCH])) as ArrayRef;
+        let positions = Int64Array::from_iter_values((first..first + BATCH).map(|n| n as i64));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("doc", Arc::new(documents)),
+            ("_event_id", same("5a0d7b5d1a7f4c0e")),
+            ("_position", Arc::new(positions)),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).expect("one length")
+    };
+    (0..ROWS / BATCH).map(|b| batch(b * BATCH)).collect()
+});
+
+/// With thirteen rules inside, or with none: the difference is what they cost.
+#[divan::bench(args = [true, false])]
+fn refine_inside(bencher: Bencher<'_, '_>, rules: bool) {
+    const INSIDE: &str = ", properties: [
+        { name: address, logicalType: object, properties: [
+            { name: zip, logicalType: string, required: true, logicalTypeOptions: { pattern: '[0-9]{5}' } },
+            { name: country, logicalType: string, enum: [{ value: DE }, { value: AT }] } ] },
+        { name: lines, logicalType: array, logicalTypeOptions: { minItems: 1 }, items: { logicalType: object, properties: [
+            { name: quantity, logicalType: integer, required: true, logicalTypeOptions: { minimum: 1 } },
+            { name: price, logicalType: number, physicalType: 'decimal(10,2)' } ] } }]";
+    let contract = format!(
+        "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\nschema:\n- name: t\n  properties:\n  - {{ name: doc, logicalType: object{} }}\n",
+        if rules { INSIDE } else { "" }
+    );
+    let read = read_schema_text(Language::Odcs, Path::new("t.odcs.yaml"), &contract);
+    let Ok(SchemaFile::Contract(file)) = read else { panic!("{read:?}") };
+    let silver = Silver {
+        from: "bronze.t".parse().expect("a name"),
+        steps: Vec::new(),
+        write: Write::Append,
+        watermark: None,
+        cluster_by: Vec::new(),
+    };
+    let contract = file.contract.expect("its object is named like the file");
+    let refineries = made(Arc::new(Refinery::compile(&silver, &contract).expect("compiles")));
+    LazyLock::force(&NESTED);
+    bencher.counter(ItemsCount::new(ROWS)).with_inputs(refineries).bench_refs(|refinery| {
+        let mut tally = Tally::default();
+        for batch in &*NESTED {
+            refinery.refine(batch, None, &mut tally).expect("refines");
+        }
+        assert_eq!(tally.quarantined > 0, rules, "{tally:?}");
+    });
 }
 
 /// A table's folder and the rows for it.

@@ -2,7 +2,7 @@
 
 pub use crate::{
     decode::{Options, discover, open},
-    refine::{Binding, Refinery, Stamp, Tally},
+    refine::{Binding, Compiled, Refinery, Stamp, Tally},
 };
 
 use crate::{

@@ -221,8 +221,14 @@ fn violations(check: &Check, columns: &[String], versions: bool) -> Option<Strin
                 "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM ${{object}} WHERE {set} GROUP BY {list})"
             ));
         }
-        // The commit casts, and a value that does not cast stops the step.
-        Check::Type | Check::RowCount | Check::Query { .. } => return None,
+        // The commit casts, and a value that does not cast stops the step. SQL sees no rows inside of JSON.
+        Check::Type
+        | Check::Items { .. }
+        | Check::UniqueItems
+        | Check::Properties { .. }
+        | Check::Inside { .. }
+        | Check::RowCount
+        | Check::Query { .. } => return None,
     };
     (!broken.is_empty()).then(|| format!("SELECT count(*) FROM ${{object}} WHERE {broken}"))
 }

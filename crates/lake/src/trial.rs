@@ -128,7 +128,7 @@ pub async fn trial(
 
 /// Whether a rule can be told from the records, and from tables that are there.
 async fn here(engine: &LakeEngine, check: &Check) -> Result<bool, LakeError> {
-    Ok(match check {
+    Ok(match check.of_value() {
         Check::Reference { dataset, .. } => engine.tables.head(&Place::Dataset(dataset.clone())).await?.is_some(),
         Check::Query { .. } | Check::RowCount => false,
         Check::Type
@@ -139,6 +139,10 @@ async fn here(engine: &LakeEngine, check: &Check) -> Result<bool, LakeError> {
         | Check::Length { .. }
         | Check::Pattern { .. }
         | Check::MultipleOf { .. }
+        | Check::Items { .. }
+        | Check::UniqueItems
+        | Check::Properties { .. }
+        | Check::Inside { .. }
         | Check::Unique
         | Check::Expression { .. } => true,
     })

@@ -183,7 +183,7 @@ codes! {
         "The contract changed since the version that is in force, and the change breaks the mode that the contract declares."
         "Make the smaller change that the message names, or accept this one once with `--accept`.";
     RULE_NOT_RUN "W0001" Warning "rule that is not run"
-        "The rule is written for another engine, for a nested field, or points outside of the project; it stays documentation."
+        "The rule is written for another engine, points outside of the project, or stands inside of a column where it cannot be run; it stays documentation."
         "Write it as a library metric, as SQL, or with `engine: alluvium`.";
     OPTION_NOT_USED "W0002" Warning "option without effect"
         "The option is valid ODCS and this version does not act on it."

@@ -144,6 +144,23 @@ pub enum Check {
     MultipleOf {
         divisor: f64,
     },
+    /// How many items an array has. Always [`Self::Inside`] of a column, as the next two.
+    Items {
+        min: Option<u64>,
+        max: Option<u64>,
+    },
+    /// No two items of an array are the same value.
+    UniqueItems,
+    /// How many fields an object has.
+    Properties {
+        min: Option<u64>,
+        max: Option<u64>,
+    },
+    /// A check of every value at one place in a column of JSON.
+    Inside {
+        at: Inner,
+        check: Box<Check>,
+    },
     /// No two accepted rows of the dataset's step share these columns (nulls never collide). For a dataset written by
     /// upsert on the same columns the write itself keeps them unique.
     Unique,
@@ -164,6 +181,50 @@ pub enum Check {
         sql: String,
         inputs: Vec<DatasetName>,
     },
+}
+
+/// A place in the JSON of a column, and what the contract says stands there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Inner {
+    /// From the column's value on; empty: that value itself.
+    pub path: Vec<Segment>,
+    pub holds: Holds,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Segment {
+    Field(String),
+    /// Each item of an array.
+    Items,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    Scalar(ColumnType),
+    Object,
+    Array,
+}
+
+impl Check {
+    /// What is asked of each value, wherever in a column it stands.
+    pub fn of_value(&self) -> &Self {
+        match self {
+            Self::Inside { check, .. } => check.of_value(),
+            other => other,
+        }
+    }
+}
+
+impl Segment {
+    /// `lines[].quantity`: the place below `column` as rules name it.
+    pub fn join(column: &str, path: &[Self]) -> String {
+        path.iter().fold(column.to_owned(), |text, part| match part {
+            Self::Field(name) => format!("{text}.{name}"),
+            Self::Items => text + "[]",
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -629,7 +629,7 @@ impl Project {
             Step::Normalize(_) | Step::Validate | Step::Sql { .. } => None,
         });
         let rules = self.contract_of(dataset).map_or(&[][..], |c| &c.rules);
-        let read = rules.iter().flat_map(|r| match &r.check {
+        let read = rules.iter().flat_map(|r| match r.check.of_value() {
             Check::Reference { dataset, .. } => std::slice::from_ref(dataset),
             Check::Query { inputs, .. } => inputs.as_slice(),
             _ => &[],

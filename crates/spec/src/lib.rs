@@ -45,7 +45,9 @@ pub use compatibility::{
     Path as FieldPath, Reader, Scalar, Shape, Sizes, TableRule, What, compare, readers,
 };
 pub use condition::{Condition, Measure, Measured};
-pub use contract::{Action, Bound, Check, Column, ColumnType, Contract, Operator, Rule, Severity, Threshold, Unit};
+pub use contract::{
+    Action, Bound, Check, Column, ColumnType, Contract, Holds, Inner, Operator, Rule, Segment, Severity, Threshold, Unit,
+};
 pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
 };
@@ -57,7 +59,7 @@ pub use definition::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};
-pub use json_schema::{Breach, JsonSchema, Undecidable, Validator};
+pub use json_schema::{Breach, JsonSchema, Undecidable, Validator, same_value_text};
 pub use library::{Case, Function, Library, Parameter};
 pub use load::{Environment, Reading, load, read};
 pub use nearest::nearest;

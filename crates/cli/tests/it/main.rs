@@ -30,6 +30,7 @@ mod http;
 mod infer;
 mod init;
 mod input;
+mod inside;
 mod late;
 mod left;
 mod library;

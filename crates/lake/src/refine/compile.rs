@@ -4,6 +4,7 @@ use super::{
     Place, RefineError,
     enrich::EnrichOp,
     expression::{Planner, RowExpr, contract_columns, not_allowed},
+    inside::{Inside, trees},
     late::LateOp,
     normalize::NormalizeOp,
     pass::{CastOp, Pass},
@@ -31,7 +32,7 @@ pub fn lookup_needs(silver: &Silver, contract: &Contract) -> LookupNeeds {
         }
     }
     for rule in &contract.rules {
-        if let Check::Reference { dataset, to } = &rule.check {
+        if let Check::Reference { dataset, to } = rule.check.of_value() {
             needs.entry(dataset.clone()).or_default().extend(to.iter().cloned());
         }
     }
@@ -43,6 +44,7 @@ pub fn lookup_needs(silver: &Silver, contract: &Contract) -> LookupNeeds {
 pub struct Compiled {
     pub(super) ops: Vec<Op>,
     pub(super) rules: Vec<Rule>,
+    pub(super) trees: Vec<Inside>,
     pub(super) lookups: Vec<LookupSpec>,
     /// The columns, under the source's own names, that the steps and the contract can read from bronze.
     pub(super) sources: BTreeSet<String>,
@@ -126,7 +128,7 @@ impl<'a> Compiler<'a> {
             match compiler.compile(declared, self.lookups.len()) {
                 Ok(None) => {}
                 Ok(Some(rule)) => {
-                    if let Check::Reference { dataset, to } = &declared.check {
+                    if let Check::Reference { dataset, to } = declared.check.of_value() {
                         let spec = LookupSpec { dataset: dataset.clone(), on: to.clone(), take: Vec::new() };
                         self.lookups.push(spec);
                     }
@@ -182,7 +184,7 @@ impl<'a> Compiler<'a> {
             casts.push(CastOp { column: name, kind, format, optional: false, rule });
         }
         self.scope.open = false;
-        self.ops.push(Op::Validate(Pass { casts, rules: Vec::new() }));
+        self.ops.push(Op::Validate(Pass { casts, rules: Vec::new(), trees: Vec::new() }));
         self.changes.push(None);
         self.makes.push(BTreeSet::new());
     }
@@ -243,8 +245,11 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
+        let trees = trees(self.contract, &self.rules);
         for (at, op) in self.ops.iter_mut().enumerate() {
             if let Op::Validate(pass) = op {
+                let due = |tree: &Inside| pass.rules.iter().any(|r| self.rules[*r].is_inside(&tree.column));
+                pass.trees = (0..trees.len()).filter(|t| due(&trees[*t])).collect();
                 for cast in &mut pass.casts {
                     cast.optional = self.makes[at..].iter().any(|m| m.contains(&cast.column));
                 }
@@ -253,6 +258,7 @@ impl<'a> Compiler<'a> {
         Ok(Compiled {
             ops: self.ops,
             rules: self.rules,
+            trees,
             lookups: self.lookups,
             sources: self.scope.sources,
             delete_when,

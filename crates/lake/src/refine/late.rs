@@ -6,7 +6,7 @@
 use super::{
     RefineError, Tally,
     frame::Frame,
-    pass::{Exits, Violation},
+    pass::{Exits, Violation, Why},
     rules::Rule,
     types::RECEIVED_AT,
 };
@@ -63,7 +63,7 @@ impl LateOp {
         let notes = match self.watermark.late {
             Late::Quarantine => {
                 let note = format!("the watermark was {watermark}, {} allowed", self.watermark.allowed_lateness);
-                mask.set_indices().map(|row| (row, note.clone())).collect()
+                mask.set_indices().map(|row| Why::of_columns((row, note.clone()))).collect()
             }
             Late::Recompute | Late::Drop | Late::Fail => Vec::new(),
         };

@@ -10,6 +10,7 @@ mod enrich;
 mod error;
 mod expression;
 mod frame;
+mod inside;
 mod late;
 mod lookup;
 mod normalize;

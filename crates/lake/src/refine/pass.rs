@@ -4,6 +4,7 @@ use super::{
     RefineError,
     cast::{Format, cast},
     frame::Frame,
+    inside::Inside,
     lookup::Lookup,
     quarantine::Rejected,
     rules::{Rule, Seen, Test},
@@ -23,6 +24,8 @@ pub(super) struct Pass {
     pub casts: Vec<CastOp>,
     /// Indices of the rules checked here.
     pub rules: Vec<usize>,
+    /// Indices of the trees of which rules are checked here.
+    pub trees: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub(super) struct CastOp {
 /// What the passes of a step share.
 pub(super) struct Shared<'a> {
     pub rules: &'a [Rule],
+    pub trees: &'a [Inside],
     pub lookups: &'a [Option<Lookup>],
     pub seen: &'a Seen,
     pub seed: &'a [u8; 16],
@@ -65,11 +69,34 @@ pub(super) struct Violation {
     pub rule: usize,
     pub mask: BooleanBuffer,
     /// More about single rows, in ascending order.
-    pub notes: Vec<(usize, String)>,
+    pub notes: Vec<(usize, Why)>,
+}
+
+/// More about why a row breaks a rule.
+#[derive(Debug)]
+pub(super) struct Why {
+    pub note: String,
+    pub value: Told,
+}
+
+/// The value that a reason tells.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    /// That of the rule's columns.
+    OfColumns,
+    /// One inside of the column, if there is one.
+    Inside(Option<String>),
+}
+
+impl Why {
+    pub fn of_columns((row, note): (usize, String)) -> (usize, Self) {
+        (row, Self { note, value: Told::OfColumns })
+    }
 }
 
 impl Violation {
     pub fn of_rows(rule: usize, rows: usize, notes: Vec<(usize, String)>) -> Self {
+        let notes: Vec<(usize, Why)> = notes.into_iter().map(Why::of_columns).collect();
         let mask = BooleanBuffer::collect_bool(rows, |r| notes.binary_search_by_key(&r, |(row, _)| *row).is_ok());
         Self { rule, mask, notes }
     }
@@ -123,16 +150,17 @@ impl Exits {
                 let raw = before.iter().find(|(n, _)| *n == name).map(|(_, c)| c);
                 raw.or_else(|| frame.get(name)).and_then(|c| shown(c, row))
             };
-            let value = match rule.columns.as_slice() {
-                [one] => column(one),
-                many => {
+            let why = violation.notes.binary_search_by_key(&row, |(r, _)| *r).ok().map(|i| &violation.notes[i].1);
+            let value = match (why.map_or(&Told::OfColumns, |w| &w.value), rule.columns.as_slice()) {
+                (Told::Inside(value), _) => value.clone(),
+                (Told::OfColumns, [one]) => column(one),
+                (Told::OfColumns, many) => {
                     let values: Vec<Option<String>> = many.iter().map(|c| column(c)).collect();
                     let any = values.iter().any(Option::is_some);
                     any.then(|| values.iter().map(|v| v.as_deref().unwrap_or("null")).collect::<Vec<_>>().join(", "))
                 }
             };
-            let note = violation.notes.binary_search_by_key(&row, |(r, _)| *r).ok().map(|i| &violation.notes[i].1);
-            let message = note.map(|note| format!("{}: {note}", rule.message));
+            let message = why.map(|why| format!("{}: {}", rule.message, why.note));
             let message = message.as_deref().unwrap_or(&rule.message);
             self.rejected.reason(&rule.id, &rule.columns.join(", "), value.as_deref(), message);
         }
@@ -167,9 +195,11 @@ impl Pass {
                 }
             }
             if broken.mask.count_set_bits() > 0 {
-                violations.push(Violation { rule: index, mask: broken.mask, notes: broken.notes });
+                let notes = broken.notes.into_iter().map(Why::of_columns).collect();
+                violations.push(Violation { rule: index, mask: broken.mask, notes });
             }
         }
+        violations.extend(self.inside(frame, shared)?);
         violations.extend(self.unique(frame, shared, &violations)?);
         exits.send_away(frame, &violations, &before, shared.rules)
     }
@@ -196,6 +226,17 @@ impl Pass {
             }
             frame.set(&op.column, done.array);
             before.push((&op.column, column));
+        }
+        Ok(violations)
+    }
+
+    /// The rules of what is inside of columns.
+    fn inside(&self, frame: &Frame, shared: &Shared<'_>) -> Result<Vec<Violation>, RefineError> {
+        let mut violations = Vec::new();
+        for tree in self.trees.iter().map(|t| &shared.trees[*t]) {
+            let Some(column) = frame.get(&tree.column) else { continue };
+            let found = tree.check(column, shared.rules, shared.lookups)?;
+            violations.extend(found.into_iter().filter(|v| v.rule == tree.cast || self.rules.contains(&v.rule)));
         }
         Ok(violations)
     }

@@ -141,6 +141,7 @@ impl Refinery {
         let mut frame = frame_of(bronze, &compiled.sources)?;
         let shared = Shared {
             rules: &compiled.rules,
+            trees: &compiled.trees,
             lookups: &self.lookups,
             seen: &self.seen,
             seed: &self.seed,

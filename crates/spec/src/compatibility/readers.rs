@@ -117,7 +117,7 @@ fn read_from(project: &Project, dataset: &Dataset, table: &DatasetName, known: &
         }
     }
     for rule in project.contract_of(dataset).map_or(&[][..], |c| &c.rules) {
-        match &rule.check {
+        match rule.check.of_value() {
             Check::Reference { dataset, to } if dataset == table => out.extend(to.iter().cloned()),
             Check::Query { sql, inputs } if inputs.contains(table) => {
                 out.extend(sql::columns_read(&sql.replace("${object}", "_object__"), &table.to_string(), known));

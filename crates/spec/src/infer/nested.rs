@@ -1,4 +1,4 @@
-//! What JSON holds, as nested properties. They name fields and types; what is inside of a column is not checked.
+//! What JSON holds, as nested properties: fields and types.
 
 use super::{facts::NestedFacts, yaml::scalar};
 use std::fmt::Write;
@@ -55,8 +55,10 @@ pub(super) fn write(of: &NestedFacts, indent: usize, out: &mut String) {
         let _ = writeln!(out, "{pad}properties:");
         for (name, field) in of.fields.iter().filter(|(n, _)| !n.is_empty()) {
             let _ = writeln!(out, "{pad}  - name: {}", scalar(name));
-            // Several kinds: any text of JSON.
-            let _ = writeln!(out, "{pad}    logicalType: {}", field.logical().unwrap_or("string"));
+            // Without a type, several kinds of values may stand there.
+            if let Some(kind) = field.logical() {
+                let _ = writeln!(out, "{pad}    logicalType: {kind}");
+            }
             write(field, indent + 4, out);
         }
     }

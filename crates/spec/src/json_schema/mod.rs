@@ -17,4 +17,4 @@ mod validate;
 pub(crate) use changes::compare;
 pub use node::JsonSchema;
 pub(crate) use read::read;
-pub use validate::{Breach, Undecidable, Validator};
+pub use validate::{Breach, Undecidable, Validator, same_value_text};

@@ -1,7 +1,7 @@
 //! A contract as its file says it, references unresolved and with their places.
 
 use crate::{
-    contract::{Action, Check, Column, Severity, Threshold},
+    contract::{Action, Check, Column, Inner, Severity, Threshold},
     drift::Inside,
     source_file::{Place, SourceFile, Spanned},
     sql::TableUse,
@@ -68,6 +68,8 @@ pub(crate) struct RuleDraft {
     pub(crate) made_id: String,
     pub(crate) place: Place,
     pub(crate) columns: Vec<String>,
+    /// Where in its column of JSON the check looks; `None`: at the columns themselves.
+    pub(crate) inside: Option<Inner>,
     pub(crate) check: CheckDraft,
     pub(crate) action: Action,
     pub(crate) severity: Severity,

@@ -5,6 +5,7 @@ mod document;
 mod draft;
 mod lint;
 mod names;
+mod nested;
 mod options;
 mod parties;
 mod quality;

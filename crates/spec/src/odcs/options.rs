@@ -44,10 +44,16 @@ pub(super) fn read(node: &Node, logical: Logical, kind: ColumnType, r: &mut Read
             }
         }
         Logical::Object => {
-            not_checked(&mut f, &["maxProperties", "minProperties", "required"], r);
+            // Rules of the fields that it names.
+            f.take("required");
+            let made = |(min, max, at)| ("properties", Check::Properties { min, max }, at);
+            out.extend(sizes(&mut f, ["minProperties", "maxProperties"], r).map(made));
         }
         Logical::Array => {
-            not_checked(&mut f, &["maxItems", "minItems", "uniqueItems"], r);
+            let made = |(min, max, at)| ("items", Check::Items { min, max }, at);
+            out.extend(sizes(&mut f, ["minItems", "maxItems"], r).map(made));
+            let unique = f.take("uniqueItems").filter(|n| r.boolean(n) == Some(true));
+            out.extend(unique.map(|n| ("unique_items", Check::UniqueItems, n.place)));
         }
         Logical::Vector => {
             let dimensions = f.require("dimensions", r).and_then(|n| r.whole::<u64>(n));
@@ -88,25 +94,21 @@ fn other_types(f: &mut Fields<'_>, logical: Logical, r: &mut Reader<'_>) {
     }
 }
 
-fn not_checked(f: &mut Fields<'_>, keys: &[&'static str], r: &mut Reader<'_>) {
-    for key in keys {
-        if let Some(e) = f.take_entry(key) {
-            let message = format!("`{key}` is not checked: the column is kept as JSON");
-            r.error(codes::OPTION_NOT_USED, e.key.place, message, None);
-        }
-    }
+fn length(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {
+    sizes(f, LENGTHS, r).map(|(min, max, place)| ("length", Check::Length { min, max }, place))
 }
 
-fn length(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {
-    let [min, max] = LENGTHS.map(|k| f.take(k).and_then(|n| Some((r.whole::<u64>(n)?, n.place))));
+/// The least and the most of something that is counted.
+fn sizes(f: &mut Fields<'_>, keys: [&'static str; 2], r: &mut Reader<'_>) -> Option<(Option<u64>, Option<u64>, Place)> {
+    let [min, max] = keys.map(|k| f.take(k).and_then(|n| Some((r.whole::<u64>(n)?, n.place))));
     let place = min.or(max)?.1;
     let (min, max) = (min.map(|m| m.0), max.map(|m| m.0));
-    if let (Some(min), Some(max)) = (min, max)
-        && min > max
+    if let (Some(least), Some(most)) = (min, max)
+        && least > most
     {
-        r.error(codes::CONTRADICTION, place, format!("`minLength` {min} is above `maxLength` {max}"), None);
+        r.error(codes::CONTRADICTION, place, format!("`{}` {least} is above `{}` {most}", keys[0], keys[1]), None);
     }
-    Some(("length", Check::Length { min, max }, place))
+    Some((min, max, place))
 }
 
 fn pattern_option(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<Found> {

@@ -198,6 +198,7 @@ impl Head<'_> {
             made_id: if columns.is_empty() { kind.to_owned() } else { format!("{kind}:{}", columns.join(",")) },
             place: self.place,
             columns,
+            inside: None,
             check,
             action,
             severity: self.severity.unwrap_or(Severity::Error),

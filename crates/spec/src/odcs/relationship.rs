@@ -80,6 +80,7 @@ fn rest(
         made_id: format!("reference:{}", columns.join(",")),
         place: Place { line: to.first().map_or(place.line, |t| t.place.line), ..place },
         columns,
+        inside: None,
         check: CheckDraft::Reference { from, to, action: own.as_ref().map(|o| o.place) },
         action,
         severity: if action == Action::Warn { Severity::Warning } else { Severity::Error },

@@ -153,7 +153,10 @@ pub(crate) fn rule(d: &RuleDraft, id: &str, columns: Vec<String>, check: Check) 
     Rule {
         id: id.to_owned(),
         columns,
-        check,
+        check: match &d.inside {
+            Some(at) => Check::Inside { at: at.clone(), check: Box::new(check) },
+            None => check,
+        },
         action: d.action,
         severity: d.severity,
         dimension: d.dimension.clone(),

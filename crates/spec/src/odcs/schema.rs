@@ -4,6 +4,7 @@ use super::{
     common::{annotations_with_action, booleans, texts},
     draft::{CheckDraft, ColumnDraft, ObjectDraft, RuleDraft},
     names::{RESERVED, can_name},
+    nested::{self, Within},
     options, quality, relationship,
     rules::{Said, Scope, action},
     types::{self, LOGICAL},
@@ -13,7 +14,6 @@ use crate::{
     codes,
     contract::{Action, Check, Column, ColumnType, Severity},
     diagnostic::quoted,
-    drift::Inside,
     source_file::{Place, Spanned},
     yaml::{Fields, Node, Reader, Value},
 };
@@ -79,20 +79,22 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
         classification: base.classification.clone(),
         required: base.required.is_some() || base.key.is_some(),
     };
-    object.rules.push(simple("type", &column, Check::Type, act, place));
+    object.rules.push(simple("type", &name, Check::Type, act, place));
     if let Some(at) = base.required.or_else(|| base.key.map(|(_, at)| at)) {
-        object.rules.push(simple("required", &column, Check::Required, act, at));
+        object.rules.push(simple("required", &name, Check::Required, act, at));
     }
     if let Some(at) = base.unique {
-        object.rules.push(simple("unique", &column, Check::Unique, act, at));
+        object.rules.push(simple("unique", &name, Check::Unique, act, at));
     }
     let allowed = base.allowed.as_ref().map_or(&[][..], |(values, _)| values);
     if let Some((values, at)) = &base.allowed {
-        object.rules.push(simple("enum", &column, Check::OneOf { values: values.clone() }, act, *at));
+        object.rules.push(simple("enum", &name, Check::OneOf { values: values.clone() }, act, *at));
     }
-    if let Some(n) = f.take("logicalTypeOptions") {
+    let given = f.take("logicalTypeOptions");
+    if let Some(n) = given {
         for (made, check, at) in options::read(n, base.logical, column.kind, r) {
-            object.rules.push(simple(made, &column, check, act, at));
+            let inside = nested::of_whole(&check, base.logical);
+            object.rules.push(RuleDraft { inside, ..simple(made, &name, check, act, at) });
         }
     } else if base.logical == types::Logical::Vector {
         r.error(codes::TYPE_OPTION, place, "a vector has `logicalTypeOptions: { dimensions: … }`", None);
@@ -105,7 +107,9 @@ fn property(node: &Node, object: &mut ObjectDraft, r: &mut Reader<'_>) {
         let property = quality::Property { name: &name, kind: column.kind, allowed };
         object.rules.extend(quality::read(item, Some(property), base.action.as_ref(), r));
     }
-    let inside = nested(&mut f, base.logical, &name, r);
+    let mut within = Within::new(&name, &mut object.rules);
+    let inside = within.read(&mut f, &[], &base, given, r);
+    within.finish(r);
     f.finish(r);
     if !name.is_empty() {
         let key_position = base.key.map(|(p, _)| p);
@@ -170,59 +174,13 @@ impl Base {
     }
 }
 
-/// Properties of an object and items of an array: read for their form. The column is JSON text, its inside is not
-/// checked.
-fn nested(f: &mut Fields<'_>, logical: types::Logical, name: &str, r: &mut Reader<'_>) -> Inside {
-    let mut unread = None;
-    let children = f.take("properties").and_then(|n| r.list(n)).unwrap_or_default();
-    let items = f.take("items");
-    let entries = vocabulary::map(f, logical, r);
-    let (mut fields, mut item) = (BTreeMap::new(), Inside::Any);
-    let unnamed = items.into_iter().chain(entries).map(|i| (i, true));
-    for (child, is_item) in children.iter().map(|c| (c, false)).chain(unnamed) {
-        let Some(mut f) = r.fields(child, "a property") else { continue };
-        let own = f.take("name").and_then(|n| r.text(n)).map(|t| t.value);
-        let base = Base::read(&mut f, r);
-        let rules = ["logicalTypeOptions", "quality", "relationships"].map(|k| f.take_entry(k));
-        let first = rules.into_iter().flatten().map(|e| e.key.place).next();
-        let allowed = base.allowed.as_ref().map(|(_, at)| *at);
-        unread = unread.or(base.required).or(base.unique).or(allowed).or(first);
-        let inside = nested(&mut f, base.logical, name, r);
-        if is_item {
-            item = inside;
-        } else if let Some(own) = own {
-            fields.insert(own, inside);
-        }
-        f.finish(r);
-    }
-    if let Some(place) = unread {
-        let help = Some("name the field as a column of its own to check it".to_owned());
-        r.error(
-            codes::RULE_NOT_RUN,
-            place,
-            format!("rules inside {} are not run: it is kept as JSON", quoted(name)),
-            help,
-        );
-    }
-    match logical {
-        types::Logical::Object => Inside::Object(fields),
-        types::Logical::Array => Inside::Array(Box::new(item)),
-        types::Logical::String | types::Logical::Map | types::Logical::Vector => Inside::Any,
-        types::Logical::Date
-        | types::Logical::Timestamp
-        | types::Logical::Time
-        | types::Logical::Number
-        | types::Logical::Integer
-        | types::Logical::Boolean => Inside::Scalar,
-    }
-}
-
-pub(super) fn simple(kind: &str, column: &Column, check: Check, action: Action, place: Place) -> RuleDraft {
+pub(super) fn simple(kind: &str, column: &str, check: Check, action: Action, place: Place) -> RuleDraft {
     RuleDraft {
         own_id: None,
-        made_id: format!("{kind}:{}", column.name),
+        made_id: format!("{kind}:{column}"),
         place,
-        columns: vec![column.name.clone()],
+        columns: vec![column.to_owned()],
+        inside: None,
         check: CheckDraft::Ready(check),
         action,
         severity: if action == Action::Warn { Severity::Warning } else { Severity::Error },
@@ -248,6 +206,7 @@ fn key_rule(object: &mut ObjectDraft) {
         made_id: format!("unique:{}", columns.join(",")),
         place,
         columns,
+        inside: None,
         check: CheckDraft::Ready(Check::Unique),
         action: Action::Quarantine,
         severity: Severity::Error,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     compatibility::{About, Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, TableRule},
-    contract::{Action, Check, Column, ColumnType, Threshold},
+    contract::{Action, Check, ColumnType, Threshold},
     diagnostic::Sink,
     source_file::{SourceFile, Spanned},
     sql,
@@ -37,7 +37,7 @@ fn object(node: &Node, r: &mut Reader<'_>) -> Option<ObjectShape> {
     let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
     let mut found = Found::default();
     let properties = f.take("properties").and_then(|n| r.list(n)).unwrap_or_default();
-    let fields = properties.iter().filter_map(|n| field(n, "", &mut found, r)).collect();
+    let fields = properties.iter().filter_map(|n| field(n, "", None, &mut found, r)).collect();
     let said = super::common::annotations_with_action(&mut f, r);
     for item in f.take("relationships").and_then(|n| r.list(n)).unwrap_or_default() {
         found.rules.extend(relationship::at_schema(item, r).and_then(|d| table_rule(&d, "", None)));
@@ -60,39 +60,36 @@ struct Found {
     keys: Vec<(i64, String)>,
 }
 
-/// `above`: the path to the field, without its own name; empty for columns.
-fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Option<Field> {
+/// `above`: the path to the field, without its own name; empty for columns. `said`: what was said there of the action.
+fn field(
+    node: &Node,
+    above: &str,
+    said: Option<&Spanned<Action>>,
+    found: &mut Found,
+    r: &mut Reader<'_>,
+) -> Option<Field> {
     let mut f = r.fields(node, "a property")?;
     let name = f.take("name").and_then(|n| r.text(n)).map(|t| t.value).unwrap_or_default();
-    let base = Base::read(&mut f, r);
+    let mut base = Base::read(&mut f, r);
+    base.action = base.action.or_else(|| said.cloned());
     let column_type = types::column_type(base.logical, base.physical.as_ref(), r).unwrap_or(ColumnType::String);
-    let column = Column {
-        name: name.clone(),
-        kind: column_type,
-        description: None,
-        classification: None,
-        required: base.required.is_some(),
-    };
     let said = Said { own: None, severity: None, property: base.action.as_ref() };
     let act = action(Scope::Row, said, None, node.place, r);
     let mut drafts = Vec::new();
     if base.required.is_some() || base.key.is_some() {
-        drafts.push(simple("required", &column, Check::Required, act, node.place));
+        drafts.push(simple("required", &name, Check::Required, act, node.place));
     }
     if base.unique.is_some() {
-        drafts.push(simple("unique", &column, Check::Unique, act, node.place));
+        drafts.push(simple("unique", &name, Check::Unique, act, node.place));
     }
     let allowed = base.allowed.as_ref().map_or(&[][..], |(values, _)| values);
     if let Some((values, at)) = &base.allowed {
-        drafts.push(simple("enum", &column, Check::OneOf { values: values.clone() }, act, *at));
+        drafts.push(simple("enum", &name, Check::OneOf { values: values.clone() }, act, *at));
     }
     let mut limits = Limits::default();
     if let Some(n) = f.take("logicalTypeOptions") {
         let checks = options::read(n, base.logical, column_type, r);
-        drafts.extend(checks.into_iter().map(|(made, check, at)| simple(made, &column, check, act, at)));
-        if act != Action::Warn {
-            nested_options(n, &mut limits, r);
-        }
+        drafts.extend(checks.into_iter().map(|(made, check, at)| simple(made, &name, check, act, at)));
     }
     for item in f.take("relationships").and_then(|n| r.list(n)).unwrap_or_default() {
         let from = Spanned::new(name.clone(), node.place);
@@ -116,12 +113,12 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
     let kind = match scalar {
         Some(scalar) => Kind::Scalar(scalar),
         None if matches!(base.logical, Logical::Array | Logical::Vector) => {
-            Kind::Array(items(f.take("items"), &below, found, r))
+            Kind::Array(items(f.take("items"), &below, base.action.as_ref(), found, r))
         }
         None => {
             let list = f.take("properties").and_then(|n| r.list(n));
             let mut fields: Option<Vec<Field>> =
-                list.map(|l| l.iter().filter_map(|n| field(n, &below, found, r)).collect());
+                list.map(|l| l.iter().filter_map(|n| field(n, &below, base.action.as_ref(), found, r)).collect());
             let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
             for name in names.and_then(|n| r.names(n)).unwrap_or_default() {
                 let named = fields.iter_mut().flatten().find(|f| f.name == name.value);
@@ -135,19 +132,17 @@ fn field(node: &Node, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Opt
 }
 
 /// The keys of an element are none of the object.
-fn items(node: Option<&Node>, above: &str, found: &mut Found, r: &mut Reader<'_>) -> Option<Box<Field>> {
+fn items(
+    node: Option<&Node>,
+    above: &str,
+    said: Option<&Spanned<Action>>,
+    found: &mut Found,
+    r: &mut Reader<'_>,
+) -> Option<Box<Field>> {
     let keys = found.keys.len();
-    let item = field(node?, above, found, r).map(Box::new);
+    let item = field(node?, above, said, found, r).map(Box::new);
     found.keys.truncate(keys);
     item
-}
-
-/// Options of arrays and objects, which no rule runs.
-fn nested_options(node: &Node, limits: &mut Limits, r: &mut Reader<'_>) {
-    let mut size = |key| node.get(key).and_then(|n| r.whole::<u64>(n));
-    limits.items = Sizes { min: size("minItems"), max: size("maxItems") };
-    limits.properties = Sizes { min: size("minProperties"), max: size("maxProperties") };
-    limits.unique_items = node.get("uniqueItems").and_then(|n| r.boolean(n)) == Some(true);
 }
 
 fn ready(d: &RuleDraft) -> Option<&Check> {
@@ -178,8 +173,16 @@ fn limit(check: &Check, kind: Option<Scalar>, limits: &mut Limits) -> bool {
         Check::MultipleOf { divisor } => {
             limits.steps.insert(divisor.to_string());
         }
+        Check::Items { min, max } => limits.items = Sizes { min: *min, max: *max },
+        Check::Properties { min, max } => limits.properties = Sizes { min: *min, max: *max },
+        Check::UniqueItems => limits.unique_items = true,
         Check::Type => {}
-        Check::Unique | Check::Reference { .. } | Check::Expression { .. } | Check::RowCount | Check::Query { .. } => {
+        Check::Inside { .. }
+        | Check::Unique
+        | Check::Reference { .. }
+        | Check::Expression { .. }
+        | Check::RowCount
+        | Check::Query { .. } => {
             return false;
         }
     }

@@ -12,6 +12,7 @@ mod hostile;
 mod library;
 mod lint;
 mod mistakes;
+mod nested;
 mod projects;
 mod standard;
 mod turns;

@@ -35,11 +35,12 @@ impl Length {
     }
 }
 
-pub(super) fn message(min: Option<u64>, max: Option<u64>) -> String {
+/// `of`: what is counted.
+pub(super) fn message(min: Option<u64>, max: Option<u64>, of: &str) -> String {
     match (min, max) {
-        (Some(min), Some(max)) => format!("does not have {min} to {max} characters"),
-        (Some(min), None) => format!("has fewer than {min} characters"),
-        (None, Some(max)) => format!("has more than {max} characters"),
+        (Some(min), Some(max)) => format!("does not have {min} to {max} {of}"),
+        (Some(min), None) => format!("has fewer than {min} {of}"),
+        (None, Some(max)) => format!("has more than {max} {of}"),
         (None, None) => "has no length".to_owned(),
     }
 }

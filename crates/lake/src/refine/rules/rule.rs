@@ -4,12 +4,16 @@ use super::KeyHasher;
 use super::{length, members, multiple, pattern, range};
 use crate::refine::{
     Place, RefineError,
+    error::kind_name,
     expression::{Planner, RowExpr, contract_columns},
     frame::Frame,
     lookup::Lookup,
     scope::nearest,
 };
-use alluvium_spec::{Action, Check, Column, ColumnType, Contract, Rule as Declared, Silver, Threshold, Write};
+use alluvium_model::DatasetName;
+use alluvium_spec::{
+    Action, Check, Column, ColumnType, Contract, Holds, Inner, Rule as Declared, Silver, Threshold, Write,
+};
 use arrow::{
     array::{Array, ArrayRef},
     buffer::BooleanBuffer,
@@ -46,6 +50,13 @@ pub(in crate::refine) enum Test {
     /// Index of the prepared lookup.
     Reference(usize),
     Expression(RowExpr),
+    /// Found in the column's JSON, together with all others of the column.
+    Inside {
+        at: Inner,
+        check: Check,
+        /// Of the values there; `None`: the walk over the JSON tells.
+        test: Option<Box<Test>>,
+    },
 }
 
 /// Rows that break a rule; `notes` explain single rows further.
@@ -72,23 +83,45 @@ impl Rule {
 
     /// `None` if no row breaks it.
     pub fn check(&self, frame: &Frame, lookups: &[Option<Lookup>]) -> Result<Option<Broken>, RefineError> {
-        let column = || frame.get(&self.columns[0]).expect("the pass checks only rules whose columns are there");
+        let columns: Vec<&ArrayRef> = self.columns.iter().filter_map(|c| frame.get(c)).collect();
         let mask = match &self.test {
-            Test::Elsewhere | Test::Unique(_) => None,
-            Test::Required => absent(column()),
-            Test::Missing { null, values } => {
-                let listed = values.mask(column(), true);
-                if *null { join(absent(column()), listed) } else { listed }
-            }
-            Test::OneOf(values) => values.mask(column(), false),
-            Test::Range(range) => range.outside(column()),
-            Test::Length(length) => length.outside(column()),
-            Test::Pattern(pattern) => pattern.unmatched(column()),
-            Test::MultipleOf(multiple) => multiple.others(column()),
-            Test::Reference(slot) => dangling(frame, &self.columns, lookups[*slot].as_ref())?,
+            Test::Reference(slot) => dangling(&columns, lookups[*slot].as_ref(), frame.rows())?,
             Test::Expression(expression) => return untrue(expression, frame),
+            test => {
+                let column = *columns.first().expect("the pass checks only rules whose columns are there");
+                test.of_values(column, lookups)?
+            }
         };
         Ok(mask.map(|mask| Broken { mask, notes: Vec::new() }))
+    }
+
+    /// Whether it is a rule of what is inside of this column.
+    pub fn is_inside(&self, column: &str) -> bool {
+        matches!(self.test, Test::Inside { .. }) && self.columns[0] == column
+    }
+}
+
+impl Test {
+    /// Of these values, those that break it; `None` if none does, or if it is no test of single values.
+    pub fn of_values(
+        &self,
+        column: &ArrayRef,
+        lookups: &[Option<Lookup>],
+    ) -> Result<Option<BooleanBuffer>, RefineError> {
+        Ok(match self {
+            Self::Elsewhere | Self::Unique(_) | Self::Expression(_) | Self::Inside { .. } => None,
+            Self::Required => absent(column),
+            Self::Missing { null, values } => {
+                let listed = values.mask(column, true);
+                if *null { join(absent(column), listed) } else { listed }
+            }
+            Self::OneOf(values) => values.mask(column, false),
+            Self::Range(range) => range.outside(column),
+            Self::Length(length) => length.outside(column),
+            Self::Pattern(pattern) => pattern.unmatched(column),
+            Self::MultipleOf(multiple) => multiple.others(column),
+            Self::Reference(slot) => dangling(&[column], lookups[*slot].as_ref(), column.len())?,
+        })
     }
 }
 
@@ -117,10 +150,8 @@ impl RuleCompiler<'_> {
                 let hasher = KeyHasher::new(kinds).map_err(|e| vec![e])?;
                 (Test::Unique(hasher), "is not unique".to_owned())
             }
-            Check::Reference { dataset, to } => {
-                let message = format!("is not in {dataset} ({})", to.join(", "));
-                (Test::Reference(slot), message)
-            }
+            Check::Reference { dataset, to } => (Test::Reference(slot), dangles(dataset, to)),
+            Check::Inside { at, check } => self.inside(at, check, slot, &place)?,
             Check::Expression { sql } => {
                 let expression = self.planner.condition(sql, &contract_columns(self.contract), &place)?;
                 // The SQL says which columns it reads.
@@ -131,16 +162,52 @@ impl RuleCompiler<'_> {
                 let Some(column) = rule.columns.first().and_then(|c| self.column(c)) else {
                     return Err(vec![self.unknown("", &place)]);
                 };
-                self.single(check, column, &place.column(&column.name)).map_err(|e| vec![e])?
+                self.single(check, column.kind, &place.column(&column.name)).map_err(|e| vec![e])?
             }
         };
         let (id, action, threshold) = (rule.id.clone(), rule.action, rule.threshold);
         Ok(Some(Rule { id, columns, action, threshold, message, test }))
     }
 
+    /// A rule of values inside of a column.
+    fn inside(
+        &self,
+        at: &Inner,
+        check: &Check,
+        slot: usize,
+        place: &Place,
+    ) -> Result<(Test, String), Vec<RefineError>> {
+        let within =
+            |test: Option<Test>| Test::Inside { at: at.clone(), check: check.clone(), test: test.map(Box::new) };
+        let (test, message) = match (check, at.holds) {
+            (Check::Type, Holds::Object) => (None, "is no object".to_owned()),
+            (Check::Type, Holds::Array) => (None, "is no array".to_owned()),
+            (Check::Type, Holds::Scalar(kind)) => (None, format!("cannot be read as {}", kind_name(kind))),
+            (Check::Required, _) => (None, "is missing or null".to_owned()),
+            (Check::Items { min, max }, _) => (None, length::message(*min, *max, "items")),
+            (Check::Properties { min, max }, _) => (None, length::message(*min, *max, "fields")),
+            (Check::UniqueItems, _) => (None, "has the same item twice".to_owned()),
+            (Check::Reference { dataset, to }, _) => (Some(Test::Reference(slot)), dangles(dataset, to)),
+            (Check::Missing { values }, Holds::Scalar(kind)) => {
+                // Null is told by the walk: a value that could not be read is none.
+                let values: Vec<Option<String>> = values.iter().filter(|v| v.is_some()).cloned().collect();
+                let is_listed = !values.is_empty();
+                let (test, message) = self.single(&Check::Missing { values }, kind, place).map_err(|e| vec![e])?;
+                (is_listed.then_some(test), message)
+            }
+            (check, Holds::Scalar(kind)) => {
+                let (test, message) = self.single(check, kind, place).map_err(|e| vec![e])?;
+                (Some(test), message)
+            }
+            (_, Holds::Object | Holds::Array) => {
+                return Err(vec![not_applicable("a rule of single values", ColumnType::Json, place)]);
+            }
+        };
+        Ok((within(test), message))
+    }
+
     /// The rules over one column.
-    fn single(&self, check: &Check, column: &Column, place: &Place) -> Result<(Test, String), RefineError> {
-        let kind = column.kind;
+    fn single(&self, check: &Check, kind: ColumnType, place: &Place) -> Result<(Test, String), RefineError> {
         Ok(match check {
             Check::Missing { values } => {
                 let listed: Vec<&str> = values.iter().flatten().map(String::as_str).collect();
@@ -158,7 +225,7 @@ impl RuleCompiler<'_> {
                 (Test::Range(range), range::message(min.as_ref(), max.as_ref()))
             }
             Check::Length { min, max } => {
-                (Test::Length(length::Length::new(*min, *max, kind, place)?), length::message(*min, *max))
+                (Test::Length(length::Length::new(*min, *max, kind, place)?), length::message(*min, *max, "characters"))
             }
             Check::Pattern { regex } => {
                 (Test::Pattern(pattern::Pattern::new(regex, kind, place)?), format!("does not match {regex}"))
@@ -170,6 +237,10 @@ impl RuleCompiler<'_> {
             Check::Required
             | Check::Type
             | Check::Unique
+            | Check::Items { .. }
+            | Check::UniqueItems
+            | Check::Properties { .. }
+            | Check::Inside { .. }
             | Check::Reference { .. }
             | Check::Expression { .. }
             | Check::RowCount
@@ -194,6 +265,10 @@ impl RuleCompiler<'_> {
             }
         }
     }
+}
+
+fn dangles(dataset: &DatasetName, to: &[String]) -> String {
+    format!("is not in {dataset} ({})", to.join(", "))
 }
 
 /// The first few of a list of values.
@@ -237,16 +312,15 @@ fn absent(column: &ArrayRef) -> Option<BooleanBuffer> {
 }
 
 /// Rows whose combination is complete and is not in the lookup. A lookup without rows has none.
-fn dangling(frame: &Frame, columns: &[String], lookup: Option<&Lookup>) -> Result<Option<BooleanBuffer>, RefineError> {
-    let columns: Vec<&ArrayRef> = columns.iter().filter_map(|c| frame.get(c)).collect();
+fn dangling(columns: &[&ArrayRef], lookup: Option<&Lookup>, rows: usize) -> Result<Option<BooleanBuffer>, RefineError> {
     let missing = match lookup {
-        None => BooleanBuffer::new_set(frame.rows()),
+        None => BooleanBuffer::new_set(rows),
         Some(lookup) => {
-            let found = lookup.find(&columns)?;
+            let found = lookup.find(columns)?;
             BooleanBuffer::collect_bool(found.len(), |row| found[row].is_none())
         }
     };
-    Ok(some(complete(&columns, missing)))
+    Ok(some(complete(columns, missing)))
 }
 
 /// Without the rows that have a null in one of `columns`.

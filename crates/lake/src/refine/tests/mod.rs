@@ -2,6 +2,7 @@
 
 mod compile;
 mod flights;
+mod inside;
 mod late;
 mod property;
 mod replay;

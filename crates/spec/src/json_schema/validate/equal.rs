@@ -1,7 +1,7 @@
 //! Equality of JSON values, where 1 and 1.0 are one number.
 
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -18,6 +18,18 @@ pub(super) fn same(a: &Value, b: &Value) -> bool {
 pub(super) fn all_differ(all: &[Value]) -> bool {
     let mut seen = BTreeSet::new();
     all.iter().all(|value| seen.insert(text(value)))
+}
+
+/// The same text for the same values of JSON; `None` if it is no JSON, or too deep to compare.
+pub fn same_value_text(raw: &str) -> Option<Cow<'_, str>> {
+    let plain = match raw.as_bytes() {
+        [b'"', inner @ .., b'"'] => !inner.contains(&b'\\'),
+        digits => digits != b"-0" && digits.iter().all(|b| b.is_ascii_digit() || *b == b'-'),
+    };
+    if plain {
+        return Some(Cow::Borrowed(raw));
+    }
+    serde_json::from_str::<Value>(raw).ok().map(|value| Cow::Owned(text(&value)))
 }
 
 /// The same text for the same values.

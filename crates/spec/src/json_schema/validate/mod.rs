@@ -10,4 +10,5 @@ mod keyword;
 
 pub use check::Breach;
 pub use compile::Undecidable;
+pub use equal::same_value_text;
 pub use keyword::Validator;
