@@ -46,7 +46,8 @@ pub use compatibility::{
 };
 pub use condition::{Condition, Measure, Measured};
 pub use contract::{
-    Action, Bound, Check, Column, ColumnType, Contract, Holds, Inner, Operator, Rule, Segment, Severity, Threshold, Unit,
+    Action, Bound, Check, Column, ColumnType, Contract, Holds, Inner, Operator, Rule, Segment, Severity, Threshold,
+    Unit,
 };
 pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
