@@ -110,7 +110,7 @@ pub struct TableRule {
 #[serde(rename_all = "snake_case")]
 pub enum About {
     /// Rows whose value in the one column lies outside of these limits.
-    Values(Limits),
+    Values(Box<Limits>),
     /// Rows that share the columns with an earlier one; of more columns there are fewer such rows.
     Unique,
     /// Rows that break it.

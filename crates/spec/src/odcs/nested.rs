@@ -155,7 +155,9 @@ impl<'a> Within<'a> {
             drafts.into_iter().for_each(|d| self.push(d, child));
         }
         for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
-            let drafts = quality::read(item, Some(self.column), said, r);
+            let allowed = child.base.allowed.as_ref().map_or(&[][..], |(values, _)| values);
+            let property = quality::Property { name: self.column, kind: child.kind, allowed };
+            let drafts = quality::read(item, Some(property), said, r);
             drafts.into_iter().for_each(|d| self.push(d, child));
         }
     }

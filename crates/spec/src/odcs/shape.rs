@@ -243,7 +243,7 @@ fn about(d: &RuleDraft, scalar: Option<Scalar>, at_top: bool) -> About {
         CheckDraft::Ready(Check::RowCount) => About::RowCount,
         CheckDraft::Ready(check) if at_top && scalar.is_some() => {
             let mut limits = Limits::default();
-            if limit(check, scalar, &mut limits) { About::Values(limits) } else { About::Rows }
+            if limit(check, scalar, &mut limits) { About::Values(Box::new(limits)) } else { About::Rows }
         }
         CheckDraft::Ready(_) | CheckDraft::Expression { .. } | CheckDraft::Reference { .. } => About::Rows,
     }
