@@ -16,7 +16,7 @@ pub(super) fn of(name: &str) -> Value {
 }
 
 pub(super) fn list(items: Value) -> Value {
-    json!({ "type": "array", "items": items })
+    with("array", "items", items)
 }
 
 type Group = Vec<(&'static str, Value)>;
@@ -54,7 +54,8 @@ fn word(words: &[&str]) -> Value {
 }
 
 fn or_null(schema: Value) -> Value {
-    json!({ "anyOf": [schema, { "type": "null" }] })
+    let either = vec![schema, json!({ "type": "null" })];
+    json!({ "anyOf": either })
 }
 
 fn any_of(names: &[&str]) -> Value {
@@ -63,7 +64,12 @@ fn any_of(names: &[&str]) -> Value {
 
 /// Any names, with values of one kind.
 fn by_name(values: Value) -> Value {
-    json!({ "type": "object", "additionalProperties": values })
+    with("object", "additionalProperties", values)
+}
+
+/// A type, and what it says of its parts.
+fn with(kind: &str, keyword: &str, parts: Value) -> Value {
+    Value::Object(Map::from_iter([("type".to_owned(), json!(kind)), (keyword.to_owned(), parts)]))
 }
 
 fn described(mut schema: Value, what: &str) -> Value {

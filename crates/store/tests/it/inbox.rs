@@ -21,7 +21,8 @@ async fn waiting(store: &dyn Store, bytes: u64) -> InboxPart {
 pub async fn a_pushed_event_is_kept_once_until_it_is_landed(store: &dyn Store) {
     started(store).await;
     let other = PushedEvent { source: "/other".into(), ..pushed("1") };
-    let lists = [vec![pushed("1"), pushed("2"), pushed("1")], vec![pushed("2"), other], Vec::new()].map(Into::into);
+    let lists: [PushedList; 3] =
+        [vec![pushed("1"), pushed("2"), pushed("1")], vec![pushed("2"), other], Vec::new()].map(Into::into);
     let answers = store.push(&lists, WIDE, at(0)).await.unwrap();
     assert_eq!(answers, [accepted(2, 1), accepted(1, 1), accepted(0, 0)]);
     assert_eq!(waiting(store, 1).await.records, ["{\"id\":\"1\"}"], "at least one");
@@ -38,8 +39,9 @@ pub async fn a_full_inbox_takes_nothing_of_a_list(store: &dyn Store) {
     started(store).await;
     let narrow = InboxBound { events: 3, bytes: 1_000 };
     let full = Pushed::Full { dataset: name("bronze.flights") };
-    let lists = [vec![pushed("1"), pushed("2")], vec![pushed("3"), pushed("4")], vec![pushed("5")], vec![pushed("1")]]
-        .map(Into::into);
+    let lists: [PushedList; 4] =
+        [vec![pushed("1"), pushed("2")], vec![pushed("3"), pushed("4")], vec![pushed("5")], vec![pushed("1")]]
+            .map(Into::into);
     let answers = store.push(&lists, narrow, at(0)).await.unwrap();
     assert_eq!(answers, [accepted(2, 0), full.clone(), accepted(1, 0), accepted(0, 1)]);
     let small = InboxBound { events: 1_000, bytes: 1 };
