@@ -50,4 +50,5 @@ mod serve;
 mod server;
 mod serving;
 mod show;
+mod singer;
 mod workers;
