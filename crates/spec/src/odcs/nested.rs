@@ -13,7 +13,7 @@ use super::{
 use crate::{
     codes,
     contract::{Action, Check, ColumnType, Holds, Inner, Segment},
-    diagnostic::quoted,
+    diagnostic::{Sink, quoted},
     drift::Inside,
     source_file::{Place, Spanned},
     yaml::{Fields, Node, Reader},
@@ -157,7 +157,14 @@ impl<'a> Within<'a> {
         for item in f.take("quality").and_then(|n| r.list(n)).unwrap_or_default() {
             let allowed = child.base.allowed.as_ref().map_or(&[][..], |(values, _)| values);
             let property = quality::Property { name: self.column, kind: child.kind, allowed };
-            let drafts = quality::read(item, Some(property), said, r);
+            // A rule that cannot be read here stays documentation: others write SQL and metrics of their own inside.
+            let mut quiet = Sink::default();
+            let drafts = quality::read(item, Some(property), said, &mut Reader::new(r.file, &mut quiet));
+            let told = quiet.finish();
+            if told.has_errors() || (drafts.is_empty() && !told.0.is_empty()) {
+                self.unread = self.unread.or(Some(item.place));
+                continue;
+            }
             drafts.into_iter().for_each(|d| self.push(d, child));
         }
     }
