@@ -34,9 +34,6 @@ impl Flow<'_> {
     ) -> Result<Option<i64>, FlowError> {
         let name = &of.dataset.name;
         for _ in 0..ATTEMPTS {
-            // Before the swaps: one that another process commits by then is found among them, and one that comes later overtakes this
-            // one. Before the positions, too: what is committed by then is of steps that these know of.
-            let live = self.live_version(name).await?;
             // One that a killed process had planned is first brought to its end.
             if let Some(version) = self.end_swaps(run, record, summary).await? {
                 return self.is_in_place(beside, record, windows, version).await.map(Some);
@@ -45,6 +42,13 @@ impl Flow<'_> {
             if whole {
                 self.stands_for_all(of, beside, record, windows).await?;
                 self.make_room(run, of.dataset, summary).await?;
+            }
+            // Before the positions: what is committed by then is of steps that these know of.
+            let live = self.live_version(name).await?;
+            // One that another process planned meanwhile may be in that version. One that is planned later overtakes this one.
+            if self.steps_of(record).await?.iter().any(|s| s.kind == StepKind::Swap && s.state != StepState::Superseded)
+            {
+                continue;
             }
             if !self.follow_live(run, of, beside, record, windows).await? {
                 return Ok(None);
