@@ -18,6 +18,7 @@ use crate::{
     yaml::{self, Node, Reader},
 };
 use serde_json::json;
+use std::collections::BTreeMap;
 
 pub(crate) fn shape(file: &SourceFile) -> Option<Shape> {
     let mut quiet = Sink::default();
@@ -120,15 +121,23 @@ fn field(
             let mut fields: Option<Vec<Field>> =
                 list.map(|l| l.iter().filter_map(|n| field(n, &below, base.action.as_ref(), found, r)).collect());
             let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
-            for name in names.and_then(|n| r.names(n)).unwrap_or_default() {
-                let named = fields.iter_mut().flatten().find(|f| f.name == name.value);
-                named.into_iter().for_each(|f| f.limits.required = true);
-            }
+            let names = names.and_then(|n| r.names(n)).unwrap_or_default();
+            require(&names, fields.as_deref_mut().unwrap_or_default());
             Kind::Object(fields)
         }
     };
     let (description, classification) = (base.description, base.classification);
     Some(Field { name, id: base.id, description, classification, kind, limits })
+}
+
+/// The fields that `required` among the options of their object names.
+fn require(names: &[Spanned<String>], fields: &mut [Field]) {
+    let mut declared: BTreeMap<String, &mut Field> = fields.iter_mut().map(|f| (f.name.clone(), f)).collect();
+    for name in names {
+        if let Some(f) = declared.get_mut(&name.value) {
+            f.limits.required = true;
+        }
+    }
 }
 
 /// The keys of an element are none of the object.
