@@ -120,9 +120,11 @@ fn field(
             let list = f.take("properties").and_then(|n| r.list(n));
             let mut fields: Option<Vec<Field>> =
                 list.map(|l| l.iter().filter_map(|n| field(n, &below, base.action.as_ref(), found, r)).collect());
-            let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
-            let names = names.and_then(|n| r.names(n)).unwrap_or_default();
-            require(&names, fields.as_deref_mut().unwrap_or_default());
+            if base.logical == Logical::Object && act != Action::Warn {
+                let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
+                let names = names.and_then(|n| r.names(n)).unwrap_or_default();
+                require(&names, fields.as_deref_mut().unwrap_or_default());
+            }
             Kind::Object(fields)
         }
     };

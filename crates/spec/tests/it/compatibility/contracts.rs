@@ -171,6 +171,21 @@ fn keys_and_rules_over_tables_are_told() {
     );
 }
 
+/// The rules of fields that an object names as required act as the object says.
+#[test]
+fn an_object_that_warns_requires_nothing() {
+    let of = |action: &str, required: bool| {
+        format!(
+            "      - name: o\n        logicalType: object\n        customProperties: [{{ property: alluvium.action, value: {action} }}]\n        \
+             logicalTypeOptions: {{ required: [zip] }}\n        properties:\n          \
+             - {{ name: zip, logicalType: string, required: {required}, customProperties: [{{ property: action, value: drop }}] }}\n"
+        )
+    };
+    assert_eq!(diff(&of("warn", false), &of("warn", true)), ["t.o.zip required: - -> true, breaks backward"]);
+    assert_eq!(diff(&of("warn", false), &of("drop", false)), ["t.o.zip required: - -> true, breaks backward"]);
+    assert_eq!(diff(&of("drop", false), &of("drop", true)), Vec::<String>::new());
+}
+
 /// How the change of one rule of a column is told: `changed`, `added` or `removed`, and what it breaks.
 fn told(old: &str, new: &str) -> Vec<String> {
     let of =
