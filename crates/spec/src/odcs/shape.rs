@@ -18,7 +18,7 @@ use crate::{
     yaml::{self, Node, Reader},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn shape(file: &SourceFile) -> Option<Shape> {
     let mut quiet = Sink::default();
@@ -123,7 +123,8 @@ fn field(
             if base.logical == Logical::Object && act != Action::Warn {
                 let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
                 let names = names.and_then(|n| r.names(n)).unwrap_or_default();
-                require(&names, fields.as_deref_mut().unwrap_or_default());
+                let undeclared = require(&names, fields.as_deref_mut().unwrap_or_default());
+                found.rules.extend(undeclared.into_iter().map(|name| required(&below, name)));
             }
             Kind::Object(fields)
         }
@@ -132,14 +133,27 @@ fn field(
     Some(Field { name, id: base.id, description, classification, kind, limits })
 }
 
-/// The fields that `required` among the options of their object names.
-fn require(names: &[Spanned<String>], fields: &mut [Field]) {
+/// The fields that `required` among the options of their object names. Gives those that it does not declare, each once.
+fn require<'n>(names: &'n [Spanned<String>], fields: &mut [Field]) -> BTreeSet<&'n str> {
     let mut declared: BTreeMap<String, &mut Field> = fields.iter_mut().map(|f| (f.name.clone(), f)).collect();
+    let mut undeclared = BTreeSet::new();
     for name in names {
-        if let Some(f) = declared.get_mut(&name.value) {
-            f.limits.required = true;
+        match declared.get_mut(&name.value) {
+            Some(f) => f.limits.required = true,
+            None => {
+                undeclared.insert(name.value.as_str());
+            }
         }
     }
+    undeclared
+}
+
+/// That a field is there which is not declared. `below`: the path to it, from its column on.
+fn required(below: &str, name: &str) -> TableRule {
+    let text = format!("required {below}{name}");
+    let columns = below.split('.').next().map(str::to_owned).into_iter().collect();
+    let label = format!("required {}{name}", below.replace("..", "[]."));
+    TableRule { subject: text.clone(), text, label, columns, about: About::Rows, threshold: None }
 }
 
 /// The keys of an element are none of the object.

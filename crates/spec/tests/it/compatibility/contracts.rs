@@ -186,6 +186,26 @@ fn an_object_that_warns_requires_nothing() {
     assert_eq!(diff(&of("drop", false), &of("drop", true)), Vec::<String>::new());
 }
 
+#[test]
+fn a_required_field_that_is_not_declared_is_a_rule() {
+    let of = |required: &str, action: &str| {
+        let options = format!("logicalTypeOptions: {{ required: [{required}] }}");
+        format!(
+            "      - name: o\n        logicalType: object\n        customProperties: [{{ property: alluvium.action, value: {action} }}]\n        \
+             {options}\n      - name: list\n        logicalType: array\n        items: {{ logicalType: object, {options}, properties: [{{ name: a, logicalType: string }}] }}\n"
+        )
+    };
+    assert_eq!(
+        diff(&of("a", "drop"), &of("a, z, z", "drop")),
+        [
+            "t.list rule added: - -> required list[].z, breaks backward",
+            "t.o rule added: - -> required o.z, breaks backward"
+        ]
+    );
+    assert_eq!(diff(&of("z", "drop"), &of("z", "warn")), ["t.o rule removed: required o.z -> -, breaks forward"]);
+    assert_eq!(diff(&of("z", "drop"), &of("z", "quarantine")), Vec::<String>::new());
+}
+
 /// How the change of one rule of a column is told: `changed`, `added` or `removed`, and what it breaks.
 fn told(old: &str, new: &str) -> Vec<String> {
     let of =
