@@ -253,7 +253,7 @@ impl<'a> Within<'a> {
 
 /// Whether the contract says what JSON stands there. A physical type alone says so if it is none of text and objects: those are
 /// what is taken for granted where nothing is known.
-fn is_typed(node: &Node, logical: Logical) -> bool {
+pub(super) fn is_typed(node: &Node, logical: Logical) -> bool {
     let written = node.get("logicalType").is_some_and(|n| !n.is_null());
     written || node.get("properties").is_some() || !matches!(logical, Logical::String | Logical::Object)
 }

@@ -4,7 +4,7 @@
 use super::{
     common::annotations_with_mode,
     draft::{CheckDraft, RuleDraft, Target},
-    options, quality, relationship,
+    nested, options, quality, relationship,
     rules::{Said, Scope, action},
     schema::{Base, simple},
     types::{self, Logical},
@@ -112,6 +112,7 @@ fn field(
     }
     let below = format!("{above}{name}.");
     let kind = match scalar {
+        _ if !above.is_empty() && !nested::is_typed(node, base.logical) => Kind::Any,
         Some(scalar) => Kind::Scalar(scalar),
         None if matches!(base.logical, Logical::Array | Logical::Vector) => {
             Kind::Array(items(f.take("items"), &below, base.action.as_ref(), found, r))

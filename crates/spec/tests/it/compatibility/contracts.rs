@@ -117,6 +117,34 @@ fn nested_fields_and_arrays_have_paths() {
     );
 }
 
+/// Where no type is said inside of a column any value is taken, a number of a text's form, too.
+#[test]
+fn a_type_inside_is_a_promise() {
+    let of = |zip: &str| format!("      - {{ name: o, logicalType: object, properties: [{{ name: zip{zip} }}] }}\n");
+    let enums = ", enum: [{ value: a }, { value: b }]";
+    for (new, told) in [
+        (", logicalType: string", "string, breaks backward"),
+        (", logicalType: integer", "integer, breaks backward"),
+        (", logicalType: object", "object, breaks backward"),
+        (", logicalType: array, items: { logicalType: string }", "array, breaks backward"),
+        (", physicalType: bigint", "integer, breaks backward"),
+    ] {
+        assert_eq!(diff(&of(""), &of(new)), [format!("t.o.zip type: any -> {told}")], "{new}");
+    }
+    for same in [", physicalType: varchar", ", physicalType: jsonb"] {
+        assert_eq!(diff(&of(""), &of(same)), Vec::<String>::new(), "{same}");
+    }
+    assert_eq!(diff(&of(""), &of(enums)), ["t.o.zip validValues: - -> [a, b], breaks backward"]);
+    let typed = format!(", logicalType: string{enums}");
+    assert_eq!(diff(&of(enums), &of(&typed)), ["t.o.zip type: any -> string, breaks backward"]);
+    assert_eq!(diff(&of(", required: true"), &of("")), ["t.o.zip required: true -> -, breaks forward"]);
+    let found = compare(&read(&of("")), &read(&of(", logicalType: string")));
+    let fix = found.fix(&found.changes[0], Mode::Backward);
+    assert_eq!(fix.as_deref(), Some("leave out the type: any value could be there before"));
+    // A column is text where nothing is said.
+    assert_eq!(diff("      - { name: a }\n", "      - { name: a, logicalType: string }\n"), Vec::<String>::new());
+}
+
 #[test]
 fn a_rule_that_warns_breaks_nobody() {
     let of = |action: &str| {
