@@ -14,6 +14,9 @@ pub(super) fn of(change: &Change, mode: Mode, language: Language) -> String {
         }
         What::FieldRemoved => format!("keep `{}`: readers insist on it", change.path),
         What::FieldRenamed => renamed(before.unwrap_or_default(), language),
+        What::Type if language == Language::Odcs && before == Some("any") => {
+            "leave out the type: any value could be there before".to_owned()
+        }
         What::Type => {
             let before = before.unwrap_or("of before");
             format!("keep the type {before}; another type goes into an optional field of another name")

@@ -6,7 +6,7 @@
 use super::{
     change::{Change, Comparison, Language, Path, What},
     domain::{self, Side},
-    shape::{Field, Kind, Limits, ObjectShape, Shape, Sizes, by_name},
+    shape::{Field, Kind, Limits, ObjectShape, Scalar, Shape, Sizes, by_name},
     table,
 };
 use crate::contract::Bound;
@@ -107,6 +107,7 @@ fn breaks(old: &Field, new: &Field) -> (BTreeSet<What>, BTreeSet<What>) {
 fn broken(writer: &Field, reader: &Field) -> BTreeSet<What> {
     let (w, r) = (&writer.limits, &reader.limits);
     let mut out = match (&writer.kind, &reader.kind) {
+        (_, Kind::Any) => broken_of_any(writer, r),
         (Kind::Scalar(a), Kind::Scalar(b)) => domain::broken(&Side::new(*a, w), &Side::new(*b, r)),
         (Kind::Object(a), Kind::Object(b)) => {
             let mut out =
@@ -132,6 +133,23 @@ fn broken(writer: &Field, reader: &Field) -> BTreeSet<What> {
         out.insert(What::Required);
     }
     out
+}
+
+/// As [`broken`], for a reader that takes every type. What it demands of texts is compared with what a writer of texts or of anything
+/// keeps to; of other types it is not known.
+fn broken_of_any(writer: &Field, demanded: &Limits) -> BTreeSet<What> {
+    if *demanded == (Limits { required: demanded.required, ..Limits::default() }) {
+        return BTreeSet::new();
+    }
+    match &writer.kind {
+        Kind::Any | Kind::Scalar(Scalar::String) => {
+            let kept = &writer.limits;
+            let mut out = domain::broken(&Side::new(Scalar::String, kept), &Side::new(Scalar::String, demanded));
+            out.extend(sizes(kept.properties, demanded.properties, What::MinProperties, What::MaxProperties));
+            out
+        }
+        Kind::Scalar(_) | Kind::Object(_) | Kind::Array(_) => BTreeSet::from([What::Type]),
+    }
 }
 
 /// How many fields an object has at least and at most.

@@ -46,6 +46,8 @@ pub enum Kind {
     /// `None`: an object whose fields nobody named.
     Object(Option<Vec<Field>>),
     Array(Option<Box<Field>>),
+    /// Inside of a column: any JSON, since nobody said what. Limits hold for its text.
+    Any,
 }
 
 /// [`ColumnType`] without JSON.
@@ -168,6 +170,7 @@ impl Kind {
             Self::Scalar(s) => s.text(),
             Self::Object(_) => "object".to_owned(),
             Self::Array(_) => "array".to_owned(),
+            Self::Any => "any".to_owned(),
         }
     }
 }

@@ -70,7 +70,7 @@ fn kind(path: &str, f: &Field, types: &mut BTreeSet<String>) -> Value {
         },
         Kind::Object(Some(fields)) => Value::Object(record(unused(path.to_owned(), types), fields, types)),
         // JSON text: nobody said what is in it.
-        Kind::Object(None) | Kind::Array(None) => json!("string"),
+        Kind::Object(None) | Kind::Array(None) | Kind::Any => json!("string"),
         Kind::Array(Some(item)) => {
             let path = format!("{path}_{}", name(&item.name));
             json!({ "type": "array", "items": optional(&path, item, types) })

@@ -6,6 +6,7 @@ use crate::{
     contract::Bound,
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The rows of `object`. A row that breaks a type, `required`, a list of values, a bound of numbers, a length or a
 /// pattern is invalid; bounds of dates and rules over several rows are comments.
@@ -45,6 +46,7 @@ fn field(f: &Field) -> Value {
             out.extend(item.as_ref().map(|i| ("items".to_owned(), field(i))));
             out
         }
+        Kind::Any => any(&f.limits),
     };
     let l = &f.limits;
     let sizes = [
@@ -136,6 +138,27 @@ fn scalar(kind: Scalar, l: &Limits) -> Map<String, Value> {
     }
     if !l.missing.is_empty() {
         out.insert("not".to_owned(), json!({ "enum": l.missing.iter().map(typed).collect::<Vec<_>>() }));
+    }
+    out
+}
+
+/// A value of any type. Limits that are kept as text hold for texts, and a list has its numbers and booleans both ways.
+fn any(l: &Limits) -> Map<String, Value> {
+    let mut out = scalar(Scalar::String, l);
+    out.remove("type");
+    let both = |all: &BTreeSet<String>| -> Vec<Value> {
+        let plain = all.iter().filter_map(|v| serde_json::from_str::<Value>(v).ok());
+        let plain = plain.filter(|v| v.is_number() || v.is_boolean());
+        all.iter().map(|v| json!(v)).chain(plain).collect()
+    };
+    if let Some(values) = &l.values {
+        out.insert("enum".to_owned(), Value::Array(both(values)));
+    }
+    let mut refused = both(&l.missing);
+    // Without a type null would be taken.
+    refused.extend(l.required.then_some(Value::Null));
+    if !refused.is_empty() {
+        out.insert("not".to_owned(), json!({ "enum": refused }));
     }
     out
 }

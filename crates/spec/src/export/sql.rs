@@ -33,7 +33,7 @@ fn column(f: &Field) -> String {
     let mut out: String = f.description.iter().map(|d| comment("  ", d)).collect();
     let kind = match &f.kind {
         Kind::Scalar(s) => kind(*s),
-        Kind::Object(_) | Kind::Array(_) => "JSON".to_owned(),
+        Kind::Object(_) | Kind::Array(_) | Kind::Any => "JSON".to_owned(),
     };
     let checks = checks(f, &name);
     let is_checked = |limit: &Limit| checks.iter().any(|(l, _)| l == limit);

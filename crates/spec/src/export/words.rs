@@ -68,6 +68,6 @@ pub(super) fn is_number(kind: Scalar) -> bool {
 pub(super) fn scalar(field: &Field) -> Option<Scalar> {
     match field.kind {
         Kind::Scalar(s) => Some(s),
-        Kind::Object(_) | Kind::Array(_) => None,
+        Kind::Object(_) | Kind::Array(_) | Kind::Any => None,
     }
 }

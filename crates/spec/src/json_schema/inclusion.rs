@@ -4,7 +4,7 @@
 
 use super::{
     node::{Both, Node, Type, named_types, type_of},
-    numbers::{high, keeps_high, keeps_low, low},
+    numbers::{high, keeps_high, keeps_low, low, meet},
 };
 use crate::{
     compatibility::{Look, Pairs},
@@ -170,7 +170,8 @@ impl<'a> Inclusion<'a> {
     }
 
     /// One alternative takes all that the writer has, and no other one takes any of it as far as that can be told: not where it takes
-    /// all of that, too, or only what the writer has. Of those that overlap in part registries suppose that they exclude each other.
+    /// all of that, too, or only what the writer has, nor where both are ranges of numbers that meet. Of others that overlap in part
+    /// registries suppose that they exclude each other.
     fn one_of(&mut self, writer: &Both<'a>, reader: Node<'a>) -> bool {
         let branches = reader.list("oneOf");
         let Some(own) = branches.iter().position(|b| self.reads(writer, *b)) else { return false };
@@ -180,7 +181,8 @@ impl<'a> Inclusion<'a> {
 
     fn overlaps(&mut self, writer: &Both<'a>, other: Node<'a>) -> bool {
         let parts = other.parts();
-        !parts.is_never() && (self.reads(writer, other) || writer.0.iter().all(|w| self.part(&parts, *w)))
+        let meets = || meet(writer, &parts);
+        !parts.is_never() && (self.reads(writer, other) || writer.0.iter().all(|w| self.part(&parts, *w)) || meets())
     }
 
     /// What the reader refuses the writer refuses as well.

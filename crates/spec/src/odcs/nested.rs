@@ -63,6 +63,7 @@ impl<'a> Within<'a> {
         let children = f.take("properties").and_then(|n| r.list(n)).unwrap_or_default();
         let items = f.take("items");
         let entries = vocabulary::map(f, above.logical, r);
+        let first = self.rules.len();
         let mut fields = BTreeMap::new();
         for child in children {
             if let (Some(name), inside) = self.child(child, path, false, above, r) {
@@ -74,7 +75,7 @@ impl<'a> Within<'a> {
             self.entry(entry, path, above, r);
         }
         if above.logical == Logical::Object {
-            self.required(path, above, given, r);
+            self.required(path, first, above, given, r);
         }
         match above.logical {
             Logical::Object => Inside::Object(fields),
@@ -205,26 +206,37 @@ impl<'a> Within<'a> {
         self.rules.push(RuleDraft { made_id, columns: vec![self.column.to_owned()], inside: Some(at), ..draft });
     }
 
-    /// The fields that `required` among the options of an object names.
-    fn required(&mut self, path: &[Segment], object: &Base, given: Option<&Node>, r: &mut Reader<'_>) {
+    /// The fields that `required` among the options of an object names. `first`: of the rules that its properties made.
+    fn required(&mut self, path: &[Segment], first: usize, object: &Base, given: Option<&Node>, r: &mut Reader<'_>) {
         let names = given.and_then(|n| n.get("required")).and_then(|n| r.names(n)).unwrap_or_default();
+        if names.is_empty() {
+            return;
+        }
+        // What stands in each field, and whether it is required already.
+        let mut known: BTreeMap<String, (Holds, bool)> = BTreeMap::new();
+        for d in &self.rules[first..] {
+            let Some(at) = &d.inside else { continue };
+            let Some((Segment::Field(name), above)) = at.path.split_last() else { continue };
+            if above == path {
+                let (holds, is_required) = known.entry(name.clone()).or_insert((at.holds, false));
+                *holds = at.holds;
+                *is_required |= matches!(d.check, CheckDraft::Ready(Check::Required));
+            }
+        }
         let said = Said { own: None, severity: None, property: object.action.as_ref() };
         for name in names {
+            let unknown = (Holds::Scalar(ColumnType::String), false);
+            let (holds, is_required) = known.get(&name.value).copied().unwrap_or(unknown);
+            if is_required {
+                continue;
+            }
+            known.insert(name.value.clone(), (holds, true));
             let place = name.place;
             let path: Vec<Segment> = path.iter().cloned().chain([Segment::Field(name.value)]).collect();
-            let (mut holds, mut is_required) = (Holds::Scalar(ColumnType::String), false);
-            for d in &*self.rules {
-                let at = d.inside.as_ref().filter(|at| d.columns == [self.column] && at.path == path);
-                let Some(at) = at else { continue };
-                holds = at.holds;
-                is_required |= matches!(d.check, CheckDraft::Ready(Check::Required));
-            }
-            if !is_required {
-                let act = action(Scope::Row, said, None, place, r);
-                let draft = simple("required", &Segment::join(self.column, &path), Check::Required, act, place);
-                let inside = Some(Inner { path, holds });
-                self.rules.push(RuleDraft { columns: vec![self.column.to_owned()], inside, ..draft });
-            }
+            let act = action(Scope::Row, said, None, place, r);
+            let draft = simple("required", &Segment::join(self.column, &path), Check::Required, act, place);
+            let inside = Some(Inner { path, holds });
+            self.rules.push(RuleDraft { columns: vec![self.column.to_owned()], inside, ..draft });
         }
     }
 
@@ -241,7 +253,7 @@ impl<'a> Within<'a> {
 
 /// Whether the contract says what JSON stands there. A physical type alone says so if it is none of text and objects: those are
 /// what is taken for granted where nothing is known.
-fn is_typed(node: &Node, logical: Logical) -> bool {
+pub(super) fn is_typed(node: &Node, logical: Logical) -> bool {
     let written = node.get("logicalType").is_some_and(|n| !n.is_null());
     written || node.get("properties").is_some() || !matches!(logical, Logical::String | Logical::Object)
 }

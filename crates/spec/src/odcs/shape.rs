@@ -4,7 +4,7 @@
 use super::{
     common::annotations_with_mode,
     draft::{CheckDraft, RuleDraft, Target},
-    options, quality, relationship,
+    nested, options, quality, relationship,
     rules::{Said, Scope, action},
     schema::{Base, simple},
     types::{self, Logical},
@@ -18,6 +18,7 @@ use crate::{
     yaml::{self, Node, Reader},
 };
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn shape(file: &SourceFile) -> Option<Shape> {
     let mut quiet = Sink::default();
@@ -111,6 +112,7 @@ fn field(
     }
     let below = format!("{above}{name}.");
     let kind = match scalar {
+        _ if !above.is_empty() && !nested::is_typed(node, base.logical) => Kind::Any,
         Some(scalar) => Kind::Scalar(scalar),
         None if matches!(base.logical, Logical::Array | Logical::Vector) => {
             Kind::Array(items(f.take("items"), &below, base.action.as_ref(), found, r))
@@ -119,16 +121,40 @@ fn field(
             let list = f.take("properties").and_then(|n| r.list(n));
             let mut fields: Option<Vec<Field>> =
                 list.map(|l| l.iter().filter_map(|n| field(n, &below, base.action.as_ref(), found, r)).collect());
-            let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
-            for name in names.and_then(|n| r.names(n)).unwrap_or_default() {
-                let named = fields.iter_mut().flatten().find(|f| f.name == name.value);
-                named.into_iter().for_each(|f| f.limits.required = true);
+            if base.logical == Logical::Object && act != Action::Warn {
+                let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
+                let names = names.and_then(|n| r.names(n)).unwrap_or_default();
+                let undeclared = require(&names, fields.as_deref_mut().unwrap_or_default());
+                found.rules.extend(undeclared.into_iter().map(|name| required(&below, name)));
             }
             Kind::Object(fields)
         }
     };
     let (description, classification) = (base.description, base.classification);
     Some(Field { name, id: base.id, description, classification, kind, limits })
+}
+
+/// The fields that `required` among the options of their object names. Gives those that it does not declare, each once.
+fn require<'n>(names: &'n [Spanned<String>], fields: &mut [Field]) -> BTreeSet<&'n str> {
+    let mut declared: BTreeMap<String, &mut Field> = fields.iter_mut().map(|f| (f.name.clone(), f)).collect();
+    let mut undeclared = BTreeSet::new();
+    for name in names {
+        match declared.get_mut(&name.value) {
+            Some(f) => f.limits.required = true,
+            None => {
+                undeclared.insert(name.value.as_str());
+            }
+        }
+    }
+    undeclared
+}
+
+/// That a field is there which is not declared. `below`: the path to it, from its column on.
+fn required(below: &str, name: &str) -> TableRule {
+    let text = format!("required {below}{name}");
+    let columns = below.split('.').next().map(str::to_owned).into_iter().collect();
+    let label = format!("required {}{name}", below.replace("..", "[]."));
+    TableRule { subject: text.clone(), text, label, columns, about: About::Rows, threshold: None }
 }
 
 /// The keys of an element are none of the object.

@@ -44,7 +44,8 @@ pub(super) fn column_type(
     let base_name = physical.map(|p| base(&p.value)).unwrap_or_default();
     Some(match logical {
         Logical::String => ColumnType::String,
-        // v3.0 has no other logical type for a time of a day.
+        // v3.0 has no other logical type for a time of a day, and documents of later versions write it so, too: the standard's own
+        // example of `semanticType` in v3.2 does.
         Logical::Date if is_timestamp(&base_name) => ColumnType::Timestamp,
         Logical::Date => ColumnType::Date,
         Logical::Timestamp => ColumnType::Timestamp,

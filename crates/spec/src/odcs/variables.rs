@@ -21,7 +21,7 @@ pub(super) fn filled(text: &str, node: &Node, r: &mut Reader<'_>) -> Option<Stri
     while let Some(start) = text[at..].find("${").map(|n| at + n).filter(|start| *start < last) {
         out.push_str(&text[at..start]);
         let after = start + 2;
-        match variable(&text[after..]).filter(|(name, _)| !OWN.contains(name)) {
+        match variable(&text[after..]) {
             Some((name, Some(default))) => {
                 out.push_str(default);
                 at = after + name.len() + ":-".len() + default.len() + 1;
@@ -50,10 +50,11 @@ fn unset(name: &str, place: Place, node: &Node, r: &mut Reader<'_>) {
     r.error(codes::INVALID_VALUE, node.place_of_inner(place), message, Some(help));
 }
 
-/// Name and default of what stands behind `${`, if it is a variable.
+/// Name and default of what stands behind `${`, if it is a variable. Our own names are told before a brace is looked for, since
+/// nothing is skipped behind them.
 fn variable(after: &str) -> Option<(&str, Option<&str>)> {
     let (name, rest) = after.split_at(after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?);
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || OWN.contains(&name) {
         return None;
     }
     match rest.strip_prefix(":-") {
@@ -100,6 +101,8 @@ mod tests {
         assert_eq!(read(&open), Ok(open.clone()));
         assert_eq!(read(&format!("{open}}}")).map(|t| t.len()), Ok(open.len() - 5));
         assert_eq!(read(&format!("{}}}", "${".repeat(200_000))).map(|t| t.len()), Ok(400_001));
+        let own = format!("{}}}", "${object:-".repeat(200_000));
+        assert_eq!(read(&own), Ok(own.clone()));
         let said = read(&"${A}".repeat(100_000)).expect_err("mistakes");
         assert_eq!(said.matches("has no value").count(), MOST_PER_FILE);
     }

@@ -59,7 +59,7 @@ pub(super) fn context(f: &mut Fields<'_>, r: &mut Reader<'_>) {
 /// The values of `enum` as texts, and where it stands. Null may be among them: it is no value, and `required` decides over it.
 pub(super) fn allowed(f: &mut Fields<'_>, required: bool, r: &mut Reader<'_>) -> Option<(Vec<String>, Place)> {
     let entry = f.take_entry("enum").filter(|e| !e.value.is_null())?;
-    let (mut values, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut values, mut known, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for item in r.list(&entry.value)? {
         let Some(mut f) = r.fields(item, "a mapping with `value`") else { continue };
         let value = f.take_entry("value").filter(|e| e.value.is_null() || r.text(&e.value).is_some());
@@ -77,7 +77,7 @@ pub(super) fn allowed(f: &mut Fields<'_>, required: bool, r: &mut Reader<'_>) ->
         if !seen.insert(identity(value)) {
             let help = Some("keep one of them".to_owned());
             r.error(codes::INVALID_VALUE, item.place, format!("{} is listed twice", quoted(&value.text)), help);
-        } else if value.kind != ScalarKind::Null && !values.contains(&value.text) {
+        } else if value.kind != ScalarKind::Null && known.insert(value.text.as_str()) {
             values.push(value.text.clone());
         }
     }

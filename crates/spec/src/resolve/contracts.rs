@@ -55,7 +55,8 @@ pub(super) fn complete(
                     check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink) && ok
                 });
                 let rule = reference(d, id, to, draft, users, names, graph, sink).filter(|_| own);
-                rule.and_then(|r| over_table(r, *action, users, draft, names, sink))
+                let at = to.first().map_or(d.place, |t| t.place);
+                rule.and_then(|r| over_table(r, at, *action, users, draft, names, sink))
             }
         };
         contract.rules.extend(rule);
@@ -64,18 +65,26 @@ pub(super) fn complete(
     Some(contract)
 }
 
-/// A reference of a dataset to itself is a rule over the table that it will be, where no single row can be set aside.
+/// A reference of a dataset to itself is a rule over the table that it will be, where no single row can be set aside. From inside
+/// of a column there is none: row by row it would look at the table as it was.
 fn over_table(
     mut rule: Rule,
+    at: Place,
     said: Option<Place>,
     users: &[DatasetName],
     draft: &ContractDraft,
     names: &Names<'_>,
     sink: &mut Sink,
 ) -> Option<Rule> {
-    let Check::Reference { dataset, to } = &rule.check else { return Some(rule) };
+    let Check::Reference { dataset, to } = rule.check.of_value() else { return Some(rule) };
     if !users.contains(dataset) {
         return Some(rule);
+    }
+    if let Check::Inside { .. } = rule.check {
+        let inside = quoted(&rule.columns.join(", "));
+        let message = format!("a reference of a dataset to itself is not run inside {inside}");
+        sink.report(codes::RULE_NOT_RUN, &draft.file, at, message, "it needs a column of its own".to_owned());
+        return None;
     }
     let sql = within(&rule.columns, to, users.iter().all(|u| names.is_history(u)));
     rule.check = Check::Query { sql, inputs: Vec::new() };

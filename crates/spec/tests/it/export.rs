@@ -2,7 +2,7 @@
 
 use crate::fixture;
 use alluvium_spec::{Mode, Shape, Terms, export, read_contract, read_schema};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 
 fn flights() -> Shape {
@@ -97,6 +97,27 @@ fn what_a_language_does_not_check_is_told() {
         assert!(export::html(&shape, object, &Terms::default(), "dev").contains(text), "{text}");
     }
     assert!(sql.contains("CHECK (\"a\" >= 1)") && !sql.contains("Not checked here: minimum"), "{sql}");
+}
+
+#[test]
+fn what_has_no_type_is_any_json() {
+    let shape = made(
+        "      - name: o
+        logicalType: object
+        properties:
+          - { name: a }
+          - { name: b, required: true, logicalTypeOptions: { minLength: 2 } }
+          - { name: c, enum: [{ value: 1 }, { value: x }] }
+          - { name: d, logicalType: string }
+",
+    );
+    let schema = export::json_schema(&shape, shape.object("t").expect("an object"));
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let of = |name: &str| schema["properties"]["o"]["properties"][name].clone();
+    assert_eq!(of("a"), json!({}));
+    assert_eq!(of("b"), json!({ "minLength": 2, "not": { "enum": [null] } }));
+    assert_eq!(of("c"), json!({ "enum": ["1", "x", 1, null] }));
+    assert_eq!(of("d"), json!({ "type": ["string", "null"] }));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! No bytes in any project file make it panic, hang or grow.
 
 use crate::{fixture, flights, write};
-use alluvium_spec::{Environment, load};
+use alluvium_spec::{Environment, FieldKind, load, read_contract};
 use proptest::prelude::*;
 
 const FILES: [&str; 6] = [
@@ -157,4 +157,31 @@ fn rules_that_read_files_write_or_call_out_are_refused_at_their_place() {
         format!("    quality:\n      - type: custom\n        engine: alluvium\n        implementation: '{sql}'\n")
     };
     refused("a query of another table", &row("faa IN (SELECT faa FROM silver.planes)"), "E0204", 13..=13);
+}
+
+/// The contract with more after it, which is read within moments however long it is.
+fn field_of(rest: &str) -> alluvium_spec::Field {
+    let dir = flights();
+    write(dir.path(), "contracts/airports.odcs.yaml", format!("{CONTRACT}{rest}").as_bytes());
+    let read = read_contract(&dir.path().join("contracts/airports.odcs.yaml")).unwrap_or_else(|e| panic!("{e}"));
+    read.shape.objects[0].fields[1].clone()
+}
+
+#[test]
+fn a_long_list_of_values_takes_no_time() {
+    let values: String = (0..60_000).map(|i| format!("          - value: v{i}\n")).collect();
+    let field = field_of(&format!("      - name: code\n        logicalType: string\n        enum:\n{values}"));
+    assert_eq!(field.limits.values.map(|v| v.len()), Some(60_000));
+}
+
+#[test]
+fn an_object_of_many_required_fields_takes_no_time() {
+    let names: Vec<String> = (0..25_000).map(|i| format!("f{i}")).collect();
+    let fields: String = names.iter().map(|n| format!("          - {{ name: {n}, logicalType: string }}\n")).collect();
+    let field = field_of(&format!(
+        "      - name: o\n        logicalType: object\n        logicalTypeOptions: {{ required: [{}] }}\n        properties:\n{fields}",
+        names.join(", ")
+    ));
+    let FieldKind::Object(Some(fields)) = &field.kind else { panic!("{:?}", field.kind) };
+    assert!(fields.len() == 25_000 && fields.iter().all(|f| f.limits.required));
 }

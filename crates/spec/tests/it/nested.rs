@@ -100,6 +100,34 @@ fn what_cannot_be_run_inside_is_told() {
     assert!(warned(plain).is_empty());
 }
 
+/// Row by row it would look at the table as it was before.
+#[test]
+fn a_reference_to_its_own_dataset_is_told_inside() {
+    let contract = |to: &str| {
+        format!(
+            "{HEAD}      - {{ name: id, logicalType: string }}\n      \
+             - {{ name: o, logicalType: object, properties: [{{ name: p, logicalType: string, relationships: [{{ to: {to} }}] }}] }}\n"
+        )
+    };
+    let told = |to: &str| {
+        let dir = folder(&[
+            ("alluvium.yaml", "name: t\n"),
+            ("datasets/bronze/t.yaml", "source: { files: landing/ }\n"),
+            ("datasets/silver/t.yaml", "from: bronze.t\ncontract: t\n"),
+            ("datasets/silver/u.yaml", "from: bronze.t\ncontract: u\n"),
+            ("contracts/t.odcs.yaml", &contract(to)),
+            ("contracts/u.odcs.yaml", &format!("{HEAD}      - {{ name: id, logicalType: string }}\n")),
+        ]);
+        let reading = alluvium_spec::read(dir.path(), &Environment::default());
+        let found = reading.found.0.iter().map(|d| (d.code, d.line, d.help.clone())).collect::<Vec<_>>();
+        let rules = reading.project.contracts["t"].rules.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+        (found, rules.join(" "))
+    };
+    let help = Some("it needs a column of its own".to_owned());
+    assert_eq!(told("silver.t.id"), (vec![("W0001", 10, help)], "type:id type:o type:o.p".to_owned()));
+    assert_eq!(told("silver.u.id"), (Vec::new(), "type:id type:o type:o.p reference:o.p".to_owned()));
+}
+
 #[test]
 fn a_mistake_inside_is_one() {
     for (options, part) in [

@@ -157,6 +157,19 @@ fn a_reference_out_of_the_project_is_told_and_not_checked() {
     assert_eq!(rules, ["type:a", "required:a"]);
 }
 
+/// v3.0 had one logical type for both, and documents of every version are written so.
+#[test]
+fn a_date_whose_physical_type_has_a_time_has_one() {
+    for version in ["v3.0.0", "v3.0.2", "v3.1.0", "v3.2.0"] {
+        let head = HEAD.replace("v3.2.0", version);
+        let document = format!("{head}      - {{ name: a, logicalType: date, physicalType: TIMESTAMP }}\n");
+        let dir = crate::folder(&[("t.odcs.yaml", &document)]);
+        let file = read_contract(&dir.path().join("t.odcs.yaml")).unwrap_or_else(|e| panic!("{version}: {e}"));
+        let contract = file.contract.expect("its object is named like the file");
+        assert_eq!(contract.columns[0].kind, ColumnType::Timestamp, "{version}");
+    }
+}
+
 /// v3.0 had one logical type for dates and times, and left the names of rules open.
 #[test]
 fn v3_0_writes_times_and_ranges_in_its_own_way() {

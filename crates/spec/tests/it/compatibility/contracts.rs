@@ -117,6 +117,34 @@ fn nested_fields_and_arrays_have_paths() {
     );
 }
 
+/// Where no type is said inside of a column any value is taken, a number of a text's form, too.
+#[test]
+fn a_type_inside_is_a_promise() {
+    let of = |zip: &str| format!("      - {{ name: o, logicalType: object, properties: [{{ name: zip{zip} }}] }}\n");
+    let enums = ", enum: [{ value: a }, { value: b }]";
+    for (new, told) in [
+        (", logicalType: string", "string, breaks backward"),
+        (", logicalType: integer", "integer, breaks backward"),
+        (", logicalType: object", "object, breaks backward"),
+        (", logicalType: array, items: { logicalType: string }", "array, breaks backward"),
+        (", physicalType: bigint", "integer, breaks backward"),
+    ] {
+        assert_eq!(diff(&of(""), &of(new)), [format!("t.o.zip type: any -> {told}")], "{new}");
+    }
+    for same in [", physicalType: varchar", ", physicalType: jsonb"] {
+        assert_eq!(diff(&of(""), &of(same)), Vec::<String>::new(), "{same}");
+    }
+    assert_eq!(diff(&of(""), &of(enums)), ["t.o.zip validValues: - -> [a, b], breaks backward"]);
+    let typed = format!(", logicalType: string{enums}");
+    assert_eq!(diff(&of(enums), &of(&typed)), ["t.o.zip type: any -> string, breaks backward"]);
+    assert_eq!(diff(&of(", required: true"), &of("")), ["t.o.zip required: true -> -, breaks forward"]);
+    let found = compare(&read(&of("")), &read(&of(", logicalType: string")));
+    let fix = found.fix(&found.changes[0], Mode::Backward);
+    assert_eq!(fix.as_deref(), Some("leave out the type: any value could be there before"));
+    // A column is text where nothing is said.
+    assert_eq!(diff("      - { name: a }\n", "      - { name: a, logicalType: string }\n"), Vec::<String>::new());
+}
+
 #[test]
 fn a_rule_that_warns_breaks_nobody() {
     let of = |action: &str| {
@@ -169,6 +197,41 @@ fn keys_and_rules_over_tables_are_told() {
             "t.a rule changed: rule \"required\" mustBeLessThan 5 percent -> rule \"required\" mustBeLessThan 9 percent, breaks forward"
         ]
     );
+}
+
+/// The rules of fields that an object names as required act as the object says.
+#[test]
+fn an_object_that_warns_requires_nothing() {
+    let of = |action: &str, required: bool| {
+        format!(
+            "      - name: o\n        logicalType: object\n        customProperties: [{{ property: alluvium.action, value: {action} }}]\n        \
+             logicalTypeOptions: {{ required: [zip] }}\n        properties:\n          \
+             - {{ name: zip, logicalType: string, required: {required}, customProperties: [{{ property: action, value: drop }}] }}\n"
+        )
+    };
+    assert_eq!(diff(&of("warn", false), &of("warn", true)), ["t.o.zip required: - -> true, breaks backward"]);
+    assert_eq!(diff(&of("warn", false), &of("drop", false)), ["t.o.zip required: - -> true, breaks backward"]);
+    assert_eq!(diff(&of("drop", false), &of("drop", true)), Vec::<String>::new());
+}
+
+#[test]
+fn a_required_field_that_is_not_declared_is_a_rule() {
+    let of = |required: &str, action: &str| {
+        let options = format!("logicalTypeOptions: {{ required: [{required}] }}");
+        format!(
+            "      - name: o\n        logicalType: object\n        customProperties: [{{ property: alluvium.action, value: {action} }}]\n        \
+             {options}\n      - name: list\n        logicalType: array\n        items: {{ logicalType: object, {options}, properties: [{{ name: a, logicalType: string }}] }}\n"
+        )
+    };
+    assert_eq!(
+        diff(&of("a", "drop"), &of("a, z, z", "drop")),
+        [
+            "t.list rule added: - -> required list[].z, breaks backward",
+            "t.o rule added: - -> required o.z, breaks backward"
+        ]
+    );
+    assert_eq!(diff(&of("z", "drop"), &of("z", "warn")), ["t.o rule removed: required o.z -> -, breaks forward"]);
+    assert_eq!(diff(&of("z", "drop"), &of("z", "quarantine")), Vec::<String>::new());
 }
 
 /// How the change of one rule of a column is told: `changed`, `added` or `removed`, and what it breaks.

@@ -163,6 +163,16 @@ fn a_value_is_of_one_alternative_alone() {
     assert!(!reads(kind("a"), one_of(json!([kind("a"), kind("a")]))));
     assert!(!reads(json!({ "enum": ["x"] }), one_of(json!([text, { "maxLength": 5 }]))));
     assert!(!reads(text.clone(), one_of(json!([text, true]))));
+    // Ranges are of both where they meet.
+    let range = |low: i64, high: i64| json!({ "type": "integer", "minimum": low, "maximum": high });
+    let above = |kind: &str, low: i64| json!({ "type": kind, "exclusiveMinimum": low });
+    for (other, is_apart) in [(range(5, 20), false), (range(11, 20), true), (above("number", 9), false)] {
+        assert_eq!(reads(range(0, 10), one_of(json!([above("integer", -1), other]))), is_apart, "{other}");
+    }
+    assert!(reads(range(0, 10), one_of(json!([above("integer", -1), above("number", 10)]))));
+    let fractions = json!({ "type": "number", "minimum": 0, "maximum": 9.5 });
+    assert!(!reads(fractions.clone(), one_of(json!([above("number", -1), above("number", 9)]))));
+    assert!(reads(fractions, one_of(json!([above("number", -1), above("integer", 9)]))));
     // What nothing is of takes nothing away.
     assert!(reads(text.clone(), one_of(json!([text, false]))));
 }

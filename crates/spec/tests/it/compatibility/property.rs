@@ -170,6 +170,7 @@ fn values(field: &Field) -> Vec<Value> {
                 }
             }
         }
+        Kind::Any => unreachable!("it is not generated"),
     }
     out.push(Value::Null);
     out.retain(|v| valid(v, field));
@@ -306,7 +307,7 @@ fn witness(writer: &Shape, reader: &Shape) -> Option<Value> {
 /// A shape of which rows exist at all, in every part.
 fn is_inhabited(field: &Field) -> bool {
     let inside = match &field.kind {
-        Kind::Scalar(_) => true,
+        Kind::Scalar(_) | Kind::Any => true,
         Kind::Object(fields) => fields.iter().flatten().all(is_inhabited),
         Kind::Array(item) => item.iter().all(|i| is_inhabited(i)),
     };
