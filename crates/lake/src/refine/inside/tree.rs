@@ -11,7 +11,10 @@ use crate::refine::{
 };
 use alluvium_spec::{Check, ColumnType, Contract, Holds, Inner, Segment};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+/// Rows are judged together up to so many bytes of JSON, or one by itself: a few bytes can become many times as much.
+const AT_ONCE: i32 = 4 << 20;
 
 /// What the rules of one column ask of its JSON.
 #[derive(Debug)]
@@ -151,13 +154,30 @@ impl Inside {
         rules: &[Rule],
         lookups: &[Option<Lookup>],
     ) -> Result<Vec<Violation>, RefineError> {
-        let (values, mut findings) = walk::walk(self, column.as_string::<i32>());
-        for (node, values) in self.nodes.iter().zip(values) {
-            let Some(values) = values else { continue };
-            test(node, &values, rules, lookups, &mut findings)?;
+        let (json, mut findings) = (column.as_string::<i32>(), Findings::default());
+        for some in runs(json) {
+            let (values, found) = walk::walk(self, json, some, findings);
+            findings = found;
+            for (node, values) in self.nodes.iter().zip(&values) {
+                for values in values {
+                    test(node, values, rules, lookups, &mut findings)?;
+                }
+            }
         }
         Ok(findings.violations(self, column.len()))
     }
+}
+
+/// All rows, so many at a time.
+fn runs(json: &StringArray) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let first = next;
+        let most = json.value_offsets().get(first)?.saturating_add(AT_ONCE);
+        let end = json.value_offsets().partition_point(|offset| *offset <= most) - 1;
+        next = end.max(first + 1).min(json.len());
+        (first < next).then_some(first..next)
+    })
 }
 
 /// Reads the values as their type, and runs the tests of columns on them.
@@ -188,4 +208,37 @@ fn test(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_judged_in_runs_that_are_not_too_long() {
+        let all = |json: &StringArray| runs(json).map(|run| (run.start, run.end)).collect::<Vec<_>>();
+        let of = |lengths: &[usize]| {
+            let values = lengths.iter().map(|length| " ".repeat(*length << 20));
+            StringArray::from_iter_values(values)
+        };
+        assert!(all(&of(&[])).is_empty());
+        assert_eq!(all(&of(&[1, 1, 1, 1, 1])), [(0, 4), (4, 5)]);
+        assert_eq!(all(&of(&[5, 0, 4, 9, 9])), [(0, 1), (1, 3), (3, 4), (4, 5)]);
+        assert_eq!(all(&of(&[3, 3, 3]).slice(1, 2)), [(0, 1), (1, 2)]);
+        assert_eq!(all(&StringArray::new_null(3)), [(0, 3)]);
+    }
+
+    #[test]
+    fn what_one_row_makes_is_cut_into_texts_that_offsets_can_count() {
+        let mut tree = Inside { column: "doc".to_owned(), cast: 0, nodes: vec![Node::new(Vec::new(), Holds::Object)] };
+        let at = Inner { path: vec![Segment::Items], holds: Holds::Scalar(ColumnType::Integer) };
+        tree.add(1, &at, &Check::Type, false);
+        let row = format!("[{}1]", "1e39,".repeat(500_000));
+        let (found, _) = walk::walk(&tree, &StringArray::from(vec![row]), 0..1, Findings::default());
+        assert_eq!((found[0].len(), found[1].len()), (0, 2));
+        assert!(found[1].iter().all(|values| values.text.value_data().len() <= walk::MOST_TEXT));
+        assert_eq!(found[1].iter().map(|values| values.text.len()).sum::<usize>(), 500_001);
+        assert!(found[1].iter().all(|v| v.rows.len() == v.text.len() && v.items.len() == v.text.len()));
+        assert_eq!(found[1][1].items.last(), Some(&500_000));
+    }
 }
