@@ -236,6 +236,26 @@ fn numbers_far_out_and_with_many_digits_are_what_they_are() {
 }
 
 #[test]
+fn items_are_the_same_only_in_all_their_digits() {
+    let unique = |items: &Value| {
+        let options = json!({ "uniqueItems": true });
+        json!([{ "name": "doc", "logicalType": "array", "items": items, "logicalTypeOptions": options }])
+    };
+    let objects = [
+        r#"[{"id":36893488147419103233},{"id":36893488147419103234}]"#,
+        r#"[{"id":36893488147419103233},{"id":3.6893488147419103233e19}]"#,
+        r#"[{"id":1e400}]"#,
+        r#"[{"\ud800":1}]"#,
+    ];
+    let (found, _) = judged(&unique(&json!({ "logicalType": "object" })), &objects);
+    assert_eq!(found.iter().filter(|t| t.contains("unique_items")).count(), 1, "{found:?}");
+    assert_eq!(found[0], "1: unique_items:doc ∅ | has the same item twice: doc");
+    let numbers = ["[0.12345678901234567891,0.12345678901234567892]", "[0.1,1e-1]"];
+    let (found, _) = judged(&unique(&json!({ "logicalType": "number" })), &numbers);
+    assert_eq!(found, ["1: unique_items:doc ∅ | has the same item twice: doc"]);
+}
+
+#[test]
 fn quarantined_rows_come_back_as_they_were() {
     let refinery = refinery(&silver(vec![]), &contract_of(&order()));
     let batch = docs(&[r#"{"address":{"zip":"1","city":"Bonn"}}"#, r#"{"tags":["a","a"]}"#]);
