@@ -52,6 +52,7 @@ pub use contract::{
 pub use contract_file::{
     ContractFile, SchemaFile, lint_contract, read_contract, read_schema, read_text as read_schema_text,
 };
+pub use decimal::Exact;
 pub use definition::{
     Backoff, Batch, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource, Format,
     Gold, IngestMode, Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, OrderBy, Project, Push, Rate, Retry,

@@ -11,7 +11,8 @@ use crate::{
     scan::{self, Source, Unit},
 };
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions},
+    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array},
+    compute::concat,
     datatypes::{Schema, SchemaRef},
 };
 use async_trait::async_trait;
@@ -28,16 +29,29 @@ use std::{
     collections::HashMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 use tokio::sync::OnceCell;
 
 /// More rows than this are not held in memory: each step reads them by itself, a batch after another.
 const MOST_ROWS: u64 = 100_000;
+/// Nor are columns with which those of one change would take more than this. One that is made of its parts is there twice for a moment.
+const MOST_BYTES: usize = 64 << 20;
 
 /// What is in memory because a step has it.
-#[derive(Default)]
-pub(crate) struct Gone(Mutex<HashMap<Change, Weak<Held>>>);
+pub(crate) struct Gone {
+    held: Mutex<HashMap<Change, Weak<Held>>>,
+    most_bytes: usize,
+}
+
+impl Default for Gone {
+    fn default() -> Self {
+        Self { held: Mutex::default(), most_bytes: MOST_BYTES }
+    }
+}
 
 /// A table's folder, and the versions after and up to which its rows left.
 pub(super) type Change = (PathBuf, i64, i64);
@@ -55,7 +69,21 @@ struct Held {
     meter: Arc<Meter>,
     /// The row groups that have any.
     units: OnceCell<Arc<Vec<Unit>>>,
-    columns: Vec<OnceCell<ArrayRef>>,
+    room: Arc<Room>,
+    /// `None`: there was no room for it.
+    columns: Vec<OnceCell<Option<ArrayRef>>>,
+}
+
+/// How many bytes there may be. Once they are more, nothing more is read.
+struct Room {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    fn take(&self, bytes: usize) -> bool {
+        self.taken.fetch_add(bytes, Relaxed).saturating_add(bytes) <= self.most
+    }
 }
 
 impl Gone {
@@ -71,11 +99,12 @@ impl Gone {
         if files.rows() > MOST_ROWS {
             return Ok(Removed { files, held: None });
         }
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, held| held.strong_count() > 0);
         let held = all.get(&change).and_then(Weak::upgrade).unwrap_or_else(|| {
             let columns = schema.fields().iter().map(|_| OnceCell::new()).collect();
-            Arc::new(Held { schema, sources, meter: meter.clone(), units: OnceCell::new(), columns })
+            let room = Arc::new(Room { most: self.most_bytes, taken: AtomicUsize::new(0) });
+            Arc::new(Held { schema, sources, meter: meter.clone(), units: OnceCell::new(), room, columns })
         });
         all.insert(change, Arc::downgrade(&held));
         Ok(Removed { files, held: Some(held) })
@@ -89,30 +118,46 @@ impl Removed {
 }
 
 impl Held {
-    async fn column(&self, column: usize) -> std::result::Result<ArrayRef, LakeError> {
+    async fn column(&self, column: usize) -> std::result::Result<Option<ArrayRef>, LakeError> {
         self.columns[column].get_or_try_init(|| self.read(column)).await.cloned()
     }
 
-    async fn read(&self, column: usize) -> std::result::Result<ArrayRef, LakeError> {
+    async fn read(&self, column: usize) -> std::result::Result<Option<ArrayRef>, LakeError> {
+        if !self.room.take(0) {
+            return Ok(None);
+        }
         let units = self.units.get_or_try_init(|| self.open()).await?.clone();
         let schema = Arc::new(self.schema.project(&[column])?);
         let (count, meter, columns) = (lanes::count().min(units.len()), self.meter.clone(), schema.clone());
+        let room = self.room.clone();
         let work = move |shared: &Shared| {
             let mut read = Vec::new();
             while let Some(u) = shared.take(units.len()) {
                 for batch in units[u].read_few(&columns, &meter)? {
-                    read.push((u, batch?));
+                    let batch = batch?;
+                    let mut part = batch.column(0).clone();
+                    drop(batch);
+                    // It was made with room for as many rows as a batch has.
+                    part.shrink_to_fit();
+                    if !room.take(part.get_array_memory_size()) {
+                        return Ok(None);
+                    }
+                    read.push((u, part));
                 }
                 shared.advance(1)?;
             }
-            Ok(read)
+            Ok(Some(read))
         };
-        let mut read: Vec<(usize, RecordBatch)> =
-            lanes::run(count, work, |_| ()).await?.into_iter().flatten().collect();
+        let read: Option<Vec<Vec<(usize, ArrayRef)>>> = lanes::run(count, work, |_| ()).await?.into_iter().collect();
+        let Some(read) = read else { return Ok(None) };
+        let mut read: Vec<(usize, ArrayRef)> = read.into_iter().flatten().collect();
         // Each lane has the batches of a unit in their order.
         read.sort_by_key(|(unit, _)| *unit);
-        let all = arrow::compute::concat_batches(&schema, read.iter().map(|(_, batch)| batch))?;
-        Ok(all.column(0).clone())
+        let parts: Vec<&dyn Array> = read.iter().map(|(_, part)| part.as_ref()).collect();
+        if parts.is_empty() {
+            return Ok(Some(new_empty_array(schema.field(0).data_type())));
+        }
+        Ok(Some(concat(&parts)?))
     }
 
     async fn open(&self) -> std::result::Result<Arc<Vec<Unit>>, LakeError> {
@@ -147,6 +192,9 @@ impl TableProvider for Removed {
         let wanted = projection.cloned().unwrap_or_else(|| (0..held.columns.len()).collect());
         let columns = try_join_all(wanted.iter().map(|c| held.column(*c)));
         let columns = columns.await.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let Some(columns) = columns.into_iter().collect::<Option<Vec<_>>>() else {
+            return self.files.scan(state, projection, filters, limit).await;
+        };
         let schema: SchemaRef = Arc::new(Schema::project(&held.schema, &wanted)?);
         let rows = RecordBatchOptions::new().with_row_count(usize::try_from(self.rows()).ok());
         let rows = RecordBatch::try_new_with_options(schema.clone(), columns, &rows)?;
@@ -170,7 +218,6 @@ mod tests {
         vector::Rows,
     };
     use arrow::{array::AsArray, datatypes::Int64Type};
-    use std::sync::atomic::Ordering::Relaxed;
 
     /// Three files, and of each these rows.
     async fn world(rows: u64, left: &Rows) -> (World, Vec<Source>) {
@@ -185,9 +232,13 @@ mod tests {
     }
 
     fn removed(world: &World, sources: &[Source]) -> Arc<Removed> {
+        removed_of(&world.engine.gone, world, sources)
+    }
+
+    fn removed_of(gone: &Gone, world: &World, sources: &[Source]) -> Arc<Removed> {
         let change = (PathBuf::from("t"), 1, 2);
         let meter = &world.engine.tables.meter;
-        Arc::new(world.engine.gone.of(change, ids(&[]).schema(), sources.to_vec(), meter).expect("rows"))
+        Arc::new(gone.of(change, ids(&[]).schema(), sources.to_vec(), meter).expect("rows"))
     }
 
     async fn read(world: &World, removed: &Arc<Removed>) -> Vec<i64> {
@@ -219,5 +270,23 @@ mod tests {
         let removed = removed(&world, &sources);
         assert!(removed.held.is_none());
         assert_eq!(read(&world, &removed).await.len() as u64, half * 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rows_of_too_many_bytes_are_not_held_either() {
+        let (world, sources) = world(1_000, &(0..1_000).collect()).await;
+        let expected: Vec<i64> = (0..3).flat_map(|f| (0..1_000).map(move |n| f * 1_000_000 + n)).collect();
+        // Eight bytes a row, and a little for each of the three parts.
+        for (most_bytes, fits) in [(30_000, true), (20_000, false), (100, false)] {
+            let gone = Gone { most_bytes, ..Gone::default() };
+            let removed = removed_of(&gone, &world, &sources);
+            for _ in 0..2 {
+                let mut found = read(&world, &removed).await;
+                found.sort_unstable();
+                assert!(found == expected, "{most_bytes}");
+            }
+            let held = removed.held.as_ref().expect("they are few");
+            assert_eq!(held.columns[0].get().map(Option::is_some), Some(fits), "{most_bytes}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use datafusion::{
     error::Result,
     functions_aggregate::expr_fn::{count, sum},
     logical_expr::{
-        Aggregate, Expr, FetchType, JoinType, LogicalPlan, LogicalPlanBuilder, Signature, SkipType, SortExpr,
+        Aggregate, Expr, FetchType, JoinType, LogicalPlan, LogicalPlanBuilder, Signature, SkipType, Sort, SortExpr,
         Volatility, cast, expr::AggregateFunction, ident, lit, when,
     },
 };
@@ -64,22 +64,31 @@ impl Shape {
     /// `None`: the query has to be computed from its input each time.
     pub(crate) fn of(plan: &LogicalPlan) -> Option<Self> {
         let mut limit = None;
+        // As long as what is below has the result's rows and columns, in its order: a top list is one only there.
+        let mut whole = true;
         let mut node = plan;
         let aggregate = loop {
             node = match node {
                 LogicalPlan::Aggregate(a) => break a,
-                LogicalPlan::Limit(l) if limit.is_none() => {
+                LogicalPlan::Limit(l) if limit.is_none() && whole => {
                     let (Ok(SkipType::Literal(0)), Ok(FetchType::Literal(Some(rows)))) =
                         (l.get_skip_type(), l.get_fetch_type())
                     else {
                         return None;
                     };
                     let LogicalPlan::Sort(sort) = l.input.as_ref() else { return None };
-                    limit = Some((rows, &sort.expr));
+                    limit = Some((rows, sort));
                     sort.input.as_ref()
                 }
-                LogicalPlan::Sort(s) if s.fetch.is_none() => s.input.as_ref(),
-                other => row_by_row(other)?,
+                LogicalPlan::SubqueryAlias(s) => s.input.as_ref(),
+                LogicalPlan::Sort(s) if s.fetch.is_none() => {
+                    whole = false;
+                    s.input.as_ref()
+                }
+                other => {
+                    whole = false;
+                    row_by_row(other)?
+                }
             }
         };
         let mut below = aggregate.input.as_ref();
@@ -99,15 +108,15 @@ impl Shape {
         });
         let measures = measures.collect::<Option<Vec<_>>>()?;
         let mut shape = Self { plan: plan.clone(), aggregate: aggregate.clone(), measures, top: None };
-        if let Some((rows, order)) = limit {
-            shape.top = Some(shape.top(rows, order)?);
+        if let Some((rows, sort)) = limit {
+            shape.top = Some(shape.top(rows, sort)?);
         }
         Some(shape)
     }
 
     /// `None` too for an order that only the whole set of groups can decide.
-    fn top(&self, rows: usize, order: &[SortExpr]) -> Option<Top> {
-        let output = self.plan.schema();
+    fn top(&self, rows: usize, sort: &Sort) -> Option<Top> {
+        let (output, order) = (sort.input.schema(), &sort.expr);
         let column = |s: &SortExpr| match &s.expr {
             Expr::Column(c) => output.maybe_index_of_column(c).map(|i| (i, !s.asc, s.nulls_first)),
             _ => None,
@@ -364,5 +373,70 @@ fn measure(e: &Expr, kind: &DataType) -> Option<Measure> {
         ("count", x, _) => Some(Measure::Count(x.clone())),
         ("sum", x, DataType::Int64 | DataType::Decimal128(_, _)) => Some(Measure::Sum(x.clone(), kind.clone())),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{maintain::fixture::World, session};
+    use arrow::array::RecordBatch;
+    use datafusion::datasource::MemTable;
+
+    async fn shape(sql: &str) -> Option<Shape> {
+        let fields = ["id", "a", "b"].map(|name| Field::new(name, DataType::Int64, true)).to_vec();
+        let schema = Arc::new(Schema::new(fields));
+        let table = MemTable::try_new(schema.clone(), vec![vec![RecordBatch::new_empty(schema)]]).expect("a table");
+        let world = World::new();
+        let session = session::bare(&world.engine).expect("a session");
+        session::register(&session, "silver", "t", Arc::new(table)).expect("registered");
+        Shape::of(session.sql(sql).await.expect("a query").logical_plan())
+    }
+
+    const TOP: &str =
+        "SELECT id, sum(a) AS v, sum(b) AS w FROM silver.t GROUP BY id ORDER BY v DESC NULLS LAST, id LIMIT 10";
+
+    #[tokio::test]
+    async fn a_top_list_is_ordered_by_the_measure_that_is_named() {
+        let renamed = "SELECT id, sum(a) AS w, sum(b) AS v FROM silver.t GROUP BY id ORDER BY v DESC, id LIMIT 10";
+        let nested = "SELECT id, v FROM (SELECT id, w AS v FROM (SELECT id, sum(a) AS v, sum(b) AS w FROM silver.t \
+                      GROUP BY id) AS x WHERE v > 0) AS y ORDER BY v DESC, id LIMIT 10";
+        let having = "SELECT id, sum(a) AS v, count(b) AS w FROM silver.t GROUP BY id HAVING sum(b) > 1 \
+                      ORDER BY w DESC, id LIMIT 10";
+        for (sql, column, order) in [(TOP, "s0", vec![1, 0]), (renamed, "s1", vec![2, 0]), (nested, "s1", vec![1, 0])] {
+            let shape = shape(sql).await.unwrap_or_else(|| panic!("{sql}"));
+            let top = shape.limit().expect("a limit");
+            let columns: Vec<usize> = top.order.iter().map(|(column, _, _)| *column).collect();
+            assert_eq!(
+                (top.rows, columns, top.by.as_ref().map(|by| by.column.as_str())),
+                (10, order, Some(column)),
+                "{sql}"
+            );
+        }
+        assert!(shape(having).await.expect("it can be kept").limit().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_made_of_a_top_list_is_none() {
+        for sql in [
+            format!("SELECT id, w AS v, v AS w FROM ({TOP}) AS x"),
+            format!("SELECT * FROM ({TOP}) AS x"),
+            format!("SELECT * FROM ({TOP}) AS x WHERE w > 0"),
+            format!("SELECT * FROM ({TOP}) AS x ORDER BY id"),
+            format!("({TOP}) ORDER BY id"),
+        ] {
+            assert!(shape(&sql).await.is_none(), "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_anything_may_be_made_of_groups() {
+        let groups = "SELECT id, sum(a) AS v, sum(b) AS w FROM silver.t GROUP BY id";
+        for sql in [
+            format!("SELECT id, w AS v, v AS w FROM ({groups}) AS x WHERE v > 0 ORDER BY id"),
+            format!("{groups} ORDER BY v"),
+        ] {
+            assert!(shape(&sql).await.expect("it can be kept").limit().is_none(), "{sql}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! and the tests of columns are run on these.
 //!
 //! Called by `pass`, after the casts. Its steps go no deeper than the contract, whatever the data, and what it keeps is bounded
-//! by the bytes of the batch.
+//! by a few MiB of JSON, or one row.
 
 mod findings;
 mod tree;

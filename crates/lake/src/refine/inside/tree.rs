@@ -11,7 +11,10 @@ use crate::refine::{
 };
 use alluvium_spec::{Check, ColumnType, Contract, Holds, Inner, Segment};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+/// Rows are judged together up to so many bytes of JSON, or one by itself: a few bytes can become many times as much.
+const AT_ONCE: i32 = 4 << 20;
 
 /// What the rules of one column ask of its JSON.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) enum Form {
     Scalar(ColumnType),
-    /// The fields that are looked at, by name.
+    /// The fields that are looked at, by name, in the order of names.
     Object(Vec<(String, usize)>),
     Array(Option<usize>),
 }
@@ -57,22 +60,17 @@ pub(super) struct Values {
 
 /// One tree for each column with rules of its inside.
 pub(in crate::refine) fn trees(contract: &Contract, rules: &[Rule]) -> Vec<Inside> {
-    let mut trees: BTreeMap<usize, Inside> = BTreeMap::new();
+    let mut trees: BTreeMap<usize, Growing> = BTreeMap::new();
+    // The first rules are those of the casts.
+    let casts: BTreeMap<&str, usize> = contract.columns.iter().enumerate().map(|(i, c)| (c.name.as_str(), i)).collect();
     for (index, rule) in rules.iter().enumerate() {
         let Test::Inside { at, check, test } = &rule.test else { continue };
-        // The first rules are those of the casts.
-        let cast = contract.columns.iter().position(|c| c.name == rule.columns[0]);
-        let cast = cast.expect("a rule is compiled only if its columns are there");
-        let tree = trees.entry(cast).or_insert_with(|| Inside {
-            column: rule.columns[0].clone(),
-            cast,
-            nodes: vec![Node::new(Vec::new(), Holds::Object)],
-        });
+        let column = &rule.columns[0];
+        let cast = *casts.get(column.as_str()).expect("a rule is compiled only if its columns are there");
+        let tree = trees.entry(cast).or_insert_with(|| Growing::new(column, cast));
         tree.add(index, at, check, test.is_some());
     }
-    let mut trees: Vec<Inside> = trees.into_values().collect();
-    trees.iter_mut().for_each(Inside::sort);
-    trees
+    trees.into_values().map(Growing::grown).collect()
 }
 
 impl Node {
@@ -85,39 +83,61 @@ impl Node {
         let (types, required, counts) = (Vec::new(), Vec::new(), Vec::new());
         Self { path, form, types, required, counts, unique: Vec::new(), tests: Vec::new() }
     }
+}
 
-    fn child(&self, part: &Segment) -> Option<usize> {
-        match (&self.form, part) {
-            (Form::Object(fields), Segment::Field(name)) => fields.iter().find(|(n, _)| n == name).map(|(_, at)| *at),
+/// A tree that is made.
+struct Growing {
+    tree: Inside,
+    /// For each node, where its fields are: a contract may name very many.
+    fields: Vec<BTreeMap<String, usize>>,
+}
+
+impl Growing {
+    fn new(column: &str, cast: usize) -> Self {
+        let nodes = vec![Node::new(Vec::new(), Holds::Object)];
+        Self { tree: Inside { column: column.to_owned(), cast, nodes }, fields: vec![BTreeMap::new()] }
+    }
+
+    fn child(&self, of: usize, part: &Segment) -> Option<usize> {
+        match (&self.tree.nodes[of].form, part) {
+            (Form::Object(_), Segment::Field(name)) => self.fields[of].get(name).copied(),
             (Form::Array(item), Segment::Items) => *item,
             _ => None,
         }
     }
 
-    /// Makes room for a child at `at`: what has fields is an object, what has items an array.
-    fn adopt(&mut self, part: &Segment, at: usize) {
-        match (&mut self.form, part) {
-            (Form::Object(fields), Segment::Field(name)) => fields.push((name.clone(), at)),
-            (form, Segment::Field(name)) => *form = Form::Object(vec![(name.clone(), at)]),
-            (form, Segment::Items) => *form = Form::Array(Some(at)),
+    /// Makes a child: what has fields is an object, what has items an array.
+    fn adopt(&mut self, of: usize, part: &Segment, child: Node) -> usize {
+        let made = self.tree.nodes.len();
+        self.tree.nodes.push(child);
+        self.fields.push(BTreeMap::new());
+        let form = &mut self.tree.nodes[of].form;
+        match part {
+            Segment::Field(name) => {
+                if !matches!(form, Form::Object(_)) {
+                    *form = Form::Object(Vec::new());
+                }
+                self.fields[of].insert(name.clone(), made);
+            }
+            Segment::Items => {
+                *form = Form::Array(Some(made));
+                self.fields[of].clear();
+            }
         }
+        made
     }
-}
 
-impl Inside {
     fn add(&mut self, rule: usize, at: &Inner, check: &Check, tested: bool) {
         let mut here = 0;
         for (depth, part) in at.path.iter().enumerate() {
-            here = self.nodes[here].child(part).unwrap_or_else(|| {
-                let made = self.nodes.len();
+            here = self.child(here, part).unwrap_or_else(|| {
                 let holds = if depth + 1 == at.path.len() { at.holds } else { Holds::Object };
-                self.nodes.push(Node::new(at.path[..=depth].to_vec(), holds));
-                self.nodes[here].adopt(part, made);
-                made
+                self.adopt(here, part, Node::new(at.path[..=depth].to_vec(), holds))
             });
         }
-        let node = &mut self.nodes[here];
-        if at.path.is_empty() && matches!((&node.form, at.holds), (Form::Object(f), Holds::Array) if f.is_empty()) {
+        let (node, fields) = (&mut self.tree.nodes[here], &self.fields[here]);
+        if at.path.is_empty() && fields.is_empty() && matches!((&node.form, at.holds), (Form::Object(_), Holds::Array))
+        {
             node.form = Form::Array(None);
         }
         match check {
@@ -135,15 +155,18 @@ impl Inside {
         }
     }
 
-    /// So that a field is found by halves.
-    fn sort(&mut self) {
-        for node in &mut self.nodes {
+    fn grown(self) -> Inside {
+        let mut tree = self.tree;
+        for (node, known) in tree.nodes.iter_mut().zip(self.fields) {
             if let Form::Object(fields) = &mut node.form {
-                fields.sort();
+                *fields = known.into_iter().collect();
             }
         }
+        tree
     }
+}
 
+impl Inside {
     /// The rows that break the rules. `column` is valid JSON.
     pub fn check(
         &self,
@@ -151,13 +174,30 @@ impl Inside {
         rules: &[Rule],
         lookups: &[Option<Lookup>],
     ) -> Result<Vec<Violation>, RefineError> {
-        let (values, mut findings) = walk::walk(self, column.as_string::<i32>());
-        for (node, values) in self.nodes.iter().zip(values) {
-            let Some(values) = values else { continue };
-            test(node, &values, rules, lookups, &mut findings)?;
+        let (json, mut findings) = (column.as_string::<i32>(), Findings::default());
+        for some in runs(json) {
+            let (values, found) = walk::walk(self, json, some, findings);
+            findings = found;
+            for (node, values) in self.nodes.iter().zip(&values) {
+                for values in values {
+                    test(node, values, rules, lookups, &mut findings)?;
+                }
+            }
         }
         Ok(findings.violations(self, column.len()))
     }
+}
+
+/// All rows, so many at a time.
+fn runs(json: &StringArray) -> impl Iterator<Item = Range<usize>> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let first = next;
+        let most = json.value_offsets().get(first)?.saturating_add(AT_ONCE);
+        let end = json.value_offsets().partition_point(|offset| *offset <= most) - 1;
+        next = end.max(first + 1).min(json.len());
+        (first < next).then_some(first..next)
+    })
 }
 
 /// Reads the values as their type, and runs the tests of columns on them.
@@ -188,4 +228,55 @@ fn test(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_judged_in_runs_that_are_not_too_long() {
+        let all = |json: &StringArray| runs(json).map(|run| (run.start, run.end)).collect::<Vec<_>>();
+        let of = |lengths: &[usize]| {
+            let values = lengths.iter().map(|length| " ".repeat(*length << 20));
+            StringArray::from_iter_values(values)
+        };
+        assert!(all(&of(&[])).is_empty());
+        assert_eq!(all(&of(&[1, 1, 1, 1, 1])), [(0, 4), (4, 5)]);
+        assert_eq!(all(&of(&[5, 0, 4, 9, 9])), [(0, 1), (1, 3), (3, 4), (4, 5)]);
+        assert_eq!(all(&of(&[3, 3, 3]).slice(1, 2)), [(0, 1), (1, 2)]);
+        assert_eq!(all(&StringArray::new_null(3)), [(0, 3)]);
+    }
+
+    /// Minutes, if each field is looked for among all others.
+    #[test]
+    fn a_tree_of_very_many_fields_is_soon_made() {
+        let mut tree = Growing::new("doc", 0);
+        let last = 300_000;
+        for field in (0..=last).rev().chain([last]) {
+            let path = vec![Segment::Field(format!("{field:06}"))];
+            let at = Inner { path, holds: Holds::Scalar(ColumnType::String) };
+            tree.add(field, &at, &Check::Required, false);
+        }
+        let tree = tree.grown();
+        let Form::Object(fields) = &tree.nodes[0].form else { panic!("{:?}", tree.nodes[0].form) };
+        assert_eq!((fields.len(), tree.nodes.len()), (last + 1, last + 2));
+        assert!(fields.is_sorted());
+        assert_eq!(tree.nodes[fields[last].1].required, [last, last]);
+    }
+
+    #[test]
+    fn what_one_row_makes_is_cut_into_texts_that_offsets_can_count() {
+        let mut tree = Growing::new("doc", 0);
+        let at = Inner { path: vec![Segment::Items], holds: Holds::Scalar(ColumnType::Integer) };
+        tree.add(1, &at, &Check::Type, false);
+        let tree = tree.grown();
+        let row = format!("[{}1]", "1e39,".repeat(500_000));
+        let (found, _) = walk::walk(&tree, &StringArray::from(vec![row]), 0..1, Findings::default());
+        assert_eq!((found[0].len(), found[1].len()), (0, 2));
+        assert!(found[1].iter().all(|values| values.text.value_data().len() <= walk::MOST_TEXT));
+        assert_eq!(found[1].iter().map(|values| values.text.len()).sum::<usize>(), 500_001);
+        assert!(found[1].iter().all(|v| v.rows.len() == v.text.len() && v.items.len() == v.text.len()));
+        assert_eq!(found[1][1].items.last(), Some(&500_000));
+    }
 }

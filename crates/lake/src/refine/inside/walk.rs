@@ -5,21 +5,30 @@ use super::{
     tree::{Form, Inside, Node, Values},
 };
 use crate::refine::text::shorten;
-use alluvium_spec::{ColumnType, same_value_text};
+use alluvium_spec::{ColumnType, Exact, same_value_text};
 use arrow::array::{Array, StringArray, StringBuilder};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeSet, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt, mem, ops::Range};
 
-/// For each node its values, if rules test them.
-pub(super) fn walk(tree: &Inside, column: &StringArray) -> (Vec<Option<Values>>, Findings) {
+/// The texts that are judged together are no longer than this, or are one value.
+pub(super) const MOST_TEXT: usize = 16 << 20;
+/// No type has more digits on either side of the point.
+const MOST_DIGITS: u32 = 40;
+
+/// For each node its values in these rows, if rules test them. Adds to `findings`.
+pub(super) fn walk(
+    tree: &Inside,
+    column: &StringArray,
+    rows: Range<usize>,
+    findings: Findings,
+) -> (Vec<Vec<Values>>, Findings) {
     let leaves = tree.nodes.iter().map(Leaf::new).collect();
-    let mut state =
-        State { tree, row: 0, items: Vec::new(), fields: Vec::new(), leaves, findings: Findings::default() };
-    for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
+    let mut state = State { tree, row: 0, items: Vec::new(), fields: Vec::new(), leaves, findings };
+    for row in rows.filter(|row| column.is_valid(*row)) {
         state.row = u32::try_from(row).expect("a batch has fewer rows than 32 bits count");
         state.items.clear();
         state.fields.clear();
@@ -29,7 +38,7 @@ pub(super) fn walk(tree: &Inside, column: &StringArray) -> (Vec<Option<Values>>,
             state.findings.add(tree.cast, state.row, &[], &[], || Some(shorten(column.value(row))));
         }
     }
-    (state.leaves.into_iter().map(|leaf| leaf.map(Leaf::finish)).collect(), state.findings)
+    (state.leaves.into_iter().map(|leaf| leaf.map_or_else(Vec::new, Leaf::finish)).collect(), state.findings)
 }
 
 struct State<'t> {
@@ -51,7 +60,10 @@ enum Field {
     Null,
 }
 
+#[derive(Default)]
 struct Leaf {
+    /// As much as is judged together.
+    full: Vec<Values>,
     rows: Vec<u32>,
     items: Vec<u32>,
     text: StringBuilder,
@@ -63,11 +75,28 @@ impl Leaf {
         let Form::Scalar(kind) = node.form else { return None };
         let told = matches!(kind, ColumnType::String | ColumnType::Boolean);
         let wanted = !node.tests.is_empty() || (!node.types.is_empty() && !told);
-        wanted.then(|| Self { rows: Vec::new(), items: Vec::new(), text: StringBuilder::new() })
+        wanted.then(Self::default)
     }
 
-    fn finish(mut self) -> Values {
-        Values { rows: self.rows, items: self.items, text: self.text.finish() }
+    fn add(&mut self, row: u32, items: &[u32], text: &str) {
+        if self.text.values_slice().len() + text.len() > MOST_TEXT {
+            self.cut();
+        }
+        self.rows.push(row);
+        self.items.extend_from_slice(items);
+        self.text.append_value(text);
+    }
+
+    fn cut(&mut self) {
+        if !self.rows.is_empty() {
+            let (rows, items) = (mem::take(&mut self.rows), mem::take(&mut self.items));
+            self.full.push(Values { rows, items, text: self.text.finish() });
+        }
+    }
+
+    fn finish(mut self) -> Vec<Values> {
+        self.cut();
+        self.full
     }
 }
 
@@ -82,9 +111,7 @@ impl State<'_> {
         match read {
             Some(text) => {
                 if let Some(leaf) = &mut self.leaves[node] {
-                    leaf.rows.push(self.row);
-                    leaf.items.extend_from_slice(&self.items);
-                    leaf.text.append_value(text);
+                    leaf.add(self.row, &self.items, &text);
                 }
             }
             None => self.mistyped(node, || Some(shorten(raw))),
@@ -307,11 +334,11 @@ fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
 }
 
-/// A number as JSON counts it, where `2.0` is whole and `1.50` has one digit behind the point.
+/// A number as JSON counts it, where `2.0` is whole and `1.50` has one digit behind the point. One that is too long for any type
+/// without its exponent keeps it, and no cast to whole numbers or decimals reads it then.
 fn plain(raw: &str) -> Cow<'_, str> {
     if raw.contains(['e', 'E']) {
-        let number = raw.parse::<f64>().ok().filter(|n| n.is_finite());
-        return number.map_or(Cow::Borrowed(raw), |n| Cow::Owned(n.to_string()));
+        return Exact::of(raw).and_then(|n| n.plain(MOST_DIGITS)).map_or(Cow::Borrowed(raw), Cow::Owned);
     }
     Cow::Borrowed(if raw.contains('.') { raw.trim_end_matches('0').trim_end_matches('.') } else { raw })
 }

@@ -216,6 +216,46 @@ fn hostile_values_are_judged_or_refused() {
 }
 
 #[test]
+fn numbers_far_out_and_with_many_digits_are_what_they_are() {
+    let refused = |item: &Value, values: &[&str]| -> Vec<String> {
+        let (told, _) = judged(&json!([{ "name": "doc", "logicalType": "array", "items": item }]), values);
+        told.iter().map(|t| t.split(' ').nth(2).expect("a value").to_owned()).collect()
+    };
+    let integers = ["[1e308]", "[1e-400]", "[1e19]", "[1.5e1,0e999999999999,9e18]", "[9223372036854775808e0]"];
+    assert_eq!(
+        refused(&json!({ "logicalType": "integer" }), &integers),
+        ["1e308", "1e-400", "10000000000000000000", "9223372036854775808"]
+    );
+    let decimals = ["[1e308]", "[1e-400]", "[1.5e2,125e-2,12345600e-2]", "[12345.6789012345678901e1]"];
+    assert_eq!(
+        refused(&json!({ "logicalType": "number", "physicalType": "decimal(38,2)" }), &decimals),
+        ["1e308", "1e-400", "123456.789012345678901"]
+    );
+    let floats = ["[1e308]", "[1e-400]", "[1e309]"];
+    assert_eq!(refused(&json!({ "logicalType": "number" }), &floats), ["1e309"]);
+}
+
+#[test]
+fn items_are_the_same_only_in_all_their_digits() {
+    let unique = |items: &Value| {
+        let options = json!({ "uniqueItems": true });
+        json!([{ "name": "doc", "logicalType": "array", "items": items, "logicalTypeOptions": options }])
+    };
+    let objects = [
+        r#"[{"id":36893488147419103233},{"id":36893488147419103234}]"#,
+        r#"[{"id":36893488147419103233},{"id":3.6893488147419103233e19}]"#,
+        r#"[{"id":1e400}]"#,
+        r#"[{"\ud800":1}]"#,
+    ];
+    let (found, _) = judged(&unique(&json!({ "logicalType": "object" })), &objects);
+    assert_eq!(found.iter().filter(|t| t.contains("unique_items")).count(), 1, "{found:?}");
+    assert_eq!(found[0], "1: unique_items:doc ∅ | has the same item twice: doc");
+    let numbers = ["[0.12345678901234567891,0.12345678901234567892]", "[0.1,1e-1]"];
+    let (found, _) = judged(&unique(&json!({ "logicalType": "number" })), &numbers);
+    assert_eq!(found, ["1: unique_items:doc ∅ | has the same item twice: doc"]);
+}
+
+#[test]
 fn quarantined_rows_come_back_as_they_were() {
     let refinery = refinery(&silver(vec![]), &contract_of(&order()));
     let batch = docs(&[r#"{"address":{"zip":"1","city":"Bonn"}}"#, r#"{"tags":["a","a"]}"#]);

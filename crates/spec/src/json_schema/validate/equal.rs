@@ -1,7 +1,16 @@
 //! Equality of JSON values, where 1 and 1.0 are one number.
 
-use serde_json::Value;
-use std::{borrow::Cow, collections::BTreeSet};
+use crate::decimal::Exact;
+use serde_json::{Value, value::RawValue};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// As deep as `serde_json` goes.
+const MOST_LEVELS: u32 = 127;
+/// Whole numbers of no more digits are compared as they are written.
+const MOST_DIGITS: u8 = 19;
 
 pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -20,16 +29,50 @@ pub(super) fn all_differ(all: &[Value]) -> bool {
     all.iter().all(|value| seen.insert(text(value)))
 }
 
-/// The same text for the same values of JSON; `None` if it is no JSON, or too deep to compare.
+/// The same text for the same values, of valid JSON without space around it; its numbers are compared in all their digits. What
+/// no reader takes, such as half of a surrogate pair, is the same as itself. `None`: it is too deep to compare.
 pub fn same_value_text(raw: &str) -> Option<Cow<'_, str>> {
-    let plain = match raw.as_bytes() {
-        [b'"', inner @ .., b'"'] => !inner.contains(&b'\\'),
-        digits => digits != b"-0" && digits.iter().all(|b| b.is_ascii_digit() || *b == b'-'),
+    exact_text(raw, MOST_LEVELS)
+}
+
+fn exact_text(raw: &str, levels: u32) -> Option<Cow<'_, str>> {
+    let (first, as_it_is) = (raw.as_bytes().first(), Some(Cow::Borrowed(raw)));
+    let text = match first {
+        Some(b'[') => {
+            let levels = levels.checked_sub(1)?;
+            let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw) else { return as_it_is };
+            let items = items.into_iter().map(|item| exact_text(item.get(), levels));
+            format!("[{}]", items.collect::<Option<Vec<_>>>()?.join(","))
+        }
+        Some(b'{') => {
+            let levels = levels.checked_sub(1)?;
+            let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw) else { return as_it_is };
+            let fields = fields.into_iter().map(|(key, value)| {
+                let value = exact_text(value.get(), levels)?;
+                Some(format!("{}:{value}", Value::from(key)))
+            });
+            format!("{{{}}}", fields.collect::<Option<Vec<_>>>()?.join(","))
+        }
+        Some(b'"') if raw.contains('\\') => {
+            let Ok(text) = serde_json::from_str::<String>(raw) else { return as_it_is };
+            Value::from(text).to_string()
+        }
+        Some(b'-' | b'0'..=b'9') => return Some(number_text(raw)),
+        _ => return as_it_is,
     };
-    if plain {
-        return Some(Cow::Borrowed(raw));
+    Some(Cow::Owned(text))
+}
+
+/// No longer than it is written, and a little more.
+fn number_text(raw: &str) -> Cow<'_, str> {
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    if digits.len() <= usize::from(MOST_DIGITS) && digits != "0" && digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Cow::Borrowed(raw);
     }
-    serde_json::from_str::<Value>(raw).ok().map(|value| Cow::Owned(text(&value)))
+    let Some(number) = Exact::of(raw) else { return Cow::Borrowed(raw) };
+    let short = if number.power < 0 { None } else { number.plain(MOST_DIGITS.into()) };
+    let sign = if number.negative { "-" } else { "" };
+    Cow::Owned(short.unwrap_or_else(|| format!("{sign}{}e{}", number.digits, number.power)))
 }
 
 /// The same text for the same values.
@@ -48,5 +91,63 @@ fn text(value: &Value) -> String {
             format!("{{{}}}", fields.join(","))
         }
         Value::Null | Value::Bool(_) | Value::String(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_values_have_one_text() {
+        for (a, b) in [
+            ("1", "1.0"),
+            ("-0", "0e99"),
+            ("100", "1e2"),
+            ("9223372036854775808", "9223372036854775808.0"),
+            ("36893488147419103232", "3.6893488147419103232e19"),
+            ("1e400", "10E399"),
+            ("-0.5", "-5e-1"),
+            (r#""a/""#, r#""\u0061\/""#),
+            (r#"{"a":[1,null],"b":true}"#, r#"{ "\u0062" : true, "a" : [1.0, null] }"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            (r#""\ud800""#, r#""\ud800""#),
+            (r#"{"\ud800":1}"#, r#"{"\ud800":1}"#),
+        ] {
+            assert_eq!(same_value_text(a), same_value_text(b), "{a} {b}");
+            assert!(same_value_text(a).is_some(), "{a}");
+        }
+    }
+
+    #[test]
+    fn other_values_have_another() {
+        for (a, b) in [
+            ("1", "-1"),
+            ("1", "\"1\""),
+            ("36893488147419103233", "36893488147419103234"),
+            ("0.12345678901234567891", "0.12345678901234567892"),
+            ("1e400", "1e401"),
+            ("1e99999999999", "1e99999999998"),
+            (r#"{"id":36893488147419103233}"#, r#"{"id":36893488147419103234}"#),
+            (r#"["a","b"]"#, r#"["a,b"]"#),
+            (r#"["a","b"]"#, r#"["b","a"]"#),
+            (r#"{"a":{}}"#, r#"{"a":[]}"#),
+            (r#""\ud800""#, r#""\ud801""#),
+        ] {
+            assert_ne!(same_value_text(a), same_value_text(b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn as_deep_as_is_read() {
+        let nest = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(same_value_text(&nest(127)).is_some());
+        assert_eq!(same_value_text(&nest(128)), None);
+        assert_eq!(same_value_text(&nest(200_000)), None);
+    }
+
+    #[test]
+    fn few_bytes_stay_few() {
+        assert_eq!(same_value_text("1e999999999").as_deref(), Some("1e999999999"));
     }
 }
