@@ -224,7 +224,8 @@ impl Outbox {
             if stopped() {
                 return Ok(Part::Stopped);
             }
-            while let Some(until) = self.not_before(rate).await? {
+            // Once: others may take each place that becomes free, and the lane's lease is renewed by a delivery alone.
+            if let Some(until) = self.not_before(rate).await? {
                 let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
                 if wait > SOON {
                     return Ok(Part::Later(until));
@@ -232,6 +233,9 @@ impl Outbox {
                 self.timer.wait(wait).await;
                 if stopped() {
                     return Ok(Part::Stopped);
+                }
+                if let Some(until) = self.not_before(rate).await? {
+                    return Ok(Part::Later(until));
                 }
             }
             crash_point("publish.before_delivery");
