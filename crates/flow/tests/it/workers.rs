@@ -6,7 +6,7 @@ use crate::{
 };
 use alluvium_flow::{Engine, Flow, Left, Options, RefusedSteps, Signal, Turn};
 use alluvium_model::DatasetName;
-use alluvium_store::{RunState, StepState, Store};
+use alluvium_store::{Owner, RunState, StepState, Store};
 use std::{collections::BTreeSet, future::pending, sync::Arc};
 use tokio::sync::{Notify, oneshot};
 
@@ -262,6 +262,19 @@ async fn files_that_another_machine_found_are_left_to_it() {
     // Where it was found it is gone, and that is the engine's to tell.
     world.engine.fail_next(&bronze());
     assert_eq!(world.run(&Options::default()).await.dead.len(), 1);
+}
+
+#[tokio::test]
+async fn a_container_that_was_started_anew_is_the_same_machine() {
+    let world = World::new().await;
+    planned(&world).await;
+    world.lose("a.csv");
+    world.engine.fail_next(&bronze());
+    let anew = Owner { host: "here pid:[4026532000]".into(), process: 1, started_ticks: 2 };
+    let flow = Flow { owner: anew, ..world.flow() };
+    let summary = flow.run(&Options::default(), pending()).await.expect("the state works");
+    assert!(summary.elsewhere.is_empty(), "{summary:?}");
+    assert_eq!(summary.dead.len(), 1, "the file is gone, and that is the engine's to tell");
 }
 
 #[tokio::test]
