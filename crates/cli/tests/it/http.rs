@@ -186,6 +186,40 @@ fn an_answer_that_waits_comes_when_gold_is_made_and_an_idle_service_ends() {
 }
 
 #[test]
+fn who_looks_and_who_is_refused_keeps_no_idle_service() {
+    let p = pushed_shop();
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0", "--exit-when-idle", "3s"]);
+    command.env("ALLUVIUM_TOKEN", TOKEN);
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    let calls = [
+        ("HEAD", "/healthz", String::new()),
+        ("OPTIONS", "/events", format!("Authorization: Bearer {TOKEN}\r\nWebHook-Request-Origin: a.example\r\n")),
+        ("POST", "/nowhere", format!("Authorization: Bearer {TOKEN}\r\n")),
+        ("POST", "/events", String::new()),
+        ("POST", "/hooks/orders", String::new()),
+    ];
+    // Far more often than every three seconds, for about a minute.
+    for _ in 0..MOST_LOOKS {
+        for (method, path, headers) in &calls {
+            // It may end at any time.
+            let Ok(mut socket) = TcpStream::connect(&at) else { continue };
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{headers}Content-Length: 0\r\n\r\n"
+            );
+            let _ = socket.write_all(request.as_bytes());
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+        if !serving.lives() {
+            break;
+        }
+        serving.for_a_while(Duration::from_millis(50));
+    }
+    assert!(!serving.lives(), "nobody brought any work");
+    assert_eq!(serving.end().code, Some(0));
+}
+
+#[test]
 fn an_answer_that_waits_tells_what_failed_and_comes_in_time() {
     let p = pushed_shop();
     let failing = "accept: { columns: { amount: { max: { error_above: 100 } } } }\n";

@@ -100,6 +100,7 @@ pub(super) async fn post(
     if !signature::holds(&hook.keys, signed.id, signed.timestamp, &body, signed.signature) {
         return Err(audited(&state, refused, Problem::Forged("no signature fits")).await);
     }
+    let _asked = state.intake.asked();
     // From here on its sender is known, and what it says of itself is worth keeping.
     refused.id = Some(signed.id.to_owned());
     let now = state.clock.now();
