@@ -59,11 +59,13 @@ pub async fn serve(
     let answers = tokio::spawn(api.serve(stop.clone()));
     tokio::spawn(rest::give_back(stop.clone()));
     let wake = Arc::new(Notify::new());
-    let outbox = tokio::spawn(wired.outbox(lines.clone()).work(wake.clone(), stop.clone()));
+    let outbox = wired.outbox(lines.clone());
+    let lanes = outbox.busy.clone();
+    let outbox = tokio::spawn(outbox.work(wake.clone(), stop.clone()));
     let waking = Waking { report: lines.as_ref(), wake };
     let flow = wired.flow(&waking);
     let (scan_every, exit_when_idle) = (scan_every.into(), exit_when_idle.map(Into::into));
-    let service = Service { flow, watch: &watch, intake, health: &health, scan_every, exit_when_idle };
+    let service = Service { flow, watch: &watch, intake, health: &health, telling: &lanes, scan_every, exit_when_idle };
     let served = async {
         let done = service.run(&stop).await;
         stopper.stop();

@@ -16,7 +16,10 @@ use alluvium_store::{Lane, LaneEnd, Owner, Publication, Rate, Store, StoreError,
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -48,6 +51,8 @@ pub struct Outbox {
     pub alive: fn(&Owner) -> bool,
     /// For one call: the name, the connection, the answer's head. Well below a lane's lease.
     pub patience: Duration,
+    /// How many lanes [`Outbox::work`] is at.
+    pub busy: Arc<AtomicUsize>,
 }
 
 type Key = (Topic, String);
@@ -115,6 +120,7 @@ impl Outbox {
                 }
                 Err(error) => tracing::warn!(code = error.code(), error = %error, "the outbox cannot be read"),
             }
+            self.busy.store(busy.len(), Ordering::Relaxed);
             let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             tokio::select! {
                 Some(done) = lanes.join_next(), if !lanes.is_empty() => match done {

@@ -155,6 +155,7 @@ impl Bench {
             owner: owner(process),
             alive: |_| true,
             patience: Duration::from_millis(500),
+            busy: Arc::default(),
         })
     }
 
