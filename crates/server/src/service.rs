@@ -16,7 +16,10 @@ use alluvium_model::{DatasetName, Fault, RunId};
 use alluvium_source::files::FolderWatch;
 use alluvium_spec::{Dataset, Kind};
 use alluvium_store::{ReplayRecord, StoreError};
-use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::{
+    FutureExt as _,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeSet,
@@ -232,13 +235,27 @@ impl Service<'_> {
         self.health.is_ready() && self.telling.load(Ordering::Relaxed) == 0
     }
 
-    /// What was acknowledged while an idle service closed.
+    /// What was acknowledged, or came, while an idle service closed.
     ///
     /// # Errors
     /// As [`Flow::run`].
     pub async fn finish(&self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        if !self.intake.noticed().is_empty() {
-            self.flow.run(&Options { command: "serve".to_owned(), ..Options::default() }, stop).await?;
+        let (flow, stop) = (&self.flow, stop.shared());
+        let (pushed, noticed) = (self.intake.noticed(), self.watch.noticed());
+        let mut is_due = !pushed.is_empty() || !noticed.is_empty();
+        for asked in Seen::default().asked(flow).await? {
+            match flow.replay_asked(&asked, stop.clone()).await {
+                Ok(Some((summary, _))) if summary.stopped => return Ok(()),
+                Ok(_) => {}
+                Err(error @ FlowError::Store(_)) => return Err(error.into()),
+                Err(error) => {
+                    broke_off(&asked, &error);
+                    is_due = true;
+                }
+            }
+        }
+        if is_due {
+            flow.run(&Options { command: "serve".to_owned(), ..Options::default() }, stop).await?;
         }
         Ok(())
     }
@@ -299,8 +316,7 @@ impl Service<'_> {
             Err(FlowError::Store(error)) if error.class().may_pass() => self.unreachable(&error),
             Err(error @ FlowError::Store(_)) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(code = error.code(), error = %error, replay = %asked.id, "a replay broke off");
-                // What it brought back is open.
+                broke_off(asked, &error);
                 flow.project.datasets.keys().for_each(|name| agenda.at(name, flow.clock.now()));
             }
         }
@@ -432,6 +448,11 @@ impl Service<'_> {
     }
 }
 
+/// Its end is in the state; what it had brought back by then is open.
+fn broke_off(asked: &ReplayRecord, error: &FlowError) {
+    tracing::warn!(code = error.code(), error = %error, replay = %asked.id, "a replay broke off");
+}
+
 fn after(time: Timestamp, wait: Duration) -> Timestamp {
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     time.checked_add(wait).unwrap_or(Timestamp::MAX)
@@ -440,7 +461,6 @@ fn after(time: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt as _;
 
     #[test]
     fn what_a_look_is_about_to_find_is_waited_for() {
