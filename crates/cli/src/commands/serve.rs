@@ -7,6 +7,7 @@ use crate::{
     error::CliError,
     render::serving::Lines,
     rest,
+    wire::Wired,
 };
 use alluvium_model::{Exit, Span};
 use alluvium_server::{
@@ -90,14 +91,28 @@ pub async fn serve(
     if tokio::time::timeout(LAST_ANSWERS, outbox).await.is_err() {
         telling.abort();
     }
+    let told = match done {
+        Ok(Over::Idle) => tell_last(&wired, lines.clone()).await,
+        Ok(Over::Stopped) | Err(_) => Ok(()),
+    };
     let over = done?;
     finished?;
     answered?;
+    told?;
     lines.tell(if over == Over::Idle { "nothing is left to do" } else { "stopped" });
     if let Some(wired) = Arc::into_inner(wired) {
         wired.close().await?;
     }
     Ok(Exit::Done)
+}
+
+/// What was committed while an idle service closed, when its outbox had ended. What is not told by then waits in the state.
+async fn tell_last(wired: &Wired, lines: Arc<Lines>) -> Result<(), CliError> {
+    tokio::select! {
+        told = wired.outbox(lines).once(LAST_ANSWERS) => told?,
+        () = run::stop()? => {}
+    }
+    Ok(())
 }
 
 /// A socket that fails stops the service; a service that stops leaves requests some time.

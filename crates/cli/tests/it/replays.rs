@@ -100,7 +100,12 @@ fn a_quarantine_is_replayed_as_by_the_command() {
 
 #[test]
 fn a_replay_that_is_acknowledged_while_an_idle_service_closes_is_done() {
-    let p = with_quarantine(Project::new(SHOP));
+    let p = Project::new(SHOP);
+    p.edit("alluvium.yaml", "name: shop", "name: shop\nsinks: { folder: { files: out/ } }");
+    p.edit("datasets/silver/orders.yaml", "write:", "publish: folder\nwrite:");
+    let p = with_quarantine(p);
+    let told = || std::fs::read_dir(p.path("out/silver.orders")).expect("a folder").count();
+    let before = told();
     let serving = Serving::start(&p, &["--exit-when-idle", "2s"]);
     let at = serving.address();
     serving.wait_for("ended");
@@ -121,6 +126,8 @@ fn a_replay_that_is_acknowledged_while_an_idle_service_closes_is_done() {
     assert_eq!(ran.code, Some(0), "{ran}");
     assert_eq!(waiting(&p), 1, "one breaks a rule");
     assert_eq!(p.cell("SELECT count(*) FROM state.replays WHERE ended_at IS NOT NULL"), 1);
+    assert!(told() > before, "the sink heard of the commit");
+    assert_eq!(p.cell("SELECT count(*) FROM state.publications WHERE delivered_at IS NULL"), 0);
 }
 
 #[test]
