@@ -105,6 +105,7 @@ impl Wired {
             owner: process::owner(),
             alive: process::is_alive,
             patience: PATIENCE,
+            busy: Arc::default(),
         })
     }
 }

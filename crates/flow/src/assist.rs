@@ -1,20 +1,23 @@
 //! One more pair of hands: executes steps that other processes planned, and plans none.
 //!
-//! Called by the server's worker. It takes the oldest step of each dataset, under a definition that is its own; whoever planned
-//! the step sees its end in the state.
+//! Called by the server's worker. It takes the oldest step of each dataset, under a definition that is its own, or where that loads
+//! what is not here the next that loads something else; whoever planned the step sees its end in the state.
 
 use crate::{
     Flow, FlowError, Judged, Signal, Summary,
-    drain::is_frozen,
+    drain::{is_frozen, is_live, is_open},
     step::{FIRST_LOOK, LAST_LOOK, Taken},
 };
 use alluvium_model::{RunId, StepKey};
 use alluvium_spec::{Dataset, DriftPolicy, Kind};
-use alluvium_store::StepRecord;
+use alluvium_store::{StepKind, StepRecord};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Steps that may not be tried before a time, as far as this process was told. At most so many as are looked at, at once.
+/// So many loads behind one whose files are not here are looked at.
+const MOST_PASSED: usize = 16;
+
+/// Steps that may not be tried before a time, as far as this process was told. Each is forgotten at its time.
 #[derive(Debug, Default)]
 pub struct Refused(BTreeMap<StepKey, Timestamp>);
 
@@ -83,17 +86,30 @@ impl Flow<'_> {
     async fn asked(&self, refused: &mut Refused) -> Result<Vec<(&Dataset, StepRecord)>, FlowError> {
         let watch = self.watch();
         let ready = self.store.ready_steps(&watch).await?;
-        refused.0.retain(|key, until| *until > watch.now && ready.iter().any(|s| s.key == *key));
+        refused.0.retain(|_, until| *until > watch.now);
         let own = ready.into_iter().filter(|s| !refused.0.contains_key(&s.key));
         let mut own: Vec<(&Dataset, StepRecord)> = own.filter_map(|s| Some((self.own(&s)?, s))).collect();
         if own.iter().any(|(d, _)| can_freeze(d)) {
             let open = self.store.open_steps().await?;
             own.retain(|(d, _)| !can_freeze(d) || !open.iter().any(|s| is_frozen(d, s)));
         }
-        let mut seen = Vec::with_capacity(own.len());
+        let (mut seen, mut unseen) = (Vec::with_capacity(own.len()), Vec::new());
         for (dataset, step) in own {
-            if self.sees_files_of(dataset, &step).await? {
-                seen.push((dataset, step));
+            let is_seen = self.sees_files_of(dataset, &step).await?;
+            let part = if is_seen { &mut seen } else { &mut unseen };
+            part.push((dataset, step));
+        }
+        if unseen.is_empty() {
+            return Ok(seen);
+        }
+        let open = self.store.open_steps().await?;
+        for (dataset, oldest) in unseen {
+            for step in loads_behind(&oldest, &open, watch.now).take(MOST_PASSED) {
+                let is_own = step.version == dataset.version && !refused.0.contains_key(&step.key);
+                if is_own && self.sees_files_of(dataset, step).await? {
+                    seen.push((dataset, step.clone()));
+                    break;
+                }
             }
         }
         Ok(seen)
@@ -103,6 +119,18 @@ impl Flow<'_> {
     fn own(&self, step: &StepRecord) -> Option<&Dataset> {
         self.project.datasets.get(&step.dataset).filter(|d| d.version == step.version)
     }
+}
+
+/// Loads of the same dataset that may be taken although the oldest is left to another machine: landing objects do not depend on each other.
+fn loads_behind<'s>(
+    oldest: &'s StepRecord,
+    open: &'s [StepRecord],
+    now: Timestamp,
+) -> impl Iterator<Item = &'s StepRecord> {
+    let behind = open.iter().skip_while(move |s| s.key != oldest.key).skip(1);
+    let live = behind.filter(move |s| s.dataset == oldest.dataset && is_live(s));
+    let loads = live.take_while(|s| s.kind == StepKind::Ingest);
+    loads.filter(move |s| is_open(s.state) && s.retry_at.is_none_or(|at| at <= now))
 }
 
 /// Whether drift may keep later input of the dataset out.

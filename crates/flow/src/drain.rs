@@ -448,7 +448,7 @@ impl Flow<'_> {
     /// Whether the step loads what only another machine has.
     async fn is_left(&self, dataset: &Dataset, step: &StepRecord, summary: &mut Summary) -> Result<bool, FlowError> {
         let Some(Elsewhere { path, host }) = self.elsewhere(dataset, step).await? else { return Ok(false) };
-        if summary.elsewhere.insert(step.key.clone()) {
+        if summary.elsewhere.insert(step.key.clone(), dataset.name.clone()).is_none() {
             self.report.signal(Signal::Elsewhere { dataset: dataset.name.clone(), path, host });
         }
         Ok(true)

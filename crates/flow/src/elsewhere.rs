@@ -1,7 +1,8 @@
 //! Steps that load files which this process does not see: they are left to one that does.
 //!
 //! Called by `assist.rs` and `drain.rs` before a step is taken. A file that is missing where it was found is gone, and whoever plans
-//! there makes it a dead letter; anywhere else it may only be on another machine.
+//! there makes it a dead letter; anywhere else it may only be on another machine. A machine is known by its name, so that a container
+//! that was started anew is the same one.
 
 use crate::{Flow, FlowError, drain::look_error};
 use alluvium_spec::Dataset;
@@ -22,7 +23,7 @@ impl Flow<'_> {
     /// For who plans: what of the step another machine found, and is not here.
     pub(crate) async fn elsewhere(&self, dataset: &Dataset, step: &StepRecord) -> Result<Option<Elsewhere>, FlowError> {
         // Nobody knows the host of what an early version recorded.
-        self.missing(dataset, step, |host| !host.is_empty() && host != self.owner.host).await
+        self.missing(dataset, step, |host| !host.is_empty() && machine(host) != machine(&self.owner.host)).await
     }
 
     async fn missing(
@@ -41,4 +42,9 @@ impl Flow<'_> {
         let file = missing.and_then(|path| files.into_iter().find(|(p, _)| *p == path));
         Ok(file.map(|(path, host)| Elsewhere { path, host }))
     }
+}
+
+/// Without the space of process ids that is told after it: that is another one after each start of a container.
+fn machine(host: &str) -> &str {
+    host.split_once(' ').map_or(host, |(name, _)| name)
 }

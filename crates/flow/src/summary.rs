@@ -33,8 +33,8 @@ pub struct Summary {
     pub waiting: BTreeMap<DatasetName, Timestamp>,
     /// Steps that are dead letters, as far as the run came upon them.
     pub dead: BTreeSet<StepKey>,
-    /// Steps that load what only another machine has.
-    pub elsewhere: BTreeSet<StepKey>,
+    /// Steps that load what only another machine has, with their datasets.
+    pub elsewhere: BTreeMap<StepKey, DatasetName>,
     /// Dead letters that a replay could not bring back.
     pub letters_left: u64,
     /// How long the run still waits for steps that are to be tried again.

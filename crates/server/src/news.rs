@@ -49,6 +49,12 @@ impl Seen {
         Self { committed: news.committed, ..Self::default() }
     }
 
+    /// Replays that wait and that this version can do, for who looks only once.
+    pub(crate) async fn asked(&mut self, flow: &Flow<'_>) -> Result<Vec<ReplayRecord>, FlowError> {
+        let news = flow.store.news(&names(flow), &flow.watch()).await?;
+        Ok(news.replays.into_iter().filter(|r| self.is_understood(r)).collect())
+    }
+
     /// Whether nobody has written since a look that found nothing, as far as that can be told without a question.
     pub(crate) fn rests(&self, flow: &Flow<'_>) -> bool {
         self.rests.is_some() && flow.store.stamp() == self.rests

@@ -16,7 +16,10 @@ use alluvium_model::{DatasetName, Fault, RunId};
 use alluvium_source::files::FolderWatch;
 use alluvium_spec::{Dataset, Kind};
 use alluvium_store::{ReplayRecord, StoreError};
-use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::{
+    FutureExt as _,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeSet,
@@ -24,7 +27,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,6 +38,8 @@ pub struct Service<'a> {
     pub watch: &'a FolderWatch,
     pub intake: Intake,
     pub health: &'a Health,
+    /// Lanes of the outbox that are being worked on.
+    pub telling: &'a AtomicUsize,
     /// Between two looks for files of which no notice came.
     pub scan_every: Duration,
     /// It ends by itself when nothing was left to do for so long.
@@ -82,6 +87,11 @@ impl Going<'_> {
     /// Looks do not count: they go on for ever.
     fn is_nothing(&self) -> bool {
         self.turns.is_empty() && self.replays.is_empty()
+    }
+
+    /// When an idle service ends. What a look or a scan is about to find is waited for; each ends by itself, and the next begins later.
+    fn last(&self, ends: Timestamp) -> Timestamp {
+        if self.work.is_empty() { ends } else { Timestamp::MAX }
     }
 
     /// Datasets that a turn has still to do.
@@ -134,7 +144,8 @@ impl Service<'_> {
         while !stop.is_said() && failed.is_ok() {
             let (now, busy) = (flow.clock.now(), going.busy());
             let (requests, answered) = self.intake.requests();
-            let ends = idle.ends(answered && going.is_nothing() && agenda.is_empty(), requests, now);
+            let is_quiet = answered && going.is_nothing() && agenda.is_empty() && self.has_told();
+            let ends = going.last(idle.ends(is_quiet, requests, now));
             if now >= ends {
                 over = Over::Idle;
                 break;
@@ -148,7 +159,7 @@ impl Service<'_> {
             } else if now >= judge_at {
                 going.work.push(Box::pin(async { Ended::Judged(flow.tell_alerts(Judged::All).await) }));
                 judge_at = Timestamp::MAX;
-            } else if now >= look_at && seen.rests(flow) {
+            } else if now >= look_at && self.health.is_ready() && seen.rests(flow) {
                 look_at = after(now, LOOK_EVERY);
             } else if now >= look_at {
                 let look = seen.look(flow);
@@ -218,13 +229,33 @@ impl Service<'_> {
         failed.map(|()| over)
     }
 
-    /// What was acknowledged while an idle service closed.
+    /// Whether nothing keeps the service up beside its loop: what waits in a state that cannot be reached is not known, and
+    /// what is due for the sinks is told first.
+    fn has_told(&self) -> bool {
+        self.health.is_ready() && self.telling.load(Ordering::Relaxed) == 0
+    }
+
+    /// What was acknowledged, or came, while an idle service closed.
     ///
     /// # Errors
     /// As [`Flow::run`].
     pub async fn finish(&self, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        if !self.intake.noticed().is_empty() {
-            self.flow.run(&Options { command: "serve".to_owned(), ..Options::default() }, stop).await?;
+        let (flow, stop) = (&self.flow, stop.shared());
+        let (pushed, noticed) = (self.intake.noticed(), self.watch.noticed());
+        let mut is_due = !pushed.is_empty() || !noticed.is_empty();
+        for asked in Seen::default().asked(flow).await? {
+            match flow.replay_asked(&asked, stop.clone()).await {
+                Ok(Some((summary, _))) if summary.stopped => return Ok(()),
+                Ok(_) => {}
+                Err(error @ FlowError::Store(_)) => return Err(error.into()),
+                Err(error) => {
+                    broke_off(&asked, &error);
+                    is_due = true;
+                }
+            }
+        }
+        if is_due {
+            flow.run(&Options { command: "serve".to_owned(), ..Options::default() }, stop).await?;
         }
         Ok(())
     }
@@ -285,8 +316,7 @@ impl Service<'_> {
             Err(FlowError::Store(error)) if error.class().may_pass() => self.unreachable(&error),
             Err(error @ FlowError::Store(_)) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(code = error.code(), error = %error, replay = %asked.id, "a replay broke off");
-                // What it brought back is open.
+                broke_off(asked, &error);
                 flow.project.datasets.keys().for_each(|name| agenda.at(name, flow.clock.now()));
             }
         }
@@ -418,7 +448,28 @@ impl Service<'_> {
     }
 }
 
+/// Its end is in the state; what it had brought back by then is open.
+fn broke_off(asked: &ReplayRecord, error: &FlowError) {
+    tracing::warn!(code = error.code(), error = %error, replay = %asked.id, "a replay broke off");
+}
+
 fn after(time: Timestamp, wait: Duration) -> Timestamp {
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
     time.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_look_is_about_to_find_is_waited_for() {
+        let mut going = Going::default();
+        assert_eq!(going.last(Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+        going.work.push(Box::pin(async { Ended::Scan(Vec::new()) }));
+        assert!(going.is_nothing());
+        assert_eq!(going.last(Timestamp::UNIX_EPOCH), Timestamp::MAX);
+        assert!(going.work.next().now_or_never().flatten().is_some());
+        assert_eq!(going.last(Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+    }
 }

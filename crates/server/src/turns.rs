@@ -29,7 +29,7 @@ struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
     Nothing,
-    /// It is tried again by itself.
+    /// It is tried again by itself, here or on the machine that has its files.
     Waits,
     Failed,
     /// Its definition changed, and a person has to say how to go on.
@@ -40,7 +40,8 @@ impl Left {
     fn of(name: &DatasetName, summary: &Summary) -> Self {
         let comes_back = summary.waiting.contains_key(name)
             || summary.passing.contains(name)
-            || summary.settled_in.contains_key(name);
+            || summary.settled_in.contains_key(name)
+            || summary.elsewhere.values().any(|dataset| dataset == name);
         match () {
             () if comes_back => Self::Waits,
             () if summary.failed.contains(name) => Self::Failed,
@@ -106,6 +107,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alluvium_model::StepKey;
     use futures::FutureExt as _;
     use std::collections::BTreeSet;
 
@@ -134,6 +136,19 @@ mod tests {
         let failed = Summary { failed: [name("silver.t")].into(), ..Summary::default() };
         turns.ended(turns.begin(), &turn(&["silver.t"]), &failed);
         assert_eq!(left(), Some([(name("bronze.t"), Left::Nothing), (name("silver.t"), Left::Failed)].into()));
+    }
+
+    #[test]
+    fn what_was_left_to_another_machine_is_not_done() {
+        let turns = Turns::default();
+        let asked = BTreeMap::from([(name("bronze.t"), 0), (name("silver.t"), 0)]);
+        let left = || turns.done(&asked).now_or_never().flatten();
+        let far = (StepKey::from_stored("a step"), name("bronze.t"));
+        let elsewhere = Summary { elsewhere: [far].into(), ..Summary::default() };
+        turns.ended(turns.begin(), &turn(&["bronze.t", "silver.t"]), &elsewhere);
+        assert_eq!(left(), None);
+        turns.ended(turns.begin(), &turn(&["bronze.t"]), &Summary::default());
+        assert_eq!(left(), Some([(name("bronze.t"), Left::Nothing), (name("silver.t"), Left::Nothing)].into()));
     }
 
     #[test]

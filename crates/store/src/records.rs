@@ -233,6 +233,7 @@ pub struct RunStep {
 /// A process that takes leases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
+    /// The machine's name, and after a blank the space in which its process ids mean something.
     pub host: String,
     pub process: u32,
     /// Start of the process in clock ticks since boot, so that a reused process id is told apart.

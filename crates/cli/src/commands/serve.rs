@@ -7,6 +7,7 @@ use crate::{
     error::CliError,
     render::serving::Lines,
     rest,
+    wire::Wired,
 };
 use alluvium_model::{Exit, Span};
 use alluvium_server::{
@@ -59,11 +60,13 @@ pub async fn serve(
     let answers = tokio::spawn(api.serve(stop.clone()));
     tokio::spawn(rest::give_back(stop.clone()));
     let wake = Arc::new(Notify::new());
-    let outbox = tokio::spawn(wired.outbox(lines.clone()).work(wake.clone(), stop.clone()));
+    let outbox = wired.outbox(lines.clone());
+    let lanes = outbox.busy.clone();
+    let outbox = tokio::spawn(outbox.work(wake.clone(), stop.clone()));
     let waking = Waking { report: lines.as_ref(), wake };
     let flow = wired.flow(&waking);
     let (scan_every, exit_when_idle) = (scan_every.into(), exit_when_idle.map(Into::into));
-    let service = Service { flow, watch: &watch, intake, health: &health, scan_every, exit_when_idle };
+    let service = Service { flow, watch: &watch, intake, health: &health, telling: &lanes, scan_every, exit_when_idle };
     let served = async {
         let done = service.run(&stop).await;
         stopper.stop();
@@ -88,14 +91,28 @@ pub async fn serve(
     if tokio::time::timeout(LAST_ANSWERS, outbox).await.is_err() {
         telling.abort();
     }
+    let told = match done {
+        Ok(Over::Idle) => tell_last(&wired, lines.clone()).await,
+        Ok(Over::Stopped) | Err(_) => Ok(()),
+    };
     let over = done?;
     finished?;
     answered?;
+    told?;
     lines.tell(if over == Over::Idle { "nothing is left to do" } else { "stopped" });
     if let Some(wired) = Arc::into_inner(wired) {
         wired.close().await?;
     }
     Ok(Exit::Done)
+}
+
+/// What was committed while an idle service closed, when its outbox had ended. What is not told by then waits in the state.
+async fn tell_last(wired: &Wired, lines: Arc<Lines>) -> Result<(), CliError> {
+    tokio::select! {
+        told = wired.outbox(lines).once(LAST_ANSWERS) => told?,
+        () = run::stop()? => {}
+    }
+    Ok(())
 }
 
 /// A socket that fails stops the service; a service that stops leaves requests some time.

@@ -11,6 +11,8 @@ use std::{
 
 pub const STRUCTURED: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
+/// About a minute.
+const MOST_LOOKS: usize = 1_200;
 const TOKEN: &str = "a-token-that-only-this-test-knows";
 
 pub struct Answer {
@@ -173,14 +175,48 @@ fn an_answer_that_waits_comes_when_gold_is_made_and_an_idle_service_ends() {
         assert_eq!(word(&first, dataset), "committed", "{}", first.body);
     }
     assert_eq!(first.json()["outcome"]["bronze.customers"], Value::Null, "{}", first.body);
-    assert_eq!(p.rows("SELECT orders, amount FROM gold.daily"), [json!({ "orders": 1, "amount": 10.5 })]);
     let again = push();
     assert_eq!((again.status, &again.json()["duplicates"]), (200, &json!(1)), "{}", again.body);
     assert_eq!(word(&again, "gold.daily"), "unchanged", "{}", again.body);
     let ran = serving.end();
     assert_eq!(ran.code, Some(0), "{ran}");
     ran.said("nothing is left to do");
+    assert_eq!(p.rows("SELECT orders, amount FROM gold.daily"), [json!({ "orders": 1, "amount": 10.5 })]);
     p.done(&["run"]).said("nothing to do");
+}
+
+#[test]
+fn who_looks_and_who_is_refused_keeps_no_idle_service() {
+    let p = pushed_shop();
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0", "--exit-when-idle", "3s"]);
+    command.env("ALLUVIUM_TOKEN", TOKEN);
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    let calls = [
+        ("HEAD", "/healthz", String::new()),
+        ("OPTIONS", "/events", format!("Authorization: Bearer {TOKEN}\r\nWebHook-Request-Origin: a.example\r\n")),
+        ("POST", "/nowhere", format!("Authorization: Bearer {TOKEN}\r\n")),
+        ("POST", "/events", String::new()),
+        ("POST", "/hooks/orders", String::new()),
+    ];
+    // Far more often than every three seconds, for about a minute.
+    for _ in 0..MOST_LOOKS {
+        for (method, path, headers) in &calls {
+            // It may end at any time.
+            let Ok(mut socket) = TcpStream::connect(&at) else { continue };
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{headers}Content-Length: 0\r\n\r\n"
+            );
+            let _ = socket.write_all(request.as_bytes());
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+        if !serving.lives() {
+            break;
+        }
+        serving.for_a_while(Duration::from_millis(50));
+    }
+    assert!(!serving.lives(), "nobody brought any work");
+    assert_eq!(serving.end().code, Some(0));
 }
 
 #[test]
@@ -218,7 +254,15 @@ fn an_answer_that_waits_tells_what_failed_and_comes_in_time() {
         let late = late.replace("\"id\":\"8\"", "\"id\":\"10\"");
         move || post_to(&at, "/events?wait=50s", STRUCTURED, late.as_bytes())
     });
-    while get(&at, "/api/events?dataset=bronze.late").json().as_array().map(Vec::len) != Some(2) {}
+    let both_wait = (0..MOST_LOOKS).any(|_| {
+        let shown = get(&at, "/api/events?dataset=bronze.late").json();
+        let both_wait = shown.as_array().map(Vec::len) == Some(2);
+        if !both_wait {
+            serving.for_a_while(Duration::from_millis(50));
+        }
+        both_wait
+    });
+    assert!(both_wait, "it was not taken");
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!(waits.join().expect("an answer").status, 202);
 }

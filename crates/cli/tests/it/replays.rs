@@ -8,7 +8,11 @@ use crate::{
     serving::Serving,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 /// About a minute.
@@ -92,6 +96,38 @@ fn a_quarantine_is_replayed_as_by_the_command() {
         assert_eq!(p.tables(), by_command.tables());
         assert_eq!(p.cell("SELECT count(*) FROM state.replays WHERE ended_at IS NOT NULL"), 1);
     }
+}
+
+#[test]
+fn a_replay_that_is_acknowledged_while_an_idle_service_closes_is_done() {
+    let p = Project::new(SHOP);
+    p.edit("alluvium.yaml", "name: shop", "name: shop\nsinks: { folder: { files: out/ } }");
+    p.edit("datasets/silver/orders.yaml", "write:", "publish: folder\nwrite:");
+    let p = with_quarantine(p);
+    let told = || std::fs::read_dir(p.path("out/silver.orders")).expect("a folder").count();
+    let before = told();
+    let serving = Serving::start(&p, &["--exit-when-idle", "2s"]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let mut socket = TcpStream::connect(&at).expect("it listens");
+    write!(socket, "POST /api/replays HTTP/1.1\r\nHost: {at}\r\n").expect("sent");
+    // Half of a head is no request yet, and is answered all the same.
+    for _ in 0..5 {
+        serving.for_a_while(Duration::from_secs(1));
+    }
+    let body = quarantine("silver.orders").to_string();
+    let length = body.len();
+    let (name, value) = JSON;
+    write!(socket, "Connection: close\r\n{name}: {value}\r\nContent-Length: {length}\r\n\r\n{body}").expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    let ran = serving.end();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(waiting(&p), 1, "one breaks a rule");
+    assert_eq!(p.cell("SELECT count(*) FROM state.replays WHERE ended_at IS NOT NULL"), 1);
+    assert!(told() > before, "the sink heard of the commit");
+    assert_eq!(p.cell("SELECT count(*) FROM state.publications WHERE delivered_at IS NULL"), 0);
 }
 
 #[test]

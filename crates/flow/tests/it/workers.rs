@@ -6,7 +6,8 @@ use crate::{
 };
 use alluvium_flow::{Engine, Flow, Left, Options, RefusedSteps, Signal, Turn};
 use alluvium_model::DatasetName;
-use alluvium_store::{RunState, StepState, Store};
+use alluvium_spec::IngestMode;
+use alluvium_store::{Owner, RunState, StepState, Store};
 use std::{collections::BTreeSet, future::pending, sync::Arc};
 use tokio::sync::{Notify, oneshot};
 
@@ -262,6 +263,39 @@ async fn files_that_another_machine_found_are_left_to_it() {
     // Where it was found it is gone, and that is the engine's to tell.
     world.engine.fail_next(&bronze());
     assert_eq!(world.run(&Options::default()).await.dead.len(), 1);
+}
+
+#[tokio::test]
+async fn a_worker_goes_on_behind_a_file_that_it_does_not_see() {
+    let mut world = World::new().await;
+    world.mode(&bronze(), IngestMode::PerObject);
+    world.arrive("b.csv", 10);
+    planned(&world).await;
+    let open = world.store.open_steps().await.expect("steps");
+    assert_eq!(open.iter().map(|s| s.state).collect::<Vec<_>>(), [StepState::Planned, StepState::Planned]);
+    let files = world.store.found_by(&open[0].key).await.expect("files");
+    world.lose(&files[0].0);
+    let flow = world.worker();
+    assert!(flow.is_asked(&mut RefusedSteps::default()).await.expect("the state works"));
+    let summary = flow.assist(&mut RefusedSteps::default(), || false, pending()).await.expect("the state works");
+    assert!(summary.dead.is_empty(), "{summary:?}");
+    assert_eq!(world.engine.executed(), [(bronze(), Stage::Executed)]);
+    let left = world.store.open_steps().await.expect("steps");
+    assert_eq!(left.iter().map(|s| &s.key).collect::<Vec<_>>(), [&open[0].key]);
+    assert!(!world.worker().is_asked(&mut RefusedSteps::default()).await.expect("the state works"));
+}
+
+#[tokio::test]
+async fn a_container_that_was_started_anew_is_the_same_machine() {
+    let world = World::new().await;
+    planned(&world).await;
+    world.lose("a.csv");
+    world.engine.fail_next(&bronze());
+    let anew = Owner { host: "here pid:[4026532000]".into(), process: 1, started_ticks: 2 };
+    let flow = Flow { owner: anew, ..world.flow() };
+    let summary = flow.run(&Options::default(), pending()).await.expect("the state works");
+    assert!(summary.elsewhere.is_empty(), "{summary:?}");
+    assert_eq!(summary.dead.len(), 1, "the file is gone, and that is the engine's to tell");
 }
 
 #[tokio::test]

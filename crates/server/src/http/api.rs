@@ -153,18 +153,20 @@ impl Api {
 }
 
 fn router(state: State) -> Router {
+    // Inside of the token check: who may not ask brings no work, nor does who asks for what is not here.
     let guarded = routes::router(true)
+        .route_layer(middleware::from_fn_with_state(state.clone(), counted))
         .fallback(async || Problem::NoSuchPath)
         .layer(middleware::from_fn_with_state(state.clone(), auth::check));
-    // Who calls these shows by a signature who they are.
+    // Who calls these shows by a signature who they are, and is counted when it holds.
     let signed =
         Router::new().route("/hooks/{*path}", post(hooks::post)).method_not_allowed_fallback(async || Problem::Method);
-    let all = routes::router(false).merge(signed).merge(guarded);
-    all.layer(middleware::from_fn_with_state(state.clone(), counted)).with_state(state)
+    routes::router(false).merge(signed).merge(guarded).with_state(state)
 }
 
 /// Who only reads brings no work.
 async fn counted(state: extract::State<State>, request: Request, next: Next) -> Response {
-    let _asked = (request.method() != Method::GET).then(|| state.intake.asked());
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let _asked = (!reads).then(|| state.intake.asked());
     next.run(request).await
 }

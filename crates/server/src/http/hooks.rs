@@ -27,7 +27,12 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::{Value, json, value::RawValue};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 /// As senders make them they have up to about 64.
 const LONGEST_ID: usize = 256;
@@ -41,6 +46,25 @@ pub(super) struct Hook {
     source: WebhookSource,
     keys: Vec<Key>,
     rate: Rate,
+    full: Full,
+}
+
+/// When the rate has a place again, as the state said last: until then it need not be asked.
+#[derive(Debug)]
+struct Full(AtomicI64);
+
+impl Full {
+    /// How long to wait. A place is nobody's for longer than a period: then the clock was set back.
+    fn wait(&self, now: Timestamp, rate: &Rate) -> Option<Duration> {
+        let left = self.0.load(Ordering::Relaxed).saturating_sub(now.as_microsecond());
+        let left = Some(left).filter(|left| (1..=rate.period.micros()).contains(left))?;
+        u64::try_from(left).ok().map(Duration::from_micros)
+    }
+
+    fn tell(&self, now: Timestamp, wait: Duration) {
+        let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        self.0.store(now.as_microsecond().saturating_add(wait), Ordering::Relaxed);
+    }
 }
 
 /// The variable that holds no key.
@@ -62,6 +86,7 @@ pub(super) fn of(project: &Project, variables: &dyn Fn(&str) -> Option<String>) 
             dataset: dataset.name.clone(),
             keys: keys.collect::<Result<_, _>>()?,
             rate: rate(source),
+            full: Full(AtomicI64::new(i64::MIN)),
             source: source.clone(),
         };
         hooks.insert(source.path.clone(), hook);
@@ -100,6 +125,7 @@ pub(super) async fn post(
     if !signature::holds(&hook.keys, signed.id, signed.timestamp, &body, signed.signature) {
         return Err(audited(&state, refused, Problem::Forged("no signature fits")).await);
     }
+    let _asked = state.intake.asked();
     // From here on its sender is known, and what it says of itself is worth keeping.
     refused.id = Some(signed.id.to_owned());
     let now = state.clock.now();
@@ -107,6 +133,10 @@ pub(super) async fn post(
         refused.kind = RefusalKind::Stale;
         return Err(audited(&state, refused, Problem::Stale(hook.source.tolerance.to_string())).await);
     };
+    if let Some(wait) = hook.full.wait(now, &hook.rate) {
+        refused.kind = RefusalKind::TooFrequent;
+        return Err(audited(&state, refused, Problem::TooFrequent(wait)).await);
+    }
     let event = match event(&head.headers, &signed, at, hook, &body) {
         Ok(event) => event,
         Err(NoEvent(why)) => {
@@ -126,7 +156,9 @@ pub(super) async fn post(
     };
     let list = PushedList { events: vec![event], rate: Some(hook.rate.clone()) };
     let Durable { new, duplicates, .. } = match pushed(&state, list).await {
-        Err(problem @ Problem::TooFrequent(_)) => {
+        Err(Problem::TooFrequent(wait)) => {
+            hook.full.tell(state.clock.now(), wait);
+            let problem = Problem::TooFrequent(wait);
             refused.kind = RefusalKind::TooFrequent;
             return Err(audited(&state, refused, problem).await);
         }
@@ -261,6 +293,20 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alluvium_model::Span;
+
+    #[test]
+    fn a_full_rate_is_remembered_until_it_has_a_place_and_not_over_a_clock_that_is_set_back() {
+        let at = |s: i64| Timestamp::from_second(s).expect("a time");
+        let rate = Rate { key: "k".to_owned(), limit: 2, period: Span::from_secs(60), burst: 1 };
+        let full = Full(AtomicI64::new(i64::MIN));
+        assert_eq!(full.wait(at(100), &rate), None);
+        full.tell(at(100), Duration::from_secs(30));
+        assert_eq!(full.wait(at(100), &rate), Some(Duration::from_secs(30)));
+        assert_eq!(full.wait(at(129), &rate), Some(Duration::from_secs(1)));
+        assert_eq!(full.wait(at(130), &rate), None);
+        assert_eq!(full.wait(at(60), &rate), None, "nobody waits for so long");
+    }
 
     #[test]
     fn only_a_mapping_tells_its_type_and_only_once() {

@@ -72,7 +72,11 @@ pub(super) async fn until_done(
         }
     }
     match tokio::time::timeout(time, state.intake.turns.done(&all)).await {
-        Ok(Some(left)) => outcome(state, taken, left, &before).await,
+        Ok(Some(left)) => Ok(match committed(state).await {
+            Ok(after) => outcome(taken, left, &before, &after),
+            // It is durable all the same, and is not to be sent again.
+            Err(_) => taken.answer(),
+        }),
         Ok(None) | Err(_) => Ok(taken.answer()),
     }
 }
@@ -81,13 +85,12 @@ async fn committed(state: &Shared) -> Result<BTreeMap<DatasetName, i64>, Problem
     state.views.committed().await.map_err(|error| Problem::failed(error.as_ref()))
 }
 
-async fn outcome(
-    state: &Shared,
+fn outcome(
     taken: Taken,
     left: BTreeMap<DatasetName, Left>,
     before: &BTreeMap<DatasetName, i64>,
-) -> Answer {
-    let after = committed(state).await?;
+    after: &BTreeMap<DatasetName, i64>,
+) -> (StatusCode, Json<Value>) {
     let mut datasets = Map::new();
     for (name, left) in left {
         let version = after.get(&name).filter(|v| before.get(&name) != Some(v));
@@ -101,7 +104,7 @@ async fn outcome(
     }
     let mut body = taken.body;
     body["outcome"] = Value::Object(datasets);
-    Ok((StatusCode::OK, Json(body)))
+    (StatusCode::OK, Json(body))
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ use alluvium_store::{Lane, LaneEnd, Owner, Publication, Rate, Store, StoreError,
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -48,6 +51,8 @@ pub struct Outbox {
     pub alive: fn(&Owner) -> bool,
     /// For one call: the name, the connection, the answer's head. Well below a lane's lease.
     pub patience: Duration,
+    /// How many lanes [`Outbox::work`] is at.
+    pub busy: Arc<AtomicUsize>,
 }
 
 type Key = (Topic, String);
@@ -115,6 +120,7 @@ impl Outbox {
                 }
                 Err(error) => tracing::warn!(code = error.code(), error = %error, "the outbox cannot be read"),
             }
+            self.busy.store(busy.len(), Ordering::Relaxed);
             let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             tokio::select! {
                 Some(done) = lanes.join_next(), if !lanes.is_empty() => match done {
@@ -224,7 +230,8 @@ impl Outbox {
             if stopped() {
                 return Ok(Part::Stopped);
             }
-            while let Some(until) = self.not_before(rate).await? {
+            // Once: others may take each place that becomes free, and the lane's lease is renewed by a delivery alone.
+            if let Some(until) = self.not_before(rate).await? {
                 let wait = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or_default();
                 if wait > SOON {
                     return Ok(Part::Later(until));
@@ -232,6 +239,9 @@ impl Outbox {
                 self.timer.wait(wait).await;
                 if stopped() {
                     return Ok(Part::Stopped);
+                }
+                if let Some(until) = self.not_before(rate).await? {
+                    return Ok(Part::Later(until));
                 }
             }
             crash_point("publish.before_delivery");

@@ -2,7 +2,9 @@
 
 use crate::receiver::{Receiver, Reply};
 use alluvium_flow::{Report, Signal, Timer};
-use alluvium_model::{Balance, DatasetName, DefinitionVersion, ManualClock, RunId, SeededEntropy, Span, StepKey};
+use alluvium_model::{
+    Balance, Clock, DatasetName, DefinitionVersion, ManualClock, RunId, SeededEntropy, Span, StepKey,
+};
 use alluvium_server::Outbox;
 use alluvium_spec::{BodyFormat, Rate, Secret, Sink, Webhook, WebhookAddress};
 use alluvium_store::{
@@ -12,7 +14,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -41,6 +46,25 @@ struct Never;
 impl Timer for Never {
     async fn wait(&self, _: Duration) {
         std::future::pending().await
+    }
+}
+
+/// Time passes, and so often another process takes the place in the rate that is free then.
+struct Overtaken {
+    store: Arc<SqliteStore>,
+    clock: Arc<ManualClock>,
+    rate: alluvium_store::Rate,
+    times: AtomicU32,
+}
+
+#[async_trait]
+impl Timer for Overtaken {
+    async fn wait(&self, time: Duration) {
+        self.clock.advance_micros(i64::try_from(time.as_micros()).expect("a short time"));
+        if self.times.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            let refused = self.store.pace(&self.rate, self.clock.now()).await.expect("the state works");
+            assert_eq!(refused, None, "the place is free");
+        }
     }
 }
 
@@ -131,6 +155,7 @@ impl Bench {
             owner: owner(process),
             alive: |_| true,
             patience: Duration::from_millis(500),
+            busy: Arc::default(),
         })
     }
 
@@ -382,4 +407,34 @@ async fn a_rate_holds_over_all_lanes_and_processes() {
     }
     let failed = bench.store.lanes().await.expect("read").iter().map(|l| l.failures).sum::<u32>();
     assert_eq!(failed, 0, "to wait for a place is no failure");
+}
+
+/// Two calls a second, and somebody else is always a little faster.
+#[tokio::test]
+async fn a_lane_that_is_overtaken_in_its_rate_is_given_back() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let Sink::Webhook(webhook) = at(&receiver) else { unreachable!("a webhook") };
+    let (limit, period, burst) = (120, Span::from_secs(60), 1);
+    let sinks = [("hook", Sink::Webhook(Webhook { rate: Some(Rate { limit, period, burst }), ..webhook }))];
+    for version in 1..=3 {
+        bench.committed("silver.a", version, &["hook"]).await;
+    }
+    let once = async |process: u32, times: u32| {
+        let timer = Arc::new(Overtaken {
+            store: bench.store.clone(),
+            clock: bench.clock.clone(),
+            rate: alluvium_store::Rate { key: "sink hook".to_owned(), limit, period, burst },
+            times: AtomicU32::new(times),
+        });
+        let outbox = Arc::into_inner(bench.outbox(process, &sinks)).expect("nobody else has it");
+        Arc::new(Outbox { timer, ..outbox }).once(LONG).await.expect("the state is read");
+        receiver.calls().len()
+    };
+    assert_eq!(once(1, u32::MAX).await, 1, "it waits for one place, and not for the next");
+    let lane = bench.store.lanes().await.expect("read").remove(0);
+    assert_eq!((lane.failures, lane.next_at), (0, start() + Duration::from_secs(1)));
+    assert_eq!(once(2, 0).await, 1, "not before its time");
+    bench.later(1);
+    assert_eq!(once(2, 0).await, 3, "nobody holds the lane");
+    assert_eq!(bench.waiting().await, 0);
 }

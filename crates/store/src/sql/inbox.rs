@@ -48,21 +48,14 @@ pub(super) async fn push(
     terms::take_rates(tx, lists.iter().filter_map(|l| l.rate.as_ref())).await?;
     let mut answers = Vec::with_capacity(lists.len());
     for list in lists {
-        let wait = match &list.rate {
-            Some(rate) => terms::begin_now(tx, rate, now).await?,
-            None => None,
-        };
-        answers.push(match wait {
-            Some(until) => Pushed::TooFrequent { until },
-            None => push_list(tx, &list.events, bound, now).await?,
-        });
+        answers.push(push_list(tx, list, bound, now).await?);
     }
     Ok(answers)
 }
 
 async fn push_list(
     tx: &mut Session<'_>,
-    list: &[PushedEvent],
+    PushedList { events: list, rate }: &PushedList,
     bound: InboxBound,
     now: Timestamp,
 ) -> Result<Pushed, StoreError> {
@@ -86,6 +79,12 @@ async fn push_list(
         if waiting > 0 && (waiting + events > bound.events || waiting_bytes + bytes > bound.bytes) {
             return Ok(Pushed::Full { dataset: (*dataset).clone() });
         }
+    }
+    // The last that it can be refused for: what is not taken uses up no place.
+    if let Some(rate) = rate
+        && let Some(until) = terms::begin_now(tx, rate, now).await?
+    {
+        return Ok(Pushed::TooFrequent { until });
     }
     insert(tx, &new, now).await?;
     for (dataset, (events, bytes)) in added {

@@ -63,6 +63,11 @@ pub async fn a_list_without_a_place_in_its_rate_is_not_taken(store: &dyn Store) 
     assert_eq!(waiting(store, 1_000).await.records.len(), 4, "nothing of it is kept");
     assert_eq!(store.push(&lists[3..4], WIDE, at(29)).await.unwrap(), [too_frequent]);
     assert_eq!(store.push(&lists[3..4], WIDE, at(30)).await.unwrap(), [accepted(1, 0)], "refused ones took no place");
+    let (narrow, full) = (InboxBound { events: 5, ..WIDE }, Pushed::Full { dataset: name("bronze.flights") });
+    let lists = ["6", "7", "8"].map(|id| of(id, &rate));
+    assert_eq!(store.push(&lists, narrow, at(90)).await.unwrap(), vec![full; 3]);
+    let expected = [accepted(1, 0), accepted(1, 0), Pushed::TooFrequent { until: at(120) }];
+    assert_eq!(store.push(&lists, WIDE, at(90)).await.unwrap(), expected, "nor did those for which there was no room");
 }
 
 pub async fn what_another_process_landed_is_not_landed_again(store: &dyn Store) {

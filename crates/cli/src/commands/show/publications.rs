@@ -7,6 +7,7 @@ use crate::{
     render::{Align, brief_time, grouped, json_time_if_any, printable},
     wire::Wired,
 };
+use alluvium_store::Lane;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -49,11 +50,12 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
 }
 
 pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
+    let now = wired.clock.now();
     let lanes = wired.store.lanes().await?.into_iter();
-    let line = |l: alluvium_store::Lane| Line {
+    let line = |l: Lane| Line {
         defined: wired.project.sinks.contains_key(&l.sink),
         dataset: l.topic.to_string(),
-        next_try: (l.waiting > 0 && l.next_at > Timestamp::UNIX_EPOCH).then_some(l.next_at),
+        next_try: next_try(&l, now),
         sink: l.sink,
         waiting: l.waiting,
         oldest: l.oldest,
@@ -62,4 +64,33 @@ pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
         error: l.error,
     };
     Ok(lanes.map(line).collect())
+}
+
+/// `None`: nothing waits, or it is due by now.
+fn next_try(lane: &Lane, now: Timestamp) -> Option<Timestamp> {
+    (lane.waiting > 0 && lane.next_at > now).then_some(lane.next_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_has_passed_is_no_next_try() {
+        let at = |s: i64| Timestamp::from_second(s).expect("a time");
+        let lane = |waiting: u64, next_at: i64| Lane {
+            topic: "silver.a".parse().expect("a topic"),
+            sink: "hook".to_owned(),
+            waiting,
+            oldest: None,
+            failures: 1,
+            next_at: at(next_at),
+            error: None,
+            off: None,
+        };
+        assert_eq!(next_try(&lane(1, 11), at(10)), Some(at(11)));
+        assert_eq!(next_try(&lane(1, 10), at(10)), None);
+        assert_eq!(next_try(&lane(1, 0), at(10)), None);
+        assert_eq!(next_try(&lane(0, 11), at(10)), None);
+    }
 }
