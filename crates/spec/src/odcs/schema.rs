@@ -141,7 +141,11 @@ impl Base {
         let physical = text("physicalType");
         let description = text("description").map(|t| t.value);
         let classification = text("classification").map(|t| t.value);
-        let logical = f.take("logicalType").and_then(|n| r.choice(n, &LOGICAL)).map(|l| l.value);
+        let written = f.take("logicalType").and_then(|n| r.choice(n, &LOGICAL)).map(|l| l.value);
+        // What stands inside says it, too.
+        let logical = written
+            .or_else(|| f.take("properties").map(|_| types::Logical::Object))
+            .or_else(|| f.take("items").map(|_| types::Logical::Array));
         let mut flag = |key, r: &mut Reader<'_>| {
             let e = f.take_entry(key).filter(|e| !e.value.is_null())?;
             r.boolean(&e.value)?.then_some(e.key.place)

@@ -148,3 +148,23 @@ fn a_mistake_inside_is_one() {
         assert!(told.contains(part), "{options}\n{told}");
     }
 }
+
+#[test]
+fn what_has_properties_or_items_is_an_object_or_an_array() {
+    let file = read(
+        "      - name: o
+        logicalType: object
+        properties:
+          - { name: address, properties: [{ name: zip, logicalType: string }] }
+          - { name: tags, items: { logicalType: string } }
+",
+    );
+    let contract = file.contract.expect("its object is named like the file");
+    let held = |id: &str| {
+        let rule = contract.rules.iter().find(|r| r.id == id).expect("a rule of the type");
+        let Check::Inside { at, .. } = &rule.check else { panic!("{:?}", rule.check) };
+        at.holds
+    };
+    assert_eq!(held("type:o.address"), Holds::Object);
+    assert_eq!(held("type:o.tags"), Holds::Array);
+}
