@@ -105,8 +105,11 @@ impl Flow<'_> {
         let open = self.store.open_steps().await?;
         for (dataset, oldest) in unseen {
             for step in loads_behind(&oldest, &open, watch.now).take(MOST_PASSED) {
-                let is_own = step.version == dataset.version && !refused.0.contains_key(&step.key);
-                if is_own && self.sees_files_of(dataset, step).await? {
+                // It waits for its time, and what follows with it.
+                if refused.0.contains_key(&step.key) {
+                    break;
+                }
+                if step.version == dataset.version && self.sees_files_of(dataset, step).await? {
                     seen.push((dataset, step.clone()));
                     break;
                 }
@@ -129,8 +132,9 @@ fn loads_behind<'s>(
 ) -> impl Iterator<Item = &'s StepRecord> {
     let behind = open.iter().skip_while(move |s| s.key != oldest.key).skip(1);
     let live = behind.filter(move |s| s.dataset == oldest.dataset && is_live(s));
-    let loads = live.take_while(|s| s.kind == StepKind::Ingest);
-    loads.filter(move |s| is_open(s.state) && s.retry_at.is_none_or(|at| at <= now))
+    let waits = move |s: &StepRecord| is_open(s.state) && s.retry_at.is_some_and(|at| at > now);
+    let loads = live.take_while(move |s| s.kind == StepKind::Ingest && !waits(s));
+    loads.filter(|s| is_open(s.state))
 }
 
 /// Whether drift may keep later input of the dataset out.

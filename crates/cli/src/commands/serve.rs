@@ -14,8 +14,9 @@ use alluvium_server::{
     Api, ApiParts, Audit, Health, Intake, Over, ServerError, Service, Stop, Stopper, TlsFiles, Waking,
 };
 use alluvium_source::files::FolderWatch;
+use futures::FutureExt as _;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 /// Others than on this machine have to know it. No argument, because arguments can be read by everybody here.
 const TOKEN: &str = "ALLUVIUM_TOKEN";
@@ -80,19 +81,20 @@ pub async fn serve(
     };
     let (done, answered, ()) = tokio::join!(served, ends(answers, &stop, &stopper), told);
     // Every event that was taken is answered for before this ends.
-    let _ = tokio::time::timeout(LAST_ANSWERS, async { tokio::join!(takes_in, writes_down) }).await;
+    let _ = timeout(LAST_ANSWERS, async { tokio::join!(takes_in, writes_down) }).await;
+    let asked_again = run::stop()?.shared();
     let finished = match done {
-        Ok(Over::Idle) => service.finish(run::stop()?).await,
+        Ok(Over::Idle) => service.finish(asked_again.clone()).await,
         Ok(Over::Stopped) | Err(_) => Ok(()),
     };
     drop(service);
     // So is every delivery that is on its way; what is not told waits.
     let telling = outbox.abort_handle();
-    if tokio::time::timeout(LAST_ANSWERS, outbox).await.is_err() {
+    if timeout(LAST_ANSWERS, outbox).await.is_err() {
         telling.abort();
     }
     let told = match done {
-        Ok(Over::Idle) => tell_last(&wired, lines.clone()).await,
+        Ok(Over::Idle) => tell_last(&wired, lines.clone(), asked_again).await,
         Ok(Over::Stopped) | Err(_) => Ok(()),
     };
     let over = done?;
@@ -107,10 +109,10 @@ pub async fn serve(
 }
 
 /// What was committed while an idle service closed, when its outbox had ended. What is not told by then waits in the state.
-async fn tell_last(wired: &Wired, lines: Arc<Lines>) -> Result<(), CliError> {
+async fn tell_last(wired: &Wired, lines: Arc<Lines>, stop: impl Future<Output = ()>) -> Result<(), CliError> {
     tokio::select! {
-        told = wired.outbox(lines).once(LAST_ANSWERS) => told?,
-        () = run::stop()? => {}
+        told = timeout(LAST_ANSWERS, wired.outbox(lines).once(LAST_ANSWERS)) => told.unwrap_or(Ok(()))?,
+        () = stop => {}
     }
     Ok(())
 }
@@ -124,7 +126,7 @@ async fn ends(
     let abort = answers.abort_handle();
     let late = async {
         stop.clone().said().await;
-        let _ = tokio::time::timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
+        let _ = timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
     };
     tokio::select! {
         done = answers => {

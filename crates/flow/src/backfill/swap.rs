@@ -38,6 +38,7 @@ impl Flow<'_> {
             if let Some(version) = self.end_swaps(run, record, summary).await? {
                 return self.is_in_place(beside, record, windows, version).await.map(Some);
             }
+            let known = self.swaps(record).await?;
             let whole = self.is_whole(record).await?;
             if whole {
                 self.stands_for_all(of, beside, record, windows).await?;
@@ -46,8 +47,7 @@ impl Flow<'_> {
             // Before the positions: what is committed by then is of steps that these know of.
             let live = self.live_version(name).await?;
             // One that another process planned meanwhile may be in that version. One that is planned later overtakes this one.
-            if self.steps_of(record).await?.iter().any(|s| s.kind == StepKind::Swap && s.state != StepState::Superseded)
-            {
+            if self.swaps(record).await? != known {
                 continue;
             }
             if !self.follow_live(run, of, beside, record, windows).await? {
@@ -109,6 +109,11 @@ impl Flow<'_> {
 
     async fn live_version(&self, name: &DatasetName) -> Result<i64, FlowError> {
         Ok(self.engine.head(name).await.map_err(|e| look_error(name, e))?.unwrap_or(-1))
+    }
+
+    async fn swaps(&self, record: &BackfillRecord) -> Result<Vec<(StepKey, StepState)>, FlowError> {
+        let steps = self.steps_of(record).await?.into_iter();
+        Ok(steps.filter(|s| s.kind == StepKind::Swap).map(|s| (s.key, s.state)).collect())
     }
 
     async fn swapped(&self, record: &BackfillRecord) -> Result<Option<i64>, FlowError> {

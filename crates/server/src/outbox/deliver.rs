@@ -96,6 +96,8 @@ impl Outbox {
         }
         let mut lanes = JoinSet::new();
         let mut busy: BTreeSet<Key> = BTreeSet::new();
+        // What a sink did not take before waits, and keeps no idle service.
+        let mut fresh: BTreeSet<Key> = BTreeSet::new();
         let mut held: BTreeMap<Key, Timestamp> = BTreeMap::new();
         while !stop.is_said() {
             let now = self.clock.now();
@@ -113,6 +115,9 @@ impl Outbox {
                             next = next.min(due);
                         } else if busy.len() < MOST_LANES_AT_ONCE {
                             busy.insert(key.clone());
+                            if lane.failures == 0 && lane.off.is_none() {
+                                fresh.insert(key.clone());
+                            }
                             let (outbox, stop) = (self.clone(), stop.clone());
                             lanes.spawn(async move { (key, outbox.lane(&lane, || stop.is_said()).await) });
                         }
@@ -120,12 +125,13 @@ impl Outbox {
                 }
                 Err(error) => tracing::warn!(code = error.code(), error = %error, "the outbox cannot be read"),
             }
-            self.busy.store(busy.len(), Ordering::Relaxed);
+            self.busy.store(fresh.len(), Ordering::Relaxed);
             let wait = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             tokio::select! {
                 Some(done) = lanes.join_next(), if !lanes.is_empty() => match done {
                     Ok((key, turn)) => {
                         busy.remove(&key);
+                        fresh.remove(&key);
                         if let Turn::Held = self.told(turn) {
                             held.insert(key, after(self.clock.now(), HELD));
                         }
@@ -134,6 +140,7 @@ impl Outbox {
                     Err(error) => {
                         tracing::error!(error = %error, "a delivery broke off");
                         busy.clear();
+                        fresh.clear();
                     }
                 },
                 () = wake.notified() => {}

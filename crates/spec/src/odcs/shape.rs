@@ -111,8 +111,13 @@ fn field(
         found.keys.push((position, name.clone()));
     }
     let below = format!("{above}{name}.");
+    let names = node.get("logicalTypeOptions").filter(|_| base.logical == Logical::Object && act != Action::Warn);
+    let names = names.and_then(|n| n.get("required")).and_then(|n| r.names(n)).unwrap_or_default();
     let kind = match scalar {
-        _ if !above.is_empty() && !nested::is_typed(node, base.logical) => Kind::Any,
+        _ if !above.is_empty() && !nested::is_typed(node, base.logical) => {
+            found.rules.extend(require(&names, &mut []).into_iter().map(|name| required(&below, name)));
+            Kind::Any
+        }
         Some(scalar) => Kind::Scalar(scalar),
         None if matches!(base.logical, Logical::Array | Logical::Vector) => {
             Kind::Array(items(f.take("items"), &below, base.action.as_ref(), found, r))
@@ -121,12 +126,8 @@ fn field(
             let list = f.take("properties").and_then(|n| r.list(n));
             let mut fields: Option<Vec<Field>> =
                 list.map(|l| l.iter().filter_map(|n| field(n, &below, base.action.as_ref(), found, r)).collect());
-            if base.logical == Logical::Object && act != Action::Warn {
-                let names = node.get("logicalTypeOptions").and_then(|n| n.get("required"));
-                let names = names.and_then(|n| r.names(n)).unwrap_or_default();
-                let undeclared = require(&names, fields.as_deref_mut().unwrap_or_default());
-                found.rules.extend(undeclared.into_iter().map(|name| required(&below, name)));
-            }
+            let undeclared = require(&names, fields.as_deref_mut().unwrap_or_default());
+            found.rules.extend(undeclared.into_iter().map(|name| required(&below, name)));
             Kind::Object(fields)
         }
     };

@@ -1,7 +1,9 @@
 //! Properties inside of objects and arrays: the rules that they make, and what of them stays documentation.
 
 use crate::folder;
-use alluvium_spec::{Action, Check, ContractFile, Environment, Holds, Language, SchemaFile, load, read_schema_text};
+use alluvium_spec::{
+    Action, Check, ColumnType, ContractFile, Environment, Holds, Language, SchemaFile, load, read_schema_text,
+};
 use std::path::Path;
 
 const HEAD: &str = "apiVersion: v3.2.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\nschema:\n  - name: t\n    properties:\n";
@@ -157,6 +159,7 @@ fn what_has_properties_or_items_is_an_object_or_an_array() {
         properties:
           - { name: address, properties: [{ name: zip, logicalType: string }] }
           - { name: tags, items: { logicalType: string } }
+      - { name: labels, physicalType: text, items: { logicalType: string } }
 ",
     );
     let contract = file.contract.expect("its object is named like the file");
@@ -167,4 +170,5 @@ fn what_has_properties_or_items_is_an_object_or_an_array() {
     };
     assert_eq!(held("type:o.address"), Holds::Object);
     assert_eq!(held("type:o.tags"), Holds::Array);
+    assert_eq!(held("type:labels[]"), Holds::Scalar(ColumnType::String));
 }

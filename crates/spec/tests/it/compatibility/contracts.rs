@@ -232,6 +232,14 @@ fn a_required_field_that_is_not_declared_is_a_rule() {
     );
     assert_eq!(diff(&of("z", "drop"), &of("z", "warn")), ["t.o rule removed: required o.z -> -, breaks forward"]);
     assert_eq!(diff(&of("z", "drop"), &of("z", "quarantine")), Vec::<String>::new());
+    // So it is where nothing but a physical type says that an object stands there.
+    let jsonb = |required: &str| {
+        format!(
+            "      - name: o\n        logicalType: object\n        properties:\n          \
+             - {{ name: x, physicalType: jsonb, logicalTypeOptions: {{ required: [{required}] }} }}\n"
+        )
+    };
+    assert_eq!(diff(&jsonb(""), &jsonb("z")), ["t.o rule added: - -> required o.x.z, breaks backward"]);
 }
 
 /// How the change of one rule of a column is told: `changed`, `added` or `removed`, and what it breaks.
