@@ -196,6 +196,8 @@ fn push(service: &mut Asked) {
     {
         assert_eq!(service.send("POST", "/events", "/events", JSON, &notice(file)).status, status, "{file}");
     }
+    let waits = service.send("POST", "/events", "/events?wait=30s", JSON, &notice("s3.json"));
+    assert_eq!((waits.status, waits.json()["outcome"].is_object()), (200, true), "{}", waits.body);
     let allowed = ask(&service.at, "OPTIONS", "/events", &[("WebHook-Request-Origin", "a.example")], b"");
     service.check("OPTIONS", "/events", &allowed);
     let signed = call(&service.at, "/hooks/a", SECRET, "msg_1", now(), "{\"a\":1}");
@@ -208,8 +210,8 @@ fn look(service: &mut Asked) {
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
         service.get(path, path);
     }
-    for path in ["/api/datasets", "/api/runs", "/api/dead-letters", "/api/events", "/api/publications", "/api/alerts"] {
-        service.list(path);
+    for path in ["datasets", "catalog", "runs", "dead-letters", "events", "publications", "alerts"] {
+        service.list(&format!("/api/{path}"));
     }
     let landed = service.get("/api/events/{id}", "/api/events/2024-01-01.csv").json();
     assert!(landed["publications"].as_array().is_some_and(|a| !a.is_empty()), "{landed}");
