@@ -93,6 +93,15 @@ impl Project {
         fs::write(at, content).expect("a file");
     }
 
+    /// As [`Project::put`], at once: nobody sees a file that is there in part.
+    pub fn deliver(&self, path: &str, content: &[u8]) {
+        let at = self.path(path);
+        fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
+        let aside = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(aside.path(), content).expect("written");
+        aside.persist(at).expect("moved");
+    }
+
     /// Replaces a text that is there in a file.
     pub fn edit(&self, path: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(path)).expect("a file");

@@ -286,7 +286,7 @@ fn four_processes_are_killed_and_stopped_at_random() {
     let begin = |n: usize| if n == 0 { Serving::start(&p, &[]) } else { worker(&p) };
     let mut all: Vec<Serving> = (0..4).map(begin).collect();
     for round in 0..ROUNDS {
-        more(round).iter().for_each(|(path, text)| p.put(path, text.as_bytes()));
+        more(round).iter().for_each(|(path, text)| p.deliver(path, text.as_bytes()));
         let victim = below(4) as usize;
         // Somewhere in the work on what has come.
         all[0].for_a_while(Duration::from_millis(below(600)));
@@ -373,7 +373,7 @@ fn four_processes_of_two_machines_are_killed_and_stopped_while_the_bucket_is_cut
     let mut all: Vec<Serving> = (0..4).map(begin).collect();
     for round in 0..ROUGH_ROUNDS {
         way.store(round as usize, Ordering::Relaxed);
-        more(round).iter().for_each(|(path, text)| p.put(path, text.as_bytes()));
+        more(round).iter().for_each(|(path, text)| p.deliver(path, text.as_bytes()));
         let victim = below(4) as usize;
         all[0].for_a_while(Duration::from_millis(200 + below(800)));
         match round % 4 {

@@ -52,7 +52,7 @@ fn what_contradicts_itself_is_refused_with_the_way_out() {
     for (text, code, part) in [
         ("source: { files: landing/, mode: per_file }\n", "E0010", "known here: per_object, batch"),
         ("source: { files: landing/, order_by: time }\n", "E0007", "order_by"),
-        ("source: { http: { types: [a], order_by: tmie } }\n", "E0010", "known here: arrival, time"),
+        ("source: { http: { types: [a], order_by: tmie } }\n", "E0010", "did you mean `time`?"),
         ("source: { http: { types: [a], mode: per_object } }\n", "E0007", "mode"),
         ("source: { files: landing/ }\nbatch: { objects: 10 }\n", "E0109", "add `freshness"),
         (
