@@ -53,6 +53,18 @@ impl Serving {
         }
     }
 
+    /// Until each of them was said, in whichever order.
+    #[track_caller]
+    pub fn wait_for_all(&self, texts: &[&str]) {
+        let mut open = texts.to_vec();
+        while !open.is_empty() {
+            let line = self.lines.recv_timeout(LIMIT);
+            let line = line.unwrap_or_else(|e| panic!("{open:?} was not said: {e}\n{}", self.said()));
+            open.retain(|text| !line.contains(text));
+            self.said.borrow_mut().push(line);
+        }
+    }
+
     pub fn process(&self) -> u32 {
         self.child.borrow().id()
     }

@@ -144,8 +144,7 @@ fn a_service_does_not_wait_for_what_others_hold() {
     p.put("landing/orders/large.csv", format!("id,customer,day,amount,op,changed\n{rows}").as_bytes());
     let holder = Frozen::at(&p, "bronze.orders");
     let serving = Serving::start(&p, &[]);
-    serving.wait_for("bronze.orders: waiting for process");
-    serving.wait_for("done silver.clicks");
+    serving.wait_for_all(&["bronze.orders: waiting for process", "done silver.clicks"]);
     p.put("landing/clicks/2.ndjson", b"{\"id\":3}\n");
     serving.wait_for("bronze.clicks: 1 new file");
     serving.wait_for("done silver.clicks");
