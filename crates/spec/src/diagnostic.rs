@@ -166,6 +166,18 @@ impl Sink {
         });
     }
 
+    /// Takes back what another report tells better.
+    pub(crate) fn withdraw(&mut self, code: Code, file: &SourceFile, place: Place, message: &str) {
+        let is = |d: &Diagnostic| {
+            (d.code, d.file.as_path(), d.line, d.column, d.message.as_str())
+                == (code.id, file.path.as_path(), place.line, place.column.max(1), message)
+        };
+        if let Some(at) = self.found.iter().rposition(is) {
+            self.found.remove(at);
+            self.per_file.entry((file.path.clone(), code.level)).and_modify(|n| *n -= 1);
+        }
+    }
+
     pub(crate) fn finish(self) -> Diagnostics {
         Diagnostics::default().with(self.found)
     }

@@ -37,7 +37,7 @@ impl Reader<'_> {
 
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, wanted: &str) -> Option<Fields<'n>> {
         match &node.value {
-            Value::Map(entries) => Some(Fields { entries, place: node.place, asked: Vec::new() }),
+            Value::Map(entries) => Some(Fields { entries, place: node.place, asked: Vec::new(), missing: Vec::new() }),
             Value::List(_) | Value::Scalar(_) => {
                 self.wrong_type(node, wanted);
                 None
@@ -174,6 +174,8 @@ pub(crate) struct Fields<'n> {
     entries: &'n [Entry],
     pub(crate) place: Place,
     asked: Vec<&'static str>,
+    /// Told as missing.
+    missing: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -191,8 +193,9 @@ impl<'n> Fields<'n> {
     pub(crate) fn require(&mut self, key: &'static str, r: &mut Reader<'_>) -> Option<&'n Node> {
         let found = self.take(key);
         if found.is_none() {
+            self.missing.push(key);
             let place = self.entries.iter().find(|e| e.key.value == key).map_or(self.place, |e| e.key.place);
-            r.error(codes::MISSING_KEY, place, format!("the key `{key}` is missing or empty"), None);
+            r.error(codes::MISSING_KEY, place, missing(key), None);
         }
         found
     }
@@ -224,11 +227,19 @@ impl<'n> Fields<'n> {
         let unknown = self.entries.iter().filter(|e| !self.asked.contains(&e.key.value.as_str()));
         // One more than is kept, so that a file full of them takes no time.
         for e in unknown.take(crate::diagnostic::MOST_PER_FILE + 1) {
-            let near =
-                || nearest::nearest(&e.key.value, self.asked.iter().copied()).map(|k| format!("did you mean `{k}`?"));
+            let near = nearest::nearest(&e.key.value, self.asked.iter().copied());
+            // It is there, misspelt: one mistake, told once.
+            if let Some(key) = near.filter(|k| !r.later && self.missing.contains(k)) {
+                r.sink.withdraw(codes::MISSING_KEY, r.file, self.place, &missing(key));
+            }
+            let near = || near.map(|k| format!("did you mean `{k}`?"));
             let help = special(&e.key.value).or_else(near).or_else(|| nearest::help(&e.key.value, free.clone()));
             let code = if r.later { codes::LATER_STANDARD } else { codes::UNKNOWN_KEY };
             r.error(code, e.key.place, format!("unknown key {}", quoted(&e.key.value)), help);
         }
     }
+}
+
+fn missing(key: &str) -> String {
+    format!("the key `{key}` is missing or empty")
 }

@@ -45,6 +45,21 @@ fn a_diagnostic_serializes_with_its_place() {
     "#);
 }
 
+/// A misspelt key is there, and its place is known: that it is missing would be said beside it for nothing.
+#[test]
+fn a_misspelt_key_is_one_mistake() {
+    let said = |bronze: &str| {
+        let dir = folder(&[("alluvium.yaml", "name: x\n"), ("landing/keep", ""), ("datasets/bronze/a.yaml", bronze)]);
+        let said = load(dir.path(), &Environment::default()).expect_err("a mistake");
+        said.0.iter().map(|d| (d.code, d.line, d.help.clone())).collect::<Vec<_>>()
+    };
+    let help = Some("did you mean `source`?".to_owned());
+    assert_eq!(said("description: a\nsorce: { files: landing/ }\n"), [("E0007", 2, help)]);
+    assert_eq!(said("description: a\n"), [("E0008", 1, None)]);
+    let far = said("description: a\nwhence: { files: landing/ }\n");
+    assert_eq!(far.iter().map(|(code, line, _)| (*code, *line)).collect::<Vec<_>>(), [("E0008", 1), ("E0007", 2)]);
+}
+
 #[test]
 fn a_folder_that_is_no_project_says_so() {
     let dir = folder(&[("README.md", "")]);
