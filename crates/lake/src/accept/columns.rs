@@ -132,7 +132,7 @@ impl Asked<'_> {
 pub(super) fn unfit(rule: String, dimension: &'static str, levels: &[Levels], why: &Unfit, found: &mut Found) {
     let is_error = levels.iter().any(|l| l.error_above.is_some() || l.error_below.is_some());
     let note = format!("{rule} cannot be measured: {why}");
-    let of = Measured { rule, dimension, checked: 0, violations: 1, note: note.clone() };
+    let of = Measured { rule, dimension, checked: 0, violations: 1, note: note.clone(), figure: None };
     found.say(of, Some((is_error, note)));
 }
 
@@ -149,12 +149,11 @@ impl Plan<'_> {
                         continue;
                     };
                     // JSON has no others, and times are not compared with those of other commits.
-                    if value.is_finite() && !asked.measure.kind.is_time() {
-                        found.figures.insert(asked.rule(), value);
-                    }
+                    let figure = (value.is_finite() && !asked.measure.kind.is_time()).then_some(value);
+                    found.figures.extend(figure.map(|f| (asked.rule(), f)));
                     let (note, beyond) = asked.verdict(value, rows, before);
                     let violations = violations.unwrap_or(u64::from(beyond.is_some()));
-                    let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note };
+                    let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note, figure };
                     found.judge(of, beyond, |b| asked.words(b));
                 }
             }

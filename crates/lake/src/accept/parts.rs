@@ -61,7 +61,7 @@ pub(super) async fn judge(
     let keys = pass.only(key).look(engine, rows, &format!("GROUP BY 1 LIMIT {}", MOST + 1)).await?;
     if keys.rows() > MOST {
         let note = format!("what the step adds has more than {MOST} different `{name}`: too many to judge each");
-        let of = Measured { rule, dimension: "coverage", checked: 0, violations: 1, note: note.clone() };
+        let of = Measured { rule, dimension: "coverage", checked: 0, violations: 1, note: note.clone(), figure: None };
         found.say(of, Some((true, note)));
         return Ok(());
     }
@@ -132,6 +132,7 @@ fn say(name: &str, what: &str, dimension: &'static str, told: &Told, found: &mut
         checked: *checked,
         violations: broken.len() as u64,
         note: format!("{checked} parts by `{name}`"),
+        figure: None,
     };
     found.say(of, (!broken.is_empty()).then_some((is_error, sentence)));
 }
