@@ -76,10 +76,13 @@ pub struct Volume {
     pub levels: Levels,
 }
 
-/// One figure of one column.
+/// One figure of one column, or of several together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColumnMeasure {
     pub column: String,
+    /// Different values are counted of these together with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub and: Vec<String>,
     pub kind: MeasureKind,
     /// The levels are shares of the median that so many of the last commits measured; `None`: they are the figure's own.
     #[serde(skip_serializing_if = "Option::is_none")]

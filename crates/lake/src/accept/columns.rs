@@ -32,6 +32,9 @@ pub(super) fn plan<'a>(measures: &'a [ColumnMeasure], schema: &Schema, pass: &mu
 
 fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit> {
     let column = &measure.column;
+    if !measure.and.is_empty() {
+        return together(measure, schema);
+    }
     Ok(match measure.kind {
         MeasureKind::Nulls => format!("count({})", pass::any(schema, column)?),
         MeasureKind::Distinct => pass::distinct_of(&pass::single(schema, column)?),
@@ -43,6 +46,16 @@ fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit>
         MeasureKind::Mean => format!("{} / count({})", pass::sum(schema, column)?, pass::number(schema, column)?),
         MeasureKind::Percentile(_) => pass::profile_of(&pass::number(schema, column)?),
     })
+}
+
+/// One text of several columns, none of which is null: different values give different ones.
+fn together(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit> {
+    let names = std::iter::once(&measure.column).chain(&measure.and);
+    let parts = names.map(|name| {
+        let text = format!("arrow_cast({}, 'Utf8')", pass::single(schema, name)?);
+        Ok(format!("CAST(character_length({text}) AS VARCHAR) || ':' || {text}"))
+    });
+    Ok(pass::distinct_of(&format!("({})", parts.collect::<Result<Vec<_>, Unfit>>()?.join(" || "))))
 }
 
 /// A figure.
@@ -76,7 +89,7 @@ impl Asked<'_> {
 
     /// The sentence that has the figure.
     pub(super) fn note(&self, value: f64, rows: u64) -> String {
-        let (name, shown) = (&self.measure.column, self.shown(value));
+        let (name, shown) = (self.names("`, `"), self.shown(value));
         match self.measure.kind {
             MeasureKind::Nulls => format!("{:.2} % of {rows} rows have no `{name}`", value * 100.0),
             MeasureKind::Distinct => format!("{rows} rows have {shown} different `{name}`"),
@@ -116,7 +129,12 @@ impl Asked<'_> {
     }
 
     pub(super) fn rule(&self) -> String {
-        format!("{}({})", self.measure.kind.word(), self.measure.column)
+        format!("{}({})", self.measure.kind.word(), self.names(", "))
+    }
+
+    fn names(&self, between: &str) -> String {
+        let more = self.measure.and.iter().flat_map(|name| [between, name.as_str()]);
+        std::iter::once(self.measure.column.as_str()).chain(more).collect()
     }
 
     pub(super) const fn dimension(&self) -> &'static str {

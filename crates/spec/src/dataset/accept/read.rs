@@ -26,7 +26,7 @@ pub(in crate::dataset) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Accept
     accept.invalid = f.take("invalid").map(|n| levels(n, Figure::Share, Sides::Above, r)).unwrap_or_default();
     accept.rows = f.take("rows").map(|n| rows(n, r)).unwrap_or_default();
     accept.volume = f.take("volume").and_then(|n| volume(n, r));
-    accept.columns = f.take("columns").map(|n| measures::columns(n, Against::Commits, uses, r)).unwrap_or_default();
+    accept.columns = measures::figures(&mut f, Against::Commits, uses, r);
     accept.by = f.take("by").map(|n| measures::by(n, uses, r)).unwrap_or_default();
     accept.distribution = f.take("distribution").map(|n| measures::distribution(n, uses, r)).unwrap_or_default();
     accept.freshness = f.take("freshness").and_then(|n| freshness(n, uses, r));
