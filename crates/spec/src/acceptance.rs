@@ -135,6 +135,9 @@ pub struct Parts {
     pub size: Option<Span>,
     /// Rows of the part that the step adds.
     pub rows: Levels,
+    /// As [`ColumnMeasure::of_last`], of the commits that had this part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_of_last: Option<u64>,
     pub columns: Vec<ColumnMeasure>,
 }
 

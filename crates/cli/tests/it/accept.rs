@@ -344,6 +344,35 @@ fn figures_are_compared_with_those_of_the_commits_before() {
 }
 
 #[test]
+fn each_part_is_compared_with_what_it_was_in_the_commits_before() {
+    let p = shop();
+    let criteria = "{ by: { column: region, rows: { of_last: 3, error_below: 50% }, columns: { amount: { mean: { of_last: 3, warn_above: 150% } } } } }";
+    accept(&p, "silver", criteria);
+    for n in 1..4 {
+        p.put(&format!("landing/{}.csv", n + 1), sales(n * 100, |_, _| {}).as_bytes());
+        let ran = p.done(&["run"]);
+        assert!(!ran.stdout.contains("median") && !ran.stderr.contains("median"), "{ran}");
+    }
+    // In the whole nothing is unusual: what the south has more the north has less.
+    let dearer = |i: u32, row: &mut [String; 3]| row[1] = (if i % 2 == 0 { 4 } else { 20 }).to_string();
+    p.put("landing/5.csv", sales(400, dearer).as_bytes());
+    p.done(&["run"]).said("in `region` south: the mean of `amount` of 5 rows is 20, 182 % of 11, the median of the last 3 commits, above 150 %");
+    let south = |i: u32, row: &mut [String; 3]| row[0] = (if i < 2 { "north" } else { "south" }).to_owned();
+    p.put("landing/6.csv", sales(500, south).as_bytes());
+    holds(&p, "most of the north is lost")
+        .said("in `region` north: 2 rows, 40 % of 5, the median of the last 3 commits, below 50 %");
+    // A region that is new has nothing to be compared with.
+    p.done(&["drop", "held", "silver.sales"]);
+    let west = |i: u32, row: &mut [String; 3]| {
+        if i == 9 {
+            row[0] = "west".to_owned()
+        }
+    };
+    p.put("landing/7.csv", sales(600, west).as_bytes());
+    p.done(&["run"]);
+}
+
+#[test]
 fn figures_and_the_rows_of_gold_are_watched_by_their_own_history() {
     let p = shop();
     accept(&p, "silver", "{ columns: { amount: { mean: { error_above: 1000000 } } } }");

@@ -116,16 +116,10 @@ impl Asked<'_> {
         if self.measure.kind.is_time() { moment(value) } else { figure(value) }
     }
 
-    /// The figure in words, and the level that it passed. `before`: what the commits before measured, newest first; where that is too little
-    /// to compare with, nothing is passed.
-    fn verdict(&self, value: f64, rows: u64, before: &[Figures]) -> (String, Option<Beyond>) {
-        let (note, ColumnMeasure { of_last, levels, .. }) = (self.note(value, rows), self.measure);
-        let Some(last) = of_last else { return (note, levels.beyond(value)) };
-        let rule = self.rule();
-        let last = usize::try_from(*last).unwrap_or(usize::MAX);
-        let usual = Usual::of(before.iter().take(last).filter_map(|f| f.get(&rule).copied()).collect());
-        let Some((share, told)) = usual.map(|u| u.share(value)) else { return (note, None) };
-        (format!("{note}, {told}"), levels.beyond(share))
+    /// The figure in words, and the level that it passed; the commits before remember it as `key`.
+    pub(super) fn verdict(&self, value: f64, rows: u64, before: &[Figures], key: &str) -> (String, Option<Beyond>) {
+        let ColumnMeasure { of_last, levels, .. } = self.measure;
+        judged(self.note(value, rows), value, (*of_last, levels), before, key)
     }
 
     pub(super) fn rule(&self) -> String {
@@ -154,6 +148,22 @@ pub(super) fn unfit(rule: String, dimension: &'static str, levels: &[Levels], wh
     found.say(of, Some((is_error, note)));
 }
 
+/// The figure in words, and the level that it passed. `before`: what the commits before measured, newest first; where that is too little
+/// to compare with, nothing is passed.
+pub(super) fn judged(
+    note: String,
+    value: f64,
+    (of_last, levels): (Option<u64>, &Levels),
+    before: &[Figures],
+    key: &str,
+) -> (String, Option<Beyond>) {
+    let Some(last) = of_last else { return (note, levels.beyond(value)) };
+    let last = usize::try_from(last).unwrap_or(usize::MAX);
+    let usual = Usual::of(before.iter().take(last).filter_map(|f| f.get(key).copied()).collect());
+    let Some((share, told)) = usual.map(|u| u.share(value)) else { return (note, None) };
+    (format!("{note}, {told}"), levels.beyond(share))
+}
+
 impl Plan<'_> {
     pub(super) fn judge(&self, seen: &Seen, before: &[Figures], found: &mut Found) -> Result<(), ArrowError> {
         let rows = seen.count(self.rows, 0)?;
@@ -169,7 +179,7 @@ impl Plan<'_> {
                     // JSON has no others, and times are not compared with those of other commits.
                     let figure = (value.is_finite() && !asked.measure.kind.is_time()).then_some(value);
                     found.figures.extend(figure.map(|f| (asked.rule(), f)));
-                    let (note, beyond) = asked.verdict(value, rows, before);
+                    let (note, beyond) = asked.verdict(value, rows, before, &asked.rule());
                     let violations = violations.unwrap_or(u64::from(beyond.is_some()));
                     let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note, figure };
                     found.judge(of, beyond, |b| asked.words(b));

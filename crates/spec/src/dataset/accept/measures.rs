@@ -39,7 +39,7 @@ const KEYS: [Key; 6] = [
 pub(super) enum Against {
     /// Those of the commits before, by `of_last`.
     Commits,
-    /// A part that is new has none, and so have those that ended.
+    /// A span of time is over when the next one comes, and no other is like it.
     Nothing,
 }
 
@@ -183,7 +183,7 @@ fn compared(
     match last {
         Some(n) if against == Against::Nothing => {
             let help = Some("write levels of the figure itself, or compare the whole column under `accept.columns`");
-            let message = "parts are not compared with the commits before";
+            let message = "spans of time are not compared with the commits before";
             r.error(codes::CONTRADICTION, n.place, message, help.map(str::to_owned));
         }
         Some(n) => compared = of_last(n, r),
@@ -202,18 +202,19 @@ fn parts(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Parts> {
     let mut f = r.fields(node, "a mapping such as `{ column: region, rows: { error_below: 1 } }`")?;
     let column = f.require("column", r).and_then(|n| r.name(n));
     let size = f.take("size").and_then(|n| length(n, r));
-    let rows = f.take("rows").map(|n| levels(n, Figure::Count, Sides::Both, r));
-    let measures = figures(&mut f, Against::Nothing, uses, r);
+    let against = if node.get("size").is_some() { Against::Nothing } else { Against::Commits };
+    let rows = f.take("rows").map(|n| measure(n, Figure::Count, against, r));
+    let measures = figures(&mut f, against, uses, r);
     f.finish(r);
     let column = column?;
-    let rows = rows.unwrap_or_default();
+    let (rows_of_last, rows) = rows.unwrap_or_default();
     if rows.is_none() && measures.is_empty() {
         let help = Some("write `rows`, `columns` or `distinct`".to_owned());
         r.error(codes::MISSING_KEY, node.place, "nothing is measured of each part", help);
     }
     let needs = if size.is_some() { Needs::Time } else { Needs::Any };
     uses.push(ColumnUse { column: column.clone(), needs });
-    Some(Parts { column: column.value, size, rows, columns: measures })
+    Some(Parts { column: column.value, size, rows, rows_of_last, columns: measures })
 }
 
 fn length(node: &Node, r: &mut Reader<'_>) -> Option<Span> {
