@@ -8,6 +8,12 @@ use serde::Serialize;
 /// An object's totals stand beside it, in a file with its name and this.
 pub const CONTROL_FILE: &str = ".ctl";
 
+/// How a person is named: by a token, or as a user of a machine.
+pub fn is_person(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(fits)
+}
+
 /// Acceptance criteria over one step's staged rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Accept {
@@ -24,6 +30,15 @@ pub struct Accept {
     pub freshness: Option<Freshness>,
     /// How far a landing object's totals may lie from those that its control file tells, as a share of these.
     pub totals: Option<Levels>,
+    /// Who may release or drop what is held; empty: anybody.
+    pub decided_by: Vec<String>,
+}
+
+impl Accept {
+    /// Whether that person may release or drop what is held.
+    pub fn may_decide(&self, who: &str) -> bool {
+        self.decided_by.is_empty() || self.decided_by.iter().any(|name| name == who)
+    }
 }
 
 /// A value beyond a level is told (`warn`) or held back (`error`); a level that is `None` is never passed.

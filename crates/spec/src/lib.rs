@@ -36,7 +36,7 @@ mod yaml;
 
 pub use acceptance::{
     Accept, Beyond, CONTROL_FILE, ColumnMeasure, Distribution, Freshness, Levels, MeasureKind, Parts, TimeWindow,
-    Volume,
+    Volume, is_person,
 };
 pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};

@@ -60,8 +60,8 @@ pub(super) fn figures(f: &mut Fields<'_>, against: Against, uses: &mut Uses, r: 
     out
 }
 
-/// One mapping, or a list of them.
-fn each(node: &Node) -> &[Node] {
+/// One of them, or a list.
+pub(super) fn each(node: &Node) -> &[Node] {
     if let Value::List(items) = &node.value { items } else { std::slice::from_ref(node) }
 }
 
