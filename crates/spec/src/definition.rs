@@ -85,6 +85,8 @@ pub struct Dataset {
     pub effort: Effort,
     /// So long after a commit the next one is overdue, as the contract agrees.
     pub overdue_after: Option<Span>,
+    /// How often its contract agrees on new data.
+    pub frequency: Option<Span>,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
     /// Under which it takes what waits; `None`: whatever waits. Decides when its steps are planned, and nothing about rows.
@@ -307,6 +309,9 @@ pub struct Watermark {
     /// A row is late when it lies before the watermark by more than this.
     pub allowed_lateness: Span,
     pub late: Late,
+    /// So long after it moved last it goes on with the clock, for who asks which windows are closed. It decides no row.
+    #[serde(skip)]
+    pub idle_timeout: Option<Span>,
 }
 
 /// What becomes of a late row.

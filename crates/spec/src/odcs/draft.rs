@@ -143,8 +143,16 @@ impl ContractDraft {
 
     /// How long after a commit the next one is overdue: after the agreed frequency, and what latency is agreed beside it.
     pub(crate) fn overdue_after(&self) -> Option<Span> {
-        let shortest = |promise| self.agreed().filter(|a| a.promise == promise).map(|a| a.time).min();
-        Some(shortest(Promise::Frequency)? + shortest(Promise::Latency).unwrap_or(Span::ZERO))
+        Some(self.frequency()? + self.shortest(Promise::Latency).unwrap_or(Span::ZERO))
+    }
+
+    /// How often there is new data, as agreed.
+    pub(crate) fn frequency(&self) -> Option<Span> {
+        self.shortest(Promise::Frequency)
+    }
+
+    fn shortest(&self, promise: Promise) -> Option<Span> {
+        self.agreed().filter(|a| a.promise == promise).map(|a| a.time).min()
     }
 
     /// What is said of the contract's object.
