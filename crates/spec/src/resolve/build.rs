@@ -167,7 +167,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         concurrency: draft.turns.concurrency.iter().map(|(c, _)| c.clone()).collect(),
         throttle: draft.turns.throttle.as_ref().map(|(t, _)| t.clone()),
         effort: draft.effort.over(&names.sources.defaults, agreed),
-        overdue_after: said.and_then(|c| c.overdue_after()),
+        due: said.and_then(|c| c.due()),
         frequency: said.and_then(|c| c.frequency()),
         publish: draft.publish.iter().map(|p| p.value.clone()).collect(),
         when: draft.when.clone(),
