@@ -136,11 +136,11 @@ async fn gaps(wired: &Wired, of: &Windows<'_>) -> Result<Vec<Line>, CliError> {
     for row in batches.iter().map(json_rows).collect::<Result<Vec<_>, _>>()?.concat() {
         let number = |name: &str| row[name].as_str().and_then(|n| n.parse::<i64>().ok());
         match (number("before"), number("at")) {
-            (Some(before), Some(at)) => missing.push((before + size, at)),
+            (Some(before), Some(at)) => missing.push((before.saturating_add(size), at)),
             // Nothing is there after the newest.
             (Some(newest), None) => {
-                let end = of.bound.map_or(newest, |bound| bound.div_euclid(size) * size);
-                missing.push((newest + size, end));
+                let end = of.bound.map_or(newest, |bound| bound.div_euclid(size).saturating_mul(size));
+                missing.push((newest.saturating_add(size), end));
             }
             (None, _) => {}
         }

@@ -43,7 +43,7 @@ pub(in crate::dataset) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Accept
 /// Names of tokens, or of users of a machine: one, or a list of them.
 fn people(node: &Node, r: &mut Reader<'_>) -> Vec<String> {
     let mut names = Vec::new();
-    for node in super::measures::each(node) {
+    for node in measures::each(node) {
         let Some(name) = r.text(node) else { continue };
         if is_person(&name.value) {
             names.push(name.value);
