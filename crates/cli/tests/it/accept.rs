@@ -397,9 +397,9 @@ fn figures_and_the_rows_of_gold_are_watched_by_their_own_history() {
     told("gold.days", "rows_per_window");
     told("gold.regions", "rows");
     p.put("landing/3.csv", sales(200, |_, _| {}).as_bytes());
-    p.done(&["run"])
-        .said("note silver.sales: unusual: drop of mean(amount) on")
-        .said("note gold.regions: unusual: drop of rows against the day before on");
+    let ran = p.done(&["run"]);
+    ran.said("note silver.sales: unusual: drop of mean(amount) on");
+    ran.said("note gold.regions: unusual: drop of rows against the day before on");
 }
 
 #[test]

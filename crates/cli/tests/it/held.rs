@@ -222,7 +222,8 @@ fn only_those_who_are_named_decide() {
     for args in [&other[..], &["drop", "held", "silver.orders", "--by", "Ann"]] {
         let ran = p.alluvium(args);
         assert_eq!(ran.code, Some(2), "{ran}");
-        ran.said("F0188").said("is none of those who decide about what is held of silver.orders: ben, ann");
+        ran.said("F0188");
+        ran.said("is none of those who decide about what is held of silver.orders: ben, ann");
     }
     assert_eq!((shown(&p).len(), notes(&p), number(&p, "SELECT count(*) FROM state.verdicts")), (1, 1, 0));
     p.done(RELEASE);
