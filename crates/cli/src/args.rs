@@ -519,6 +519,15 @@ pub enum Show {
         dataset: Option<String>,
         dir: Option<PathBuf>,
     },
+    /// Windows without rows between the first and the newest, and up to where a watermark has closed them
+    Gaps {
+        /// Only of this dataset
+        dataset: Option<String>,
+        dir: Option<PathBuf>,
+        /// How long a window is [default: as gold has it, or the frequency that the contract of silver agrees on]
+        #[arg(long, value_name = "SIZE")]
+        window: Option<Span>,
+    },
     /// Days on which a dataset took more, less or worse than its own history lets expect
     Anomalies {
         dir: Option<PathBuf>,

@@ -119,6 +119,7 @@ impl CliError {
                 | FlowError::NoQuarantine(_)
                 | FlowError::NotSilver(_)
                 | FlowError::NothingToDrop(_)
+                | FlowError::NotTheirs { .. }
                 | FlowError::UnknownLetter(_)
                 | FlowError::NoWindow(_)
                 | FlowError::Range { .. }

@@ -111,6 +111,8 @@ pub enum FlowError {
     NoQuarantine(DatasetName),
     #[error("{0} has no input to drop: it is gold, and recomputed from its inputs")]
     NothingToDrop(DatasetName),
+    #[error("`{by}` is none of those who decide about what is held of {dataset}: {may}")]
+    NotTheirs { dataset: DatasetName, by: String, may: String },
     #[error("{0} is not silver: bronze keeps what it received, and gold is recomputed by itself")]
     NotSilver(DatasetName),
     #[error("another process kept planning over the same input of {0}")]
@@ -160,6 +162,7 @@ impl Fault for FlowError {
             Self::PartOfDefinition(_) => "F0114",
             Self::ReplayNotUnderstood { .. } => "F0116",
             Self::NothingToDrop(_) => "F0170",
+            Self::NotTheirs { .. } => "F0188",
         }
     }
 
@@ -181,6 +184,7 @@ impl Fault for FlowError {
             | Self::BackfillRedefined(_)
             | Self::NotBuilt(_)
             | Self::PartOfDefinition(_) => RetryClass::Schema,
+            Self::NotTheirs { .. } => RetryClass::Auth,
             Self::ReplayNotUnderstood { .. } => RetryClass::Internal,
             Self::Contended(_) => RetryClass::Transient,
         }
@@ -195,6 +199,9 @@ impl Fault for FlowError {
             Self::NotSilver(_) => "name a silver dataset",
             Self::NothingToDrop(_) => {
                 "release it, or correct its inputs or its definition and run again: that computes it anew"
+            }
+            Self::NotTheirs { .. } => {
+                "ask one of them, or over HTTP with the token of one; `accept.decided_by` of the dataset names them"
             }
             Self::Contended(_) => "run again when the other process has finished",
             Self::UnknownLetter(_) => "name one that `alluvium show dead-letters` lists",

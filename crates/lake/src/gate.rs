@@ -12,7 +12,7 @@ use crate::{
 };
 use alluvium_flow::Job;
 use alluvium_model::Fault;
-use alluvium_spec::{Action, Bound, Check, Contract, Rule, VERSION_COLUMNS};
+use alluvium_spec::{Action, Bound, Check, Contract, Kind, Rule, VERSION_COLUMNS};
 use alluvium_store::{QualityResult, StepKind, VerdictKind};
 use std::sync::Arc;
 
@@ -31,6 +31,10 @@ pub(crate) async fn pass(engine: &LakeEngine, job: &Job<'_>, staged: &mut Staged
     let live = staged.add.iter().map(StagedFile::live).chain(stored.iter().map(|f| f.rows));
     let rows = live.sum::<u64>();
     accept::bounds(accept.rows, rows, &mut found);
+    if let (Kind::Gold(gold), StepKind::Curate) = (&job.dataset.kind, job.step.kind) {
+        let made = || staged.made_and_moved().0.iter().map(StagedFile::live).sum();
+        accept::made(rows, gold.window.is_some().then(|| (made(), staged.windows)), &mut found);
+    }
     accept::measures(engine, job, (table.as_ref(), &stored), staged, &mut found).await?;
     let Found { mut breaches, notes, quality, figures } = found;
     staged.notes.extend(notes);
@@ -145,6 +149,7 @@ fn judge_rows(rule: &Rule, value: f64, rows: f64, staged: &mut Staged, breaches:
         violations: value as u64,
         passed: holds,
         note: (!holds).then_some(note),
+        figure: None,
     });
 }
 
@@ -251,5 +256,6 @@ fn judge(rule: &Rule, value: f64, staged: &mut Staged, breaches: &mut Vec<String
         violations: u64::from(!holds),
         passed: holds,
         note: Some(note),
+        figure: None,
     });
 }

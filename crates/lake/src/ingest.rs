@@ -476,6 +476,7 @@ pub(crate) fn quality(reason: &str, records: u64, received: u64) -> QualityResul
         violations: records,
         passed: false,
         note: None,
+        figure: None,
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn tell(silver: &Silver, step: &StepRecord, tally: &Tally, staged: &m
         violations: count.violations,
         passed: count.violations == 0,
         note: step.watermark.map(|w| format!("the watermark was {w}, {} allowed", watermark.allowed_lateness)),
+        figure: None,
     });
 }
 

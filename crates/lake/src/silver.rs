@@ -327,6 +327,7 @@ pub(crate) fn quality(contract: &Contract, tally: &Tally, stops: Vec<Stop>) -> V
             passed,
             note: (!passed && rule.threshold.is_some())
                 .then(|| format!("rule {} is broken by {} of {} rows", rule.id, count.violations, count.checked)),
+            figure: None,
         });
     }
     results

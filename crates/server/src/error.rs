@@ -13,7 +13,7 @@ pub enum ServerError {
     Files(#[from] FilesError),
     #[error("others can reach {0}, and there is no token")]
     NoToken(SocketAddr),
-    #[error("the token has fewer than {0} characters, or some that a header cannot hold")]
+    #[error("a token has fewer than {0} characters, some that a header cannot hold, or no name of its own")]
     WeakToken(usize),
     #[error("the environment variable `{0}` holds no secret of a webhook")]
     NoKey(String),
@@ -54,7 +54,7 @@ impl Fault for ServerError {
             Self::Flow(e) => e.remedy(),
             Self::Files(e) => e.remedy(),
             Self::NoToken(_) => "set ALLUVIUM_TOKEN, or listen on 127.0.0.1",
-            Self::WeakToken(_) => "make one with `openssl rand -hex 32`",
+            Self::WeakToken(_) => "make one with `openssl rand -hex 32`; `ALLUVIUM_TOKENS` is `name:token,name:token`",
             Self::NoKey(_) => "give it `whsec_` and 24 to 64 random bytes as Base64",
             Self::Tls { .. } => "give PEM files of a certificate with its chain, and of the key that belongs to it",
             Self::Listen { .. } => "name another address with --listen",

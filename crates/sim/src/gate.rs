@@ -134,6 +134,7 @@ fn share(made: &Made) -> QualityResult {
         violations: bad,
         passed,
         note: (!passed).then(|| format!("{bad} of {all}")),
+        figure: None,
     }
 }
 

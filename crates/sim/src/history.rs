@@ -3,7 +3,7 @@
 
 use crate::executor::START;
 use alluvium_model::{Balance, DatasetName, Layer};
-use alluvium_store::Hour;
+use alluvium_store::{Hour, Past};
 
 const HOUR: i64 = 3_600_000_000;
 const HOURS: i64 = 15 * 24;
@@ -17,9 +17,9 @@ fn dataset() -> DatasetName {
 }
 
 /// What steps took by the state, and what was before.
-pub(crate) fn with(mut own: Vec<Hour>) -> Vec<Hour> {
+pub(crate) fn with(mut own: Past) -> Past {
     let last = START / HOUR - SILENT_HOURS;
     let balance = Balance { received: 10, loaded: 10, ..Balance::default() };
-    own.extend((last - HOURS..=last).map(|hour| Hour { dataset: dataset(), hour, balance }));
+    own.hours.extend((last - HOURS..=last).map(|hour| Hour { dataset: dataset(), hour, balance }));
     own
 }

@@ -14,8 +14,8 @@ use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepK
 use alluvium_spec::FROZEN;
 use alluvium_store::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
-    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
-    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Past, Planned, Publication, Pushed,
     PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
     RunStep, SchemaVersion, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms,
     Topic, Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
@@ -141,13 +141,13 @@ macro_rules! over_the_way {
                 self.back("troubles", answer).await
             }
 
-            async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
-                self.there("hours").await?;
+            async fn past(&self, since: Timestamp) -> Result<Past, StoreError> {
+                self.there("past").await?;
                 let answer = match self.tables.planted {
-                    Planted::Amnesiac => Ok(Vec::new()),
-                    _ => self.runtime.block_on(self.inner.hours(since)).map(history::with),
+                    Planted::Amnesiac => Ok(Past::default()),
+                    _ => self.runtime.block_on(self.inner.past(since)).map(history::with),
                 };
-                self.back("hours", answer).await
+                self.back("past", answer).await
             }
 
             async fn finish(&self, done: &StepDone) -> Result<bool, StoreError> {

@@ -271,9 +271,9 @@ impl World {
     pub(crate) fn holding(&self) -> BTreeSet<String> {
         let Common { state, runtime, projects, sim, .. } = &self.common;
         let troubles = runtime.block_on(state.troubles(&projects[0].order)).expect("the state can be read");
-        let hours = runtime.block_on(state.hours(Timestamp::MIN)).expect("the state can be read");
+        let past = runtime.block_on(state.past(Timestamp::MIN)).expect("the state can be read");
         let now = Clock::now(sim);
-        told::holding(&troubles, &anomalies(&history::with(hours), now), now)
+        told::holding(&troubles, &anomalies(&history::with(past), now), now)
     }
 
     /// What was said last of each step.

@@ -8,6 +8,12 @@ use serde::Serialize;
 /// An object's totals stand beside it, in a file with its name and this.
 pub const CONTROL_FILE: &str = ".ctl";
 
+/// How a person is named: by a token, or as a user of a machine.
+pub fn is_person(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(fits)
+}
+
 /// Acceptance criteria over one step's staged rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Accept {
@@ -24,6 +30,15 @@ pub struct Accept {
     pub freshness: Option<Freshness>,
     /// How far a landing object's totals may lie from those that its control file tells, as a share of these.
     pub totals: Option<Levels>,
+    /// Who may release or drop what is held; empty: anybody.
+    pub decided_by: Vec<String>,
+}
+
+impl Accept {
+    /// Whether that person may release or drop what is held.
+    pub fn may_decide(&self, who: &str) -> bool {
+        self.decided_by.is_empty() || self.decided_by.iter().any(|name| name == who)
+    }
 }
 
 /// A value beyond a level is told (`warn`) or held back (`error`); a level that is `None` is never passed.
@@ -76,10 +91,13 @@ pub struct Volume {
     pub levels: Levels,
 }
 
-/// One figure of one column.
+/// One figure of one column, or of several together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColumnMeasure {
     pub column: String,
+    /// Different values are counted of these together with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub and: Vec<String>,
     pub kind: MeasureKind,
     /// The levels are shares of the median that so many of the last commits measured; `None`: they are the figure's own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,6 +150,9 @@ pub struct Parts {
     pub size: Option<Span>,
     /// Rows of the part that the step adds.
     pub rows: Levels,
+    /// As [`ColumnMeasure::of_last`], of the commits that had this part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_of_last: Option<u64>,
     pub columns: Vec<ColumnMeasure>,
 }
 

@@ -16,6 +16,7 @@ use crate::{
     sql::Origins,
 };
 use alluvium_model::{ByteSize, DatasetName, DefinitionVersion, LakeUrl, Span, StatePlace};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -83,8 +84,10 @@ pub struct Dataset {
     pub concurrency: Vec<Concurrency>,
     pub throttle: Option<Throttle>,
     pub effort: Effort,
-    /// So long after a commit the next one is overdue, as the contract agrees.
-    pub overdue_after: Option<Span>,
+    /// When the next commit is overdue, as the contract agrees.
+    pub due: Option<Due>,
+    /// How often its contract agrees on new data.
+    pub frequency: Option<Span>,
     /// Names of the sinks that are told of each commit.
     pub publish: Vec<String>,
     /// Under which it takes what waits; `None`: whatever waits. Decides when its steps are planned, and nothing about rows.
@@ -299,6 +302,26 @@ pub struct Silver {
     pub cluster_by: Vec<String>,
 }
 
+/// When new data is agreed.
+#[derive(Debug, Clone)]
+pub enum Due {
+    /// So long after a commit.
+    After(Span),
+    /// So long after the next of these times.
+    At { times: Schedule, latency: Span },
+}
+
+impl Due {
+    /// When the commit that follows on one at that time is overdue; `None`: never, as far as the calendar goes.
+    pub fn next(&self, last: Timestamp) -> Option<Timestamp> {
+        let (from, allowed) = match self {
+            Self::After(allowed) => (last, allowed),
+            Self::At { times, latency } => (times.next(last)?, latency),
+        };
+        Timestamp::from_microsecond(from.as_microsecond().checked_add(allowed.micros())?).ok()
+    }
+}
+
 /// How far a dataset's event time has come, and what becomes of rows that lie further back than is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Watermark {
@@ -307,6 +330,9 @@ pub struct Watermark {
     /// A row is late when it lies before the watermark by more than this.
     pub allowed_lateness: Span,
     pub late: Late,
+    /// So long after it moved last it goes on with the clock, for who asks which windows are closed. It decides no row.
+    #[serde(skip)]
+    pub idle_timeout: Option<Span>,
 }
 
 /// What becomes of a late row.

@@ -36,7 +36,7 @@ mod yaml;
 
 pub use acceptance::{
     Accept, Beyond, CONTROL_FILE, ColumnMeasure, Distribution, Freshness, Levels, MeasureKind, Parts, TimeWindow,
-    Volume,
+    Volume, is_person,
 };
 pub use avro::Avro;
 pub use codes::{CODES, CodeDoc};
@@ -54,10 +54,10 @@ pub use contract_file::{
 };
 pub use decimal::Exact;
 pub use definition::{
-    Backoff, Batch, Bronze, Columns, Concurrency, CsvOptions, Dataset, Effort, Enrich, EventSchema, FileSource, Format,
-    Gold, IngestMode, Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, OrderBy, Project, Push, Rate, Retry,
-    Silver, Step, Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource, WindowSpec,
-    Write,
+    Backoff, Batch, Bronze, Columns, Concurrency, CsvOptions, Dataset, Due, Effort, Enrich, EventSchema, FileSource,
+    Format, Gold, IngestMode, Jitter, Kind, Late, Limits, Normalize, Notified, NullIf, OrderBy, Project, Push, Rate,
+    Retry, Silver, Step, Throttle, Timeout, TimeoutSource, Tracked, VERSION_COLUMNS, Watermark, WebhookSource,
+    WindowSpec, Write,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use drift::{DriftKind, DriftPolicies, DriftPolicy, FROZEN, Inside};

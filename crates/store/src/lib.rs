@@ -29,7 +29,7 @@ pub use discards::{Discard, QuarantineNote, Selection};
 pub use endings::{EndedRun, EndedSteps, Ending};
 pub use error::StoreError;
 pub use lanes::{Lane, LaneEnd, NewPublication, Publication, Topic};
-pub use measures::{DatasetMeasures, Hour, Measures};
+pub use measures::{DatasetMeasures, DayFigure, Hour, Measures, Past, ROWS, ROWS_PER_WINDOW};
 pub use place::StateStore;
 pub use postgres::PostgresStore;
 pub use records::{

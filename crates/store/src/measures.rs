@@ -27,6 +27,31 @@ pub struct DatasetMeasures {
     pub inbox_bytes: u64,
 }
 
+/// Rows of a gold table after a step, and rows that it made for each window: rules of their own, which each step of gold keeps the figure of.
+pub const ROWS: &str = "measured:rows";
+pub const ROWS_PER_WINDOW: &str = "measured:rows_per_window";
+
+/// What is known of the datasets' steps that took new input, by when they ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    pub hours: Vec<Hour>,
+    pub figures: Vec<DayFigure>,
+}
+
+/// What the steps of a day measured by one rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayFigure {
+    pub dataset: DatasetName,
+    pub rule: String,
+    /// Since 1970, in UTC.
+    pub day: i64,
+    /// Of the steps' figures, each by what it checked.
+    pub mean: f64,
+    pub sum: f64,
+    /// Rows, or what the rule counts instead.
+    pub checked: u64,
+}
+
 /// What a dataset's steps took of new input, by when they ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hour {

@@ -296,7 +296,7 @@ pub enum NotYet {
 }
 
 /// An attempt that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     pub key: StepKey,
     pub run: RunId,
@@ -391,7 +391,7 @@ pub struct WatermarkRecord {
 }
 
 /// One rule's result over one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QualityResult {
     pub rule: String,
     pub action: String,
@@ -402,6 +402,9 @@ pub struct QualityResult {
     pub passed: bool,
     /// What was found, for a person.
     pub note: Option<String>,
+    /// What was measured, if that is compared with what the dataset's other steps measured: a share, a sum or any finite number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figure: Option<f64>,
 }
 
 /// What one attempt used. Sums of these are the bill.

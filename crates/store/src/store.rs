@@ -3,8 +3,8 @@
 
 use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
-    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
-    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Past, Planned, Publication, Pushed,
     PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
     RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles,
     Verdict, VersionRecord, Watch, WatermarkRecord,
@@ -328,8 +328,8 @@ pub trait Store: Send + Sync {
     /// Writes refusals down, and forgets the oldest beyond `keep` rows.
     async fn audit(&self, refusals: &[Refusal], keep: u32) -> Result<(), StoreError>;
 
-    /// What steps with new input took, by dataset and hour, of those that ended at that time or later.
-    async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError>;
+    /// What steps with new input took and measured, of those that ended at that time or later.
+    async fn past(&self, since: Timestamp) -> Result<Past, StoreError>;
 
     /// Counts of everything; runs and steps as in [`Store::runs`] and [`Store::run_steps`].
     async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError>;

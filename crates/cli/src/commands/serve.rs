@@ -20,6 +20,8 @@ use tokio::{sync::Notify, time::timeout};
 
 /// Others than on this machine have to know it. No argument, because arguments can be read by everybody here.
 const TOKEN: &str = "ALLUVIUM_TOKEN";
+/// Of people, who are known by theirs: `name:token`, separated by commas.
+const NAMED_TOKENS: &str = "ALLUVIUM_TOKENS";
 /// For requests that are on their way when the service stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,7 @@ pub async fn serve(
     let parts = ApiParts {
         project: &wired.project,
         token: std::env::var(TOKEN).ok(),
+        named_tokens: std::env::var(NAMED_TOKENS).ok(),
         tls,
         intake: intake.clone(),
         audit,

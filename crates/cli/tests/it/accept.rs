@@ -1,7 +1,7 @@
 //! Each criterion of `accept`, in each layer: what is within its levels is published, what is beyond is held, and the sentence has the figures.
 
 use crate::{
-    harness::{Project, Ran},
+    harness::{Project, Ran, python},
     market::copied,
     serving::Serving,
 };
@@ -27,6 +27,7 @@ steps: [ { normalize: { null_if: [\"\"] } }, validate ]
 write: append
 ";
 const GOLD: &str = "SELECT region, sum(amount) AS total, count(*) AS sales FROM silver.sales GROUP BY region\n";
+const DAYS: &str = "SELECT CAST(at AS DATE) AS day, count(*) AS sales FROM silver.sales GROUP BY 1\n";
 const HEAD: &str = "id,region,amount,at\n";
 
 /// Ten sales, five in each region, with amounts around ten; `change` makes one otherwise.
@@ -340,6 +341,65 @@ fn figures_are_compared_with_those_of_the_commits_before() {
     assert!(p.rows(held).is_empty());
     let kept = p.rows("SELECT step FROM state.quality WHERE rule = 'accept:distinct(region)'");
     assert_eq!(kept.len(), 5, "one of each step");
+}
+
+#[test]
+fn each_part_is_compared_with_what_it_was_in_the_commits_before() {
+    let p = shop();
+    let criteria = "{ by: { column: region, rows: { of_last: 3, error_below: 50% }, columns: { amount: { mean: { of_last: 3, warn_above: 150% } } } } }";
+    accept(&p, "silver", criteria);
+    for n in 1..4 {
+        p.put(&format!("landing/{}.csv", n + 1), sales(n * 100, |_, _| {}).as_bytes());
+        let ran = p.done(&["run"]);
+        assert!(!ran.stdout.contains("median") && !ran.stderr.contains("median"), "{ran}");
+    }
+    // In the whole nothing is unusual: what the south has more the north has less.
+    let dearer = |i: u32, row: &mut [String; 3]| row[1] = (if i % 2 == 0 { 4 } else { 20 }).to_string();
+    p.put("landing/5.csv", sales(400, dearer).as_bytes());
+    p.done(&["run"]).said("in `region` south: the mean of `amount` of 5 rows is 20, 182 % of 11, the median of the last 3 commits, above 150 %");
+    let south = |i: u32, row: &mut [String; 3]| row[0] = (if i < 2 { "north" } else { "south" }).to_owned();
+    p.put("landing/6.csv", sales(500, south).as_bytes());
+    holds(&p, "most of the north is lost")
+        .said("in `region` north: 2 rows, 40 % of 5, the median of the last 3 commits, below 50 %");
+    // A region that is new has nothing to be compared with.
+    p.done(&["drop", "held", "silver.sales"]);
+    let west = |i: u32, row: &mut [String; 3]| {
+        if i == 9 {
+            row[0] = "west".to_owned()
+        }
+    };
+    p.put("landing/7.csv", sales(600, west).as_bytes());
+    p.done(&["run"]);
+}
+
+#[test]
+fn figures_and_the_rows_of_gold_are_watched_by_their_own_history() {
+    let p = shop();
+    accept(&p, "silver", "{ columns: { amount: { mean: { error_above: 1000000 } } } }");
+    p.put("datasets/gold/days.sql", format!("/* window: {{ column: day, size: 1 day }} */ {DAYS}").as_bytes());
+    p.put("landing/2.csv", sales(100, |_, _| {}).as_bytes());
+    p.done(&["run"]);
+    let measured =
+        p.rows("SELECT dataset, note, figure FROM state.quality WHERE rule LIKE 'measured:%' ORDER BY dataset, note");
+    let days = serde_json::json!({ "dataset": "gold.days", "note": "2 rows in 2 windows, 1 in each", "figure": 1.0 });
+    let regions = serde_json::json!({ "dataset": "gold.regions", "note": "the table has 2 rows", "figure": 2.0 });
+    assert_eq!(measured, [days, regions.clone(), regions]);
+    p.done(&["show", "anomalies"]).said("nothing is unusual");
+    python("tests/past.py", &[p.path(".alluvium/dev.db").as_os_str()]);
+    let found = p.json(&["show", "anomalies"]);
+    let told = |dataset: &str, measure: &str| {
+        let all = found.as_array().expect("a list").iter();
+        let kinds: Vec<_> =
+            all.filter(|a| a["dataset"] == dataset && a["measure"] == measure).map(|a| &a["kind"]).collect();
+        assert_eq!(kinds, ["drop"], "{dataset} {measure}: {found:#}");
+    };
+    told("silver.sales", "mean(amount)");
+    told("gold.days", "rows_per_window");
+    told("gold.regions", "rows");
+    p.put("landing/3.csv", sales(200, |_, _| {}).as_bytes());
+    let ran = p.done(&["run"]);
+    ran.said("note silver.sales: unusual: drop of mean(amount) on");
+    ran.said("note gold.regions: unusual: drop of rows against the day before on");
 }
 
 #[test]

@@ -213,6 +213,30 @@ fn a_changed_definition_takes_what_was_held() {
     assert_eq!((shown(&p).len(), notes(&p)), (0, 0));
 }
 
+#[test]
+fn only_those_who_are_named_decide() {
+    let p = gated();
+    p.edit(ORDERS, "error_above: 1% } }", "error_above: 1% }, decided_by: [ben, ann] }");
+    fails(&p, &["run"]);
+    let other = ["release", "silver.orders", "--by", "eve"];
+    for args in [&other[..], &["drop", "held", "silver.orders", "--by", "Ann"]] {
+        let ran = p.alluvium(args);
+        assert_eq!(ran.code, Some(2), "{ran}");
+        ran.said("F0188");
+        ran.said("is none of those who decide about what is held of silver.orders: ben, ann");
+    }
+    assert_eq!((shown(&p).len(), notes(&p), number(&p, "SELECT count(*) FROM state.verdicts")), (1, 1, 0));
+    p.done(RELEASE);
+    assert_eq!(rows(&p), expected());
+    for (names, said) in [("[]", "nobody could decide"), ("[an ann]", "is no name of a person")] {
+        p.edit(ORDERS, "decided_by: [ben, ann]", &format!("decided_by: {names}"));
+        let ran = p.alluvium(&["check"]);
+        assert_eq!(ran.code, Some(2), "{ran}");
+        ran.said(said);
+        p.edit(ORDERS, &format!("decided_by: {names}"), "decided_by: [ben, ann]");
+    }
+}
+
 /// The verdict is in the state, and its process is gone; then the gate says something else.
 #[test]
 fn what_nobody_has_seen_is_released_by_nobody() {

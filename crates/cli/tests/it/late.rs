@@ -241,3 +241,74 @@ fn a_watermark_that_decides_nothing_holds_nothing() {
     arrive(&p, "3", 3, &["2024-01-01T00:00:00Z"]);
     assert_eq!(p.alluvium(&["run"]).code, Some(1), "another policy is another definition");
 }
+
+fn gaps(p: &Project, more: &[&str]) -> Vec<Value> {
+    let all = p.json(&[&["show", "gaps"], more].concat()).as_array().expect("a list").clone();
+    let told = |g: &Value| json!([g["dataset"], g["from"], g["to"], g["windows"], g["state"]]);
+    all.iter().map(told).collect()
+}
+
+/// A day is closed when what comes for it would be late: two days after it.
+#[test]
+fn windows_that_are_missing_are_told_and_which_of_them_are_closed() {
+    let p = shop("recompute");
+    assert_eq!(gaps(&p, &[]), Vec::<Value>::new(), "there is no table yet");
+    let days = ["2024-03-02T08:00:00Z", "2024-03-03T23:59:59Z", "2024-03-07T00:00:00Z", "2024-03-09T10:00:00Z"];
+    run(&p, "a", 0, &days);
+    let gap = |of: &str, from: &str, to: &str, windows: u64, state: Option<&str>| {
+        json!([of, format!("2024-03-{from}T00:00:00Z"), format!("2024-03-{to}T00:00:00Z"), windows, state])
+    };
+    let gold = [gap("gold.days", "04", "07", 3, Some("closed")), gap("gold.days", "08", "09", 1, Some("open"))];
+    assert_eq!(gaps(&p, &[]), gold);
+    // Silver has windows where its contract agrees on new data that often, or a person says how long they are.
+    assert_eq!(gaps(&p, &["silver.orders"]), Vec::<Value>::new());
+    p.done(&["show", "gaps", "silver.orders"]).said("silver.orders has no windows");
+    let silver: Vec<_> = gold
+        .iter()
+        .map(|g| {
+            let mut g = g.clone();
+            g[0] = "silver.orders".into();
+            g
+        })
+        .collect();
+    assert_eq!(gaps(&p, &["silver.orders", "--window", "1 day"]), silver);
+    p.edit(
+        "contracts/orders.odcs.yaml",
+        "schema:",
+        "slaProperties: [ { property: frequency, value: 1, unit: d } ]\nschema:",
+    );
+    assert_eq!(gaps(&p, &["silver.orders"]), silver);
+    assert_eq!(gaps(&p, &[]), [silver, gold.to_vec()].concat());
+    // What comes for a window closes its gap, however late it is.
+    run(&p, "b", 10, &["2024-03-05T00:00:00Z"]);
+    let found = gaps(&p, &["gold.days"]);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert_eq!(
+        found[..2],
+        [gap("gold.days", "04", "05", 1, Some("closed")), gap("gold.days", "06", "07", 1, Some("closed"))]
+    );
+    // Very many windows are one gap.
+    let found = gaps(&p, &["silver.orders", "--window", "1ms"]);
+    assert!(found.len() < 20 && found.iter().any(|g| g[3].as_u64().is_some_and(|n| n > 1_000_000)), "{found:#?}");
+}
+
+/// The rows are of years ago, so each time is long enough.
+#[test]
+fn a_source_that_is_idle_holds_no_window_open() {
+    let p = shop("recompute");
+    p.edit("datasets/silver/orders.yaml", "allowed_lateness: 2 days", "lateness: 2 days, idle_timeout: 1ms");
+    run(&p, "a", 0, &["2020-03-02T08:00:00Z", "2020-03-04T10:00:00Z"]);
+    let found = gaps(&p, &["gold.days"]);
+    assert_eq!(
+        found[0],
+        json!(["gold.days", "2020-03-03T00:00:00Z", "2020-03-04T00:00:00Z", 1, "closed"]),
+        "{found:#?}"
+    );
+    // From the newest row up to the days that are still in time.
+    assert_eq!((&found[1][1], &found[1][4]), (&json!("2020-03-05T00:00:00Z"), &json!("closed")), "{found:#?}");
+    assert!(found[1][3].as_u64().is_some_and(|days| days > 2_000), "{found:#?}");
+    // It waits as long as it is told.
+    p.edit("datasets/silver/orders.yaml", "idle_timeout: 1ms", "idle_timeout: 1000 days");
+    let found = gaps(&p, &["gold.days"]);
+    assert_eq!(found, [json!(["gold.days", "2020-03-03T00:00:00Z", "2020-03-04T00:00:00Z", 1, "open"])]);
+}

@@ -51,7 +51,11 @@ fn accepted(answer: &Answer) -> String {
 }
 
 fn look(at: &str, id: &str) -> Value {
-    let answer = ask(at, "GET", &format!("/api/replays/{id}"), &[], b"");
+    look_as(at, id, &[])
+}
+
+fn look_as(at: &str, id: &str, who: &[(&str, &str)]) -> Value {
+    let answer = ask(at, "GET", &format!("/api/replays/{id}"), who, b"");
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()
 }
@@ -59,14 +63,19 @@ fn look(at: &str, id: &str) -> Value {
 /// The replay, once it has ended.
 #[track_caller]
 fn ended(serving: &Serving, at: &str, id: &str) -> Value {
+    ended_as(serving, at, id, &[])
+}
+
+#[track_caller]
+fn ended_as(serving: &Serving, at: &str, id: &str, who: &[(&str, &str)]) -> Value {
     for _ in 0..MOST_LOOKS {
-        let shown = look(at, id);
+        let shown = look_as(at, id, who);
         if shown["replay"]["ended_at"].is_string() {
             return shown;
         }
         serving.for_a_while(Duration::from_millis(50));
     }
-    panic!("it does not end: {:#}", look(at, id));
+    panic!("it does not end: {:#}", look_as(at, id, who));
 }
 
 fn quarantine(dataset: &str) -> Value {
@@ -190,6 +199,36 @@ fn what_a_gate_held_is_released_over_http() {
     let calm = Project::new(MARKET);
     calm.done(&["run"]);
     assert_eq!(rows(&p), rows(&calm));
+}
+
+#[test]
+fn who_decides_shows_it_by_a_token_of_their_own() {
+    let p = Project::new(MARKET);
+    let gate = "accept: { invalid: { error_above: 1% }, decided_by: ann }\nwrite:";
+    p.edit("datasets/silver/orders.yaml", "write:", gate);
+    assert_eq!(p.alluvium(&["run"]).code, Some(1));
+    let mut command = p.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("ALLUVIUM_TOKEN", "a-token-that-only-this-test-knows");
+    command.env("ALLUVIUM_TOKENS", "ann:a-token-of-ann-alone,eve:a-token-of-eve-alone");
+    let serving = Serving::spawn(command);
+    let at = serving.address();
+    serving.wait_for("ended");
+    let asks = |token: &str, by: &str| {
+        let body = json!({ "held": { "dataset": "silver.orders", "verdict": "release", "by": by } }).to_string();
+        let bearer = format!("Bearer {token}");
+        ask(&at, "POST", "/api/replays", &[JSON, ("Authorization", &bearer)], body.as_bytes())
+    };
+    // What is written in the body shows nothing.
+    for token in ["a-token-that-only-this-test-knows", "a-token-of-eve-alone"] {
+        let refused = asks(token, "ann");
+        assert_eq!((refused.status, refused.code().as_str()), (403, "F0188"), "{}", refused.body);
+    }
+    assert_eq!(asks("a-token-of-nobody-here", "ann").code(), "H0101");
+    let id = accepted(&asks("a-token-of-ann-alone", "eve"));
+    let shown = ended_as(&serving, &at, &id, &[("Authorization", "Bearer a-token-of-ann-alone")]);
+    assert_eq!(shown["replay"]["outcome"]["letters"][0]["done"], "released", "{shown:#}");
+    assert_eq!(serving.stop().code, Some(0));
+    assert_eq!(p.cell("SELECT decided_by FROM state.verdicts"), "ann");
 }
 
 /// Killed before the answer, between the answer and the work, in the midst of the work, and at its end.

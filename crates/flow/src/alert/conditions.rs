@@ -4,10 +4,10 @@
 
 use crate::{Anomaly, Dependency, alert::Ages, breaker::Word};
 use alluvium_model::is_unseen;
-use alluvium_spec::{Check, Project};
+use alluvium_spec::{Check, Due, Project};
 use alluvium_store::{AlertKind, Alerts, Troubles, Warned};
-use jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeMap, time::Duration};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Codes of alerts that no error bears. Dead letters are told with their own.
 pub const ALERT_CODES: [&str; 5] = [ACCEPTANCE, ANOMALY, OVERDUE, BREAKER, STALE];
@@ -107,10 +107,15 @@ pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -
         found.push(Condition::new(AlertKind::Acceptance, subject, &warned.rule, Some(ACCEPTANCE), what));
     }
     for dataset in project.datasets.values() {
-        let Some((after, last)) = dataset.overdue_after.zip(troubles.committed.get(&dataset.name)) else { continue };
-        let allowed = SignedDuration::try_from(Duration::from(after)).unwrap_or(SignedDuration::MAX);
-        if now.duration_since(*last) > allowed {
-            let summary = format!("no commit since {last}, and one is agreed each {after}");
+        let Some((due, last)) = dataset.due.as_ref().zip(troubles.committed.get(&dataset.name)) else { continue };
+        if due.next(*last).is_some_and(|by| now > by) {
+            let summary = match due {
+                Due::After(after) => format!("no commit since {last}, and one is agreed each {after}"),
+                Due::At { times, .. } => {
+                    let agreed = times.next(*last).map_or_else(String::new, |at| at.to_string());
+                    format!("no commit since {last}, and one was agreed for {agreed}")
+                }
+            };
             let subject = dataset.name.to_string();
             found.push(Condition::new(AlertKind::Overdue, subject, "agreed", Some(OVERDUE), summary));
         }

@@ -68,8 +68,8 @@ impl Flow<'_> {
             found.extend(conditions::of_breakers(&words, &known));
             found.extend(conditions::of_ages(self.project, ages, &known, now));
             if judged == Judged::All {
-                let hours = self.store.hours(before(DAY * HISTORY_DAYS)).await?;
-                found.extend(conditions::of_history(self.project, &anomalies(&hours, now)));
+                let past = self.store.past(before(DAY * HISTORY_DAYS)).await?;
+                found.extend(conditions::of_history(self.project, &anomalies(&past, now)));
             }
             let fresh = || RunId::fresh(self.clock, self.entropy).to_string();
             let seen = Seen { words: &words, needed: &needed, watched: &watched, aged: &aged, judged };

@@ -12,8 +12,10 @@ const LEVEL: usize = 28;
 const WEEK: usize = 7;
 /// Below so many days nothing is expected.
 pub(super) const LEARNING: usize = 28;
-/// A day is unusual from so many times the usual distance on, which heavy tails hardly reach.
+/// A day is unusual from so many times the usual distance on, which heavy tails hardly reach. Figures are many, and greatest values have
+/// such tails.
 const FAR: f64 = 5.5;
+const FAR_FIGURE: f64 = 7.0;
 /// And so much farther than all but one of the judged days that were usual. Days of learning do not count: a feed often begins
 /// with all there was before.
 const FARTHER: f64 = 1.3;
@@ -36,6 +38,8 @@ pub(super) enum Scale {
     Count,
     /// Of so many trials; only more of it is, by a hundredth at least.
     Share,
+    /// Of either sign, `unit` being its usual size: as it is near zero, and by its logarithm far from it. A fifth more or less is worth a word.
+    Number { unit: f64 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +65,7 @@ impl Scale {
         match self {
             Self::Count => x.ln_1p(),
             Self::Share => x.clamp(0.0, 1.0).sqrt().asin(),
+            Self::Number { unit } => (x / unit).asinh(),
         }
     }
 
@@ -68,6 +73,7 @@ impl Scale {
         match self {
             Self::Count => y.max(0.0).exp_m1(),
             Self::Share => y.clamp(0.0, FRAC_PI_2).sin().powi(2),
+            Self::Number { unit } => y.sinh() * unit,
         }
     }
 
@@ -76,6 +82,7 @@ impl Scale {
         match self {
             Self::Count => (1.0 / (1.0 + self.down(expected)).sqrt()).hypot(0.03),
             Self::Share => (0.5 / of.max(1.0).sqrt()).hypot(0.005),
+            Self::Number { .. } => 0.03,
         }
     }
 
@@ -83,7 +90,25 @@ impl Scale {
         match self {
             Self::Count => (seen - expected).abs() > 0.25_f64.ln_1p(),
             Self::Share => self.down(seen) - self.down(expected) > 0.01,
+            Self::Number { unit } => {
+                let (seen, expected) = (self.down(seen), self.down(expected));
+                (seen - expected).abs() > 0.2 * expected.abs().max(unit * 0.1)
+            }
         }
+    }
+
+    fn far(self) -> f64 {
+        if matches!(self, Self::Number { .. }) { FAR_FIGURE } else { FAR }
+    }
+
+    /// Whether something came: a count or a share of nothing tells that nothing did.
+    fn came(self, y: f64) -> bool {
+        matches!(self, Self::Number { .. }) || y > 0.0
+    }
+
+    /// What can be expected.
+    fn within(self, y: f64) -> f64 {
+        if matches!(self, Self::Number { .. }) { y } else { y.max(0.0) }
     }
 }
 
@@ -185,7 +210,12 @@ impl Series<'_> {
         // Each week around a day has every weekday once: what is left is the weekday's part, and chance.
         let around = |i: usize| {
             let week = i.saturating_sub(WEEK / 2)..(i + WEEK / 2 + 1).min(day);
-            median(week.filter_map(|k| self.seen[k].filter(|_| !self.outlier[k])))
+            let (mut values, mut known) = ([0.0; WEEK], 0);
+            for seen in week.filter_map(|k| self.seen[k].filter(|_| !self.outlier[k])) {
+                values[known] = seen;
+                known += 1;
+            }
+            middle(&mut values[..known])
         };
         let off: Vec<_> = history.iter().map(|(i, y)| (i % WEEK, y - around(*i).unwrap_or(*y))).collect();
         let mut season = [0.0; WEEK];
@@ -196,7 +226,8 @@ impl Series<'_> {
             *part = median(of_it()).unwrap_or(0.0);
         }
         // Days on which nothing ever comes are alike, and tell nothing about those on which something does.
-        let comes: Vec<_> = off.iter().zip(&history).filter(|(_, (_, y))| *y > 0.0).map(|(off, _)| *off).collect();
+        let comes: Vec<_> =
+            off.iter().zip(&history).filter(|(_, (_, y))| self.scale.came(*y)).map(|(off, _)| *off).collect();
         let apart: Vec<_> = comes.iter().map(|(w, o)| (o - season[*w]).abs()).collect();
         // The fewer the weeks, the more of the chance the weekdays' parts have taken.
         let weekdays = (0..WEEK).filter(|w| comes.iter().any(|(of, _)| of == w)).count();
@@ -212,18 +243,19 @@ impl Series<'_> {
             .map(|(i, y)| y - season[i % WEEK])
             .collect();
         let level = median(recent.iter().copied())?;
-        let at = (level + season[day % WEEK]).max(0.0);
+        let at = self.scale.within(level + season[day % WEEK]);
         // Of the day itself, of its weekday's part and of the level.
         let parts = 1.0 + MEDIAN_VARIANCE / weeks[day % WEEK].max(1) as f64 + MEDIAN_VARIANCE / recent.len() as f64;
         let sigma = chance.hypot(self.scale.floor(at, of)) * parts.sqrt();
-        Some(Expected { at, sigma, far: (FAR * sigma).max(FARTHER * judged[1]) })
+        Some(Expected { at, sigma, far: (self.scale.far() * sigma).max(FARTHER * judged[1]) })
     }
 
     /// The first of the days that together lie aside, the given one being the last. A silence is none.
     fn shift(&self, day: usize) -> Option<usize> {
         let judged = || (self.since..=day).rev().filter(|i| self.days[*i].is_some()).take(SHIFT_DAYS);
         let side = self.far[day].signum();
-        let aside = |i: usize| self.far[i] * side >= SHIFT_EACH && self.days[i].is_some_and(|d| d.value > 0.0);
+        let aside =
+            |i: usize| self.far[i] * side >= SHIFT_EACH && self.days[i].is_some_and(|d| self.scale.came(d.value));
         let sum: f64 = judged().map(|i| self.far[i] * side).sum();
         let wide = judged().count() == SHIFT_DAYS && sum >= SHIFT_MEAN * SHIFT_DAYS as f64;
         (wide && judged().all(aside)).then(|| judged().last()).flatten()
@@ -240,8 +272,11 @@ impl Series<'_> {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    middle(&mut values.collect::<Vec<_>>())
+}
+
+fn middle(values: &mut [f64]) -> Option<f64> {
     if values.is_empty() {
         return None;
     }

@@ -3,10 +3,10 @@
 use super::{
     Anomaly, Unusual, Watched,
     baseline::{self, Day, Scale},
-    silence,
+    figures, silence,
 };
 use alluvium_model::{Balance, DatasetName};
-use alluvium_store::Hour;
+use alluvium_store::{Hour, Past};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use std::collections::BTreeMap;
 
@@ -17,15 +17,18 @@ pub const HISTORY_DAYS: i32 = (2 * baseline::MEMORY + baseline::LEARNING) as i32
 
 /// What was unusual on the days that are over, and feeds that are silent now; of each dataset and measure in order of time.
 ///
-/// `hours` may come in any order. A dataset with less than four weeks of history has none yet, and one with less than
+/// The past may come in any order. A dataset with less than four weeks of history has none yet, and one with less than
 /// two weeks is not known to be silent.
-pub fn anomalies(hours: &[Hour], now: Timestamp) -> Vec<Anomaly> {
+pub fn anomalies(past: &Past, now: Timestamp) -> Vec<Anomaly> {
     let mut datasets: BTreeMap<&DatasetName, Vec<&Hour>> = BTreeMap::new();
-    for hour in hours {
+    for hour in &past.hours {
         datasets.entry(&hour.dataset).or_default().push(hour);
     }
     let this_hour = now.as_second().div_euclid(3600);
-    datasets.into_iter().flat_map(|(dataset, hours)| of_dataset(dataset, &hours, this_hour)).collect()
+    let arrived = datasets.into_iter().flat_map(|(dataset, hours)| of_dataset(dataset, &hours, this_hour));
+    let mut found: Vec<_> = arrived.chain(figures::anomalies(&past.figures, this_hour.div_euclid(HOURS))).collect();
+    found.sort_by(|a, b| a.dataset.cmp(&b.dataset));
+    found
 }
 
 fn of_dataset(dataset: &DatasetName, hours: &[&Hour], this_hour: i64) -> Vec<Anomaly> {
@@ -37,12 +40,14 @@ fn of_dataset(dataset: &DatasetName, hours: &[&Hour], this_hour: i64) -> Vec<Ano
     let Some(first) = days.keys().next().copied().filter(|f| *f < today) else { return Vec::new() };
     let came_today = days.get(&today).is_some_and(|d| d.received > 0);
     let mut found = Vec::new();
-    for measure in Watched::ALL {
-        let series: Vec<_> = (first..today).map(|d| measure.of(&days.get(&d).copied().unwrap_or_default())).collect();
+    for measure in Watched::ARRIVING {
+        let series: Vec<_> =
+            (first..today).map(|d| arrived(&measure, &days.get(&d).copied().unwrap_or_default())).collect();
         let at = |place: usize| date(first + place as i64);
-        found.extend(baseline::findings(measure.scale(), &series).into_iter().map(|f| Anomaly {
+        let scale = if measure == Watched::Received { Scale::Count } else { Scale::Share };
+        found.extend(baseline::findings(scale, &series).into_iter().map(|f| Anomaly {
             dataset: dataset.clone(),
-            measure,
+            measure: measure.clone(),
             kind: f.kind,
             first: at(f.first),
             last: at(f.last),
@@ -58,23 +63,15 @@ fn of_dataset(dataset: &DatasetName, hours: &[&Hour], this_hour: i64) -> Vec<Ano
     found
 }
 
-impl Watched {
-    fn scale(self) -> Scale {
-        match self {
-            Self::Received => Scale::Count,
-            Self::InvalidShare | Self::DuplicateShare | Self::LateShare => Scale::Share,
-        }
-    }
-
-    fn of(self, day: &Balance) -> Option<Day> {
-        let received = day.received as f64;
-        let share = |part: u64| (day.received > 0).then(|| Day { value: part as f64 / received, of: received });
-        match self {
-            Self::Received => Some(Day { value: received, of: received }),
-            Self::InvalidShare => share(day.quarantined + day.dropped),
-            Self::DuplicateShare => share(day.duplicates),
-            Self::LateShare => share(day.late),
-        }
+fn arrived(measure: &Watched, day: &Balance) -> Option<Day> {
+    let received = day.received as f64;
+    let share = |part: u64| (day.received > 0).then(|| Day { value: part as f64 / received, of: received });
+    match measure {
+        Watched::Received => Some(Day { value: received, of: received }),
+        Watched::InvalidShare => share(day.quarantined + day.dropped),
+        Watched::DuplicateShare => share(day.duplicates),
+        Watched::LateShare => share(day.late),
+        Watched::Rows | Watched::RowsPerWindow | Watched::Figure(_) => None,
     }
 }
 

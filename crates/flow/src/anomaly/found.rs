@@ -18,15 +18,14 @@ pub struct Anomaly {
     pub last: Date,
     /// Whether it holds on the newest day that can be judged.
     pub open: bool,
-    /// Of the last of the days: records a day, or a share from 0 to 1.
+    /// Of the last of the days: records a day, a share from 0 to 1, or what the measure is.
     pub seen: f64,
     pub expected: f64,
     /// Outside of these a day is unusual.
     pub between: (f64, f64),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Watched {
     /// Records received a day.
     Received,
@@ -34,6 +33,12 @@ pub enum Watched {
     InvalidShare,
     DuplicateShare,
     LateShare,
+    /// Of a gold table without a window: its rows as a share of those of the day before.
+    Rows,
+    /// Of one with a window: rows that were made for each.
+    RowsPerWindow,
+    /// What `accept` measures of a column, as `mean(amount)`.
+    Figure(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,23 +66,67 @@ fn day<S: Serializer>(date: &Date, to: S) -> Result<S::Ok, S::Error> {
 }
 
 impl Watched {
-    pub const ALL: [Self; 4] = [Self::Received, Self::InvalidShare, Self::DuplicateShare, Self::LateShare];
+    /// What steps take of new input.
+    pub(super) const ARRIVING: [Self; 4] = [Self::Received, Self::InvalidShare, Self::DuplicateShare, Self::LateShare];
 
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &str {
         match self {
             Self::Received => "received",
             Self::InvalidShare => "invalid share",
             Self::DuplicateShare => "duplicate share",
             Self::LateShare => "late share",
+            Self::Rows => "rows against the day before",
+            Self::RowsPerWindow => "rows per window",
+            Self::Figure(name) => name,
+        }
+    }
+
+    /// Whether it is a share of which only more is unusual.
+    pub fn is_share(&self) -> bool {
+        match self {
+            Self::InvalidShare | Self::DuplicateShare | Self::LateShare => true,
+            Self::Figure(name) => name.starts_with(NULLS),
+            Self::Received | Self::Rows | Self::RowsPerWindow => false,
         }
     }
 
     /// A value of it, for people.
-    pub fn shown(self, value: f64) -> String {
+    pub fn shown(&self, value: f64) -> String {
         match self {
             Self::Received => format!("{value:.0}"),
-            Self::InvalidShare | Self::DuplicateShare | Self::LateShare => format!("{:.1} %", value * 100.0),
+            Self::Rows => format!("{:.0} %", value * 100.0),
+            _ if self.is_share() => format!("{:.1} %", value * 100.0),
+            _ => number(value),
         }
+    }
+}
+
+/// By which the name of a share of nulls begins.
+const NULLS: &str = "nulls(";
+
+/// Four digits, or all of a whole number.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-3..1e12).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let digits = if size < 1.0 { 0 } else { size.log10().floor() as i32 + 1 };
+    let places = usize::try_from(4 - digits).unwrap_or(0);
+    let text = format!("{value:.places$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+impl Serialize for Watched {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(match self {
+            Self::Received => "received",
+            Self::InvalidShare => "invalid_share",
+            Self::DuplicateShare => "duplicate_share",
+            Self::LateShare => "late_share",
+            Self::Rows => "rows",
+            Self::RowsPerWindow => "rows_per_window",
+            Self::Figure(name) => name,
+        })
     }
 }
 

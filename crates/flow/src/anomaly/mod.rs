@@ -1,9 +1,10 @@
 //! What is unusual against a dataset's own history, without configuration.
 //!
-//! Called by cli. Pure: made of the hours that the state tells, and the time.
+//! Called by cli. Pure: made of the past that the state tells, and the time.
 
 mod baseline;
 mod days;
+mod figures;
 mod found;
 mod silence;
 #[cfg(test)]

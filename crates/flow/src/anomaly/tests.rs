@@ -2,7 +2,7 @@
 
 use super::{Anomaly, Unusual, Watched, anomalies};
 use alluvium_model::{Balance, DatasetName};
-use alluvium_store::Hour;
+use alluvium_store::{DayFigure, Hour, Past, ROWS, ROWS_PER_WINDOW};
 use jiff::{Timestamp, civil::Date};
 
 /// The days of a feed, from 1970-01-01, a Thursday.
@@ -67,7 +67,11 @@ fn found(feed: &Feed) -> Vec<Anomaly> {
     let hour =
         |(day, balance): (usize, &Balance)| Hour { dataset: name(), hour: day as i64 * 24 + 5, balance: *balance };
     let hours: Vec<_> = feed.iter().enumerate().filter(|(_, b)| b.received > 0).map(hour).collect();
-    anomalies(&hours, Timestamp::from_second(feed.len() as i64 * 86_400 + 43_200).expect("a time"))
+    anomalies(&of_hours(hours), Timestamp::from_second(feed.len() as i64 * 86_400 + 43_200).expect("a time"))
+}
+
+fn of_hours(hours: Vec<Hour>) -> Past {
+    Past { hours, ..Past::default() }
 }
 
 fn date(day: usize) -> Date {
@@ -75,7 +79,7 @@ fn date(day: usize) -> Date {
 }
 
 fn told(of: &[Anomaly]) -> Vec<(Watched, Unusual, Date, Date)> {
-    of.iter().map(|a| (a.measure, a.kind, a.first, a.last)).collect()
+    of.iter().map(|a| (a.measure.clone(), a.kind, a.first, a.last)).collect()
 }
 
 /// In how many of the feeds exactly that is found, and in how many anything else.
@@ -175,13 +179,13 @@ fn a_feed_by_the_hour_is_silent_before_its_day_is_over() {
     let by_hour = |until: i64| (0..until).map(|hour| Hour { dataset: name(), hour, balance: day }).collect::<Vec<_>>();
     let at = |hour: i64| Timestamp::from_second(hour * 3600 + 60).expect("a time");
     let (noon, today) = (30 * 24 + 12, date(30));
-    assert_eq!(anomalies(&by_hour(noon), at(noon + 1)), []);
-    let found = anomalies(&by_hour(noon), at(noon + 5));
+    assert_eq!(anomalies(&of_hours(by_hour(noon)), at(noon + 1)), []);
+    let found = anomalies(&of_hours(by_hour(noon)), at(noon + 5));
     assert_eq!(told(&found), [(Watched::Received, Unusual::Silence, today, today)]);
     assert!(found[0].open);
     // After too little of it nothing is known.
     let short: Vec<_> = by_hour(noon).split_off(20 * 24);
-    assert_eq!(anomalies(&short, at(noon + 5)), []);
+    assert_eq!(anomalies(&of_hours(short), at(noon + 5)), []);
 }
 
 #[test]
@@ -195,4 +199,127 @@ fn a_feed_that_began_with_all_there_was_hides_nothing_later() {
         &[(Watched::Received, Unusual::Drop, date(60), date(60))],
     );
     assert!(found.0 >= SEEDS - 1, "{found:?}");
+}
+
+/// Figures of a rule, a day each; `None`: no step.
+type Figures = Vec<Option<f64>>;
+
+/// At noon of the day after the last.
+fn of_figures(rule: &str, days: &Figures) -> Vec<Anomaly> {
+    let figure = |(day, value): (usize, &Option<f64>)| {
+        let of =
+            |v: f64| DayFigure { dataset: name(), rule: rule.into(), day: day as i64, mean: v, sum: v, checked: 5_000 };
+        value.map(of)
+    };
+    let past = Past { figures: days.iter().enumerate().filter_map(figure).collect(), ..Past::default() };
+    anomalies(&past, Timestamp::from_second(days.len() as i64 * 86_400 + 43_200).expect("a time"))
+}
+
+fn figures(seed: u64, of: fn(usize, &mut Chance) -> f64) -> Figures {
+    let mut random = Chance(seed);
+    (0..DAYS).map(|day| Some(of(day, &mut random))).collect()
+}
+
+/// Less at weekends, growing slowly.
+fn weekly(day: usize) -> f64 {
+    if matches!(day % 7, 2 | 3) { 0.3 } else { 1.0 }
+}
+
+const FEW: u64 = 20;
+
+type Measured = (&'static str, &'static str, fn(usize, &mut Chance) -> f64);
+
+/// What people measure, and how it varies where nothing is wrong.
+const MEASURED: [Measured; 12] = [
+    ("mean of amounts", "accept:mean(amount)", |_, r| 42.0 + 1.5 * r.normal()),
+    ("mean around zero", "accept:mean(delay)", |_, r| 2.0 * r.normal()),
+    ("sum that follows the week", "accept:sum(amount)", |day, r| {
+        42_000.0 * weekly(day) * (day as f64 * 0.002 + 0.1 * r.normal()).exp()
+    }),
+    ("95th percentile", "accept:p95(amount)", |_, r| 120.0 * (0.08 * r.normal()).exp()),
+    ("greatest, heavy tails", "accept:max(amount)", |_, r| 900.0 * (0.2 * r.heavy()).exp()),
+    ("least, always the same", "accept:min(amount)", |_, _| 1.0),
+    ("share of nulls", "accept:nulls(customer)", |_, r| (0.02 + 0.004 * r.normal()).max(0.0)),
+    ("no nulls", "accept:nulls(id)", |_, _| 0.0),
+    ("few different values", "accept:distinct(region)", |_, r| (5.0 + 0.4 * r.normal()).round().min(5.0)),
+    ("different values that follow the week", "accept:distinct(customer)", |day, r| {
+        3_000.0 * weekly(day) * (0.05 * r.normal()).exp()
+    }),
+    ("rows of a table that grows", ROWS, |day, r| (1_000.0 + 20.0 * day as f64 + 3.0 * r.normal()).round()),
+    ("rows per window", ROWS_PER_WINDOW, |_, r| (48.0 + 2.0 * r.normal()).round()),
+];
+
+#[test]
+fn figures_of_quiet_quarters_raise_next_to_nothing() {
+    let mut counted = Vec::new();
+    for (what, rule, of) in MEASURED {
+        let alarms: Vec<_> = (0..SEEDS).map(|seed| of_figures(rule, &figures(seed, of)).len()).collect();
+        println!("{what}: {} false alarms in a hundred", alarms.iter().sum::<usize>());
+        counted.push((what, alarms.iter().sum::<usize>()));
+    }
+    let most = |what: &str| if what.contains("heavy tails") { 40 } else { 3 };
+    let loud: Vec<_> = counted.iter().filter(|(what, alarms)| *alarms > most(what)).collect();
+    assert!(loud.is_empty(), "{loud:?}");
+}
+
+#[test]
+fn a_figure_that_is_far_out_is_found_on_its_day_in_every_measure() {
+    // Ten times as much, or a half of all rows without a value.
+    let wrong = |rule: &str, usual: f64| match rule {
+        "accept:mean(delay)" => 40.0,
+        rule if rule.starts_with("accept:nulls") => 0.5,
+        "accept:distinct(region)" => 2.0,
+        _ => usual * 10.0,
+    };
+    let mut counted = Vec::new();
+    for (what, rule, of) in MEASURED {
+        let mut found = 0;
+        for seed in 0..FEW {
+            let mut days = figures(seed, of);
+            days[DAY] = days[DAY].map(|usual| wrong(rule, usual));
+            days.truncate(DAY + 1);
+            let is = |a: &Anomaly| a.first == date(DAY) && a.open;
+            found += u64::from(of_figures(rule, &days).iter().any(is));
+        }
+        counted.push((what, found));
+    }
+    let missed: Vec<_> = counted.iter().filter(|(_, found)| *found < FEW).collect();
+    assert!(missed.is_empty(), "{missed:?} of {FEW}");
+}
+
+#[test]
+fn a_gold_table_that_lost_most_of_its_rows_is_a_drop_against_the_day_before() {
+    let mut days = figures(1, |day, _| 1_000.0 + day as f64);
+    // Days without a step say nothing, and are passed over.
+    days[DAY - 1] = None;
+    days[DAY] = days[DAY].map(|rows| rows * 0.3);
+    days.truncate(DAY + 1);
+    let found = of_figures(ROWS, &days);
+    assert_eq!(told(&found), [(Watched::Rows, Unusual::Drop, date(DAY), date(DAY))]);
+    let said = found[0].to_string();
+    assert!(
+        said.starts_with("unusual: drop of rows against the day before on 1970-05-31: 30 % where 100 % was"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_lasting_change_of_a_figure_is_told_once() {
+    let mut days = figures(7, |_, r| 42.0 + 1.5 * r.normal());
+    days[DAY..].iter_mut().for_each(|d| *d = d.map(|v| v * 1.4));
+    let found = of_figures("accept:mean(amount)", &days);
+    let kinds: Vec<_> = found.iter().map(|a| (a.measure.word(), a.kind)).collect();
+    assert_eq!(kinds, [("mean(amount)", Unusual::Shift)], "{found:?}");
+}
+
+#[test]
+fn figures_of_any_size_are_judged_and_never_panic() {
+    for value in [0.0, -0.0, 1e199, -1e199, f64::MIN_POSITIVE] {
+        let mut days: Figures = vec![Some(value); DAYS];
+        days[3] = Some(-value);
+        days[DAY] = Some(1e199);
+        for rule in ["accept:mean(a)", "accept:nulls(a)", ROWS, ROWS_PER_WINDOW, "", "accept:"] {
+            of_figures(rule, &days);
+        }
+    }
 }

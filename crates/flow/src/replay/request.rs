@@ -73,6 +73,16 @@ impl Replay {
         }
     }
 
+    /// The same, said by that person, who showed it.
+    #[must_use]
+    pub fn said_by(mut self, who: &str) -> Self {
+        match &mut self {
+            Self::Held(Settle { by, .. }) | Self::Discard(Discard { by, .. }) => who.clone_into(by),
+            Self::Quarantine { .. } | Self::Rescued { .. } | Self::DeadLetters(_) => {}
+        }
+        self
+    }
+
     pub(super) fn check(&self, project: &Project) -> Result<(), FlowError> {
         let Some(name) = self.dataset() else { return Ok(()) };
         let dataset = project.datasets.get(name).ok_or_else(|| FlowError::UnknownDataset(name.clone()))?;
@@ -84,6 +94,11 @@ impl Replay {
             Self::Held(what) if what.verdict == VerdictKind::Drop && matches!(dataset.kind, Kind::Gold(_)) => {
                 Err(FlowError::NothingToDrop(name.clone()))
             }
+            Self::Held(what) if !dataset.accept.may_decide(&what.by) => Err(FlowError::NotTheirs {
+                dataset: name.clone(),
+                by: what.by.clone(),
+                may: dataset.accept.decided_by.join(", "),
+            }),
             Self::Quarantine { .. }
             | Self::Rescued { .. }
             | Self::DeadLetters(_)

@@ -32,6 +32,9 @@ pub(super) fn plan<'a>(measures: &'a [ColumnMeasure], schema: &Schema, pass: &mu
 
 fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit> {
     let column = &measure.column;
+    if !measure.and.is_empty() {
+        return together(measure, schema);
+    }
     Ok(match measure.kind {
         MeasureKind::Nulls => format!("count({})", pass::any(schema, column)?),
         MeasureKind::Distinct => pass::distinct_of(&pass::single(schema, column)?),
@@ -43,6 +46,16 @@ fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit>
         MeasureKind::Mean => format!("{} / count({})", pass::sum(schema, column)?, pass::number(schema, column)?),
         MeasureKind::Percentile(_) => pass::profile_of(&pass::number(schema, column)?),
     })
+}
+
+/// One text of several columns, none of which is null: different values give different ones.
+fn together(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit> {
+    let names = std::iter::once(&measure.column).chain(&measure.and);
+    let parts = names.map(|name| {
+        let text = format!("arrow_cast({}, 'Utf8')", pass::single(schema, name)?);
+        Ok(format!("CAST(character_length({text}) AS VARCHAR) || ':' || {text}"))
+    });
+    Ok(pass::distinct_of(&format!("({})", parts.collect::<Result<Vec<_>, Unfit>>()?.join(" || "))))
 }
 
 /// A figure.
@@ -76,7 +89,7 @@ impl Asked<'_> {
 
     /// The sentence that has the figure.
     pub(super) fn note(&self, value: f64, rows: u64) -> String {
-        let (name, shown) = (&self.measure.column, self.shown(value));
+        let (name, shown) = (self.names("`, `"), self.shown(value));
         match self.measure.kind {
             MeasureKind::Nulls => format!("{:.2} % of {rows} rows have no `{name}`", value * 100.0),
             MeasureKind::Distinct => format!("{rows} rows have {shown} different `{name}`"),
@@ -103,20 +116,19 @@ impl Asked<'_> {
         if self.measure.kind.is_time() { moment(value) } else { figure(value) }
     }
 
-    /// The figure in words, and the level that it passed. `before`: what the commits before measured, newest first; where that is too little
-    /// to compare with, nothing is passed.
-    fn verdict(&self, value: f64, rows: u64, before: &[Figures]) -> (String, Option<Beyond>) {
-        let (note, ColumnMeasure { of_last, levels, .. }) = (self.note(value, rows), self.measure);
-        let Some(last) = of_last else { return (note, levels.beyond(value)) };
-        let rule = self.rule();
-        let last = usize::try_from(*last).unwrap_or(usize::MAX);
-        let usual = Usual::of(before.iter().take(last).filter_map(|f| f.get(&rule).copied()).collect());
-        let Some((share, told)) = usual.map(|u| u.share(value)) else { return (note, None) };
-        (format!("{note}, {told}"), levels.beyond(share))
+    /// The figure in words, and the level that it passed; the commits before remember it as `key`.
+    pub(super) fn verdict(&self, value: f64, rows: u64, before: &[Figures], key: &str) -> (String, Option<Beyond>) {
+        let ColumnMeasure { of_last, levels, .. } = self.measure;
+        judged(self.note(value, rows), value, (*of_last, levels), before, key)
     }
 
     pub(super) fn rule(&self) -> String {
-        format!("{}({})", self.measure.kind.word(), self.measure.column)
+        format!("{}({})", self.measure.kind.word(), self.names(", "))
+    }
+
+    fn names(&self, between: &str) -> String {
+        let more = self.measure.and.iter().flat_map(|name| [between, name.as_str()]);
+        std::iter::once(self.measure.column.as_str()).chain(more).collect()
     }
 
     pub(super) const fn dimension(&self) -> &'static str {
@@ -132,8 +144,24 @@ impl Asked<'_> {
 pub(super) fn unfit(rule: String, dimension: &'static str, levels: &[Levels], why: &Unfit, found: &mut Found) {
     let is_error = levels.iter().any(|l| l.error_above.is_some() || l.error_below.is_some());
     let note = format!("{rule} cannot be measured: {why}");
-    let of = Measured { rule, dimension, checked: 0, violations: 1, note: note.clone() };
+    let of = Measured { rule, dimension, checked: 0, violations: 1, note: note.clone(), figure: None };
     found.say(of, Some((is_error, note)));
+}
+
+/// The figure in words, and the level that it passed. `before`: what the commits before measured, newest first; where that is too little
+/// to compare with, nothing is passed.
+pub(super) fn judged(
+    note: String,
+    value: f64,
+    (of_last, levels): (Option<u64>, &Levels),
+    before: &[Figures],
+    key: &str,
+) -> (String, Option<Beyond>) {
+    let Some(last) = of_last else { return (note, levels.beyond(value)) };
+    let last = usize::try_from(last).unwrap_or(usize::MAX);
+    let usual = Usual::of(before.iter().take(last).filter_map(|f| f.get(key).copied()).collect());
+    let Some((share, told)) = usual.map(|u| u.share(value)) else { return (note, None) };
+    (format!("{note}, {told}"), levels.beyond(share))
 }
 
 impl Plan<'_> {
@@ -149,12 +177,11 @@ impl Plan<'_> {
                         continue;
                     };
                     // JSON has no others, and times are not compared with those of other commits.
-                    if value.is_finite() && !asked.measure.kind.is_time() {
-                        found.figures.insert(asked.rule(), value);
-                    }
-                    let (note, beyond) = asked.verdict(value, rows, before);
+                    let figure = (value.is_finite() && !asked.measure.kind.is_time()).then_some(value);
+                    found.figures.extend(figure.map(|f| (asked.rule(), f)));
+                    let (note, beyond) = asked.verdict(value, rows, before, &asked.rule());
                     let violations = violations.unwrap_or(u64::from(beyond.is_some()));
-                    let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note };
+                    let of = Measured { rule, dimension: asked.dimension(), checked: rows, violations, note, figure };
                     found.judge(of, beyond, |b| asked.words(b));
                 }
             }

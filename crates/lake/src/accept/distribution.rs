@@ -83,6 +83,7 @@ fn say(of: &Distribution, staged: &Profile, reference: &Profile, found: &mut Fou
             staged.values(),
             reference.values()
         ),
+        figure: None,
     };
     if !of.psi.is_none() {
         let value = psi(reference, staged);

@@ -25,6 +25,8 @@ pub(super) struct Measured {
     pub(super) violations: u64,
     /// The figure in words.
     pub(super) note: String,
+    /// And as a number, if it is compared with the dataset's history.
+    pub(super) figure: Option<f64>,
 }
 
 impl Found {
@@ -52,6 +54,7 @@ impl Found {
             violations: of.violations,
             passed,
             note: Some(note),
+            figure: of.figure,
         });
     }
 }

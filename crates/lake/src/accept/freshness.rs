@@ -61,7 +61,7 @@ pub(super) async fn judge(
     };
     let age = newest.map_or(i64::MAX, |n| now.saturating_sub(n));
     let told = of.beyond(age).map(|(after, is_error)| (is_error, format!("{note}, more than {after} ago")));
-    let of = Measured { rule, dimension, checked: 1, violations: u64::from(told.is_some()), note };
+    let of = Measured { rule, dimension, checked: 1, violations: u64::from(told.is_some()), note, figure: None };
     found.say(of, told);
     Ok(())
 }

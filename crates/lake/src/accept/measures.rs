@@ -17,6 +17,7 @@ use crate::{
     table::{DataFile, Place, Table},
 };
 use alluvium_flow::Job;
+use alluvium_spec::Accept;
 use alluvium_store::StepKind;
 use std::sync::Arc;
 
@@ -51,6 +52,10 @@ pub(crate) async fn measures(
     if rows(made) == 0 || job.step.kind == StepKind::ReplayQuarantine {
         return Ok(());
     }
+    let history = match table.zip(longest(accept)).filter(|_| arrives) {
+        Some((table, most)) => before::figures(table, most).await?,
+        None => Vec::new(),
+    };
     let mut pass = Pass::default();
     pass.ask("count(*)".to_owned());
     let figures = (!accept.columns.is_empty()).then(|| columns::plan(&accept.columns, &staged.schema, &mut pass));
@@ -61,15 +66,7 @@ pub(crate) async fn measures(
     if figures.is_some() || shapes.is_some() || fresh.is_some() {
         let seen = pass.look(engine, &files, "").await?;
         if let Some(figures) = figures {
-            let most = accept.columns.iter().filter_map(|c| c.of_last).max();
-            let before = match table.zip(most).filter(|_| arrives) {
-                Some((table, most)) => before::figures(table, most).await?,
-                None => Vec::new(),
-            };
-            figures.judge(&seen, &before, found)?;
-            if !arrives {
-                found.figures.clear();
-            }
+            figures.judge(&seen, &history, found)?;
         }
         if let Some((table, shapes)) = shapes {
             distribution::judge(engine, table, &shapes, &seen, found).await?;
@@ -81,7 +78,16 @@ pub(crate) async fn measures(
         }
     }
     for parts in &accept.by {
-        parts::judge(engine, parts, &staged.schema, &files, found).await?;
+        parts::judge(engine, parts, &staged.schema, &files, &history, found).await?;
+    }
+    if !arrives {
+        found.figures.clear();
     }
     Ok(())
+}
+
+/// So many commits at most are what something is compared with.
+fn longest(accept: &Accept) -> Option<u64> {
+    let parts = accept.by.iter().flat_map(|p| p.columns.iter().map(|c| c.of_last).chain([p.rows_of_last]));
+    accept.columns.iter().map(|c| c.of_last).chain(parts).flatten().max()
 }

@@ -23,4 +23,4 @@ mod volume;
 pub(crate) use found::Found;
 pub(crate) use freshness::newest;
 pub(crate) use measures::measures;
-pub(crate) use rows::{bounds, invalid};
+pub(crate) use rows::{bounds, invalid, made};

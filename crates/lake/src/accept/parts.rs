@@ -1,8 +1,9 @@
 //! `by`: each part of what a step adds by itself, so that one that is wrong is not hidden by the others, and is named.
 
 use super::{
-    columns::{self, Answer, Plan, unfit},
-    found::{Found, Measured, plainly},
+    before::Figures,
+    columns::{self, Answer, Plan, judged, unfit},
+    found::{Found, Measured, plainly, ratio},
     pass::{self, Pass, Seen, Unfit},
 };
 use crate::{engine::LakeEngine, error::LakeError, files::Files};
@@ -14,6 +15,12 @@ use std::sync::Arc;
 const MOST: usize = 1_000;
 /// Parts that a sentence names.
 const NAMED: usize = 3;
+/// Figures of parts that a commit remembers, so that its entry in the log stays small; and the longest name of such a part.
+const REMEMBERED: usize = 2_000;
+const LONGEST_NAME: usize = 200;
+
+/// By which the keys of their figures begin.
+const BY: &str = "by(";
 
 /// One figure of all parts.
 #[derive(Default)]
@@ -25,16 +32,9 @@ struct Told {
 }
 
 impl Told {
-    fn add(
-        &mut self,
-        beyond: Option<Beyond>,
-        sentence: impl FnOnce(Beyond) -> Result<String, ArrowError>,
-    ) -> Result<(), ArrowError> {
+    fn add(&mut self, beyond: Option<Beyond>, sentence: impl FnOnce(Beyond) -> String) {
         self.checked += 1;
-        if let Some(beyond) = beyond {
-            self.broken.push((beyond, sentence(beyond)?));
-        }
-        Ok(())
+        self.broken.extend(beyond.map(|b| (b, sentence(b))));
     }
 }
 
@@ -43,6 +43,7 @@ pub(super) async fn judge(
     parts: &Parts,
     schema: &Schema,
     rows: &Arc<Files>,
+    before: &[Figures],
     found: &mut Found,
 ) -> Result<(), LakeError> {
     let name = &parts.column;
@@ -61,12 +62,12 @@ pub(super) async fn judge(
     let keys = pass.only(key).look(engine, rows, &format!("GROUP BY 1 LIMIT {}", MOST + 1)).await?;
     if keys.rows() > MOST {
         let note = format!("what the step adds has more than {MOST} different `{name}`: too many to judge each");
-        let of = Measured { rule, dimension: "coverage", checked: 0, violations: 1, note: note.clone() };
+        let of = Measured { rule, dimension: "coverage", checked: 0, violations: 1, note: note.clone(), figure: None };
         found.say(of, Some((true, note)));
         return Ok(());
     }
     let seen = pass.look(engine, rows, "GROUP BY 1 ORDER BY 1").await?;
-    Ok(figures(parts, key, &plan, &seen, found)?)
+    Ok(figures(parts, key, &plan, &seen, before, found)?)
 }
 
 /// The part that a row belongs to, as a text.
@@ -81,17 +82,41 @@ fn key(parts: &Parts, schema: &Schema) -> Result<String, Unfit> {
     Ok(format!("CAST({key} AS VARCHAR)"))
 }
 
-fn figures(parts: &Parts, key: usize, plan: &Plan<'_>, seen: &Seen, found: &mut Found) -> Result<(), ArrowError> {
+/// What a commit remembers of a part, if that is compared with: its figure by this key.
+fn remember(key: &str, value: f64, found: &mut Found) {
+    if value.is_finite() && key.len() <= LONGEST_NAME && found.figures.len() < REMEMBERED {
+        found.figures.insert(key.to_owned(), value);
+    }
+}
+
+fn figures(
+    parts: &Parts,
+    key: usize,
+    plan: &Plan<'_>,
+    seen: &Seen,
+    before: &[Figures],
+    found: &mut Found,
+) -> Result<(), ArrowError> {
     let name = &parts.column;
-    let part = |row: usize| -> Result<String, ArrowError> {
-        Ok(seen.text(key, row)?.map_or_else(|| format!("without `{name}`"), |k| format!("in `{name}` {k}")))
+    let texts = (0..seen.rows()).map(|row| seen.text(key, row)).collect::<Result<Vec<_>, _>>()?;
+    let part =
+        |row: usize| texts[row].as_ref().map_or_else(|| format!("without `{name}`"), |k| format!("in `{name}` {k}"));
+    // Apart from a part that has this name: those have an equals sign.
+    let known = |what: &str, row: usize| match &texts[row] {
+        Some(text) => format!("{BY}{name}):{what}={text}"),
+        None => format!("{BY}{name}):{what}"),
     };
     if !parts.rows.is_none() {
-        let mut told = Told::default();
+        let (mut told, of) = (Told::default(), (parts.rows_of_last, &parts.rows));
+        let words = |b: Beyond| if parts.rows_of_last.is_some() { ratio(b) } else { plainly(b) };
         for row in 0..seen.rows() {
             let rows = seen.count(plan.rows, row)?;
-            let beyond = parts.rows.beyond(rows as f64);
-            told.add(beyond, |b| Ok(format!("{}: {rows} rows, {}", part(row)?, plainly(b))))?;
+            let key = known("rows", row);
+            let (note, beyond) = judged(format!("{rows} rows"), rows as f64, of, before, &key);
+            told.add(beyond, |b| format!("{}: {note}, {}", part(row), words(b)));
+            if parts.rows_of_last.is_some() {
+                remember(&key, rows as f64, found);
+            }
         }
         say(name, "rows", "completeness", &told, found);
     }
@@ -108,9 +133,12 @@ fn figures(parts: &Parts, key: usize, plan: &Plan<'_>, seen: &Seen, found: &mut 
         for row in 0..seen.rows() {
             let rows = seen.count(plan.rows, row)?;
             let Some(Answer { value, .. }) = asked.answer(place, rows, seen, row)? else { continue };
-            let beyond = asked.measure.levels.beyond(value);
-            let sentence = |b| Ok(format!("{}: {}, {}", part(row)?, asked.note(value, rows), asked.words(b)));
-            told.add(beyond, sentence)?;
+            let key = known(&asked.rule(), row);
+            let (note, beyond) = asked.verdict(value, rows, before, &key);
+            told.add(beyond, |b| format!("{}: {note}, {}", part(row), asked.words(b)));
+            if asked.measure.of_last.is_some() {
+                remember(&key, value, found);
+            }
         }
         say(name, &asked.rule(), asked.dimension(), &told, found);
     }
@@ -132,6 +160,7 @@ fn say(name: &str, what: &str, dimension: &'static str, told: &Told, found: &mut
         checked: *checked,
         violations: broken.len() as u64,
         note: format!("{checked} parts by `{name}`"),
+        figure: None,
     };
     found.say(of, (!broken.is_empty()).then_some((is_error, sentence)));
 }

@@ -45,7 +45,11 @@ struct Rows {
 
 impl Rows {
     async fn new() -> Self {
-        let (world, batch) = (World::new(), every_kind());
+        Self::of(every_kind()).await
+    }
+
+    async fn of(batch: RecordBatch) -> Self {
+        let world = World::new();
         world.append(&World::silver(), "one", &batch).await;
         let sources = world.table(&World::silver()).await.sources().expect("sources");
         let files = Arc::new(Files::new(batch.schema(), &sources).expect("files"));
@@ -57,7 +61,10 @@ impl Rows {
     }
 
     async fn figure(&self, column: &str, kind: MeasureKind) -> Option<f64> {
-        let measures = [ColumnMeasure { column: column.to_owned(), kind, of_last: None, levels: Levels::default() }];
+        let mut names = column.split('+').map(str::to_owned);
+        let column = names.next().expect("a name");
+        let levels = Levels::default();
+        let measures = [ColumnMeasure { column, and: names.collect(), kind, of_last: None, levels }];
         let mut pass = Pass::default();
         let plan = columns::plan(&measures, &self.schema, &mut pass);
         let place = plan.asked[0].place.clone().expect("it can be measured");
@@ -104,6 +111,25 @@ async fn sums_of_decimals_and_whole_numbers_are_exact() {
     assert_eq!(rows.figure("whole", MeasureKind::Sum).await, Some(i64::MAX as f64 * 2.0));
     assert_eq!(rows.figure("text", MeasureKind::Mean).await, Some(1.5), "of those that are numbers");
     assert_eq!(rows.figure("text", MeasureKind::Distinct).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn different_values_of_several_columns_are_counted_together() {
+    let rows = Rows::new().await;
+    for (columns, count) in [("whole+cents", 2.0), ("whole+flag+day+at", 2.0), ("whole+text", 2.0)] {
+        assert_eq!(rows.figure(columns, MeasureKind::Distinct).await, Some(count), "{columns}");
+    }
+    // Where one ends and the next begins is told, and what lacks one is not counted.
+    let text = |values: [Option<&str>; 4]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let columns = [
+        ("a", text([Some("x:"), Some("x"), None, Some("x")])),
+        ("b", text([Some("y"), Some(":y"), Some("y"), Some(":y")])),
+        ("same", text([Some("é"); 4])),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)));
+    let rows = Rows::of(batch.expect("a batch")).await;
+    assert_eq!(rows.figure("a+b", MeasureKind::Distinct).await, Some(2.0));
+    assert_eq!(rows.figure("same+b", MeasureKind::Distinct).await, Some(2.0));
 }
 
 #[tokio::test]

@@ -118,6 +118,7 @@ fn say(event: &EventRecord, what: &str, levels: Levels, off: f64, note: String, 
         checked: 1,
         violations: u64::from(beyond.is_some()),
         note,
+        figure: None,
     };
     let words = |b: Beyond| match off.is_finite() {
         true => format!("{:.2} % off, {}", off * 100.0, percent(b)),

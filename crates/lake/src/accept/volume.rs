@@ -13,7 +13,8 @@ pub(super) async fn judge(volume: Volume, table: &Table, added: u64, found: &mut
     let history = history(table, volume.of_last).await?;
     let Some((note, beyond)) = verdict(volume, added, history) else { return Ok(()) };
     let violations = u64::from(beyond.is_some());
-    let of = Measured { rule: "accept:volume".into(), dimension: "completeness", checked: added, violations, note };
+    let (rule, dimension) = ("accept:volume".into(), "completeness");
+    let of = Measured { rule, dimension, checked: added, violations, note, figure: None };
     found.judge(of, beyond, ratio);
     Ok(())
 }

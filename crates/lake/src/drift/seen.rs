@@ -138,6 +138,7 @@ impl Seen {
                 violations: one.records,
                 passed: matches!(policy, DriftPolicy::Evolve | DriftPolicy::Rescue),
                 note: Some(one.detail.clone()),
+                figure: None,
             }
         };
         self.by.iter().map(result).collect()

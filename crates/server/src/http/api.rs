@@ -1,7 +1,8 @@
 //! The paths, and the socket that they are asked on.
 
 use super::{
-    auth, hooks,
+    auth::{self, Tokens},
+    hooks,
     hooks::{Hooks, NoKey},
     peer::Remote,
     problem::Problem,
@@ -37,9 +38,6 @@ const MOST_AT_ONCE: usize = 64;
 const MOST_WAITING: usize = 256;
 /// Signed calls that are read at the same time: a sender nobody knows keeps no other out of `/events`.
 const MOST_HOOKS_AT_ONCE: usize = 32;
-/// A token that can be guessed protects nothing.
-const SHORTEST_TOKEN: usize = 16;
-
 /// The HTTP interface of a service, bound to its address.
 pub struct Api {
     listener: TcpListener,
@@ -50,7 +48,9 @@ pub struct Api {
 pub(super) type State = Arc<Shared>;
 
 pub(super) struct Shared {
-    pub(super) token: Option<String>,
+    pub(super) tokens: Tokens,
+    /// Of whose held rows not everybody decides, and who does.
+    pub(super) decided: BTreeMap<DatasetName, String>,
     pub(super) intake: Intake,
     pub(super) views: Arc<dyn Views>,
     pub(super) schemas: Schemas,
@@ -75,6 +75,8 @@ pub(super) struct Shared {
 pub struct ApiParts<'a> {
     pub project: &'a Project,
     pub token: Option<String>,
+    /// Of people: `name:token`, separated by commas.
+    pub named_tokens: Option<String>,
     pub tls: Option<TlsFiles>,
     pub intake: Intake,
     pub audit: Audit,
@@ -91,13 +93,11 @@ impl Api {
     /// Without a token for an address that others can reach, with a token that is too short, without the secret of a
     /// webhook, with certificates that cannot be used, and when the address is taken.
     pub async fn bind(address: SocketAddr, parts: ApiParts<'_>) -> Result<Self, ServerError> {
-        let ApiParts { project, token, tls, intake, audit, views, registry, health, clock, variables } = parts;
-        match &token {
-            None if !address.ip().is_loopback() => return Err(ServerError::NoToken(address)),
-            Some(token) if token.len() < SHORTEST_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) => {
-                return Err(ServerError::WeakToken(SHORTEST_TOKEN));
-            }
-            Some(_) | None => {}
+        let ApiParts { project, token, named_tokens, tls, intake, audit, views, registry, health, clock, variables } =
+            parts;
+        let tokens = Tokens::of(token, named_tokens.as_deref())?;
+        if tokens.is_empty() && !address.ip().is_loopback() {
+            return Err(ServerError::NoToken(address));
         }
         let hooks = hooks::of(project, variables).map_err(|NoKey(variable)| ServerError::NoKey(variable))?;
         let tls = tls.as_ref().map(tls::config).transpose()?;
@@ -107,8 +107,10 @@ impl Api {
             project.datasets.values().filter_map(|d| Some((d.name.clone(), d.notified()?.clone()))).collect();
         let bronze = project.datasets.values().filter(|d| matches!(d.kind, Kind::Bronze(_))).map(|d| d.name.clone());
         let below = bronze.map(|name| (name.clone(), made_from(project, BTreeSet::from([name])))).collect();
+        let decided = project.datasets.values().filter(|d| !d.accept.decided_by.is_empty());
         let state = Arc::new(Shared {
-            token,
+            tokens,
+            decided: decided.map(|d| (d.name.clone(), d.accept.decided_by.join(", "))).collect(),
             datasets: project.datasets.keys().map(ToString::to_string).collect(),
             notified,
             intake,

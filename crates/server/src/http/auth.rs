@@ -1,4 +1,4 @@
-//! Who may ask: whoever has the token; and without one, whoever is on this machine.
+//! Who may ask: whoever has a token; and without one, whoever is on this machine. A token with a name tells who asks.
 //!
 //! Clouds that send to `POST /events` cannot set every header: there the token may also be the password of `Basic`, or the
 //! parameter `token` of the address.
@@ -6,7 +6,8 @@
 //! Called before every path but those that say whether the service lives.
 
 use super::{api::State, peer::Peer, problem::Problem};
-use crate::{audit::Refused, cloudevents::decoded};
+use crate::{ServerError, audit::Refused, cloudevents::decoded};
+use alluvium_spec::is_person;
 use alluvium_store::RefusalKind;
 use axum::{
     extract::{self, Request},
@@ -17,11 +18,55 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 const EVENTS: &str = "/events";
+/// A token that can be guessed protects nothing.
+const SHORTEST: usize = 16;
 
-pub(super) async fn check(state: extract::State<State>, request: Request, next: Next) -> Response {
+/// What opens, each with the name of whom it is; the service's own has none.
+#[derive(Default)]
+pub(super) struct Tokens(Vec<(Caller, String)>);
+
+/// Who asks, if a token tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Caller(pub(super) Option<String>);
+
+impl Tokens {
+    /// `named`: `name:token`, separated by commas.
+    pub(super) fn of(own: Option<String>, named: Option<&str>) -> Result<Self, ServerError> {
+        let mut all: Vec<(Caller, String)> = own.map(|token| (Caller(None), token)).into_iter().collect();
+        for one in named.iter().flat_map(|n| n.split(',')).map(str::trim) {
+            let (name, token) = one.split_once(':').ok_or(ServerError::WeakToken(SHORTEST))?;
+            let caller = Caller(Some(name.to_owned()));
+            // A token that two have tells nobody, and of two tokens of one person only one is thrown away.
+            if !is_person(name) || all.iter().any(|(c, t)| *c == caller || t == token) {
+                return Err(ServerError::WeakToken(SHORTEST));
+            }
+            all.push((caller, token.to_owned()));
+        }
+        match all.iter().all(|(_, t)| t.len() >= SHORTEST && t.bytes().all(|b| b.is_ascii_graphic())) {
+            true => Ok(Self(all)),
+            false => Err(ServerError::WeakToken(SHORTEST)),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes as long whichever it is.
+    fn whose(&self, given: &[u8]) -> Option<&Caller> {
+        self.0
+            .iter()
+            .fold(None, |found, (caller, token)| if same(given, token.as_bytes()) { Some(caller) } else { found })
+    }
+}
+
+pub(super) async fn check(state: extract::State<State>, mut request: Request, next: Next) -> Response {
     let query = request.uri().query().filter(|_| request.uri().path() == EVENTS);
-    match allowed(state.token.as_deref(), request.headers(), query) {
-        Ok(()) => next.run(request).await,
+    match allowed(&state.tokens, request.headers(), query) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(problem) => {
             if let Problem::Token = problem {
                 let path = request.uri().path().to_owned();
@@ -33,19 +78,16 @@ pub(super) async fn check(state: extract::State<State>, request: Request, next: 
     }
 }
 
-fn allowed(token: Option<&str>, headers: &HeaderMap, query: Option<&str>) -> Result<(), Problem> {
+fn allowed(tokens: &Tokens, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, Problem> {
     let text = |name| headers.get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
-    match token {
-        Some(token) => {
-            let header = text(header::AUTHORIZATION);
-            let bearer = header.and_then(|v| v.strip_prefix("Bearer ")).map(|t| t.as_bytes().to_vec());
-            let given = [bearer, header.and_then(password), query.and_then(parameter)];
-            let right = given.iter().flatten().any(|g| same(g, token.as_bytes()));
-            right.then_some(()).ok_or(Problem::Token)
-        }
+    if tokens.is_empty() {
         // A page in a browser can make other names lead to this machine, but not this one.
-        None => text(header::HOST).filter(|h| is_here(h)).map(drop).ok_or(Problem::Host),
+        return text(header::HOST).filter(|h| is_here(h)).map(|_| Caller::default()).ok_or(Problem::Host);
     }
+    let header = text(header::AUTHORIZATION);
+    let bearer = header.and_then(|v| v.strip_prefix("Bearer ")).map(|t| t.as_bytes().to_vec());
+    let given = [bearer, header.and_then(password), query.and_then(parameter)];
+    given.iter().flatten().find_map(|g| tokens.whose(g)).cloned().ok_or(Problem::Token)
 }
 
 fn password(header: &str) -> Option<Vec<u8>> {
@@ -82,9 +124,13 @@ mod tests {
         HeaderMap::from_iter([(name, value.parse().expect("a header"))])
     }
 
+    fn secret() -> Tokens {
+        Tokens::of(Some("secret-secret-secret".into()), None).expect("a token")
+    }
+
     #[test]
     fn the_token_opens_and_nothing_else() {
-        let with = |v: &str| allowed(Some("secret-secret-secret"), &headers(header::AUTHORIZATION, v), None).is_ok();
+        let with = |v: &str| allowed(&secret(), &headers(header::AUTHORIZATION, v), None).is_ok();
         assert!(with("Bearer secret-secret-secret"));
         for wrong in ["Bearer secret-secret-secreT", "Bearer secret", "Bearer ", "secret-secret-secret", "Basic x"] {
             assert!(!with(wrong), "{wrong}");
@@ -93,9 +139,37 @@ mod tests {
         assert!(with("Basic YW55OnNlY3JldC1zZWNyZXQtc2VjcmV0"));
         assert!(!with("Basic YW55OnNlY3JldC1zZWNyZXQtc2VjcmVU"));
         assert!(!with("Basic c2VjcmV0LXNlY3JldC1zZWNyZXQ="));
-        let of = |query: &str| allowed(Some("secret-secret-secret"), &headers(header::HOST, "localhost"), Some(query));
+        let of = |query: &str| allowed(&secret(), &headers(header::HOST, "localhost"), Some(query));
         assert!(of("a=b&token=secret-secret%2Dsecret").is_ok());
         assert!(of("token=secret").is_err() && of("").is_err());
+    }
+
+    #[test]
+    fn a_token_with_a_name_tells_who_asks() {
+        let tokens =
+            Tokens::of(Some("secret-secret-secret".into()), Some("anna:annas-long-secret, ben:bens:long-secret!!"));
+        let tokens = tokens.unwrap_or_else(|e| panic!("{e}"));
+        let who = |token: &str| {
+            allowed(&tokens, &headers(header::AUTHORIZATION, &format!("Bearer {token}")), None).map(|c| c.0).ok()
+        };
+        assert_eq!(who("annas-long-secret"), Some(Some("anna".into())));
+        assert_eq!(who("bens:long-secret!!"), Some(Some("ben".into())));
+        assert_eq!(who("secret-secret-secret"), Some(None));
+        assert_eq!(who("anna:annas-long-secret"), None);
+        for wrong in [
+            "",
+            "annas-long-secret-",
+            "anna:short",
+            ":annas-long-secret",
+            "an na:annas-long-secret",
+            "anna:annas-long-secret,",
+            "anna:annas-long-secret,anna:another-long-secret",
+            "anna:annas-long-secret,ben:annas-long-secret",
+            "anna:secret-secret-secret",
+            "anna:annas-long secret",
+        ] {
+            assert!(Tokens::of(Some("secret-secret-secret".into()), Some(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -110,7 +184,7 @@ mod tests {
             ("10.0.0.1", false),
             ("", false),
         ] {
-            assert_eq!(allowed(None, &headers(header::HOST, host), None).is_ok(), here, "{host}");
+            assert_eq!(allowed(&Tokens::default(), &headers(header::HOST, host), None).is_ok(), here, "{host}");
         }
     }
 }

@@ -20,7 +20,7 @@ fn document(state: &Shared) -> Value {
     let mut paths = Map::new();
     for route in all() {
         let entry = paths.entry(route.path).or_insert_with(|| json!({}));
-        entry[word(route.method)] = operation(route, state.token.is_some());
+        entry[word(route.method)] = operation(route, !state.tokens.is_empty());
     }
     for (path, hook) in &state.hooks {
         paths.insert(path.clone(), json!({ "post": hook_operation(path, hook.most_bytes()) }));
@@ -135,7 +135,7 @@ fn meaning(status: u16) -> &'static str {
     match status {
         400 => "It cannot be read",
         401 => "The token or the signature is missing or wrong",
-        403 => "This host name is not served",
+        403 => "This host name is not served, or this is for others to decide",
         404 => "There is no such thing",
         408 => "The body did not come in time",
         409 => "It breaks the compatibility mode of its subject",

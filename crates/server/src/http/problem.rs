@@ -71,6 +71,9 @@ pub(super) enum Problem {
     NotPossible(FlowError),
     #[error("another replay was asked for under this `Idempotency-Key`: {0}")]
     OtherUnderKey(String),
+    /// Others decide.
+    #[error(transparent)]
+    NotTheirs(FlowError),
     #[error("there are too many replays that wait")]
     TooManyReplays,
     #[error("{}: {message}", .code)]
@@ -90,7 +93,7 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Self::Token | Self::Forged(_) | Self::Stale(_) => StatusCode::UNAUTHORIZED,
-            Self::Host => StatusCode::FORBIDDEN,
+            Self::Host | Self::NotTheirs(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath
             | Self::NoSuchRun
             | Self::NoSuchReplay
@@ -139,7 +142,7 @@ impl Fault for Problem {
             Self::TooManyReplays => "H0111",
             Self::NoSuchEvent => "H0112",
             Self::NoSuchDataset { .. } => "F0101",
-            Self::NotThere(error) | Self::NotPossible(error) => error.code(),
+            Self::NotThere(error) | Self::NotPossible(error) | Self::NotTheirs(error) => error.code(),
             Self::MediaType => "H0201",
             Self::TooLarge(_) => "H0202",
             Self::Body => "H0203",
@@ -159,7 +162,7 @@ impl Fault for Problem {
 
     fn class(&self) -> RetryClass {
         match self {
-            Self::Token | Self::Host | Self::Forged(_) | Self::Stale(_) => RetryClass::Auth,
+            Self::Token | Self::Host | Self::NotTheirs(_) | Self::Forged(_) | Self::Stale(_) => RetryClass::Auth,
             Self::NoSuchPath
             | Self::Method
             | Self::Parameter(_)
@@ -204,7 +207,7 @@ impl Fault for Problem {
             Self::OtherUnderKey(_) => "name another question by another key",
             Self::TooManyReplays => "ask again when some of them have ended",
             Self::NoSuchDataset { .. } => "ask for the list of datasets",
-            Self::NotThere(error) | Self::NotPossible(error) => error.remedy(),
+            Self::NotThere(error) | Self::NotPossible(error) | Self::NotTheirs(error) => error.remedy(),
             Self::MediaType => {
                 "send `application/cloudevents+json`, `application/cloudevents-batch+json`, or the headers `ce-…`"
             }

@@ -4,6 +4,7 @@
 
 use super::{
     api::State,
+    auth::Caller,
     events::read,
     problem::Problem,
     views::{Answer, Limit, shown},
@@ -32,6 +33,7 @@ pub(super) async fn post(state: axum::extract::State<State>, request: Request) -
     }
     let body = read(body, &head.headers, MOST_BYTES).await?;
     let what: Replay = serde_json::from_slice(&body).map_err(|e| Problem::Replay(format!("no replay: {e}")))?;
+    let what = said(&state, what, head.extensions.get::<Caller>().and_then(|c| c.0.as_deref()))?;
     let (answer, id) = state.views.ask_replay(&what, key).await.map_err(|e| refused(&state, e))?;
     match answer {
         AskedReplay::Full => return Err(Problem::TooManyReplays),
@@ -41,6 +43,22 @@ pub(super) async fn post(state: axum::extract::State<State>, request: Request) -
     }
     let location = format!("/api/replays/{id}");
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(json!({ "replay": id, "command": what.command() }))))
+}
+
+/// Who has a token of his own says it under his name. Where only some decide, others cannot show that they are among them.
+fn said(state: &State, what: Replay, caller: Option<&str>) -> Result<Replay, Problem> {
+    match (caller, &what) {
+        (Some(who), _) => Ok(what.said_by(who)),
+        (None, Replay::Held(settle)) => match state.decided.get(&settle.dataset) {
+            Some(may) => Err(Problem::NotTheirs(FlowError::NotTheirs {
+                dataset: settle.dataset.clone(),
+                by: "a token without a name".to_owned(),
+                may: may.clone(),
+            })),
+            None => Ok(what),
+        },
+        (None, _) => Ok(what),
+    }
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
@@ -59,6 +77,7 @@ fn refused(state: &State, error: FlowError) -> Problem {
     match error {
         FlowError::UnknownDataset(name) => Problem::no_dataset(name.to_string(), &state.datasets),
         error @ FlowError::UnknownLetter(_) => Problem::NotThere(error),
+        error @ FlowError::NotTheirs { .. } => Problem::NotTheirs(error),
         error @ (FlowError::AmbiguousLetter(_)
         | FlowError::NoQuarantine(_)
         | FlowError::NotSilver(_)

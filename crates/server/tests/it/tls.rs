@@ -114,6 +114,7 @@ async fn bound(bench: &Bench, tls: TlsFiles, stop: &Stop) -> Result<Api, alluviu
     tokio::spawn(writes_down);
     let parts = ApiParts {
         project: &project,
+        named_tokens: None,
         token: None,
         tls: Some(tls),
         intake,

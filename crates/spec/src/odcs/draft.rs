@@ -2,7 +2,9 @@
 
 use crate::{
     contract::{Action, Check, Column, Inner, Severity, Threshold},
+    definition::Due,
     drift::Inside,
+    schedule::Schedule,
     source_file::{Place, SourceFile, Spanned},
     sql::TableUse,
 };
@@ -27,6 +29,8 @@ pub(crate) struct ContractDraft {
 pub(crate) struct Agreement {
     pub(crate) promise: Promise,
     pub(crate) time: Span,
+    /// Of a frequency: at these times, rather than so long after each other.
+    pub(crate) schedule: Option<Schedule>,
     /// Objects it speaks of; none: all.
     pub(crate) objects: Vec<String>,
 }
@@ -141,10 +145,23 @@ impl ContractDraft {
         self.agreed().map(|a| a.time).min()
     }
 
-    /// How long after a commit the next one is overdue: after the agreed frequency, and what latency is agreed beside it.
-    pub(crate) fn overdue_after(&self) -> Option<Span> {
-        let shortest = |promise| self.agreed().filter(|a| a.promise == promise).map(|a| a.time).min();
-        Some(shortest(Promise::Frequency)? + shortest(Promise::Latency).unwrap_or(Span::ZERO))
+    /// When a commit is overdue: at the agreed frequency, and by what latency is agreed beside it.
+    pub(crate) fn due(&self) -> Option<Due> {
+        let latency = self.shortest(Promise::Latency).unwrap_or(Span::ZERO);
+        let scheduled = self.agreed().find_map(|a| a.schedule.clone());
+        Some(match scheduled {
+            Some(times) => Due::At { times, latency },
+            None => Due::After(self.frequency()? + latency),
+        })
+    }
+
+    /// How often there is new data, as agreed.
+    pub(crate) fn frequency(&self) -> Option<Span> {
+        self.shortest(Promise::Frequency)
+    }
+
+    fn shortest(&self, promise: Promise) -> Option<Span> {
+        self.agreed().filter(|a| a.promise == promise).map(|a| a.time).min()
     }
 
     /// What is said of the contract's object.

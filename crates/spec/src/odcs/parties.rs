@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     codes,
+    schedule::{CatchUp, Schedule},
     source_file::Spanned,
     yaml::{Fields, Node, Reader, Value},
 };
@@ -134,7 +135,9 @@ fn agreement(node: &Node, r: &mut Reader<'_>) -> Option<Agreement> {
     let value = f.take("value");
     let mut text = |key| f.take(key).and_then(|n| r.text(n));
     let (unit, element) = (text("unit"), text("element"));
-    texts(&mut f, &["id", "valueExt", "driver", "description", "scheduler", "schedule"], r);
+    texts(&mut f, &["id", "valueExt", "driver", "description"], r);
+    let mut text = |key| f.take(key).and_then(|n| r.text(n));
+    let (scheduler, cron) = (text("scheduler"), text("schedule"));
     annotations(&mut f, r);
     f.finish(r);
     let property = property?;
@@ -142,7 +145,20 @@ fn agreement(node: &Node, r: &mut Reader<'_>) -> Option<Agreement> {
     let time = time(&property, value?, unit.as_ref(), r)?;
     // `table.column`, several with commas between them; a column alone is one of the only object.
     let objects = element.iter().flat_map(|e| e.value.split(',')).filter_map(|e| e.trim().rsplit_once('.'));
-    Some(Agreement { promise, time, objects: objects.map(|(object, _)| object.to_owned()).collect() })
+    let is_cron = scheduler.is_some_and(|s| s.value.trim().eq_ignore_ascii_case("cron"));
+    let cron = cron.filter(|_| is_cron && promise == Promise::Frequency);
+    let schedule = cron.and_then(|c| times(&c, r));
+    Some(Agreement { promise, time, schedule, objects: objects.map(|(object, _)| object.to_owned()).collect() })
+}
+
+/// The times at which new data is agreed. The standard has no time zone: they are UTC.
+fn times(cron: &Spanned<String>, r: &mut Reader<'_>) -> Option<Schedule> {
+    let schedule = Schedule::new(&cron.value, "UTC", CatchUp::None);
+    if let Err(why) = &schedule {
+        let help = Some("write it as in `0 6 * * 1-5`; what is agreed is the frequency alone".to_owned());
+        r.error(codes::OPTION_NOT_USED, cron.place, format!("the schedule is not used: {why}"), help);
+    }
+    schedule.ok()
 }
 
 fn time(property: &Spanned<String>, value: &Node, unit: Option<&Spanned<String>>, r: &mut Reader<'_>) -> Option<Span> {

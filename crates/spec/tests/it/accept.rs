@@ -24,7 +24,8 @@ accept:
   columns:
     carrier: { nulls: { warn_above: 1% }, distinct: { of_last: 20, error_below: 50%, error_above: 3 } }
     dep_delay: { min: { error_below: -100 }, percentiles: { 95: { warn_above: 60 }, 99.5: { error_above: 600 } } }
-  by: [ { column: time_hour, size: 1 day, rows: { error_below: 10 } }, { column: carrier, columns: { dep_delay: { mean: { error_above: 30 } } } } ]
+  distinct: { columns: [carrier, flight], of_last: 5, error_below: 80% }
+  by: [ { column: time_hour, size: 1 day, rows: { error_below: 10 } }, { column: carrier, rows: { of_last: 4, error_below: 50% }, distinct: [ { columns: [flight, origin], error_below: 2 } ], columns: { dep_delay: { mean: { error_above: 30 } } } } ]
   distribution: { dep_delay: { psi: { error_above: 0.25 }, ks: { warn_above: 10% }, reference: { column: time_hour, size: 28 days } } }
   freshness: { column: time_hour, warn_after: 2 hours, error_after: 1 day }
 ";
@@ -40,6 +41,7 @@ accept:
         ("dep_delay", MeasureKind::Min),
         ("dep_delay", MeasureKind::Percentile(95.0)),
         ("dep_delay", MeasureKind::Percentile(99.5)),
+        ("carrier", MeasureKind::Distinct),
     ];
     assert_eq!(columns, expected);
     assert_eq!(accept.columns[0].levels, Levels { warn_above: Some(0.01), ..Levels::default() });
@@ -49,6 +51,9 @@ accept:
     );
     assert_eq!((accept.columns[0].of_last, accept.columns[1].of_last), (None, Some(20)));
     assert_eq!((accept.by.len(), accept.by[1].columns[0].kind), (2, MeasureKind::Mean));
+    assert_eq!((accept.by[0].rows_of_last, accept.by[1].rows_of_last), (None, Some(4)));
+    assert_eq!((&*accept.columns[5].and, accept.columns[5].of_last), (&["flight".to_owned()][..], Some(5)));
+    assert_eq!(accept.by[1].columns[1].and, ["origin"]);
     let shape = &accept.distribution[0];
     assert_eq!((shape.psi.error_above, shape.ks.warn_above, shape.min_rows), (Some(0.25), Some(0.1), 500));
     assert!(accept.freshness.as_ref().is_some_and(|f| f.error_after == "1 day".parse().ok()));
@@ -110,10 +115,26 @@ fn a_history_is_one_of_whole_columns_and_of_enough_commits() {
         "accept_history_mistakes",
         said(
             "  columns: { dep_delay: { sum: { of_last: 2, error_below: 50% }, mean: { of_last: 5, error_below: -1 } } }
-  by: { column: carrier, columns: { dep_delay: { mean: { of_last: 5, error_above: 200% } } } }
+  by: { column: time_hour, size: 1 day, rows: { of_last: 5, error_below: 50% } }
   distribution: { dep_delay: { ks: { of_last: 5, error_above: 10% } } }"
         )
     );
+}
+
+#[test]
+fn columns_that_are_counted_together_are_two_to_sixteen_others() {
+    for (distinct, part) in [
+        ("{ columns: [carrier], error_below: 1 }", "different values of 1 columns"),
+        ("{ columns: [carrier, carrier], error_below: 1 }", "`carrier` is named twice"),
+        ("{ columns: [carrier, fligth], error_below: 1 }", "fligth"),
+        ("{ columns: [carrier, flight] }", "there is no level in it"),
+        ("{ error_below: 1 }", "`columns`"),
+        ("[ { columns: [carrier, flight], error_below: -1 } ]", "-1"),
+        ("[]", ""),
+    ] {
+        let said = said(&format!("  distinct: {distinct}"));
+        assert!(said.contains(part) && said.is_empty() == part.is_empty(), "{distinct}: {said}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::folder;
 use alluvium_model::{ByteSize, Span};
 use alluvium_spec::{BodyFormat, Diagnostics, Environment, Project, Rate, Sink, WebhookAddress, load};
+use jiff::Timestamp;
 
 const SINKS: &str = "name: x
 sinks:
@@ -94,13 +95,23 @@ fn a_table_is_overdue_after_frequency_and_latency() {
             ("datasets/silver/b.yaml", "from: bronze.a\ncontract: b\nwrite: append\n"),
             ("contracts/b.odcs.yaml", &contract),
         ]);
-        p.unwrap_or_else(|d| panic!("{d}")).datasets[&"silver.b".parse().expect("a name")].overdue_after
+        p.unwrap_or_else(|d| panic!("{d}")).datasets[&"silver.b".parse().expect("a name")].due.clone()
     };
+    let last: Timestamp = "2024-01-05T07:30:00Z".parse().expect("a time");
+    let next = |sla: &str| contract(sla).and_then(|due| due.next(last)).map(|at| at.to_string());
     let (often, late) =
         ("  - { property: frequency, value: 1, unit: d }\n", "  - { property: Latency, value: 2, unit: h }\n");
-    assert_eq!(contract(&format!("{often}{late}")), Some(Span::from_secs(26 * 3600)));
-    assert_eq!(contract(often), Some(Span::from_secs(24 * 3600)));
-    assert_eq!(contract(late), None, "nobody agreed on new data");
+    assert_eq!(next(&format!("{often}{late}")).as_deref(), Some("2024-01-06T09:30:00Z"));
+    assert_eq!(next(often).as_deref(), Some("2024-01-06T07:30:00Z"));
+    assert!(contract(late).is_none(), "nobody agreed on new data");
+    // A Friday: the next working day is Monday.
+    let at = |cron: &str, by: &str| {
+        format!("  - {{ property: frequency, value: 1, unit: d, scheduler: {by}, schedule: '{cron}' }}\n{late}")
+    };
+    assert_eq!(next(&at("0 6 * * 1-5", "Cron")).as_deref(), Some("2024-01-08T08:00:00Z"));
+    for (cron, by) in [("0 6 * * 1-5", "airflow"), ("every day", "cron"), ("0 0 30 2 *", "cron")] {
+        assert_eq!(next(&at(cron, by)).as_deref(), Some("2024-01-06T09:30:00Z"), "{cron} {by}: the frequency alone");
+    }
 }
 
 #[test]

@@ -13,11 +13,18 @@ fn a_watermark_is_read_with_its_defaults() {
         project.datasets[&"silver.flights".parse().expect("a name")].silver().expect("silver").watermark.clone()
     };
     let column = "time_hour".to_owned();
-    let least =
-        Watermark { column: column.clone(), allowed_lateness: "0s".parse().expect("a span"), late: Late::Recompute };
+    let least = Watermark {
+        column: column.clone(),
+        allowed_lateness: "0s".parse().expect("a span"),
+        late: Late::Recompute,
+        idle_timeout: None,
+    };
     assert_eq!(of("{ column: time_hour }"), Some(least));
-    let full = Watermark { column, allowed_lateness: "2 days".parse().expect("a span"), late: Late::Drop };
-    assert_eq!(of("{ column: time_hour, allowed_lateness: 2 days, late: drop }"), Some(full));
+    let full =
+        Watermark { column, allowed_lateness: "2 days".parse().expect("a span"), late: Late::Drop, idle_timeout: None };
+    assert_eq!(of("{ column: time_hour, allowed_lateness: 2 days, late: drop }"), Some(full.clone()));
+    let idle = Watermark { idle_timeout: "1 hour".parse().ok(), late: Late::Recompute, ..full };
+    assert_eq!(of("{ column: time_hour, lateness: 2 days, idle_timeout: 1 hour }"), Some(idle));
 }
 
 #[test]
@@ -36,7 +43,7 @@ fn every_mistake_has_its_place_and_its_remedy() {
     );
     put(
         "datasets/silver/planes.yaml",
-        "from: bronze.planes\ncontract: planes\nwatermark: { lateness: 1 day }\nlate: drop\n",
+        "from: bronze.planes\ncontract: planes\nwatermark: { lateness: 1 day, allowed_lateness: 2 days, idle_timeout: 0s }\nlate: drop\n",
     );
     put(
         "datasets/silver/airlines.yaml",

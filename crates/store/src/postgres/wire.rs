@@ -73,7 +73,7 @@ struct Statement {
 #[derive(Clone, Default)]
 struct Columns {
     names: Arc<[String]>,
-    whole: Vec<bool>,
+    kinds: Vec<Kind>,
 }
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -86,6 +86,25 @@ const INT8: i32 = 20;
 const TEXT: i32 = 25;
 /// int8, int2, int4.
 const WHOLE: [i32; 3] = [INT8, 21, 23];
+const FLOAT8: i32 = 701;
+
+/// How the text of a cell is read.
+#[derive(Clone, Copy)]
+enum Kind {
+    Whole,
+    Real,
+    Text,
+}
+
+impl Kind {
+    fn of(oid: i32) -> Self {
+        match oid {
+            FLOAT8 => Self::Real,
+            oid if WHOLE.contains(&oid) => Self::Whole,
+            _ => Self::Text,
+        }
+    }
+}
 
 impl Wire {
     /// `settings` hold for the connection.
@@ -400,30 +419,32 @@ impl<'a> Fields<'a> {
     }
 
     fn columns(&mut self) -> Result<Columns, WireError> {
-        let (mut names, mut whole) = (Vec::new(), Vec::new());
+        let (mut names, mut kinds) = (Vec::new(), Vec::new());
         for _ in 0..self.short()? {
             names.push(self.str()?.to_owned());
             self.take(6)?; // its table and its place there
-            whole.push(WHOLE.contains(&self.int()?));
+            kinds.push(Kind::of(self.int()?));
             self.take(8)?; // its size and its form
         }
-        Ok(Columns { names: names.into(), whole })
+        Ok(Columns { names: names.into(), kinds })
     }
 
     fn row(&mut self, columns: &Columns) -> Result<Row, WireError> {
-        if usize::from(self.short()?) != columns.whole.len() {
+        if usize::from(self.short()?) != columns.kinds.len() {
             return Err(WireError::Protocol("a row of other columns"));
         }
-        let mut values = Vec::with_capacity(columns.whole.len());
-        for whole in &columns.whole {
+        let mut values = Vec::with_capacity(columns.kinds.len());
+        for kind in &columns.kinds {
             let Ok(length) = usize::try_from(self.int()?) else {
                 values.push(Value::Null);
                 continue;
             };
             let text = std::str::from_utf8(self.take(length)?).map_err(|_| NO_TEXT)?;
-            values.push(match whole {
-                true => Value::Integer(text.parse().map_err(|_| WireError::Protocol("a number that is none"))?),
-                false => Value::Text(unescaped(text.to_owned())),
+            let none = || WireError::Protocol("a number that is none");
+            values.push(match kind {
+                Kind::Whole => Value::Integer(text.parse().map_err(|_| none())?),
+                Kind::Real => Value::Real(text.parse().map_err(|_| none())?),
+                Kind::Text => Value::Text(unescaped(text.to_owned())),
             });
         }
         Ok(Row { names: Arc::clone(&columns.names), values })

@@ -152,6 +152,13 @@ impl Cells<'_> {
         }
     }
 
+    pub(super) fn real(&self, column: &'static str) -> Result<f64, StoreError> {
+        match self.value(column)? {
+            Value::Real(number) => Ok(*number),
+            Value::Null | Value::Integer(_) | Value::Text(_) => Err(unreadable(column, NoSuch("number"))),
+        }
+    }
+
     pub(super) fn count(&self, column: &'static str) -> Result<u64, StoreError> {
         self.integer(column).map(i64::cast_unsigned)
     }

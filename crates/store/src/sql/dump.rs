@@ -17,6 +17,7 @@ struct Shape {
 }
 
 const INTEGER: &str = "integer";
+const REAL: &str = "real";
 const TEXT: &str = "text";
 const TIME: &str = "timestamp";
 
@@ -155,10 +156,11 @@ const QUALITY: Shape = Shape {
         ("violations", INTEGER),
         ("passed", INTEGER),
         ("note", TEXT),
+        ("figure", REAL),
     ],
     select:
         "SELECT coalesce(s.finished_by, s.died_by), s.dataset, q.step, q.rule, q.action, q.severity, q.dimension, q.checked, q.violations,
-                    q.passed, q.note
+                    q.passed, q.note, q.figure
              FROM quality AS q JOIN steps AS s ON s.key = q.step WHERE s.state IN ('done', 'dead') ORDER BY s.seq, q.ordinal",
 };
 
@@ -407,8 +409,8 @@ fn cells(shape: &Shape, row: Row) -> Result<Vec<Value>, StoreError> {
         let fits = match value {
             Value::Null => true,
             Value::Text(_) => *kind == TEXT,
-            Value::Integer(_) => *kind != TEXT,
-            Value::Real(_) => false,
+            Value::Integer(_) => matches!(*kind, INTEGER | TIME),
+            Value::Real(_) => *kind == REAL,
         };
         if !fits {
             return Err(unreadable_as(column, kind));

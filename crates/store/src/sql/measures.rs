@@ -8,7 +8,7 @@ use super::{
     codec::{Cells, micros},
     leases, runs,
 };
-use crate::{DatasetMeasures, Hour, Measures, RunState, StepState, StoreError, Watch};
+use crate::{DatasetMeasures, DayFigure, Hour, Measures, Past, RunState, StepState, StoreError, Watch};
 use alluvium_model::{Balance, DatasetName};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -72,7 +72,34 @@ async fn steps(
 }
 
 /// Of steps that took new input and ended at that time or later: a replay or a rebuild says nothing about what arrives.
-pub(super) async fn hours(tx: &mut Session<'_>, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
+pub(super) async fn past(tx: &mut Session<'_>, since: Timestamp) -> Result<Past, StoreError> {
+    Ok(Past { hours: hours(tx, since).await?, figures: figures(tx, since).await? })
+}
+
+/// A figure whose sums could be no number is left out.
+async fn figures(tx: &mut Session<'_>, since: Timestamp) -> Result<Vec<DayFigure>, StoreError> {
+    let sql = "SELECT s.dataset, q.rule, s.finished_at / 86400000000 AS day, sum(q.figure) AS total,
+                      sum(q.figure * CAST(q.checked AS DOUBLE PRECISION)) / sum(CAST(q.checked AS DOUBLE PRECISION)) AS mean,
+                      CAST(sum(q.checked) AS BIGINT) AS checked
+               FROM quality AS q JOIN steps AS s ON s.key = q.step
+               WHERE q.figure IS NOT NULL AND abs(q.figure) < 1e200 AND q.checked > 0
+                 AND s.state = 'done' AND s.kind IN ('ingest', 'refine', 'curate') AND s.finished_at >= $1
+               GROUP BY s.dataset, q.rule, s.finished_at / 86400000000 ORDER BY s.dataset, q.rule, day";
+    let figure = |row: &Row| {
+        let cells = Cells(row);
+        Ok(DayFigure {
+            dataset: cells.dataset("dataset")?,
+            rule: cells.text("rule")?,
+            day: cells.integer("day")?,
+            mean: cells.real("mean")?,
+            sum: cells.real("total")?,
+            checked: cells.count("checked")?,
+        })
+    };
+    tx.rows(sql, &[micros(since).into()]).await?.iter().map(figure).collect()
+}
+
+async fn hours(tx: &mut Session<'_>, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
     let sql = "SELECT dataset, finished_at / 3600000000 AS hour,
                       CAST(sum(received) AS BIGINT) AS received, CAST(sum(loaded) AS BIGINT) AS loaded,
                       CAST(sum(quarantined) AS BIGINT) AS quarantined, CAST(sum(dropped) AS BIGINT) AS dropped,

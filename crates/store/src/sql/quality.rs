@@ -21,6 +21,7 @@ struct QualityRow<'a> {
     violations: i64,
     passed: i64,
     note: Option<&'a str>,
+    figure: Option<f64>,
 }
 
 impl<'a> QualityRow<'a> {
@@ -36,6 +37,7 @@ impl<'a> QualityRow<'a> {
             violations: signed(q.violations),
             passed: i64::from(q.passed),
             note: q.note.as_deref(),
+            figure: q.figure.filter(|f| f.is_finite()),
         }
     }
 }
@@ -57,10 +59,11 @@ pub(super) async fn insert(tx: &mut Session<'_>, results: &[(&str, &[QualityResu
     }
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         tx.execute(
-            "INSERT INTO quality (step, ordinal, rule, action, severity, dimension, checked, violations, passed, note)
+            "INSERT INTO quality (step, ordinal, rule, action, severity, dimension, checked, violations, passed, note, figure)
              SELECT value ->> 'step', CAST(value ->> 'ordinal' AS BIGINT), value ->> 'rule', value ->> 'action',
                     value ->> 'severity', value ->> 'dimension', CAST(value ->> 'checked' AS BIGINT),
-                    CAST(value ->> 'violations' AS BIGINT), CAST(value ->> 'passed' AS BIGINT), value ->> 'note'
+                    CAST(value ->> 'violations' AS BIGINT), CAST(value ->> 'passed' AS BIGINT), value ->> 'note',
+                    CAST(value ->> 'figure' AS DOUBLE PRECISION)
              FROM json_each($1)",
             &[Arg::list(chunk)],
         )

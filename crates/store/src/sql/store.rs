@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
-    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, Hour, InboxBound, InboxPart, InboxRecord,
-    Lane, LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Planned, Publication, Pushed,
+    Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Past, Planned, Publication, Pushed,
     PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
     RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
     Troubles, Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
@@ -447,8 +447,8 @@ macro_rules! store_over {
                 within!(Write, self, |tx| audit::write(tx, refusals, keep))
             }
 
-            async fn hours(&self, since: Timestamp) -> Result<Vec<Hour>, StoreError> {
-                within!(Read, self, |tx| measures::hours(tx, since))
+            async fn past(&self, since: Timestamp) -> Result<Past, StoreError> {
+                within!(Read, self, |tx| measures::past(tx, since))
             }
 
             async fn measures(&self, watch: &Watch<'_>) -> Result<Measures, StoreError> {

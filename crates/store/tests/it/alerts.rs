@@ -71,6 +71,7 @@ pub async fn troubles_are_those_of_now(store: &dyn Store) {
         violations: 2,
         passed,
         note: (!passed).then(|| "20.00 % of 10 rows are invalid".into()),
+        figure: None,
     };
     let none = store.troubles(&names).await.unwrap();
     assert_eq!(none, Default::default());

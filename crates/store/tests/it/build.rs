@@ -141,6 +141,7 @@ pub fn quality(rule: &str, note: Option<&str>) -> QualityResult {
         violations: 1,
         passed: false,
         note: note.map(Into::into),
+        figure: None,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::build::*;
 use alluvium_store::{
-    Hour, LaneEnd, NewPublication, Publication, Refusal, RefusalKind, StepDone, Store, TableDump, Topic, Value,
+    DayFigure, Hour, LaneEnd, NewPublication, Past, Publication, QualityResult, Refusal, RefusalKind, StepDone, Store,
+    TableDump, Topic, Value,
 };
 
 const TARGET: &str = "here";
@@ -169,6 +170,13 @@ pub async fn everything_is_counted(store: &dyn Store) {
     claim(store, "s", 1, 3).await;
     let mut end = done("s");
     end.dead = vec![(event_id("2"), "D0001: cut".into())];
+    let measured = |rule: &str, figure| QualityResult { figure, ..quality(rule, None) };
+    end.quality = vec![
+        measured("accept:mean(amount)", Some(-2.5)),
+        measured("accept:rows", None),
+        measured("accept:max(amount)", Some(f64::MAX)),
+        measured("accept:min(amount)", Some(f64::NAN)),
+    ];
     store.finish(&end).await.unwrap();
     // Held by a process that is gone: open again.
     store.plan(&refine("r", -1, 1)).await.unwrap();
@@ -187,8 +195,19 @@ pub async fn everything_is_counted(store: &dyn Store) {
     assert_eq!(measures.refused, [(RefusalKind::Forged, 5)].into());
     // By the hour in which steps ended.
     let hour = Hour { dataset: name("bronze.flights"), hour: at(9).as_second() / 3600, balance: end.balance };
-    assert_eq!(store.hours(at(9)).await.unwrap(), [hour]);
-    assert_eq!(store.hours(at(10)).await.unwrap(), []);
+    let past = store.past(at(9)).await.unwrap();
+    assert_eq!(past.hours, [hour]);
+    // A figure counts by what it is of; one that is none, or is too large to add, is left out.
+    let figure = DayFigure {
+        dataset: name("bronze.flights"),
+        rule: "accept:mean(amount)".into(),
+        day: at(9).as_second() / 86_400,
+        mean: -2.5,
+        sum: -2.5,
+        checked: 5,
+    };
+    assert_eq!(past.figures, [figure]);
+    assert_eq!(store.past(at(10)).await.unwrap(), Past::default());
     // A run whose lease has ended is interrupted.
     let later = store.measures(&watch(500)).await.unwrap();
     assert_eq!(later.runs.get(&alluvium_store::RunState::Interrupted), Some(&1));

@@ -31,7 +31,7 @@ pub async fn recent(wired: &Wired, now: Timestamp, days: u32) -> Result<Vec<Anom
     let before = |days: i32| now.saturating_sub(DAY * days).unwrap_or(Timestamp::MIN);
     // As far back whatever is shown, so that a day is judged alike each time.
     let days = i32::try_from(days).unwrap_or(HISTORY_DAYS).min(HISTORY_DAYS);
-    let mut found = anomalies(&wired.store.hours(before(HISTORY_DAYS)).await?, now);
+    let mut found = anomalies(&wired.store.past(before(HISTORY_DAYS)).await?, now);
     let since = before(days).to_zoned(TimeZone::UTC).date();
     found.retain(|a| a.last >= since);
     found.sort_by_key(|a| !a.open);
@@ -42,7 +42,7 @@ fn usual(a: &Anomaly) -> String {
     let (low, high) = a.between;
     match a.measure {
         Watched::Received if high >= u64::MAX as f64 => "any".into(),
-        Watched::Received => format!("{} to {}", a.measure.shown(low), a.measure.shown(high)),
-        _ => format!("up to {}", a.measure.shown(high)),
+        _ if a.measure.is_share() => format!("up to {}", a.measure.shown(high)),
+        _ => format!("{} to {}", a.measure.shown(low), a.measure.shown(high)),
     }
 }

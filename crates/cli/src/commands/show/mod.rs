@@ -9,6 +9,7 @@ mod datasets;
 mod dead_letters;
 mod drift;
 mod event;
+mod gaps;
 mod held;
 mod ledger;
 mod library;

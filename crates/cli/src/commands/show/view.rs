@@ -1,8 +1,8 @@
 //! From the arguments of `show` to the view.
 
 use super::{
-    alerts, anomalies, backfills, catalog, contracts, datasets, dead_letters, drift, event, held, ledger, library,
-    publications, quarantine, retries, run, runs, versions,
+    alerts, anomalies, backfills, catalog, contracts, datasets, dead_letters, drift, event, gaps, held, ledger,
+    library, publications, quarantine, retries, run, runs, versions,
 };
 use crate::{
     args::{Global, Show},
@@ -42,7 +42,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
             only = dataset;
             dir
         }
-        Show::Drift { dataset, dir } | Show::Held { dataset, dir } => {
+        Show::Drift { dataset, dir } | Show::Held { dataset, dir } | Show::Gaps { dataset, dir, .. } => {
             let (dataset, dir) = quarantine::target(dataset.as_deref(), dir.clone())?;
             only = dataset;
             dir
@@ -60,6 +60,7 @@ pub async fn show(global: &Global, what: &Show) -> Result<Exit, CliError> {
         Show::Held { .. } => held::show(global, &wired, only.as_ref()).await?,
         Show::Retries { .. } => retries::show(global, &wired).await?,
         Show::Drift { .. } => drift::show(global, &wired, only.as_ref()).await?,
+        Show::Gaps { window, .. } => gaps::show(global, &wired, only.as_ref(), *window).await?,
         Show::Anomalies { days, .. } => anomalies::show(global, &wired, *days).await?,
         Show::Alerts { days, .. } => alerts::show(global, &wired, *days).await?,
         Show::Backfills { .. } => backfills::show(global, &wired).await?,

@@ -15,7 +15,8 @@ fn columns(kind: ColumnType) -> Contract {
 }
 
 fn late(kind: ColumnType, late: Late, watermark: Option<&str>) -> Refinery {
-    let watermark_of = Watermark { column: "at".into(), allowed_lateness: "1 day".parse().unwrap(), late };
+    let watermark_of =
+        Watermark { column: "at".into(), allowed_lateness: "1 day".parse().unwrap(), late, idle_timeout: None };
     let silver = Silver { watermark: Some(watermark_of), ..silver(vec![Step::Validate]) };
     let watermark = watermark.map(|w| w.parse::<Timestamp>().unwrap());
     let binding = Binding { lookups: BTreeMap::new(), stamp: stamp(), watermark };

@@ -10,7 +10,7 @@ use crate::{
     dataset::draft::{ColumnUse, Needs},
     diagnostic::quoted,
     source_file::Spanned,
-    yaml::{Node, Reader, Value},
+    yaml::{Fields, Node, Reader, Value},
 };
 use alluvium_model::Span;
 
@@ -19,8 +19,9 @@ const MIN_ROWS: u64 = 500;
 /// Measures of one dataset; each is a column of one query.
 const MOST: usize = 200;
 
-/// What takes a look at rows of its own.
+/// What takes a look at rows of its own, or makes one text of several columns.
 const MOST_LOOKS: usize = 20;
+const MOST_TOGETHER: usize = 16;
 
 type Key = (&'static str, MeasureKind, Figure);
 
@@ -38,20 +39,61 @@ const KEYS: [Key; 6] = [
 pub(super) enum Against {
     /// Those of the commits before, by `of_last`.
     Commits,
-    /// A part that is new has none, and so have those that ended.
+    /// A span of time is over when the next one comes, and no other is like it.
     Nothing,
 }
 
-pub(super) fn columns(node: &Node, against: Against, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<ColumnMeasure> {
+/// `columns` and `distinct` of a mapping.
+pub(super) fn figures(f: &mut Fields<'_>, against: Against, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<ColumnMeasure> {
     let mut out = Vec::new();
-    for e in r.entries(node).unwrap_or_default() {
-        column(&e.key, &e.value, against, &mut out, uses, r);
+    if let Some(node) = f.take("columns") {
+        for e in r.entries(node).unwrap_or_default() {
+            column(&e.key, &e.value, against, &mut out, uses, r);
+        }
+        at_most(node, MOST, &mut out, r);
     }
-    if out.len() > MOST {
-        too_many(node, out.len(), MOST, r);
-        out.truncate(MOST);
+    if let Some(node) = f.take("distinct") {
+        let mut sets: Vec<_> = each(node).iter().filter_map(|n| together(n, against, uses, r)).collect();
+        at_most(node, MOST_LOOKS, &mut sets, r);
+        out.append(&mut sets);
     }
     out
+}
+
+/// One of them, or a list.
+pub(super) fn each(node: &Node) -> &[Node] {
+    if let Value::List(items) = &node.value { items } else { std::slice::from_ref(node) }
+}
+
+fn at_most<T>(node: &Node, most: usize, out: &mut Vec<T>, r: &mut Reader<'_>) {
+    if out.len() > most {
+        too_many(node, out.len(), most, r);
+        out.truncate(most);
+    }
+}
+
+/// Different values of several columns.
+fn together(node: &Node, against: Against, uses: &mut Uses, r: &mut Reader<'_>) -> Option<ColumnMeasure> {
+    let mut f = r.fields(node, "a mapping such as `{ columns: [region, day], error_below: 10 }`")?;
+    let of = f.require("columns", r)?;
+    let mut columns: Vec<Spanned<String>> = r.list(of).unwrap_or_default().iter().filter_map(|n| r.name(n)).collect();
+    let (of_last, levels) = compared(f, node, Figure::Count, against, r);
+    let repeated = columns.iter().enumerate().find(|(i, c)| columns[..*i].iter().any(|b| b.value == c.value));
+    if let Some((_, column)) = repeated {
+        r.error(codes::CONTRADICTION, column.place, format!("{} is named twice", quoted(&column.value)), None);
+    }
+    if !(2..=MOST_TOGETHER).contains(&columns.len()) {
+        let help = Some(format!(
+            "name two to {MOST_TOGETHER} columns; of a single one write `columns: {{ name: {{ distinct: … }} }}`"
+        ));
+        let message = format!("different values of {} columns cannot be counted", columns.len());
+        r.error(codes::INVALID_VALUE, of.place, message, help);
+        return None;
+    }
+    uses.extend(columns.iter().map(|column| ColumnUse { column: column.clone(), needs: Needs::Any }));
+    let column = columns.remove(0).value;
+    let and = columns.into_iter().map(|c| c.value).collect();
+    Some(ColumnMeasure { column, and, kind: MeasureKind::Distinct, of_last, levels })
 }
 
 fn too_many(node: &Node, number: usize, most: usize, r: &mut Reader<'_>) {
@@ -70,7 +112,7 @@ fn column(
     let Some(mut f) = r.fields(node, "a mapping such as `{ nulls: { error_above: 5% } }`") else { return };
     let before = out.len();
     let mut add = |kind, (of_last, levels)| {
-        out.push(ColumnMeasure { column: name.value.clone(), kind, of_last, levels });
+        out.push(ColumnMeasure { column: name.value.clone(), and: Vec::new(), kind, of_last, levels });
     };
     let (mut needs, mut of_times) = (Needs::Any, false);
     for (key, kind, figure) in KEYS {
@@ -124,14 +166,24 @@ fn of_time(kind: MeasureKind, node: &Node) -> Option<MeasureKind> {
 /// Levels of the figure, or with `of_last` those of its share of what is usual.
 fn measure(node: &Node, figure: Figure, against: Against, r: &mut Reader<'_>) -> (Option<u64>, Levels) {
     let wanted = "a mapping with `error_below`, `warn_below`, `warn_above` or `error_above`";
-    let Some(mut f) = r.fields(node, wanted) else { return (None, Levels::default()) };
+    let Some(f) = r.fields(node, wanted) else { return (None, Levels::default()) };
+    compared(f, node, figure, against, r)
+}
+
+fn compared(
+    mut f: Fields<'_>,
+    node: &Node,
+    figure: Figure,
+    against: Against,
+    r: &mut Reader<'_>,
+) -> (Option<u64>, Levels) {
     let last = f.take("of_last");
     let figure = if last.is_some() { Figure::Ratio } else { figure };
     let mut compared = None;
     match last {
         Some(n) if against == Against::Nothing => {
             let help = Some("write levels of the figure itself, or compare the whole column under `accept.columns`");
-            let message = "parts are not compared with the commits before";
+            let message = "spans of time are not compared with the commits before";
             r.error(codes::CONTRADICTION, n.place, message, help.map(str::to_owned));
         }
         Some(n) => compared = of_last(n, r),
@@ -140,31 +192,29 @@ fn measure(node: &Node, figure: Figure, against: Against, r: &mut Reader<'_>) ->
     (compared, levels_of(f, node, figure, Sides::Both, Levels::default(), r))
 }
 
-/// One mapping, or a list of them.
 pub(super) fn by(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Vec<Parts> {
-    let Value::List(items) = &node.value else { return parts(node, uses, r).into_iter().collect() };
-    if items.len() > MOST_LOOKS {
-        too_many(node, items.len(), MOST_LOOKS, r);
-    }
-    items.iter().take(MOST_LOOKS).filter_map(|n| parts(n, uses, r)).collect()
+    let mut items: Vec<&Node> = each(node).iter().collect();
+    at_most(node, MOST_LOOKS, &mut items, r);
+    items.into_iter().filter_map(|n| parts(n, uses, r)).collect()
 }
 
 fn parts(node: &Node, uses: &mut Uses, r: &mut Reader<'_>) -> Option<Parts> {
     let mut f = r.fields(node, "a mapping such as `{ column: region, rows: { error_below: 1 } }`")?;
     let column = f.require("column", r).and_then(|n| r.name(n));
     let size = f.take("size").and_then(|n| length(n, r));
-    let rows = f.take("rows").map(|n| levels(n, Figure::Count, Sides::Both, r));
-    let measures = f.take("columns").map(|n| columns(n, Against::Nothing, uses, r)).unwrap_or_default();
+    let against = if node.get("size").is_some() { Against::Nothing } else { Against::Commits };
+    let rows = f.take("rows").map(|n| measure(n, Figure::Count, against, r));
+    let measures = figures(&mut f, against, uses, r);
     f.finish(r);
     let column = column?;
-    let rows = rows.unwrap_or_default();
+    let (rows_of_last, rows) = rows.unwrap_or_default();
     if rows.is_none() && measures.is_empty() {
-        let help = Some("write `rows` or `columns`".to_owned());
+        let help = Some("write `rows`, `columns` or `distinct`".to_owned());
         r.error(codes::MISSING_KEY, node.place, "nothing is measured of each part", help);
     }
     let needs = if size.is_some() { Needs::Time } else { Needs::Any };
     uses.push(ColumnUse { column: column.clone(), needs });
-    Some(Parts { column: column.value, size, rows, columns: measures })
+    Some(Parts { column: column.value, size, rows, rows_of_last, columns: measures })
 }
 
 fn length(node: &Node, r: &mut Reader<'_>) -> Option<Span> {

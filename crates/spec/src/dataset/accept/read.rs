@@ -5,9 +5,10 @@ use super::{
     measures::{self, Against},
 };
 use crate::{
-    acceptance::{Freshness, Levels, Volume},
+    acceptance::{Freshness, Levels, Volume, is_person},
     codes,
     dataset::draft::{AcceptDraft, ColumnUse, Needs},
+    diagnostic::quoted,
     yaml::{Fields, Node, Reader},
 };
 use alluvium_model::Span;
@@ -26,7 +27,7 @@ pub(in crate::dataset) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Accept
     accept.invalid = f.take("invalid").map(|n| levels(n, Figure::Share, Sides::Above, r)).unwrap_or_default();
     accept.rows = f.take("rows").map(|n| rows(n, r)).unwrap_or_default();
     accept.volume = f.take("volume").and_then(|n| volume(n, r));
-    accept.columns = f.take("columns").map(|n| measures::columns(n, Against::Commits, uses, r)).unwrap_or_default();
+    accept.columns = measures::figures(&mut f, Against::Commits, uses, r);
     accept.by = f.take("by").map(|n| measures::by(n, uses, r)).unwrap_or_default();
     accept.distribution = f.take("distribution").map(|n| measures::distribution(n, uses, r)).unwrap_or_default();
     accept.freshness = f.take("freshness").and_then(|n| freshness(n, uses, r));
@@ -34,8 +35,28 @@ pub(in crate::dataset) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Accept
         draft.totals_place = Some(n.place);
         accept.totals = Some(levels(n, Figure::Ratio, Sides::Above, r));
     }
+    accept.decided_by = f.take("decided_by").map(|n| people(n, r)).unwrap_or_default();
     f.finish(r);
     draft
+}
+
+/// Names of tokens, or of users of a machine: one, or a list of them.
+fn people(node: &Node, r: &mut Reader<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for node in measures::each(node) {
+        let Some(name) = r.text(node) else { continue };
+        if is_person(&name.value) {
+            names.push(name.value);
+        } else {
+            let help = Some("write the name of a token or a user, as in `anna`: letters, digits and `-_.@`".to_owned());
+            r.error(codes::INVALID_VALUE, name.place, format!("{} is no name of a person", quoted(&name.value)), help);
+        }
+    }
+    if names.is_empty() {
+        let help = Some("leave it out where anybody may".to_owned());
+        r.error(codes::MISSING_KEY, node.place, "nobody could decide", help);
+    }
+    names
 }
 
 /// `min` and `max` are the levels at which rows are held back, in fewer words.

@@ -1,0 +1,3 @@
+-- What was measured, where that is compared with what other steps measured.
+ALTER TABLE quality ADD COLUMN figure double precision;
+CREATE INDEX quality_figures ON quality (step) WHERE figure IS NOT NULL;
