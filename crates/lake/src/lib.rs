@@ -51,6 +51,7 @@ mod statistics;
 mod syncs;
 mod table;
 mod trial;
+mod truncated;
 mod upsert;
 mod vector;
 mod waiting;

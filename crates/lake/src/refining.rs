@@ -10,10 +10,14 @@ use crate::{
     scan, silver,
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
-    upsert::{ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Keys, Room, Shape},
+    upsert::{ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Keys, Room, Shape, Truncates},
 };
 use alluvium_model::DatasetName;
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::{filter, filter_record_batch, not},
+    datatypes::SchemaRef,
+};
 use std::{path::PathBuf, sync::Arc};
 
 /// Where accepted and refused rows are staged.
@@ -75,6 +79,8 @@ pub(crate) struct Refined {
     pub(crate) quarantined: Vec<StagedFile>,
     pub(crate) candidates: Option<CandidatePart>,
     pub(crate) arrivals: Option<ArrivalPart>,
+    /// Of a dataset with keys.
+    pub(crate) truncates: Option<Truncates>,
     pub(crate) tally: Tally,
 }
 
@@ -85,6 +91,7 @@ pub(crate) struct RefineLane<'a> {
     packed: Option<&'a SchemaRef>,
     quarantine: Lane<'a>,
     out: Accepted<'a>,
+    truncates: Option<Truncates>,
     tally: Tally,
 }
 
@@ -98,7 +105,10 @@ impl<'a> RefineLane<'a> {
             }
             (None, None) => Accepted::Appended(Box::new(outlet.rows.lane())),
         };
-        Ok(Self { work, packed, quarantine: outlet.quarantine.lane(), out, tally: Tally::default() })
+        let columns = work.refinery.output_schema();
+        let none = |keys| Truncates::none(keys, &columns, work.history.is_some());
+        let truncates = work.keys.as_ref().map(none).transpose()?;
+        Ok(Self { work, packed, quarantine: outlet.quarantine.lane(), out, truncates, tally: Tally::default() })
     }
 
     pub(crate) fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
@@ -115,6 +125,7 @@ impl<'a> RefineLane<'a> {
         if let Some(q) = &refined.quarantined {
             self.quarantine.write(q)?;
         }
+        self.truncate(&mut refined)?;
         let valid = || scan::conform(&refined.valid, work.outlet.rows.schema());
         match &mut self.out {
             Accepted::Keyed(c) => c.add(&valid()?, refined.deletes.as_ref()),
@@ -123,10 +134,24 @@ impl<'a> RefineLane<'a> {
         }
     }
 
+    /// Takes the truncates out of what was refined.
+    fn truncate(&mut self, refined: &mut refine::Refined) -> Result<(), LakeError> {
+        let found = refined.truncates.take().filter(|t| t.true_count() > 0);
+        let (Some(found), Some(truncates)) = (found, &mut self.truncates) else { return Ok(()) };
+        truncates.add(&filter_record_batch(&refined.valid, &found)?, &self.work.dataset)?;
+        let others = not(&found)?;
+        refined.valid = filter_record_batch(&refined.valid, &others)?;
+        let deletes = refined.deletes.take().map(|d| filter(&d, &others)).transpose()?;
+        refined.deletes = deletes.map(|d| d.as_boolean().clone());
+        Ok(())
+    }
+
     /// Files that a commit may refer to.
     pub(crate) fn finish(self) -> Result<Refined, LakeError> {
         let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
-        let mut refined = Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, tally };
+        let truncates = self.truncates;
+        let mut refined =
+            Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, truncates, tally };
         match self.out {
             Accepted::Keyed(c) => refined.candidates = Some(c.finish()?),
             Accepted::Versioned(a) => refined.arrivals = Some(a.finish()?),

@@ -15,6 +15,7 @@ use crate::{
     scan::{self, Pick, Source, Unit},
     stage::{StagedFile, Stager},
     table::{DataFile, Place, Table, TableKind},
+    truncated::Truncated,
     upsert::{self, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored},
     vector::Rows,
     waiting::{self, Waiting},
@@ -86,12 +87,13 @@ pub(crate) async fn execute(
     };
     let mut staged = Staged::new(schema.clone());
     let mut tally = Tally::default();
-    let (mut candidates, mut arrivals) = (Vec::new(), Vec::new());
+    let (mut candidates, mut arrivals, mut truncates) = (Vec::new(), Vec::new(), Vec::new());
     for p in parts {
         staged.add.extend(p.files);
         staged.quarantine.extend(p.quarantined);
         candidates.extend(p.candidates);
         arrivals.extend(p.arrivals);
+        truncates.extend(p.truncates);
         tally.merge(&p.tally);
     }
     staged.evolved = evolved;
@@ -113,18 +115,30 @@ pub(crate) async fn execute(
         None => Vec::new(),
     };
     let rests_on_table = rebuild || keys.is_some();
-    if let Some(shape) = shape {
+    let truncated = |keys| Truncated::of(name, (keys, &schema, shape.is_some()), table.as_ref(), rebuild, &truncates);
+    let truncated = keys.as_ref().map(truncated).transpose()?;
+    if let Some(truncated) = &truncated {
+        staged.truncates = truncated.property()?;
+        staged.notes.extend(truncated.note()?);
+    }
+    if let (Some(shape), Some(truncated)) = (shape, &truncated) {
         let stored = if rebuild { &[][..] } else { &stored };
-        let settling = Settling { engine, job, attempt, shape, feed };
+        let settling = Settling { engine, job, attempt, shape, truncated, feed };
         settling.settle(table.as_ref(), stored, arrivals, &mut staged, tell).await?;
-    } else if let Some(keys) = keys {
+    } else if let (Some(keys), Some(truncated)) = (keys, &truncated) {
         let stored = if rebuild { &[][..] } else { &stored };
         let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
-        let up = Upsert { engine, job, keys, schema: &schema, room: outlet.room.clone() };
+        let up = Upsert { engine, job, keys, truncated, schema: &schema, room: outlet.room.clone() };
         let staging = (outlet.rows.clone(), outlet.graves.clone());
         up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
     }
     if rebuild {
+        if feed && truncated.is_some() {
+            let sources = table.as_ref().map_or(Ok(Vec::new()), Table::sources)?;
+            let stager = attempt.feed_part(engine, &place, "gone-", upsert::feed_schema(&schema));
+            let deleted = sources.into_iter().map(|s| (s, "delete")).collect();
+            staged.feed.extend(write_feed(engine, stager, &schema, deleted, tell("feed", 0)).await?);
+        }
         staged.remove = stored.into_iter().map(|f| f.remove).collect();
         if let Some(t) = engine.tables.open(&Place::Tombstones(name.clone())).await? {
             staged.tombstones_remove = t.files()?.into_iter().map(|f| f.path).collect();
@@ -373,6 +387,7 @@ struct Upsert<'a> {
     engine: &'a LakeEngine,
     job: &'a Job<'a>,
     keys: Keys,
+    truncated: &'a Truncated,
     schema: &'a SchemaRef,
     room: Arc<Room>,
 }
@@ -398,10 +413,18 @@ impl Upsert<'_> {
         let table = Stored { dir: dir.clone(), sources: sources.clone(), schema: self.schema.clone(), graves: false };
         let deleted = self.graves(graves.as_deref()).await?;
         let (keys, meter) = (self.keys.clone(), self.engine.tables.meter.clone());
-        let settling =
+        let mut settling =
             upsert::Settling::new(keys, self.room.clone(), candidates, (&files, &dead), (table, deleted), meter)?;
+        let came: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
+        for (i, rows) in self.truncated.rows(self.engine, came, tell("truncate", files.len() as u64)).await? {
+            settling.without(files[i].number, &rows)?;
+        }
         let parts = settling.parts() as u64;
-        let settled = settle(Arc::new(settling), lanes::count(), tell("settle", parts)).await?;
+        let mut settled = settle(Arc::new(settling), lanes::count(), tell("settle", parts)).await?;
+        if self.truncated.grew {
+            let progress = tell("truncate", sources.len() as u64);
+            settled.truncate(self.truncated.rows(self.engine, sources.clone(), progress).await?);
+        }
         staged.balance.loaded -= settled.duplicates;
         staged.balance.duplicates += settled.duplicates;
 
@@ -409,7 +432,8 @@ impl Upsert<'_> {
             let numbers: Vec<u32> = files.iter().map(|f| f.number).collect();
             let paths: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
             let changes = upsert::changes(&sources, &paths, &numbers, &settled);
-            staged.feed = self.feed(feed, changes, tell("feed", rows_of(&files))).await?;
+            let progress = tell("feed", rows_of(&files));
+            staged.feed = write_feed(self.engine, feed, self.schema, changes, progress).await?;
         }
         let marks = marks(stored, &sources, settled.superseded.rows);
         let vectors: Vec<&Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
@@ -430,17 +454,6 @@ impl Upsert<'_> {
         Ok(())
     }
 
-    async fn feed(
-        &self,
-        stager: Stager,
-        changes: Vec<(Source, &'static str)>,
-        progress: impl FnMut(u64),
-    ) -> Result<Vec<StagedFile>, LakeError> {
-        let (schema, meter) = (self.schema.clone(), self.engine.tables.meter.clone());
-        let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
-        Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
-    }
-
     /// The keys deleted so far.
     async fn graves(&self, stager: Option<&Stager>) -> Result<Option<Stored>, LakeError> {
         if stager.is_none() || self.job.step.kind == StepKind::Rebuild {
@@ -451,6 +464,19 @@ impl Upsert<'_> {
         let schema = tombstone_schema(&self.keys, self.schema)?;
         Ok(Some(Stored { dir: table.dir.clone(), sources: table.sources()?, schema, graves: true }))
     }
+}
+
+async fn write_feed(
+    engine: &LakeEngine,
+    stager: Stager,
+    schema: &SchemaRef,
+    changes: Vec<(Source, &'static str)>,
+    progress: impl FnMut(u64),
+) -> Result<Vec<StagedFile>, LakeError> {
+    engine.tables.disk.have_all(changes.iter().map(|(s, _)| &s.path)).await?;
+    let (schema, meter) = (schema.clone(), engine.tables.meter.clone());
+    let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
+    Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
 }
 
 /// Takes the candidates through all that decides on them.

@@ -419,6 +419,9 @@ pub enum Write {
         sequence_by: Vec<String>,
         /// A SQL boolean over the row: the key is deleted rather than stored.
         delete_when: Option<String>,
+        /// A SQL boolean over the row: whatever has a sequence up to the row's is ended, and the row itself is not stored. There is a
+        /// `sequence_by` then.
+        truncate_when: Option<String>,
         /// Whether each commit also writes its changed rows, before and after, as Delta's change data feed.
         change_feed: bool,
         /// `stored_as: scd2`: a row for each version of a key; `sequence_by` is then one column. `None`: a row a key.

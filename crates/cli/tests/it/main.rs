@@ -54,4 +54,5 @@ mod serving;
 mod show;
 mod singer;
 mod table_rules;
+mod truncates;
 mod workers;

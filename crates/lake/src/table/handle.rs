@@ -17,6 +17,9 @@ use deltalake::{
 };
 use std::{path::PathBuf, sync::Arc};
 
+/// Property of a table: the truncates that it remembers.
+pub(super) const TRUNCATES: &str = "alluvium.truncates";
+
 pub(crate) struct Table {
     pub(crate) delta: DeltaTable,
     /// Where its files are read and written.
@@ -99,6 +102,12 @@ impl Table {
         };
         let file = self.file(&part.path);
         Ok(Source { path: part.bytes.map_or(file.clone(), |b| file.known(b, None)), pick })
+    }
+
+    /// What it remembers of truncates, as [`Table::described`] was told.
+    pub(crate) fn truncates(&self) -> Result<Option<String>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        Ok(snapshot.metadata().configuration().get(TRUNCATES).cloned())
     }
 
     /// Whether every commit has to tell what it changed.

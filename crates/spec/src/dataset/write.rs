@@ -34,10 +34,12 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
     let keys = f.require("keys", r).and_then(|n| r.names(n));
     let sequence_by = f.take("sequence_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
     let delete_when = f.take("delete_when").map(|n| condition(n, r));
+    let truncated = f.take("truncate_when");
+    let truncate_when = truncated.map(|n| condition(n, r));
     let change_feed = f.take("change_feed").and_then(|n| r.boolean(n)).unwrap_or(false);
     let stored_as = f.take("stored_as").map_or(Some(StoredAs::Scd1), |n| stored_as(n, r));
     let tracked = f.take("track_history_on");
-    f.not_yet(&["ignore_null_updates", "truncate_when"], r);
+    f.not_yet(&["ignore_null_updates"], r);
     f.finish(r);
     let history = match stored_as? {
         StoredAs::Scd1 => {
@@ -54,11 +56,37 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
         r.error(codes::MISSING_KEY, node.place, "an upsert needs at least one key column", None);
         return None;
     }
-    let delete_when = match delete_when {
-        None => None,
-        Some(read) => Some(read?),
-    };
-    Some(WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history })
+    if let Some(n) = truncated {
+        truncates(n.place, &keys, &sequence_by, history.is_some(), r);
+    }
+    let (delete_when, truncate_when) = (read_or_none(delete_when)?, read_or_none(truncate_when)?);
+    Some(WriteDraft::Upsert { keys, sequence_by, delete_when, truncate_when, change_feed, history })
+}
+
+/// `None`: it was written and could not be read.
+fn read_or_none<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    match read {
+        None => Some(None),
+        Some(read) => read.map(Some),
+    }
+}
+
+/// A truncate ends what has an earlier sequence, so there has to be one, and of a history one that is no part of its keys.
+fn truncates(
+    place: Place,
+    keys: &[Spanned<String>],
+    sequence_by: &[Spanned<String>],
+    history: bool,
+    r: &mut Reader<'_>,
+) {
+    if sequence_by.is_empty() {
+        let message = "`truncate_when` needs `sequence_by`: a truncate ends what has an earlier sequence";
+        r.error(codes::MISSING_KEY, place, message, Some("add `sequence_by: <column>`".to_owned()));
+    }
+    if let Some(key) = keys.iter().find(|k| history && sequence_by.iter().any(|s| s.value == k.value)) {
+        let message = format!("{} is a key and the sequence, so a truncate ends no version", quoted(&key.value));
+        r.error(codes::CONTRADICTION, key.place, message, Some("take it out of `keys`".to_owned()));
+    }
 }
 
 fn condition(node: &Node, r: &mut Reader<'_>) -> Option<sql::RowExpression> {

@@ -48,6 +48,7 @@ fn all_mistakes_at_once_each_with_its_place() {
         keys: vec!["carrier".into()],
         sequence_by: vec![],
         delete_when: Some("delay =".into()),
+        truncate_when: None,
         change_feed: false,
     };
     let errors = mistakes(&s, &c);

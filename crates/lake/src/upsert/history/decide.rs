@@ -172,7 +172,8 @@ impl Deciding<'_> {
                     continue;
                 }
                 let is_new = |i: &usize| matches!(piece.items[*i].what, What::New(_));
-                let came = all.clone().filter(is_new).count() as u64;
+                let came = |i: &usize| matches!(piece.items[*i].what, What::New(n) if !piece.new[n].made);
+                let came = all.clone().filter(came).count() as u64;
                 duplicates += if came < all.len() as u64 { came } else { came - 1 };
                 // What shows was decided over all that lay beside it then.
                 let shown = all.clone().any(|i| piece.shows(i));
