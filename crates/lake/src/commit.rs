@@ -44,8 +44,8 @@ pub(crate) struct Staged {
     /// The table as it was read, when what is staged rests on that; then the commit is made against exactly this version.
     pub(crate) read: Option<Table>,
     pub(crate) evolved: Option<SchemaRef>,
-    /// What the table is to remember of truncates; `None`: what it does.
-    pub(crate) truncates: Option<String>,
+    /// What the table is to remember under a name; `None`: what it does.
+    pub(crate) property: Option<(&'static str, String)>,
     pub(crate) kind: TableKind,
     pub(crate) add: Vec<StagedFile>,
     /// So many files at the end of `add` have rows that the table had before, and that only moved.
@@ -80,7 +80,7 @@ impl Staged {
             schema,
             read: None,
             evolved: None,
-            truncates: None,
+            property: None,
             kind: TableKind::Plain,
             add: Vec::new(),
             moved: 0,
@@ -289,7 +289,7 @@ impl Attempt<'_> {
     fn actions(&self, table: &Table, staged: &Staged) -> Result<Vec<Action>, LakeError> {
         let at = self.at.as_millisecond();
         let mut actions = Vec::new();
-        actions.extend(table.described(staged.evolved.as_deref(), staged.truncates.as_deref())?);
+        actions.extend(table.described(staged.evolved.as_deref(), staged.property.as_ref())?);
         actions
             .extend(staged.remove.iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r.clone() })));
         actions.extend(staged.add.iter().map(|f| f.add(at)));

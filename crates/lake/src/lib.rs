@@ -12,6 +12,7 @@ pub mod bench;
 mod beside;
 mod check;
 mod commit;
+mod comparing;
 mod curate;
 mod decode;
 mod describe;

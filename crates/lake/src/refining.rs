@@ -18,7 +18,7 @@ use arrow::{
     compute::{filter, filter_record_batch, not},
     datatypes::SchemaRef,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 /// Where accepted and refused rows are staged.
 pub(crate) struct Outlet {
@@ -35,8 +35,8 @@ pub(crate) struct Refining {
     pub(crate) refinery: Arc<Refinery>,
     pub(crate) outlet: Arc<Outlet>,
     pub(crate) keys: Option<Keys>,
-    /// Of a dataset that keeps versions, with the folder for its events.
-    pub(crate) history: Option<(Arc<Shape>, PathBuf)>,
+    /// Of a dataset that keeps versions or compares snapshots, with the folder for its events.
+    pub(crate) events: Option<(Arc<Shape>, PathBuf)>,
 }
 
 impl Outlet {
@@ -81,6 +81,8 @@ pub(crate) struct Refined {
     pub(crate) arrivals: Option<ArrivalPart>,
     /// Of a dataset with keys.
     pub(crate) truncates: Option<Truncates>,
+    /// Landing objects of which records were set aside, where snapshots are compared.
+    pub(crate) aside: BTreeSet<String>,
     pub(crate) tally: Tally,
 }
 
@@ -92,13 +94,14 @@ pub(crate) struct RefineLane<'a> {
     quarantine: Lane<'a>,
     out: Accepted<'a>,
     truncates: Option<Truncates>,
+    aside: BTreeSet<String>,
     tally: Tally,
 }
 
 impl<'a> RefineLane<'a> {
     pub(crate) fn new(work: &'a Refining, packed: Option<&'a SchemaRef>) -> Result<Self, LakeError> {
         let outlet = &*work.outlet;
-        let out = match (&work.history, &work.keys) {
+        let out = match (&work.events, &work.keys) {
             (Some((shape, scratch)), _) => Accepted::Versioned(Box::new(ArrivalLane::new(shape, scratch)?)),
             (None, Some(k)) => {
                 Accepted::Keyed(Box::new(CandidateLane::new(k, &outlet.room, &outlet.rows, outlet.graves.as_deref())?))
@@ -106,9 +109,18 @@ impl<'a> RefineLane<'a> {
             (None, None) => Accepted::Appended(Box::new(outlet.rows.lane())),
         };
         let columns = work.refinery.output_schema();
-        let none = |keys| Truncates::none(keys, &columns, work.history.is_some());
+        let history = work.events.as_ref().is_some_and(|(shape, _)| shape.history);
+        let none = |keys| Truncates::none(keys, &columns, history);
         let truncates = work.keys.as_ref().map(none).transpose()?;
-        Ok(Self { work, packed, quarantine: outlet.quarantine.lane(), out, truncates, tally: Tally::default() })
+        Ok(Self {
+            work,
+            packed,
+            quarantine: outlet.quarantine.lane(),
+            out,
+            truncates,
+            aside: BTreeSet::new(),
+            tally: Tally::default(),
+        })
     }
 
     pub(crate) fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
@@ -124,6 +136,10 @@ impl<'a> RefineLane<'a> {
         }
         if let Some(q) = &refined.quarantined {
             self.quarantine.write(q)?;
+            if work.keys.as_ref().is_some_and(|k| k.snapshots) {
+                let events = q.column_by_name("_event_id").ok_or(LakeError::Worker("a row has its origin"))?;
+                self.aside.extend(events.as_string::<i32>().iter().flatten().map(str::to_owned));
+            }
         }
         self.truncate(&mut refined)?;
         let valid = || scan::conform(&refined.valid, work.outlet.rows.schema());
@@ -149,9 +165,9 @@ impl<'a> RefineLane<'a> {
     /// Files that a commit may refer to.
     pub(crate) fn finish(self) -> Result<Refined, LakeError> {
         let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
-        let truncates = self.truncates;
+        let (truncates, aside) = (self.truncates, self.aside);
         let mut refined =
-            Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, truncates, tally };
+            Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, truncates, aside, tally };
         match self.out {
             Accepted::Keyed(c) => refined.candidates = Some(c.finish()?),
             Accepted::Versioned(a) => refined.arrivals = Some(a.finish()?),

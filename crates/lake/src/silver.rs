@@ -3,6 +3,7 @@
 use crate::{
     ahead,
     commit::{Attempt, Staged},
+    comparing,
     engine::LakeEngine,
     error::LakeError,
     history::{self, Settling},
@@ -14,7 +15,7 @@ use crate::{
     refining::{Outlet, RefineLane, Refined, Refining},
     scan::{self, Pick, Source, Unit},
     stage::{StagedFile, Stager},
-    table::{DataFile, Place, Table, TableKind},
+    table::{DataFile, Place, SNAPSHOT, TRUNCATES, Table, TableKind},
     truncated::Truncated,
     upsert::{self, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored},
     vector::Rows,
@@ -29,7 +30,10 @@ use arrow::{
     compute::{filter_record_batch, is_null},
     datatypes::{Schema, SchemaRef},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Where a step's rows come from.
 struct Input {
@@ -58,11 +62,12 @@ pub(crate) async fn execute(
     }
     let refinery = Arc::new(bind(engine, job, attempt, silver, contract).await?);
     let shape = Shape::of(&silver.write, contract, &refinery.output_schema())?.map(Arc::new);
+    let history = silver.write.history().is_some();
     let schema = shape.as_ref().map_or_else(|| refinery.output_schema(), |s| s.table.clone());
     let rebuild = job.step.kind == StepKind::Rebuild;
     let place = Place::Dataset(name.clone());
     let table = engine.tables.open(&place).await?;
-    let evolved = evolution(name, table.as_ref(), &schema, shape.is_some(), rebuild)?;
+    let evolved = evolution(name, table.as_ref(), &schema, history, rebuild)?;
     let keys = keys_of(silver);
     let tell = |stage: &'static str, total: u64| {
         let step = job.step.key.clone();
@@ -72,12 +77,11 @@ pub(crate) async fn execute(
     let (outlet, parts) = match ahead {
         Some(ahead) => ahead,
         None => {
-            let outlet =
-                Outlet::new(engine, attempt, name, &schema, buries(silver).filter(|_| shape.is_none()).as_ref())?;
-            let history = shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?;
+            let outlet = Outlet::new(engine, attempt, name, &schema, buries(silver).filter(|_| !history).as_ref())?;
+            let events = shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?;
             let outlet = Arc::new(outlet);
             let (dataset, keys) = (name.clone(), keys.clone());
-            let work = Refining { dataset, refinery: refinery.clone(), outlet: outlet.clone(), keys, history };
+            let work = Refining { dataset, refinery: refinery.clone(), outlet: outlet.clone(), keys, events };
             let input = input(engine, job, silver, contract).await?;
             let (rows, count) = (input.rows, lanes::count().min(input.units.len()));
             let meter = engine.tables.meter.clone();
@@ -88,12 +92,14 @@ pub(crate) async fn execute(
     let mut staged = Staged::new(schema.clone());
     let mut tally = Tally::default();
     let (mut candidates, mut arrivals, mut truncates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut aside = BTreeSet::new();
     for p in parts {
         staged.add.extend(p.files);
         staged.quarantine.extend(p.quarantined);
         candidates.extend(p.candidates);
         arrivals.extend(p.arrivals);
         truncates.extend(p.truncates);
+        aside.extend(p.aside);
         tally.merge(&p.tally);
     }
     staged.evolved = evolved;
@@ -115,13 +121,32 @@ pub(crate) async fn execute(
         None => Vec::new(),
     };
     let rests_on_table = rebuild || keys.is_some();
-    let truncated = |keys| Truncated::of(name, (keys, &schema, shape.is_some()), table.as_ref(), rebuild, &truncates);
+    if let (Some(keys), Some(shape), true) = (&keys, &shape, silver.write.compares()) {
+        let step = comparing::Step {
+            engine,
+            dataset: name,
+            from: &silver.from,
+            keys,
+            shape: shape.clone(),
+            outlet: outlet.clone(),
+        };
+        let (table, stored) = if rebuild { (None, &[][..]) } else { (table.as_ref(), &stored[..]) };
+        let against = step.compare(table, stored, arrivals, aside).await?;
+        (arrivals, candidates) = (against.arrivals, against.candidates);
+        staged.balance.loaded -= against.duplicates;
+        staged.balance.duplicates += against.duplicates;
+        staged.property = against.property.map(|p| (SNAPSHOT, p));
+        staged.notes.extend(against.notes);
+    }
+    // Snapshots tell themselves what is gone.
+    let remembers = table.as_ref().filter(|_| !silver.write.compares());
+    let truncated = |keys| Truncated::of(name, (keys, &schema, history), remembers, rebuild, &truncates);
     let truncated = keys.as_ref().map(truncated).transpose()?;
     if let Some(truncated) = &truncated {
-        staged.truncates = truncated.property()?;
+        staged.property = truncated.property()?.map(|p| (TRUNCATES, p)).or(staged.property);
         staged.notes.extend(truncated.note()?);
     }
-    if let (Some(shape), Some(truncated)) = (shape, &truncated) {
+    if let (Some(shape), Some(truncated), true) = (shape, &truncated, history) {
         let stored = if rebuild { &[][..] } else { &stored };
         let settling = Settling { engine, job, attempt, shape, truncated, feed };
         settling.settle(table.as_ref(), stored, arrivals, &mut staged, tell).await?;
@@ -174,7 +199,9 @@ pub(crate) fn order_matters(silver: &Silver, contract: &Contract) -> bool {
 pub(crate) fn keys_of(silver: &Silver) -> Option<Keys> {
     match &silver.write {
         Write::Append => None,
-        Write::Upsert { keys, sequence_by, .. } => Some(Keys { keys: keys.clone(), sequence: sequence_by.clone() }),
+        Write::Upsert { keys, sequence_by, snapshots, .. } => {
+            Some(Keys { keys: keys.clone(), sequence: sequence_by.clone(), snapshots: *snapshots })
+        }
     }
 }
 
@@ -184,7 +211,8 @@ fn wants_feed(silver: &Silver) -> bool {
 
 /// The keys of a dataset that deletes.
 pub(crate) fn buries(silver: &Silver) -> Option<Keys> {
-    keys_of(silver).filter(|_| matches!(&silver.write, Write::Upsert { delete_when: Some(_), .. }))
+    let deletes = matches!(&silver.write, Write::Upsert { delete_when: Some(_), .. });
+    keys_of(silver).filter(|_| deletes || silver.write.compares())
 }
 
 /// Compiles the dataset's steps and loads what they look up, at the versions that were planned.

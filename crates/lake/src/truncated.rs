@@ -9,7 +9,7 @@ use crate::{
     lanes::{self, Shared},
     meter::Meter,
     scan::{self, Pick, Source},
-    table::Table,
+    table::{TRUNCATES, Table},
     upsert::{Keys, Truncates},
     vector::Rows,
 };
@@ -40,7 +40,7 @@ impl Truncated {
     ) -> Result<Self, LakeError> {
         let none = Truncates::none(keys, schema, history)?;
         let mut stored = none.clone();
-        if let Some(property) = table.map(Table::truncates).transpose()?.flatten() {
+        if let Some(property) = table.map(|t| t.property(TRUNCATES)).transpose()?.flatten() {
             stored.add_property(&property, dataset)?;
         }
         let before = if rebuild { none } else { stored.clone() };

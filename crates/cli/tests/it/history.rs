@@ -17,9 +17,9 @@ use std::{
 };
 
 const ORDERS: &str = "datasets/silver/orders.yaml";
-const COLUMNS: [&str; 6] = ["id", "customer", "day", "amount", "op", "changed"];
+pub const COLUMNS: [&str; 6] = ["id", "customer", "day", "amount", "op", "changed"];
 /// As a reader sees versions.
-const VERSIONS: [&str; 8] = [
+pub const VERSIONS: [&str; 8] = [
     "id",
     "customer",
     "day",
@@ -61,7 +61,7 @@ fn market(kind: Kind, feed: bool) -> Project {
 }
 
 /// All events of each key in order, one a sequence; a version for each run of them that say the same.
-fn versions(changes: &[Change], same: fn(&Change, &Change) -> bool) -> Vec<String> {
+pub fn versions(changes: &[Change], same: fn(&Change, &Change) -> bool) -> Vec<String> {
     let rank = |c: &Change| (c.op == "D", c.clone());
     // Each is a deletion of all keys.
     let truncates: Vec<Change> =

@@ -8,6 +8,7 @@ mod branch;
 mod check;
 mod clouds;
 mod commits;
+mod compared;
 mod concurrent;
 mod contract;
 mod crash;

@@ -1,10 +1,6 @@
 //! The one place that commits: each version is made against exactly one snapshot, or not at all.
 
-use super::{
-    INFO, LOG, StepInfo, Table, TableKind, entry_name,
-    handle::{TRUNCATES, to_i64},
-    place::VECTORS,
-};
+use super::{INFO, LOG, StepInfo, Table, TableKind, entry_name, handle::to_i64, place::VECTORS};
 use crate::{
     error::LakeError,
     remote::{Disk, Identity},
@@ -143,13 +139,13 @@ impl Table {
         }
     }
 
-    /// The action that gives the table these columns and lets it remember these truncates; `None`: both stay.
+    /// The action that gives the table these columns, and the property of a name this value; `None`: both stay.
     pub(crate) fn described(
         &self,
         schema: Option<&Schema>,
-        truncates: Option<&str>,
+        property: Option<&(&str, String)>,
     ) -> Result<Option<Action>, LakeError> {
-        if schema.is_none() && truncates.is_none() {
+        if schema.is_none() && property.is_none() {
             return Ok(None);
         }
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
@@ -158,8 +154,8 @@ impl Table {
             metadata =
                 metadata.with_schema(&kernel_schema(schema)?).map_err(|e| LakeError::delta(self.shown())(e.into()))?;
         }
-        if let Some(truncates) = truncates {
-            let told = metadata.add_config_key(TRUNCATES.to_owned(), truncates.to_owned());
+        if let Some((name, value)) = property {
+            let told = metadata.add_config_key((*name).to_owned(), value.clone());
             metadata = told.map_err(|e| LakeError::delta(self.shown())(e.into()))?;
         }
         Ok(Some(Action::Metadata(metadata)))

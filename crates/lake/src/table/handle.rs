@@ -18,7 +18,9 @@ use deltalake::{
 use std::{path::PathBuf, sync::Arc};
 
 /// Property of a table: the truncates that it remembers.
-pub(super) const TRUNCATES: &str = "alluvium.truncates";
+pub(crate) const TRUNCATES: &str = "alluvium.truncates";
+/// Property of a table: the newest snapshot that it took.
+pub(crate) const SNAPSHOT: &str = "alluvium.snapshot";
 
 pub(crate) struct Table {
     pub(crate) delta: DeltaTable,
@@ -104,10 +106,10 @@ impl Table {
         Ok(Source { path: part.bytes.map_or(file.clone(), |b| file.known(b, None)), pick })
     }
 
-    /// What it remembers of truncates, as [`Table::described`] was told.
-    pub(crate) fn truncates(&self) -> Result<Option<String>, LakeError> {
+    /// What it remembers, as [`Table::described`] was told.
+    pub(crate) fn property(&self, name: &str) -> Result<Option<String>, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
-        Ok(snapshot.metadata().configuration().get(TRUNCATES).cloned())
+        Ok(snapshot.metadata().configuration().get(name).cloned())
     }
 
     /// Whether every commit has to tell what it changed.

@@ -22,8 +22,8 @@ mod winners;
 pub(crate) use candidates::{CandidateLane, CandidatePart, Candidates};
 pub(crate) use feed::{changes, feed_schema, write_feed};
 pub(crate) use history::{
-    ArrivalLane, ArrivalPart, Arrivals, Chunk, Decided, Deciding, Fates, Past, Shape, Stagers, Writer, Written,
-    deletions, version_fields,
+    ArrivalLane, ArrivalPart, Arrivals, Chunk, Compared, Comparing, Decided, Deciding, Fates, Past, Shape, Stagers,
+    Writer, Written, deletions, version_fields,
 };
 pub(crate) use index::{make as make_keys, path_of as keys_of_file};
 pub(crate) use keys::Keys;

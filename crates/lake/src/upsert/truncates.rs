@@ -37,6 +37,10 @@ impl Truncates {
         self.sequences.num_rows() == 0
     }
 
+    pub(crate) fn sequences(&self) -> &RecordBatch {
+        &self.sequences
+    }
+
     /// `rows`: have the columns of the sequence, and may have others.
     ///
     /// # Errors
@@ -153,7 +157,7 @@ mod tests {
     }
 
     fn of(at: &[Option<i64>], history: bool) -> Truncates {
-        let keys = Keys { keys: vec!["other".into()], sequence: vec!["at".into()] };
+        let keys = Keys { keys: vec!["other".into()], sequence: vec!["at".into()], snapshots: false };
         let schema = Schema::new(vec![Field::new("at", DataType::Int64, true)]);
         let mut all = Truncates::none(&keys, &schema, history).expect("none");
         at.chunks(2).for_each(|c| all.add(&rows(c), &name()).expect("added"));
@@ -179,7 +183,7 @@ mod tests {
         read.add_property(&property, &name()).expect("read");
         assert!(read == all && !read.is_empty());
         // Of another sequence they say nothing.
-        let keys = Keys { keys: vec!["other".into()], sequence: vec!["other".into()] };
+        let keys = Keys { keys: vec!["other".into()], sequence: vec!["other".into()], snapshots: false };
         let mut other = Truncates::none(&keys, &rows(&[]).schema(), true).expect("none");
         other.add_property(&property, &name()).expect("read");
         assert!(other.is_empty());

@@ -142,6 +142,8 @@ pub(crate) enum WriteDraft {
     Upsert {
         keys: Vec<Spanned<String>>,
         sequence_by: Vec<Spanned<String>>,
+        /// Written as `snapshot_by`.
+        snapshots: bool,
         delete_when: Option<RowExpression>,
         truncate_when: Option<RowExpression>,
         change_feed: bool,

@@ -26,7 +26,7 @@ struct Ending<'a> {
     encoder: Encoder,
     /// Of what is looked at.
     schema: SchemaRef,
-    keys: SchemaRef,
+    shape: &'a Shape,
     lane: ArrivalLane,
     made: BTreeSet<(u128, u32)>,
 }
@@ -45,7 +45,7 @@ pub(crate) fn deletions(
     let mut ending = Ending {
         truncates,
         encoder: shape.keys.encoder(&schema)?,
-        keys: scan::project(&shape.stored, &shape.keys.keys)?,
+        shape,
         lane: ArrivalLane::made(shape, scratch)?,
         schema,
         made: BTreeSet::new(),
@@ -79,11 +79,21 @@ impl Ending<'_> {
         if at.is_empty() {
             return Ok(());
         }
-        let keys = take_record_batch(&scan::conform(rows, &self.keys)?, &UInt32Array::from(whose))?;
-        let sequences = self.truncates.at(at)?;
-        let fields = keys.schema().fields().iter().chain(sequences.schema().fields()).cloned().collect::<Vec<_>>();
-        let columns = keys.columns().iter().chain(sequences.columns()).cloned().collect();
-        let made = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        let made = deletion_rows(self.shape, rows, whose, &self.truncates.at(at)?)?;
         self.lane.add(&made, Some(&BooleanArray::from(vec![true; made.num_rows()])))
     }
+}
+
+/// Deletions of the keys of rows `whose`, one for each of `sequences`.
+pub(super) fn deletion_rows(
+    shape: &Shape,
+    rows: &RecordBatch,
+    whose: Vec<u32>,
+    sequences: &RecordBatch,
+) -> Result<RecordBatch, LakeError> {
+    let schema = scan::project(&shape.stored, &shape.keys.keys)?;
+    let keys = take_record_batch(&scan::conform(rows, &schema)?, &UInt32Array::from(whose))?;
+    let fields = schema.fields().iter().chain(sequences.schema_ref().fields()).cloned().collect::<Vec<_>>();
+    let columns = keys.columns().iter().chain(sequences.columns()).cloned().collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
