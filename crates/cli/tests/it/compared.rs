@@ -78,6 +78,26 @@ fn a_table_is_what_the_newest_snapshot_says() {
     readers_agree(&p);
 }
 
+/// More often than rows are looked at together.
+#[test]
+fn of_a_key_that_a_snapshot_has_often_the_greatest_row_stands() {
+    for more in ["", "stored_as: scd2, "] {
+        let p = market(more);
+        let mut orders: Vec<(u32, &str, u32)> = (0..120_000).map(|n| (1, "c1", n * 7 % 120_000)).collect();
+        orders.push((2, "c1", 5));
+        land(&p, "1", 1, &orders);
+        p.done(&["run"]);
+        let found = || lines(&p, &["id", "CAST(amount AS INT)", "changed"], "silver.orders");
+        assert_eq!(found(), ["1|119999|1", "2|5|1"], "{more}");
+        assert_eq!(balances(&p)["silver.orders"], [120_001, 2, 0, 0, 0, 119_999, 0], "{more}");
+        // Once more, as the next one: nothing is new.
+        orders.reverse();
+        land(&p, "2", 2, &orders);
+        p.done(&["run"]);
+        assert_eq!(found(), ["1|119999|1", "2|5|1"], "{more}");
+    }
+}
+
 #[test]
 fn a_gate_holds_back_a_snapshot_that_is_too_small() {
     let p = market("");

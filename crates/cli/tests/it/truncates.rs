@@ -139,3 +139,24 @@ fn a_truncate_that_was_set_aside_ends_what_came_meanwhile() {
         readers_agree(&p);
     }
 }
+
+/// Of rows that nothing else decides over, what truncates is found while they are loaded.
+#[test]
+fn rows_that_are_refined_while_they_are_loaded_truncate_too() {
+    let p = Project::new(MARKET);
+    p.edit(
+        "datasets/silver/clicks.yaml",
+        "write: append",
+        "write: { keys: [page], sequence_by: id, truncate_when: \"page = 'all'\" }",
+    );
+    let arrive = |file: &str, clicks: &[(u32, &str)]| {
+        let line = |(id, page): &(u32, &str)| format!("{{\"id\":{id},\"page\":\"{page}\"}}\n");
+        p.put(&format!("landing/clicks/{file}.ndjson"), clicks.iter().map(line).collect::<String>().as_bytes());
+        p.done(&["run"]);
+        lines(&p, &["page", "id"], "silver.clicks")
+    };
+    assert_eq!(arrive("1", &[(1, "x"), (2, "y"), (4, "z")]), ["x|1", "y|2", "z|4"]);
+    assert_eq!(arrive("2", &[(3, "v"), (2, "all"), (2, "w")]), ["v|3", "z|4"]);
+    assert_eq!(arrive("3", &[(1, "late"), (5, "w")]), ["v|3", "w|5", "z|4"]);
+    readers_agree(&p);
+}
