@@ -95,7 +95,7 @@ fn into(
         }
     };
     let (dataset, keys) = (name.clone(), silver::keys_of(silver));
-    Ok(Some(Refining { dataset, refinery, outlet, keys, history: None }))
+    Ok(Some(Refining { dataset, refinery, outlet, keys, events: None }))
 }
 
 /// Only the rows themselves decide what becomes of them.
@@ -103,7 +103,8 @@ fn suited<'a>(project: &'a Project, name: &DatasetName) -> Option<(&'a Silver, &
     let dataset = project.datasets.get(name)?;
     let (silver, contract) = (dataset.silver()?, project.contract_of(dataset)?);
     let alone = project.lookups_of(dataset).is_empty() && silver.watermark.is_none();
-    let plain = silver.write.history().is_none() && !silver::order_matters(silver, contract);
+    let plain =
+        silver.write.history().is_none() && !silver.write.compares() && !silver::order_matters(silver, contract);
     (alone && plain).then_some((silver, contract))
 }
 

@@ -46,7 +46,7 @@ pub struct Staged(CandidatePart);
 impl Writes {
     pub fn new(folder: &Path, dataset: DatasetName, schema: SchemaRef, keys: &[&str], sequence_by: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-        let keys = Keys { keys: owned(keys), sequence: owned(sequence_by) };
+        let keys = Keys { keys: owned(keys), sequence: owned(sequence_by), snapshots: false };
         let meter = Arc::new(Meter::default());
         let compression = encoding::compression(&Place::Dataset(dataset));
         let rows = Arc::new(Stager::new(folder, "bench".into(), schema, compression, meter.clone(), Syncs::default()));

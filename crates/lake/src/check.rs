@@ -102,7 +102,7 @@ fn in_steps(dataset: &Dataset, silver: &Silver, contract: &Contract, e: &RefineE
                 line = *at;
             }
         }
-        Some(Part::DeleteWhen) | None => {}
+        Some(Part::Write(_)) | None => {}
     }
     Mistake { file, line, column: 1, length: 1, code: e.code(), message: chain(e), help: Some(e.remedy().to_owned()) }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Staged {
     /// The table as it was read, when what is staged rests on that; then the commit is made against exactly this version.
     pub(crate) read: Option<Table>,
     pub(crate) evolved: Option<SchemaRef>,
+    /// What the table is to remember under a name; `None`: what it does.
+    pub(crate) property: Option<(&'static str, String)>,
     pub(crate) kind: TableKind,
     pub(crate) add: Vec<StagedFile>,
     /// So many files at the end of `add` have rows that the table had before, and that only moved.
@@ -78,6 +80,7 @@ impl Staged {
             schema,
             read: None,
             evolved: None,
+            property: None,
             kind: TableKind::Plain,
             add: Vec::new(),
             moved: 0,
@@ -176,7 +179,12 @@ impl Attempt<'_> {
 
     /// Readers find files of the change feed below `_change_data/`.
     pub(crate) fn feed_stager(&self, engine: &LakeEngine, place: &Place, schema: SchemaRef) -> Stager {
-        let prefix = format!("_change_data/{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
+        self.feed_part(engine, place, "", schema)
+    }
+
+    /// As [`Attempt::feed_stager`], for files beside those.
+    pub(crate) fn feed_part(&self, engine: &LakeEngine, place: &Place, part: &str, schema: SchemaRef) -> Stager {
+        let prefix = format!("_change_data/{part}{}-{:016x}", &self.step.key.as_str()[..16], self.nonce);
         engine.tables.stager(place, prefix, schema)
     }
 
@@ -281,9 +289,7 @@ impl Attempt<'_> {
     fn actions(&self, table: &Table, staged: &Staged) -> Result<Vec<Action>, LakeError> {
         let at = self.at.as_millisecond();
         let mut actions = Vec::new();
-        if let Some(schema) = &staged.evolved {
-            actions.push(table.with_schema(schema)?);
-        }
+        actions.extend(table.described(staged.evolved.as_deref(), staged.property.as_ref())?);
         actions
             .extend(staged.remove.iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r.clone() })));
         actions.extend(staged.add.iter().map(|f| f.add(at)));

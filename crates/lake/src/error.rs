@@ -42,6 +42,8 @@ pub enum LakeError {
     TypeChanged { dataset: DatasetName, column: String, stored: String, declared: String },
     #[error("the table {dataset} {}", if *history { "holds a row a key, and no versions" } else { "holds a row for each version of a key" })]
     StoredAs { dataset: DatasetName, history: bool },
+    #[error("{dataset} has more than {most} truncates")]
+    Truncates { dataset: DatasetName, most: usize },
     #[error("the window column `{column}` of {dataset} {reason}")]
     Window { dataset: DatasetName, column: String, reason: String },
     #[error("{dataset} was committed to after the backfill was compared with it")]
@@ -166,6 +168,7 @@ impl Fault for LakeError {
             (Self::NoContract { .. }, _) => "L0404",
             (Self::Unstorable { .. }, _) => "L0406",
             (Self::StoredAs { .. }, _) => "L0407",
+            (Self::Truncates { .. }, _) => "L0408",
             (Self::Moved { .. }, _) => "L0305",
             (Self::Worker(_), _) => "L0901",
         }
@@ -184,7 +187,9 @@ impl Fault for LakeError {
             Self::Conflict { .. } => RetryClass::Transient,
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
-            Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } | Self::Moved { .. } => RetryClass::Data,
+            Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } | Self::Truncates { .. } | Self::Moved { .. } => {
+                RetryClass::Data
+            }
             Self::TypeChanged { .. }
             | Self::StoredAs { .. }
             | Self::Window { .. }
@@ -228,6 +233,7 @@ impl Fault for LakeError {
             | Self::LookupTooLarge { .. }
             | Self::TypeChanged { .. }
             | Self::StoredAs { .. }
+            | Self::Truncates { .. }
             | Self::Window { .. }
             | Self::NoContract { .. }
             | Self::Unstorable { .. }
@@ -278,6 +284,9 @@ impl Fault for LakeError {
             Self::TypeChanged { .. } => "give the column another name, or rebuild the dataset into a new one",
             Self::StoredAs { .. } => {
                 "rebuild the dataset with `alluvium run --rebuild <dataset>`, or undo the change of `stored_as`"
+            }
+            Self::Truncates { .. } => {
+                "let `truncate_when` hold for fewer rows, then rebuild the dataset with `alluvium run --rebuild <dataset>`"
             }
             Self::Window { .. } => "let the window column be an expression over columns of one input",
             Self::Moved { .. } => "swap again: the windows that the commit touched are made anew first",

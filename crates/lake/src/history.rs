@@ -11,6 +11,7 @@ use crate::{
     scan::Source,
     silver,
     table::{DataFile, Place, Table},
+    truncated::Truncated,
     upsert::{self, ArrivalPart, Arrivals, Chunk, Decided, Deciding, Fates, Past, Shape, Stagers, Writer, Written},
     vector,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Settling<'a> {
     pub(crate) job: &'a Job<'a>,
     pub(crate) attempt: &'a Attempt<'a>,
     pub(crate) shape: Arc<Shape>,
+    pub(crate) truncated: &'a Truncated,
     /// Whether the table keeps a change feed.
     pub(crate) feed: bool,
 }
@@ -117,7 +119,18 @@ impl Settling<'_> {
         let most = engine.memory.0 / ENTRIES_SHARE / BYTES_PER_ENTRY / lanes::count() as u64;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let room = Arc::new(engine.room());
+        let truncates = self.truncated.all.clone();
+        let mut ended = Vec::new();
+        if self.truncated.grew {
+            ended.extend(sources.iter().chain(beside.iter().flat_map(|(_, s)| s)).cloned());
+            engine.tables.disk.have_all(ended.iter().map(|s| &s.path)).await?;
+        }
+        let scratch = engine.scratch()?;
         let made = tokio::task::spawn_blocking(move || {
+            let mut parts = parts;
+            if !truncates.is_empty() {
+                parts.push(upsert::deletions(&shape, &truncates, &parts, &ended, &scratch, &meter)?);
+            }
             let arrivals = Arrivals::gather(parts, &shape)?;
             let beside = beside.as_ref().map_or((dir.as_path(), Vec::new()), |(d, s)| (d.as_path(), s.clone()));
             let past = Past::open(&shape, (&dir, sources), beside, &room, &meter)?;

@@ -10,11 +10,15 @@ use crate::{
     scan, silver,
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
-    upsert::{ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Keys, Room, Shape},
+    upsert::{ArrivalLane, ArrivalPart, CandidateLane, CandidatePart, Keys, Room, Shape, Truncates},
 };
 use alluvium_model::DatasetName;
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
-use std::{path::PathBuf, sync::Arc};
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::{filter, filter_record_batch, not},
+    datatypes::SchemaRef,
+};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 /// Where accepted and refused rows are staged.
 pub(crate) struct Outlet {
@@ -31,8 +35,8 @@ pub(crate) struct Refining {
     pub(crate) refinery: Arc<Refinery>,
     pub(crate) outlet: Arc<Outlet>,
     pub(crate) keys: Option<Keys>,
-    /// Of a dataset that keeps versions, with the folder for its events.
-    pub(crate) history: Option<(Arc<Shape>, PathBuf)>,
+    /// Of a dataset that keeps versions or compares snapshots, with the folder for its events.
+    pub(crate) events: Option<(Arc<Shape>, PathBuf)>,
 }
 
 impl Outlet {
@@ -75,6 +79,10 @@ pub(crate) struct Refined {
     pub(crate) quarantined: Vec<StagedFile>,
     pub(crate) candidates: Option<CandidatePart>,
     pub(crate) arrivals: Option<ArrivalPart>,
+    /// Of a dataset with keys.
+    pub(crate) truncates: Option<Truncates>,
+    /// Landing objects of which records were set aside, where snapshots are compared.
+    pub(crate) aside: BTreeSet<String>,
     pub(crate) tally: Tally,
 }
 
@@ -85,20 +93,34 @@ pub(crate) struct RefineLane<'a> {
     packed: Option<&'a SchemaRef>,
     quarantine: Lane<'a>,
     out: Accepted<'a>,
+    truncates: Option<Truncates>,
+    aside: BTreeSet<String>,
     tally: Tally,
 }
 
 impl<'a> RefineLane<'a> {
     pub(crate) fn new(work: &'a Refining, packed: Option<&'a SchemaRef>) -> Result<Self, LakeError> {
         let outlet = &*work.outlet;
-        let out = match (&work.history, &work.keys) {
+        let out = match (&work.events, &work.keys) {
             (Some((shape, scratch)), _) => Accepted::Versioned(Box::new(ArrivalLane::new(shape, scratch)?)),
             (None, Some(k)) => {
                 Accepted::Keyed(Box::new(CandidateLane::new(k, &outlet.room, &outlet.rows, outlet.graves.as_deref())?))
             }
             (None, None) => Accepted::Appended(Box::new(outlet.rows.lane())),
         };
-        Ok(Self { work, packed, quarantine: outlet.quarantine.lane(), out, tally: Tally::default() })
+        let columns = work.refinery.output_schema();
+        let history = work.events.as_ref().is_some_and(|(shape, _)| shape.history);
+        let none = |keys| Truncates::none(keys, &columns, history);
+        let truncates = work.keys.as_ref().map(none).transpose()?;
+        Ok(Self {
+            work,
+            packed,
+            quarantine: outlet.quarantine.lane(),
+            out,
+            truncates,
+            aside: BTreeSet::new(),
+            tally: Tally::default(),
+        })
     }
 
     pub(crate) fn add(&mut self, mut batch: RecordBatch, turn: Option<Turn<'_>>) -> Result<(), LakeError> {
@@ -114,7 +136,12 @@ impl<'a> RefineLane<'a> {
         }
         if let Some(q) = &refined.quarantined {
             self.quarantine.write(q)?;
+            if work.keys.as_ref().is_some_and(|k| k.snapshots) {
+                let events = q.column_by_name("_event_id").ok_or(LakeError::Worker("a row has its origin"))?;
+                self.aside.extend(events.as_string::<i32>().iter().flatten().map(str::to_owned));
+            }
         }
+        self.truncate(&mut refined)?;
         let valid = || scan::conform(&refined.valid, work.outlet.rows.schema());
         match &mut self.out {
             Accepted::Keyed(c) => c.add(&valid()?, refined.deletes.as_ref()),
@@ -123,10 +150,24 @@ impl<'a> RefineLane<'a> {
         }
     }
 
+    /// Takes the truncates out of what was refined.
+    fn truncate(&mut self, refined: &mut refine::Refined) -> Result<(), LakeError> {
+        let found = refined.truncates.take().filter(|t| t.true_count() > 0);
+        let (Some(found), Some(truncates)) = (found, &mut self.truncates) else { return Ok(()) };
+        truncates.add(&filter_record_batch(&refined.valid, &found)?, &self.work.dataset)?;
+        let others = not(&found)?;
+        refined.valid = filter_record_batch(&refined.valid, &others)?;
+        let deletes = refined.deletes.take().map(|d| filter(&d, &others)).transpose()?;
+        refined.deletes = deletes.map(|d| d.as_boolean().clone());
+        Ok(())
+    }
+
     /// Files that a commit may refer to.
     pub(crate) fn finish(self) -> Result<Refined, LakeError> {
         let (quarantined, tally) = (self.quarantine.finish()?, self.tally);
-        let mut refined = Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, tally };
+        let (truncates, aside) = (self.truncates, self.aside);
+        let mut refined =
+            Refined { files: Vec::new(), quarantined, candidates: None, arrivals: None, truncates, aside, tally };
         match self.out {
             Accepted::Keyed(c) => refined.candidates = Some(c.finish()?),
             Accepted::Versioned(a) => refined.arrivals = Some(a.finish()?),

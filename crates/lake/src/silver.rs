@@ -3,6 +3,7 @@
 use crate::{
     ahead,
     commit::{Attempt, Staged},
+    comparing,
     engine::LakeEngine,
     error::LakeError,
     history::{self, Settling},
@@ -14,7 +15,8 @@ use crate::{
     refining::{Outlet, RefineLane, Refined, Refining},
     scan::{self, Pick, Source, Unit},
     stage::{StagedFile, Stager},
-    table::{DataFile, Place, Table, TableKind},
+    table::{DataFile, Place, SNAPSHOT, TRUNCATES, Table, TableKind},
+    truncated::Truncated,
     upsert::{self, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored},
     vector::Rows,
     waiting::{self, Waiting},
@@ -28,7 +30,10 @@ use arrow::{
     compute::{filter_record_batch, is_null},
     datatypes::{Schema, SchemaRef},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Where a step's rows come from.
 struct Input {
@@ -57,11 +62,12 @@ pub(crate) async fn execute(
     }
     let refinery = Arc::new(bind(engine, job, attempt, silver, contract).await?);
     let shape = Shape::of(&silver.write, contract, &refinery.output_schema())?.map(Arc::new);
+    let history = silver.write.history().is_some();
     let schema = shape.as_ref().map_or_else(|| refinery.output_schema(), |s| s.table.clone());
     let rebuild = job.step.kind == StepKind::Rebuild;
     let place = Place::Dataset(name.clone());
     let table = engine.tables.open(&place).await?;
-    let evolved = evolution(name, table.as_ref(), &schema, shape.is_some(), rebuild)?;
+    let evolved = evolution(name, table.as_ref(), &schema, history, rebuild)?;
     let keys = keys_of(silver);
     let tell = |stage: &'static str, total: u64| {
         let step = job.step.key.clone();
@@ -71,12 +77,11 @@ pub(crate) async fn execute(
     let (outlet, parts) = match ahead {
         Some(ahead) => ahead,
         None => {
-            let outlet =
-                Outlet::new(engine, attempt, name, &schema, buries(silver).filter(|_| shape.is_none()).as_ref())?;
-            let history = shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?;
+            let outlet = Outlet::new(engine, attempt, name, &schema, buries(silver).filter(|_| !history).as_ref())?;
+            let events = shape.clone().map(|s| Ok::<_, LakeError>((s, engine.scratch()?))).transpose()?;
             let outlet = Arc::new(outlet);
             let (dataset, keys) = (name.clone(), keys.clone());
-            let work = Refining { dataset, refinery: refinery.clone(), outlet: outlet.clone(), keys, history };
+            let work = Refining { dataset, refinery: refinery.clone(), outlet: outlet.clone(), keys, events };
             let input = input(engine, job, silver, contract).await?;
             let (rows, count) = (input.rows, lanes::count().min(input.units.len()));
             let meter = engine.tables.meter.clone();
@@ -86,12 +91,15 @@ pub(crate) async fn execute(
     };
     let mut staged = Staged::new(schema.clone());
     let mut tally = Tally::default();
-    let (mut candidates, mut arrivals) = (Vec::new(), Vec::new());
+    let (mut candidates, mut arrivals, mut truncates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut aside = BTreeSet::new();
     for p in parts {
         staged.add.extend(p.files);
         staged.quarantine.extend(p.quarantined);
         candidates.extend(p.candidates);
         arrivals.extend(p.arrivals);
+        truncates.extend(p.truncates);
+        aside.extend(p.aside);
         tally.merge(&p.tally);
     }
     staged.evolved = evolved;
@@ -113,18 +121,49 @@ pub(crate) async fn execute(
         None => Vec::new(),
     };
     let rests_on_table = rebuild || keys.is_some();
-    if let Some(shape) = shape {
+    if let (Some(keys), Some(shape), true) = (&keys, &shape, silver.write.compares()) {
+        let step = comparing::Step {
+            engine,
+            dataset: name,
+            from: &silver.from,
+            keys,
+            shape: shape.clone(),
+            outlet: outlet.clone(),
+        };
+        let (table, stored) = if rebuild { (None, &[][..]) } else { (table.as_ref(), &stored[..]) };
+        let against = step.compare(table, stored, arrivals, aside).await?;
+        (arrivals, candidates) = (against.arrivals, against.candidates);
+        staged.balance.loaded -= against.duplicates;
+        staged.balance.duplicates += against.duplicates;
+        staged.property = against.property.map(|p| (SNAPSHOT, p));
+        staged.notes.extend(against.notes);
+    }
+    // Snapshots tell themselves what is gone.
+    let remembers = table.as_ref().filter(|_| !silver.write.compares());
+    let truncated = |keys| Truncated::of(name, (keys, &schema, history), remembers, rebuild, &truncates);
+    let truncated = keys.as_ref().map(truncated).transpose()?;
+    if let Some(truncated) = &truncated {
+        staged.property = truncated.property()?.map(|p| (TRUNCATES, p)).or(staged.property);
+        staged.notes.extend(truncated.note()?);
+    }
+    if let (Some(shape), Some(truncated), true) = (shape, &truncated, history) {
         let stored = if rebuild { &[][..] } else { &stored };
-        let settling = Settling { engine, job, attempt, shape, feed };
+        let settling = Settling { engine, job, attempt, shape, truncated, feed };
         settling.settle(table.as_ref(), stored, arrivals, &mut staged, tell).await?;
-    } else if let Some(keys) = keys {
+    } else if let (Some(keys), Some(truncated)) = (keys, &truncated) {
         let stored = if rebuild { &[][..] } else { &stored };
         let feed = feed.then(|| attempt.feed_stager(engine, &place, upsert::feed_schema(&schema)));
-        let up = Upsert { engine, job, keys, schema: &schema, room: outlet.room.clone() };
+        let up = Upsert { engine, job, keys, truncated, schema: &schema, room: outlet.room.clone() };
         let staging = (outlet.rows.clone(), outlet.graves.clone());
         up.settle(stored, candidates, staging, feed, &mut staged, tell).await?;
     }
     if rebuild {
+        if feed && truncated.is_some() {
+            let sources = table.as_ref().map_or(Ok(Vec::new()), Table::sources)?;
+            let stager = attempt.feed_part(engine, &place, "gone-", upsert::feed_schema(&schema));
+            let deleted = sources.into_iter().map(|s| (s, "delete")).collect();
+            staged.feed.extend(write_feed(engine, stager, &schema, deleted, tell("feed", 0)).await?);
+        }
         staged.remove = stored.into_iter().map(|f| f.remove).collect();
         if let Some(t) = engine.tables.open(&Place::Tombstones(name.clone())).await? {
             staged.tombstones_remove = t.files()?.into_iter().map(|f| f.path).collect();
@@ -160,7 +199,9 @@ pub(crate) fn order_matters(silver: &Silver, contract: &Contract) -> bool {
 pub(crate) fn keys_of(silver: &Silver) -> Option<Keys> {
     match &silver.write {
         Write::Append => None,
-        Write::Upsert { keys, sequence_by, .. } => Some(Keys { keys: keys.clone(), sequence: sequence_by.clone() }),
+        Write::Upsert { keys, sequence_by, snapshots, .. } => {
+            Some(Keys { keys: keys.clone(), sequence: sequence_by.clone(), snapshots: *snapshots })
+        }
     }
 }
 
@@ -170,7 +211,8 @@ fn wants_feed(silver: &Silver) -> bool {
 
 /// The keys of a dataset that deletes.
 pub(crate) fn buries(silver: &Silver) -> Option<Keys> {
-    keys_of(silver).filter(|_| matches!(&silver.write, Write::Upsert { delete_when: Some(_), .. }))
+    let deletes = matches!(&silver.write, Write::Upsert { delete_when: Some(_), .. });
+    keys_of(silver).filter(|_| deletes || silver.write.compares())
 }
 
 /// Compiles the dataset's steps and loads what they look up, at the versions that were planned.
@@ -374,6 +416,7 @@ struct Upsert<'a> {
     engine: &'a LakeEngine,
     job: &'a Job<'a>,
     keys: Keys,
+    truncated: &'a Truncated,
     schema: &'a SchemaRef,
     room: Arc<Room>,
 }
@@ -399,10 +442,18 @@ impl Upsert<'_> {
         let table = Stored { dir: dir.clone(), sources: sources.clone(), schema: self.schema.clone(), graves: false };
         let deleted = self.graves(graves.as_deref()).await?;
         let (keys, meter) = (self.keys.clone(), self.engine.tables.meter.clone());
-        let settling =
+        let mut settling =
             upsert::Settling::new(keys, self.room.clone(), candidates, (&files, &dead), (table, deleted), meter)?;
+        let came: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
+        for (i, rows) in self.truncated.rows(self.engine, came, tell("truncate", files.len() as u64)).await? {
+            settling.without(files[i].number, &rows)?;
+        }
         let parts = settling.parts() as u64;
-        let settled = settle(Arc::new(settling), lanes::count(), tell("settle", parts)).await?;
+        let mut settled = settle(Arc::new(settling), lanes::count(), tell("settle", parts)).await?;
+        if self.truncated.grew {
+            let progress = tell("truncate", sources.len() as u64);
+            settled.truncate(self.truncated.rows(self.engine, sources.clone(), progress).await?);
+        }
         staged.balance.loaded -= settled.duplicates;
         staged.balance.duplicates += settled.duplicates;
 
@@ -410,7 +461,8 @@ impl Upsert<'_> {
             let numbers: Vec<u32> = files.iter().map(|f| f.number).collect();
             let paths: Vec<Source> = files.iter().map(|f| Source::whole(dir.join(&f.path))).collect();
             let changes = upsert::changes(&sources, &paths, &numbers, &settled);
-            staged.feed = self.feed(feed, changes, tell("feed", rows_of(&files))).await?;
+            let progress = tell("feed", rows_of(&files));
+            staged.feed = write_feed(self.engine, feed, self.schema, changes, progress).await?;
         }
         let marks = marks(stored, &sources, settled.superseded.rows);
         let vectors: Vec<&Rows> = marks.iter().filter_map(|(_, v)| v.as_ref()).collect();
@@ -431,17 +483,6 @@ impl Upsert<'_> {
         Ok(())
     }
 
-    async fn feed(
-        &self,
-        stager: Stager,
-        changes: Vec<(Source, &'static str)>,
-        progress: impl FnMut(u64),
-    ) -> Result<Vec<StagedFile>, LakeError> {
-        let (schema, meter) = (self.schema.clone(), self.engine.tables.meter.clone());
-        let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
-        Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
-    }
-
     /// The keys deleted so far.
     async fn graves(&self, stager: Option<&Stager>) -> Result<Option<Stored>, LakeError> {
         if stager.is_none() || self.job.step.kind == StepKind::Rebuild {
@@ -452,6 +493,19 @@ impl Upsert<'_> {
         let schema = tombstone_schema(&self.keys, self.schema)?;
         Ok(Some(Stored { dir: table.dir.clone(), sources: table.sources()?, schema, graves: true }))
     }
+}
+
+async fn write_feed(
+    engine: &LakeEngine,
+    stager: Stager,
+    schema: &SchemaRef,
+    changes: Vec<(Source, &'static str)>,
+    progress: impl FnMut(u64),
+) -> Result<Vec<StagedFile>, LakeError> {
+    engine.tables.disk.have_all(changes.iter().map(|(s, _)| &s.path)).await?;
+    let (schema, meter) = (schema.clone(), engine.tables.meter.clone());
+    let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
+    Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
 }
 
 /// Takes the candidates through all that decides on them.

@@ -443,8 +443,13 @@ pub enum Write {
         keys: Vec<String>,
         /// Compared left to right; empty: the tie rule alone decides.
         sequence_by: Vec<String>,
+        /// `sequence_by` names snapshots: rows with the same value are all that there was.
+        snapshots: bool,
         /// A SQL boolean over the row: the key is deleted rather than stored.
         delete_when: Option<String>,
+        /// A SQL boolean over the row: whatever has a sequence up to the row's is ended, and the row itself is not stored. There is a
+        /// `sequence_by` then.
+        truncate_when: Option<String>,
         /// Whether each commit also writes its changed rows, before and after, as Delta's change data feed.
         change_feed: bool,
         /// `stored_as: scd2`: a row for each version of a key; `sequence_by` is then one column. `None`: a row a key.
@@ -470,6 +475,11 @@ impl Write {
             Self::Append => None,
             Self::Upsert { history, .. } => history.as_ref(),
         }
+    }
+
+    /// Whether what comes are snapshots, to be compared with what is known.
+    pub fn compares(&self) -> bool {
+        matches!(self, Self::Upsert { snapshots: true, .. })
     }
 
     /// Columns of the contract that make a new version when they change, in its order; none without a history.

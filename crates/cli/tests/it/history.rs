@@ -4,7 +4,7 @@ use crate::{
     examples::readers_agree,
     harness::Project,
     market::{MARKET, ORDERS_HEAD, balances, copied, killed_at, two_at_a_time},
-    order::{Change, Random, csv, expected, history, lines},
+    order::{Change, Random, TRUNCATES, csv, expected, history, lines, truncate},
 };
 use alluvium_model::CRASH_POINTS;
 use arrow::array::AsArray;
@@ -17,9 +17,9 @@ use std::{
 };
 
 const ORDERS: &str = "datasets/silver/orders.yaml";
-const COLUMNS: [&str; 6] = ["id", "customer", "day", "amount", "op", "changed"];
+pub const COLUMNS: [&str; 6] = ["id", "customer", "day", "amount", "op", "changed"];
 /// As a reader sees versions.
-const VERSIONS: [&str; 8] = [
+pub const VERSIONS: [&str; 8] = [
     "id",
     "customer",
     "day",
@@ -61,15 +61,19 @@ fn market(kind: Kind, feed: bool) -> Project {
 }
 
 /// All events of each key in order, one a sequence; a version for each run of them that say the same.
-fn versions(changes: &[Change], same: fn(&Change, &Change) -> bool) -> Vec<String> {
+pub fn versions(changes: &[Change], same: fn(&Change, &Change) -> bool) -> Vec<String> {
     let rank = |c: &Change| (c.op == "D", c.clone());
+    // Each is a deletion of all keys.
+    let truncates: Vec<Change> =
+        changes.iter().filter(|c| c.op == "T").map(|c| Change { op: "D", ..c.clone() }).collect();
     let mut keys: BTreeMap<u64, BTreeMap<u64, &Change>> = BTreeMap::new();
-    for c in changes {
+    for c in changes.iter().filter(|c| c.op != "T") {
         let stands = keys.entry(c.id).or_default().entry(c.changed).or_insert(c);
         if rank(c) > rank(stands) {
             *stands = c;
         }
     }
+    keys.values_mut().for_each(|events| events.extend(truncates.iter().map(|t| (t.changed, t))));
     let mut lines = Vec::new();
     for events in keys.values() {
         let events: Vec<&&Change> = events.values().collect();
@@ -135,9 +139,16 @@ fn random_histories_with_kills_give_what_the_model_says() {
     two_at_a_time(&cases, |(seed, kind)| {
         let mut random = Random(seed * 15_485_863);
         let mut changes = history(&mut random, 1 + seed % 5 * 3);
+        let truncates = seed / 4 == 1;
+        if truncates {
+            truncate(&mut random, &mut changes);
+        }
         random.shuffle(&mut changes);
         let feed = seed % 3 == 0;
         let p = market(*kind, feed);
+        if truncates {
+            p.edit(ORDERS, "sequence_by:", &format!("{TRUNCATES}sequence_by:"));
+        }
         if kind.same.is_some() {
             p.put(
                 "datasets/gold/opened.sql",
@@ -170,6 +181,7 @@ fn random_histories_with_kills_give_what_the_model_says() {
         stands(&p, *kind, &changes, "all once more");
         p.done(&["run", "--rebuild", "silver.orders"]);
         stands(&p, *kind, &changes, "made anew");
+        readers_agree(&p);
     });
 }
 

@@ -124,3 +124,10 @@ fn a_failed_query_leaves_no_file() {
         !name.to_string_lossy().starts_with("out.csv")
     }));
 }
+
+#[test]
+fn distinct_values_are_estimated_nearly() {
+    let p = ran();
+    let found = p.cell("SELECT approx_distinct(value) FROM generate_series(1, 300000)").as_u64().expect("a number");
+    assert!(found.abs_diff(300_000) < 6_000, "{found}");
+}

@@ -208,7 +208,7 @@ mod tests {
     async fn files_are_merged_once_and_nobody_sees_a_changed_row() {
         let world = World::new();
         arrived(&world).await;
-        let (place, keys) = (World::silver(), Keys { keys: vec!["id".into()], sequence: Vec::new() });
+        let (place, keys) = (World::silver(), Keys { keys: vec!["id".into()], sequence: Vec::new(), snapshots: false });
         let before = world.table(&place).await;
         let merged = compact(&world.engine, &place, &before, Some(&keys), &[]).await.expect("merges").expect("pays");
         assert_eq!((merged.files, merged.into, merged.version), (12, 1, before.version() + 1));
@@ -290,7 +290,7 @@ mod tests {
         let key = StepKey::from_stored("marks");
         table.commit(&key, mark(&table, &first, &[0]), None, SaveMode::Append).await.expect("commits");
         let (table, columns) = (world.table(&place).await, vec!["id".to_owned()]);
-        let keys = Keys { keys: columns.clone(), sequence: Vec::new() };
+        let keys = Keys { keys: columns.clone(), sequence: Vec::new(), snapshots: false };
         let order = Order { columns: &columns, file_bytes: 1 };
         let merged = merge(&world.engine, &place, &table, Some(&keys), order).await.expect("merges").expect("pays");
         assert!(merged.into >= 4, "a file for each batch: {}", merged.into);

@@ -50,6 +50,7 @@ pub struct Compiled {
     pub(super) sources: BTreeSet<String>,
     /// With the index of the rule under which its failures are counted.
     pub(super) delete_when: Option<(RowExpr, usize)>,
+    pub(super) truncate_when: Option<(RowExpr, usize)>,
     pub(super) late: Option<LateOp>,
     pub(super) schema: SchemaRef,
 }
@@ -229,7 +230,12 @@ impl<'a> Compiler<'a> {
     }
 
     fn finish(mut self, silver: &Silver) -> Result<Compiled, Vec<RefineError>> {
-        let delete_when = self.delete_when(silver);
+        let (deletes, truncates) = match &silver.write {
+            Write::Append => (None, None),
+            Write::Upsert { delete_when, truncate_when, .. } => (delete_when.as_deref(), truncate_when.as_deref()),
+        };
+        let delete_when = self.condition("delete_when", deletes);
+        let truncate_when = self.condition("truncate_when", truncates);
         let late = silver.watermark.as_ref().map(|watermark| {
             let (op, rule) = LateOp::new(watermark, self.rules.len());
             self.rules.push(rule);
@@ -262,17 +268,18 @@ impl<'a> Compiler<'a> {
             lookups: self.lookups,
             sources: self.scope.sources,
             delete_when,
+            truncate_when,
             late,
             schema: output_schema(self.contract),
         })
     }
 
-    fn delete_when(&mut self, silver: &Silver) -> Option<(RowExpr, usize)> {
-        let Write::Upsert { delete_when: Some(sql), .. } = &silver.write else { return None };
-        match self.planner.condition(sql, &contract_columns(self.contract), &Place::delete_when()) {
+    /// A condition of `write`, and the rule that its failures break.
+    fn condition(&mut self, key: &'static str, sql: Option<&str>) -> Option<(RowExpr, usize)> {
+        match self.planner.condition(sql?, &contract_columns(self.contract), &Place::write(key)) {
             Ok(expression) => {
                 let message = "the condition failed".to_owned();
-                self.rules.push(Rule::elsewhere("delete_when".to_owned(), None, Action::Quarantine, message));
+                self.rules.push(Rule::elsewhere(key.to_owned(), None, Action::Quarantine, message));
                 Some((expression, self.rules.len() - 1))
             }
             Err(mut errors) => {

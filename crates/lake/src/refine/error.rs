@@ -22,7 +22,8 @@ pub enum Part {
     /// Id of the contract's rule.
     Rule(String),
     /// The condition of the dataset's `write`.
-    DeleteWhen,
+    /// A condition of `write`, by its key.
+    Write(&'static str),
 }
 
 impl Place {
@@ -38,8 +39,9 @@ impl Place {
         Self::of(Part::Rule(id.to_owned()))
     }
 
-    pub(super) fn delete_when() -> Self {
-        Self::of(Part::DeleteWhen)
+    /// Under this key of `write`.
+    pub(super) fn write(key: &'static str) -> Self {
+        Self::of(Part::Write(key))
     }
 
     pub(super) fn column(mut self, name: &str) -> Self {
@@ -58,7 +60,7 @@ impl fmt::Display for Place {
         match &self.part {
             Part::Step(index) => write!(f, "step {}", index + 1),
             Part::Rule(id) => write!(f, "rule `{id}`"),
-            Part::DeleteWhen => f.write_str("delete_when"),
+            Part::Write(key) => f.write_str(key),
         }?;
         self.column.as_ref().map_or(Ok(()), |c| write!(f, ", column `{c}`"))
     }

@@ -33,7 +33,7 @@ pub use compile::{Compiled, lookup_needs};
 pub use error::{Part, Place, RefineError};
 pub use quarantine::{Cause, Stamp, quarantine_schema, replayed, set_aside};
 pub use record::{unquarantine, with_columns};
-pub use refinery::{Binding, Refinery};
+pub use refinery::{Binding, Refined, Refinery};
 pub use tally::{Stop, Tally};
 pub(crate) use text::to_text;
 pub use turn::{Turn, Turns};

@@ -3,6 +3,7 @@
 use super::{
     Compiled, RefineError, Stop, Tally,
     compile::Op,
+    expression::RowExpr,
     frame::Frame,
     lookup::Lookup,
     pass::{Exits, Shared, Violation},
@@ -56,6 +57,8 @@ pub struct Refined {
     pub valid: RecordBatch,
     /// The rows of `valid` that `delete_when` holds for; `None` if the definition has no such condition.
     pub deletes: Option<BooleanArray>,
+    /// The rows of `valid` that `truncate_when` holds for; `None` if the definition has no such condition.
+    pub truncates: Option<BooleanArray>,
     /// In the quarantine schema; `None` if there are none.
     pub quarantined: Option<RecordBatch>,
 }
@@ -111,14 +114,19 @@ impl Refinery {
         if let (Some(late), Some(watermark)) = (&compiled.late, self.watermark) {
             late.judge(&mut frame, watermark, &compiled.rules, &mut exits)?;
         }
-        let deletes = self.deletes(&mut frame, &mut exits)?;
+        let mut truncates = self.decides(compiled.truncate_when.as_ref(), &mut frame, &mut exits)?;
+        let decided = frame.rows();
+        let deletes = self.decides(compiled.delete_when.as_ref(), &mut frame, &mut exits)?;
+        if frame.rows() < decided {
+            truncates = self.decides(compiled.truncate_when.as_ref(), &mut frame, &mut exits)?;
+        }
         let valid = self.output(bronze, &frame)?;
         let quarantined = std::mem::take(&mut exits.rejected).finish(bronze, &self.stamp)?;
         if let Some(late) = &compiled.late {
             late.reach(&frame, bronze, tally)?;
         }
         self.count([bronze.num_rows(), frame.rows(), rows(&quarantined)], &exits, tally);
-        Ok(Refined { valid, deletes, quarantined })
+        Ok(Refined { valid, deletes, truncates, quarantined })
     }
 
     /// The rows that are to be set aside, as [`Self::refine`] tells them where nothing is written, deleted or late.
@@ -209,8 +217,14 @@ impl Refinery {
         Ok(())
     }
 
-    fn deletes(&self, frame: &mut Frame, exits: &mut Exits) -> Result<Option<BooleanArray>, RefineError> {
-        let Some((condition, rule)) = &self.compiled.delete_when else { return Ok(None) };
+    /// The rows that a condition of `write` holds for; those that it fails on leave.
+    fn decides(
+        &self,
+        condition: Option<&(RowExpr, usize)>,
+        frame: &mut Frame,
+        exits: &mut Exits,
+    ) -> Result<Option<BooleanArray>, RefineError> {
+        let Some((condition, rule)) = condition else { return Ok(None) };
         let mut decided = condition.decide(frame)?;
         if !decided.failures.is_empty() {
             let failed = Violation::of_rows(*rule, frame.rows(), decided.failures);

@@ -139,24 +139,40 @@ impl Table {
         }
     }
 
-    /// The action that gives the table these columns.
-    pub(crate) fn with_schema(&self, schema: &Schema) -> Result<Action, LakeError> {
+    /// The action that gives the table these columns, and the property of a name this value; `None`: both stay.
+    pub(crate) fn described(
+        &self,
+        schema: Option<&Schema>,
+        property: Option<&(&str, String)>,
+    ) -> Result<Option<Action>, LakeError> {
+        if schema.is_none() && property.is_none() {
+            return Ok(None);
+        }
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
-        let metadata = snapshot.metadata().clone().with_schema(&kernel_schema(schema)?);
-        Ok(Action::Metadata(metadata.map_err(|e| LakeError::delta(self.shown())(e.into()))?))
+        let mut metadata = snapshot.metadata().clone();
+        if let Some(schema) = schema {
+            metadata =
+                metadata.with_schema(&kernel_schema(schema)?).map_err(|e| LakeError::delta(self.shown())(e.into()))?;
+        }
+        if let Some((name, value)) = property {
+            let told = metadata.add_config_key((*name).to_owned(), value.clone());
+            metadata = told.map_err(|e| LakeError::delta(self.shown())(e.into()))?;
+        }
+        Ok(Some(Action::Metadata(metadata)))
     }
 
     /// The action that gives the table the columns of `schema` which it lacks, or, `only` them; `None` when it has them.
     pub(crate) fn with_columns(&self, schema: &Schema, only: bool) -> Result<Option<Action>, LakeError> {
         let stored = crate::ingest::plain_schema(self.schema()?.as_ref());
         if only && stored.fields().iter().any(|f| schema.field_with_name(f.name()).is_err()) {
-            return self.with_schema(schema).map(Some);
+            return self.described(Some(schema), None);
         }
         let lacks: Vec<_> = schema.fields().iter().filter(|f| stored.field_with_name(f.name()).is_err()).collect();
         if lacks.is_empty() {
             return Ok(None);
         }
-        self.with_schema(&Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>())).map(Some)
+        let all = Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>());
+        self.described(Some(&all), None)
     }
 
     /// What gives the table the features of `kind` that it has not yet.

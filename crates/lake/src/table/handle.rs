@@ -17,6 +17,11 @@ use deltalake::{
 };
 use std::{path::PathBuf, sync::Arc};
 
+/// Property of a table: the truncates that it remembers.
+pub(crate) const TRUNCATES: &str = "alluvium.truncates";
+/// Property of a table: the newest snapshot that it took.
+pub(crate) const SNAPSHOT: &str = "alluvium.snapshot";
+
 pub(crate) struct Table {
     pub(crate) delta: DeltaTable,
     /// Where its files are read and written.
@@ -99,6 +104,12 @@ impl Table {
         };
         let file = self.file(&part.path);
         Ok(Source { path: part.bytes.map_or(file.clone(), |b| file.known(b, None)), pick })
+    }
+
+    /// What it remembers, as [`Table::described`] was told.
+    pub(crate) fn property(&self, name: &str) -> Result<Option<String>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        Ok(snapshot.metadata().configuration().get(name).cloned())
     }
 
     /// Whether every commit has to tell what it changed.

@@ -11,7 +11,7 @@ mod tables;
 
 pub(crate) use commits::CHECKPOINT_EVERY;
 pub(crate) use data_file::{DataFile, cardinality, loose};
-pub(crate) use handle::{Table, storable};
+pub(crate) use handle::{SNAPSHOT, TRUNCATES, Table, storable};
 pub(crate) use log::{LOG, entry_name, version_of};
 pub(crate) use place::{Place, TableKind};
 pub(crate) use said::{Change, FileChange, INFO, Mark, Part, StepInfo};

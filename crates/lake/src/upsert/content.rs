@@ -1,6 +1,6 @@
 //! Which of two rows with the same key and sequence stands: the rule for ties.
 //!
-//! The later sequence wins; at equal sequences a deletion wins; then the row whose columns, compared left to right,
+//! The later sequence wins; at equal sequences a deletion wins (in snapshots the row); then the row whose columns, compared left to right,
 //! are greater; rows equal in all of these are duplicates, and the one with the smaller event id and position stands.
 
 use super::{
@@ -78,6 +78,8 @@ fn by_bits(values: &ArrayRef) -> ArrayRef {
 pub(super) struct Content {
     sequences: Option<Rows>,
     deleted: BooleanArray,
+    /// See [`Keys::snapshots`].
+    snapshots: bool,
     /// `None`: they say the same.
     rows: Option<Rows>,
     origins: Rows,
@@ -99,6 +101,7 @@ impl Content {
         Ok(Self {
             sequences: encoder.whole_sequences(rows)?,
             deleted,
+            snapshots: keys.snapshots,
             rows: Some(convert(&own)?),
             origins: convert(&origin)?,
         })
@@ -107,7 +110,8 @@ impl Content {
     /// Of rows of which each says the same as those that it is compared with. They need the columns of [`origin`] only.
     pub(super) fn of_equals(rows: &RecordBatch) -> Result<Self, LakeError> {
         let origin: Vec<ArrayRef> = ORIGIN.iter().filter_map(|n| rows.column_by_name(n)).cloned().collect();
-        Ok(Self { sequences: None, deleted: is_deleted(rows), rows: None, origins: convert(&origin)? })
+        let deleted = is_deleted(rows);
+        Ok(Self { sequences: None, deleted, snapshots: false, rows: None, origins: convert(&origin)? })
     }
 
     /// Whether row `a` of `self` stands against row `b` of `other`.
@@ -117,7 +121,10 @@ impl Content {
             _ => std::cmp::Ordering::Equal,
         };
         by_sequence
-            .then_with(|| self.deleted.value(a).cmp(&other.deleted.value(b)))
+            .then_with(|| {
+                let deletes = self.deleted.value(a).cmp(&other.deleted.value(b));
+                if self.snapshots { deletes.reverse() } else { deletes }
+            })
             .then_with(|| {
                 // Two deletions of one key say the same, whatever their other columns hold.
                 match (&self.rows, &other.rows) {
@@ -168,7 +175,7 @@ mod tests {
             let rows =
                 RecordBatch::try_from_iter([("n", values), ("_event_id", event)]).expect("columns of one length");
             let numbers = Fingerprint::new(7).of(&rows).expect("numbers");
-            let keys = Keys { keys: vec!["n".into()], sequence: Vec::new() };
+            let keys = Keys { keys: vec!["n".into()], sequence: Vec::new(), snapshots: false };
             let content = Content::of(&keys, &rows).expect("rows");
             for (a, b) in (0..6).flat_map(|a| (0..6).map(move |b| (a, b))) {
                 let same = !content.beats(a, &content, b) && !content.beats(b, &content, a);

@@ -13,6 +13,8 @@ use arrow::{
 pub(crate) struct Keys {
     pub(crate) keys: Vec<String>,
     pub(crate) sequence: Vec<String>,
+    /// The sequence names snapshots: a row stands against a deletion of its snapshot, which then was not all there.
+    pub(crate) snapshots: bool,
 }
 
 /// Encodes the keys and sequences of batches of one schema.
@@ -141,7 +143,7 @@ mod tests {
             ],
         )
         .expect("columns of one length");
-        let keys = Keys { keys: vec!["k".into()], sequence: vec!["s".into()] };
+        let keys = Keys { keys: vec!["k".into()], sequence: vec!["s".into()], snapshots: false };
         let encoder = keys.encoder(&schema).expect("columns exist");
         let k = encoder.keys(&batch).expect("encodes");
         assert!(k[0] != k[1] && k[1] != k[2] && k[0] != k[2]);

@@ -16,16 +16,18 @@ mod marks;
 mod probe;
 mod runs;
 mod settle;
+mod truncates;
 mod winners;
 
 pub(crate) use candidates::{CandidateLane, CandidatePart, Candidates};
 pub(crate) use feed::{changes, feed_schema, write_feed};
 pub(crate) use history::{
-    ArrivalLane, ArrivalPart, Arrivals, Chunk, Decided, Deciding, Fates, Past, Shape, Stagers, Writer, Written,
-    version_fields,
+    ArrivalLane, ArrivalPart, Arrivals, Chunk, Compared, Comparing, Decided, Deciding, Fates, Past, Shape, Stagers,
+    Writer, Written, deletions, version_fields,
 };
 pub(crate) use index::{make as make_keys, path_of as keys_of_file};
 pub(crate) use keys::Keys;
 pub(crate) use probe::Stored;
 pub(crate) use runs::Room;
 pub(crate) use settle::{Settled, Settling, mark};
+pub(crate) use truncates::Truncates;

@@ -232,8 +232,11 @@ impl Probed {
         let (mut found, mut duplicates) = (Found::default(), 0);
         for (i, (c, w)) in close.enumerate() {
             let same = ours.same_sequence(w, theirs, i);
-            duplicates += u64::from(same);
-            if !ours.beats(w, theirs, i) || (graves && same) {
+            // At its own sequence a deletion stands; in snapshots the row does, and is no duplicate of it.
+            let buried = graves && same;
+            let snapshot = buried && asking.keys.snapshots && !c.winner.deletes();
+            duplicates += u64::from(same && !snapshot);
+            if !snapshot && (buried || !ours.beats(w, theirs, i)) {
                 (asking.tell)(c.winner, Fate::Outdated);
             } else if !graves {
                 found.supersede(c.row, c.winner, asking);
@@ -316,7 +319,7 @@ mod tests {
         rows: &RecordBatch,
         stored: Option<&StagedFile>,
     ) -> (Vec<StagedFile>, Settled) {
-        let keys = Keys { keys: vec!["id".into()], sequence: vec!["at".into()] };
+        let keys = Keys { keys: vec!["id".into()], sequence: vec!["at".into()], snapshots: false };
         let seed = u64::from(name.as_bytes()[0]);
         let (room, stager) = (Arc::new(Room::new(1 << 20, dir.to_owned(), seed)), stager(dir, name));
         let mut lane = CandidateLane::new(&keys, &room, &stager, None).expect("a lane");

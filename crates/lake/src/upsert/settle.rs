@@ -44,11 +44,25 @@ pub(crate) struct Settled {
     pub(crate) duplicates: u64,
 }
 
+impl Settled {
+    /// Stored rows that a truncate ends, by their file. Those that make way for others are later than that, and change.
+    pub(crate) fn truncate(&mut self, stored: BTreeMap<usize, Rows>) {
+        for (file, rows) in stored {
+            let before = self.superseded.rows.entry(file).or_default();
+            let deleted = self.superseded.deleted.entry(file).or_default();
+            *deleted |= &rows - &*before;
+            *before |= rows;
+        }
+    }
+}
+
 /// What the lanes share.
 pub(crate) struct Settling {
     keys: Keys,
     room: Arc<Room>,
     candidates: Candidates,
+    /// Whether some candidates are gone from the start.
+    ended: bool,
     table: Probed,
     graves: Option<Probed>,
     gone: Marks,
@@ -80,6 +94,7 @@ impl Settling {
         Ok(Self {
             keys,
             room,
+            ended: false,
             table: Probed::new(table),
             graves: graves.map(Probed::new),
             gone: Marks::of(files),
@@ -91,6 +106,16 @@ impl Settling {
             candidates,
             meter,
         })
+    }
+
+    /// Rows of the staged file with that number do not stand, whatever else there is, and nothing makes way for them.
+    pub(crate) fn without(&mut self, file: u32, rows: &Rows) -> Result<(), LakeError> {
+        self.ended = true;
+        for row in rows {
+            let row = u32::try_from(row).map_err(|_| LakeError::Worker("a data file has too many rows"))?;
+            self.gone.set(Spot::new(false, file, row));
+        }
+        Ok(())
     }
 
     /// The data files that the candidates meet.
@@ -164,7 +189,10 @@ impl Settling {
     }
 
     fn part(&self, i: usize) -> Result<(), LakeError> {
-        let all = self.candidates.parts.read(i)?;
+        let mut all = self.candidates.parts.read(i)?;
+        if self.ended {
+            all.retain(|c| !self.is_gone(c.spot));
+        }
         let decided = winners::decide(&all);
         drop(all);
         decided.losers.iter().for_each(|spot| self.goes(*spot));

@@ -72,10 +72,10 @@ fn own(dataset: &Dataset) -> Vec<String> {
 fn silver(s: &Silver) -> Vec<String> {
     let mut out = s.cluster_by.clone();
     out.extend(s.watermark.iter().map(|w| w.column.clone()));
-    if let Write::Upsert { keys, sequence_by, delete_when, history, .. } = &s.write {
+    if let Write::Upsert { keys, sequence_by, delete_when, truncate_when, history, .. } = &s.write {
         out.extend(keys.iter().chain(sequence_by).cloned());
-        let deletes = delete_when.as_ref().and_then(|sql| sql::row_expression(sql, None).ok());
-        out.extend(deletes.into_iter().flat_map(|e| e.uses).map(|u| u.value));
+        let conditions = delete_when.iter().chain(truncate_when).filter_map(|sql| sql::row_expression(sql, None).ok());
+        out.extend(conditions.flat_map(|e| e.uses).map(|u| u.value));
         match history {
             Some(Tracked::Only(names) | Tracked::Except(names)) => out.extend(names.iter().cloned()),
             None => {}

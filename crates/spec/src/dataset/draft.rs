@@ -41,9 +41,7 @@ impl Draft {
                     StepDraft::Sql { query, .. } => Some(&query.calls),
                     StepDraft::Normalize(_) | StepDraft::Validate | StepDraft::Enrich(_) => None,
                 }));
-                if let WriteDraft::Upsert { delete_when: Some(condition), .. } = &s.write {
-                    all.push(&condition.calls);
-                }
+                all.extend(s.write.conditions().map(|condition| &condition.calls));
             }
             Body::Gold(g) => all.push(&g.calls),
             Body::Bronze(_) | Body::Unusable => {}
@@ -144,10 +142,24 @@ pub(crate) enum WriteDraft {
     Upsert {
         keys: Vec<Spanned<String>>,
         sequence_by: Vec<Spanned<String>>,
+        /// Written as `snapshot_by`.
+        snapshots: bool,
         delete_when: Option<RowExpression>,
+        truncate_when: Option<RowExpression>,
         change_feed: bool,
         history: Option<TrackedDraft>,
     },
+}
+
+impl WriteDraft {
+    /// What decides over single rows.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &RowExpression> {
+        let both = match self {
+            Self::Append => [None, None],
+            Self::Upsert { delete_when, truncate_when, .. } => [delete_when.as_ref(), truncate_when.as_ref()],
+        };
+        both.into_iter().flatten()
+    }
 }
 
 #[derive(Debug)]

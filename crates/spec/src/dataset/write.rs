@@ -32,12 +32,21 @@ pub(super) fn read(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Option<WriteDraft>
 fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
     let mut f = r.fields(node, "`append`, or a mapping with `keys`")?;
     let keys = f.require("keys", r).and_then(|n| r.names(n));
-    let sequence_by = f.take("sequence_by").map_or_else(|| Some(Vec::new()), |n| r.names(n));
-    let delete_when = f.take("delete_when").map(|n| condition(n, r));
+    let (sequence, deleted, truncated) = (f.take("sequence_by"), f.take("delete_when"), f.take("truncate_when"));
+    let snapshots = f.take("snapshot_by");
+    let sequence_by = match snapshots {
+        Some(n) => {
+            snapshots_alone(&[sequence, deleted, truncated], r);
+            r.text(n).map(|column| vec![column])
+        }
+        None => sequence.map_or_else(|| Some(Vec::new()), |n| r.names(n)),
+    };
+    let delete_when = deleted.map(|n| condition(n, r));
+    let truncate_when = truncated.map(|n| condition(n, r));
     let change_feed = f.take("change_feed").and_then(|n| r.boolean(n)).unwrap_or(false);
     let stored_as = f.take("stored_as").map_or(Some(StoredAs::Scd1), |n| stored_as(n, r));
     let tracked = f.take("track_history_on");
-    f.not_yet(&["ignore_null_updates", "truncate_when"], r);
+    f.not_yet(&["ignore_null_updates"], r);
     f.finish(r);
     let history = match stored_as? {
         StoredAs::Scd1 => {
@@ -54,11 +63,52 @@ fn upsert(node: &Node, r: &mut Reader<'_>) -> Option<WriteDraft> {
         r.error(codes::MISSING_KEY, node.place, "an upsert needs at least one key column", None);
         return None;
     }
-    let delete_when = match delete_when {
-        None => None,
-        Some(read) => Some(read?),
-    };
-    Some(WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history })
+    if let (Some(_), Some(column)) = (snapshots, sequence_by.first())
+        && keys.iter().any(|k| k.value == column.value)
+    {
+        let message = format!("{} is a key, so no two snapshots have a row in common", quoted(&column.value));
+        r.error(codes::CONTRADICTION, column.place, message, Some("take it out of `keys`".to_owned()));
+    }
+    if let Some(n) = truncated.filter(|_| snapshots.is_none()) {
+        truncates(n.place, &keys, &sequence_by, history.is_some(), r);
+    }
+    let (delete_when, truncate_when) = (read_or_none(delete_when)?, read_or_none(truncate_when)?);
+    let snapshots = snapshots.is_some();
+    Some(WriteDraft::Upsert { keys, sequence_by, snapshots, delete_when, truncate_when, change_feed, history })
+}
+
+/// What a snapshot has, and what it has no longer, says all that these would.
+fn snapshots_alone(others: &[Option<&Node>], r: &mut Reader<'_>) {
+    for n in others.iter().flatten() {
+        let message = "with `snapshot_by` the snapshots tell the order, and what is gone";
+        r.error(codes::CONTRADICTION, n.place, message, Some("remove it, or `snapshot_by`".to_owned()));
+    }
+}
+
+/// `None`: it was written and could not be read.
+fn read_or_none<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    match read {
+        None => Some(None),
+        Some(read) => read.map(Some),
+    }
+}
+
+/// A truncate ends what has an earlier sequence, so there has to be one, and of a history one that is no part of its keys.
+fn truncates(
+    place: Place,
+    keys: &[Spanned<String>],
+    sequence_by: &[Spanned<String>],
+    history: bool,
+    r: &mut Reader<'_>,
+) {
+    if sequence_by.is_empty() {
+        let message = "`truncate_when` needs `sequence_by`: a truncate ends what has an earlier sequence";
+        r.error(codes::MISSING_KEY, place, message, Some("add `sequence_by: <column>`".to_owned()));
+    }
+    if let Some(key) = keys.iter().find(|k| history && sequence_by.iter().any(|s| s.value == k.value)) {
+        let message = format!("{} is a key and the sequence, so a truncate ends no version", quoted(&key.value));
+        r.error(codes::CONTRADICTION, key.place, message, Some("take it out of `keys`".to_owned()));
+    }
 }
 
 fn condition(node: &Node, r: &mut Reader<'_>) -> Option<sql::RowExpression> {

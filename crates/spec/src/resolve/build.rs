@@ -220,16 +220,20 @@ fn silver(s: &SilverDraft) -> Silver {
     });
     let write = match &s.write {
         WriteDraft::Append => Write::Append,
-        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed, history } => Write::Upsert {
-            keys: plain(keys),
-            sequence_by: plain(sequence_by),
-            delete_when: delete_when.as_ref().map(|e| e.text.clone()),
-            change_feed: *change_feed,
-            history: history.as_ref().map(|h| match h {
-                TrackedDraft::Only(names) => Tracked::Only(plain(names)),
-                TrackedDraft::Except(names) => Tracked::Except(plain(names)),
-            }),
-        },
+        WriteDraft::Upsert { keys, sequence_by, snapshots, delete_when, truncate_when, change_feed, history } => {
+            Write::Upsert {
+                keys: plain(keys),
+                sequence_by: plain(sequence_by),
+                snapshots: *snapshots,
+                delete_when: delete_when.as_ref().map(|e| e.text.clone()),
+                truncate_when: truncate_when.as_ref().map(|e| e.text.clone()),
+                change_feed: *change_feed,
+                history: history.as_ref().map(|h| match h {
+                    TrackedDraft::Only(names) => Tracked::Only(plain(names)),
+                    TrackedDraft::Except(names) => Tracked::Except(plain(names)),
+                }),
+            }
+        }
     };
     let watermark = s.watermark.as_ref().map(|w| w.spec.clone());
     let cluster_by = plain(&s.cluster_by);

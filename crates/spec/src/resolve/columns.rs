@@ -29,8 +29,8 @@ pub(super) fn silver(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sin
         let at = (&*draft.file, watermark.column_place);
         time_column("the watermark's column", &watermark.spec.column, object, at, &whose, sink);
     }
-    if let WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history } = &silver.write {
-        let conditions = delete_when.iter().flat_map(|e| &e.uses);
+    if let WriteDraft::Upsert { keys, sequence_by, history, .. } = &silver.write {
+        let conditions = silver.write.conditions().flat_map(|e| &e.uses);
         for c in keys.iter().chain(sequence_by).chain(conditions) {
             check_column(&c.value, object.column_names(), (&draft.file, c.place), &whose, sink);
         }

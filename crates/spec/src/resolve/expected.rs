@@ -1,7 +1,7 @@
 //! Which source columns the silver datasets of a bronze one need, found by walking their steps backwards.
 
 use crate::{
-    dataset::{SilverDraft, StepDraft, WriteDraft},
+    dataset::{SilverDraft, StepDraft},
     drift::Inside,
     odcs::{ObjectDraft, RESERVED},
 };
@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Source names in the order of the contract, then those that only steps use.
 pub(super) fn of_silver(silver: &SilverDraft, object: &ObjectDraft) -> Vec<String> {
     let mut needed: Vec<String> = object.column_names().map(str::to_owned).collect();
-    if let WriteDraft::Upsert { delete_when: Some(e), .. } = &silver.write {
-        needed.extend(e.uses.iter().map(|u| u.value.clone()));
-    }
+    needed.extend(silver.write.conditions().flat_map(|e| &e.uses).map(|u| u.value.clone()));
     for step in silver.steps.iter().rev() {
         match step {
             StepDraft::Validate => {}

@@ -30,12 +30,19 @@ pub(super) fn silver(s: &SilverDraft, contract: Option<&Contract>) -> Definition
     let steps: Vec<Value> = s.steps.iter().map(step).collect();
     let mut write = match &s.write {
         WriteDraft::Append => json!("append"),
-        WriteDraft::Upsert { keys, sequence_by, delete_when, change_feed: _, history: _ } => json!({
+        WriteDraft::Upsert { keys, sequence_by, delete_when, .. } => json!({
             "keys": keys.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "sequence_by": sequence_by.iter().map(|k| &k.value).collect::<Vec<_>>(),
             "delete_when": delete_when.as_ref().map(|e| &e.canonical),
         }),
     };
+    // Definitions without one keep the version that they have.
+    if let WriteDraft::Upsert { truncate_when: Some(e), .. } = &s.write {
+        write["truncate_when"] = json!(e.canonical);
+    }
+    if let WriteDraft::Upsert { snapshots: true, .. } = &s.write {
+        write["snapshots"] = json!(true);
+    }
     if let WriteDraft::Upsert { history: Some(tracked), .. } = &s.write {
         let mut names: Vec<&str> = tracked.names().iter().map(|n| n.value.as_str()).collect();
         names.sort_unstable();

@@ -29,6 +29,10 @@ fn what_decides_rows_is_a_new_version() {
         changed("datasets/silver/flights.yaml", "sequence_by: time_hour", "sequence_by: [time_hour, day]"),
         ["silver.flights"]
     );
+    let feed = "sequence_by: time_hour, delete_when: \"flight = 'X'\"";
+    assert_eq!(changed("datasets/silver/flights.yaml", feed, "snapshot_by: time_hour"), ["silver.flights"]);
+    let truncates = "truncate_when: extra IS NULL, stored_as: scd1";
+    assert_eq!(changed("datasets/silver/flights.yaml", "stored_as: scd1", truncates), ["silver.flights"]);
     let history = "stored_as: scd2, track_history_on: { except: [extra] }";
     assert_eq!(changed("datasets/silver/flights.yaml", "stored_as: scd1", history), ["silver.flights"]);
     assert_eq!(changed("datasets/gold/daily_delays.sql", "count(*)", "count(f.day)"), ["gold.daily_delays"]);

@@ -33,7 +33,7 @@ pub(in crate::refine) struct Rule {
 
 #[derive(Debug)]
 pub(in crate::refine) enum Test {
-    /// Found by the cast, by an `sql` step or by `delete_when`, not here.
+    /// Found by the cast, by an `sql` step or by a condition of `write`, not here.
     Elsewhere,
     Required,
     Missing {

@@ -47,7 +47,9 @@ fn all_mistakes_at_once_each_with_its_place() {
         history: None,
         keys: vec!["carrier".into()],
         sequence_by: vec![],
+        snapshots: false,
         delete_when: Some("delay =".into()),
+        truncate_when: None,
         change_feed: false,
     };
     let errors = mistakes(&s, &c);

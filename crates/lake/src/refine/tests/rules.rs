@@ -177,7 +177,9 @@ fn the_first_of_equal_keys_stays_across_batches() {
         history: None,
         keys: vec!["b".into(), "a".into()],
         sequence_by: vec![],
+        snapshots: false,
         delete_when: None,
+        truncate_when: None,
         change_feed: false,
     };
     let (refined, tally) = refine(&refinery(&s, &c), &one);

@@ -2,7 +2,7 @@
 
 use super::*;
 use alluvium_spec::{Columns, Enrich, NullIf};
-use arrow::array::{Date32Array, Float64Array, TimestampNanosecondArray, UInt64Array};
+use arrow::array::{BooleanArray, Date32Array, Float64Array, TimestampNanosecondArray, UInt64Array};
 
 fn named(names: &[&str]) -> Columns {
     Columns::Named(names.iter().map(|n| (*n).to_owned()).collect())
@@ -228,7 +228,9 @@ fn deletes_are_marked_and_stay() {
         history: None,
         keys: vec!["k".into()],
         sequence_by: vec![],
+        snapshots: false,
         delete_when: Some("op = 'D'".into()),
+        truncate_when: None,
         change_feed: false,
     };
     let batch = bronze(&[("k", ["1", "2", "3"].map(Some).to_vec()), ("op", vec![Some("D"), Some("U"), None])]);
@@ -236,6 +238,29 @@ fn deletes_are_marked_and_stay() {
     let deletes: Vec<bool> = refined.deletes.unwrap().iter().map(Option::unwrap).collect();
     assert_eq!(deletes, [true, false, false]);
     assert_eq!(refined.valid.num_rows(), 3);
+}
+
+#[test]
+fn truncates_and_deletes_are_decided_of_the_rows_that_stay() {
+    let c = contract(&[("k", ColumnType::Integer), ("op", ColumnType::String)], vec![]);
+    let mut s = silver(vec![]);
+    s.write = Write::Upsert {
+        history: None,
+        keys: vec!["k".into()],
+        sequence_by: vec!["k".into()],
+        snapshots: false,
+        delete_when: Some("10 / k > 2 AND op = 'D'".into()),
+        truncate_when: Some("20 / (k - 1) > 0 AND op <> 'D'".into()),
+        change_feed: false,
+    };
+    let ops = ["U", "U", "D", "U", "U"].map(Some).to_vec();
+    let batch = bronze(&[("k", ["0", "1", "2", "3", "99"].map(Some).to_vec()), ("op", ops)]);
+    let (refined, tally) = refine(&refinery(&s, &c), &batch);
+    assert_eq!(rows(&refined.valid), ["2|D", "3|U", "99|U"]);
+    let told = |mask: &Option<BooleanArray>| mask.as_ref().map(|m| m.iter().flatten().collect::<Vec<_>>());
+    assert_eq!(told(&refined.deletes), Some(vec![true, false, false]));
+    assert_eq!(told(&refined.truncates), Some(vec![false, true, false]));
+    assert_eq!((tally.valid, tally.quarantined), (3, 2));
 }
 
 #[test]

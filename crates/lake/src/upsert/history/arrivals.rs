@@ -29,6 +29,8 @@ pub(super) struct Arrival {
     /// Its number among all: where its row and its sequence are.
     pub(super) id: u32,
     pub(super) deletes: bool,
+    /// Made of a truncate: no row of the step.
+    pub(super) made: bool,
 }
 
 /// One lane's part, while it is written.
@@ -37,6 +39,7 @@ pub(crate) struct ArrivalLane {
     tracker: Tracker,
     sequence: usize,
     schema: SchemaRef,
+    made: bool,
     out: FileWriter<BufWriter<File>>,
     firsts: Vec<u32>,
     all: Vec<Arrival>,
@@ -82,10 +85,16 @@ impl ArrivalLane {
             sequence: schema.index_of(shape.sequence()?)?,
             out: FileWriter::try_new_buffered(file, &schema)?,
             schema,
+            made: false,
             firsts: Vec::new(),
             all: Vec::new(),
             sequences: Vec::new(),
         })
+    }
+
+    /// Of events that are made, and no rows of the step.
+    pub(super) fn made(shape: &Shape, scratch: &Path) -> Result<Self, LakeError> {
+        Ok(Self { made: true, ..Self::new(shape, scratch)? })
     }
 
     /// `rows`: the contract's columns, and where each row came from.
@@ -105,13 +114,14 @@ impl ArrivalLane {
         self.firsts.push(first);
         let starts = self.encoder.sequences(&batch)?;
         let keyed = self.encoder.keys(&batch)?.into_iter().zip(starts).zip(self.tracker.hashes(&batch)?);
-        let placed = keyed.zip(first..).zip(flags);
+        let (placed, made) = (keyed.zip(first..).zip(flags), self.made);
         self.all.extend(placed.map(|((((key, start), tracked), id), deletes)| Arrival {
             key,
             start,
             tracked,
             id,
             deletes,
+            made,
         }));
         self.sequences.push(batch.column(self.sequence).clone());
         Ok(())
@@ -141,6 +151,13 @@ fn joined(arrays: &[ArrayRef], kind: &arrow::datatypes::DataType) -> Result<Arra
 
 fn order(a: &Arrival) -> (u128, u128, u32) {
     (a.key, a.start, a.id)
+}
+
+impl ArrivalPart {
+    /// All rows, batch by batch, in the order in which they came.
+    pub(super) fn read(&self, mut each: impl FnMut(&RecordBatch) -> Result<(), LakeError>) -> Result<(), LakeError> {
+        (0..self.rows.firsts.len()).try_for_each(|i| each(&self.rows.batch(i)?))
+    }
 }
 
 impl Arrivals {

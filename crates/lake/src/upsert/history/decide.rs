@@ -172,8 +172,12 @@ impl Deciding<'_> {
                     continue;
                 }
                 let is_new = |i: &usize| matches!(piece.items[*i].what, What::New(_));
-                let came = all.clone().filter(is_new).count() as u64;
-                duplicates += if came < all.len() as u64 { came } else { came - 1 };
+                let came = |i: &usize| matches!(piece.items[*i].what, What::New(n) if !piece.new[n].made);
+                let came = all.clone().filter(came).count() as u64;
+                // A row is no duplicate of the deletion that its own snapshot was before it came.
+                let counts = |i: &usize| !self.shape.keys.snapshots || !piece.deletes(*i);
+                let counted = all.clone().filter(counts).count() as u64;
+                duplicates += if came < counted { came } else { came.saturating_sub(1) };
                 // What shows was decided over all that lay beside it then.
                 let shown = all.clone().any(|i| piece.shows(i));
                 let (tied, stale): (Vec<usize>, Vec<usize>) = all.partition(|i| !shown || is_new(i) || piece.shows(*i));
@@ -272,6 +276,14 @@ impl Piece<'_> {
     }
 
     /// Of an event that is known.
+    fn deletes(&self, i: usize) -> bool {
+        match self.items[i].what {
+            What::New(n) => self.new[n].deletes,
+            What::Stored(e) => !self.entries[e].shown && deletes(&self.found.rows, self.found.at[&e]),
+        }
+    }
+
+    /// Of an event that is known.
     fn value(&self, item: &Item) -> Value {
         match item.what {
             What::New(n) => n as Value,
@@ -311,7 +323,7 @@ impl Piece<'_> {
                 let row = self.found.at[&e];
                 let span = self.entries[e].shown.then(|| self.sequences.span(row));
                 Known {
-                    deletes: !self.entries[e].shown && deletes(&self.found.rows, row),
+                    deletes: self.deletes(i),
                     tracked: self.tracked[row as usize],
                     at: self.sequences.stored(row),
                     span,

@@ -7,16 +7,20 @@
 //! away: an event that shows again stands in both, and the table's counts.
 
 mod arrivals;
+mod compared;
 mod decide;
 mod needed;
 mod past;
 mod replay;
 mod shape;
 mod tracker;
+mod truncated;
 mod write;
 
 pub(crate) use arrivals::{ArrivalLane, ArrivalPart, Arrivals};
+pub(crate) use compared::{Compared, Comparing};
 pub(crate) use decide::{Chunk, Decided, Deciding};
 pub(crate) use past::Past;
 pub(crate) use shape::{Shape, version_fields};
+pub(crate) use truncated::deletions;
 pub(crate) use write::{Fates, Stagers, Writer, Written};

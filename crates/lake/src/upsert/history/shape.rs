@@ -1,4 +1,4 @@
-//! The columns of a history: as events arrive, as the table has them, and as they lie beside it.
+//! The columns of a history, or of snapshots: as events arrive, as the table has them, and as they lie beside it.
 
 use super::super::{candidates::DELETED, keys::Keys};
 use crate::error::LakeError;
@@ -21,13 +21,20 @@ pub(crate) struct Shape {
     pub(crate) table: SchemaRef,
     /// All of them: how stored rows of both kinds are read.
     pub(super) stored: SchemaRef,
+    /// The contract's columns but for keys and sequence.
+    pub(super) said: Vec<String>,
+    /// Whether the table has versions.
+    pub(crate) history: bool,
 }
 
 impl Shape {
-    /// `plain`: the refined rows' columns. `None`: the dataset is no history.
+    /// `plain`: the refined rows' columns. `None`: the dataset is no history, and compares no snapshots.
     pub(crate) fn of(write: &Write, contract: &Contract, plain: &SchemaRef) -> Result<Option<Self>, LakeError> {
-        let Write::Upsert { keys, sequence_by, history: Some(_), .. } = write else { return Ok(None) };
-        let keys = Keys { keys: keys.clone(), sequence: sequence_by.clone() };
+        let Write::Upsert { keys, sequence_by, snapshots, history, .. } = write else { return Ok(None) };
+        if history.is_none() && !snapshots {
+            return Ok(None);
+        }
+        let keys = Keys { keys: keys.clone(), sequence: sequence_by.clone(), snapshots: *snapshots };
         let versions = version_fields(write, plain)?;
         let own = contract.columns.len();
         let fields = plain.fields();
@@ -36,7 +43,11 @@ impl Shape {
         let stored: Vec<FieldRef> = event.iter().cloned().chain(versions.iter().cloned()).collect();
         let table: Vec<FieldRef> =
             fields[..own].iter().cloned().chain(versions).chain(fields[own..].iter().cloned()).collect();
+        let taken = keys.columns();
+        let names = contract.columns.iter().map(|c| &c.name);
         Ok(Some(Self {
+            said: names.filter(|n| !taken.contains(n)).cloned().collect(),
+            history: history.is_some(),
             keys,
             tracked: write.tracked(contract),
             event: Arc::new(Schema::new(event)),
