@@ -5,7 +5,7 @@
 
 use crate::{
     Flow, FlowError, Judged, Signal, Summary,
-    drain::{is_frozen, is_live, is_open},
+    drain::{is_frozen, is_live},
     step::{FIRST_LOOK, LAST_LOOK, Taken},
 };
 use alluvium_model::{RunId, StepKey};
@@ -132,9 +132,9 @@ fn loads_behind<'s>(
 ) -> impl Iterator<Item = &'s StepRecord> {
     let behind = open.iter().skip_while(move |s| s.key != oldest.key).skip(1);
     let live = behind.filter(move |s| s.dataset == oldest.dataset && is_live(s));
-    let waits = move |s: &StepRecord| is_open(s.state) && s.retry_at.is_some_and(|at| at > now);
+    let waits = move |s: &StepRecord| s.state.is_open() && s.retry_at.is_some_and(|at| at > now);
     let loads = live.take_while(move |s| s.kind == StepKind::Ingest && !waits(s));
-    loads.filter(|s| is_open(s.state))
+    loads.filter(|s| s.state.is_open())
 }
 
 /// Whether drift may keep later input of the dataset out.

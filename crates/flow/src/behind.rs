@@ -4,7 +4,7 @@
 
 use crate::{
     Flow, FlowError,
-    drain::{is_live, is_open, needs},
+    drain::{is_live, needs},
 };
 use alluvium_model::DatasetName;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ impl Flow<'_> {
             let positions = self.store.positions(&dataset.name).await?;
             let position = |input: &DatasetName| positions.get(input).copied().unwrap_or(-1);
             let has_input = dataset.consumes().iter().any(|i| committed.get(i).is_some_and(|v| *v > position(i)));
-            let has_step = || open.iter().any(|s| s.dataset == dataset.name && is_live(s) && is_open(s.state));
+            let has_step = || open.iter().any(|s| s.dataset == dataset.name && is_live(s) && s.state.is_open());
             if has_input || has_step() {
                 behind.push(dataset.name.clone());
             }

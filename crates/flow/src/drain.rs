@@ -514,10 +514,3 @@ pub(crate) fn is_frozen(dataset: &Dataset, step: &StepRecord) -> bool {
     let said = step.error.as_deref().and_then(|e| e.strip_prefix(FROZEN)).is_some_and(|rest| rest.starts_with(':'));
     said && step.state == StepState::Dead && step.dataset == dataset.name && step.version == dataset.version
 }
-
-pub(crate) fn is_open(state: StepState) -> bool {
-    match state {
-        StepState::Planned | StepState::Running | StepState::Failed => true,
-        StepState::Done | StepState::Dead | StepState::Superseded => false,
-    }
-}

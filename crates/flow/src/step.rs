@@ -5,7 +5,7 @@
 
 use crate::{
     Dependency, Flow, FlowError, HELD, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
-    drain::{is_live, is_open},
+    drain::is_live,
     error::Stopped,
     hands::Held,
     plan::versions_mix,
@@ -257,7 +257,7 @@ impl Flow<'_> {
     async fn ended(&self, step: &StepRecord) -> Result<Option<StepState>, FlowError> {
         // One that is not there any more was superseded, and forgotten when it was planned again.
         let state = self.store.step_state(&step.key).await?.unwrap_or(StepState::Superseded);
-        Ok(Some(state).filter(|s| !is_open(*s)))
+        Ok(Some(state).filter(|s| !s.is_open()))
     }
 
     /// Waits, if the run has so much time left for that.

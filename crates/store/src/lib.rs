@@ -10,6 +10,7 @@ mod discards;
 mod endings;
 mod error;
 mod lanes;
+mod machine;
 mod measures;
 mod place;
 mod postgres;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Flow, FlowError, Summary,
-    drain::{is_open, look_error},
+    drain::look_error,
     step::{FIRST_LOOK, LAST_LOOK, Worked},
 };
 use alluvium_model::{DatasetName, RunId, Window};
@@ -108,7 +108,7 @@ impl Flow<'_> {
         let mut steps = Vec::with_capacity(keys.len());
         for key in keys {
             // Another process may have ended it meanwhile.
-            steps.extend(self.store.step(&key).await?.filter(|s| self::is_open(s.state)));
+            steps.extend(self.store.step(&key).await?.filter(|s| s.state.is_open()));
         }
         steps.sort_by(|a, b| a.windows.cmp(&b.windows));
         Ok(steps.into())

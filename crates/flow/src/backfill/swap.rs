@@ -230,7 +230,7 @@ impl Flow<'_> {
     ) -> Result<Option<i64>, FlowError> {
         let dataset = &self.project.datasets[&record.dataset];
         for step in self.steps_of(record).await?.iter().filter(|s| s.kind == StepKind::Swap) {
-            if !is_over(step.state)
+            if !step.state.is_over()
                 && let Retired::Failed(error) = self.retire(run, dataset, step, summary).await?
             {
                 return Err(look_error(&record.dataset, error));
@@ -248,12 +248,8 @@ impl Flow<'_> {
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
         match self.store.step(key).await? {
-            Some(step) if !is_over(step.state) => self.replaced(run, dataset, &step, summary).await.map(drop),
+            Some(step) if !step.state.is_over() => self.replaced(run, dataset, &step, summary).await.map(drop),
             _ => Ok(()),
         }
     }
-}
-
-fn is_over(state: StepState) -> bool {
-    matches!(state, StepState::Done | StepState::Superseded)
 }

@@ -7,6 +7,7 @@ use super::{
     Arg, Row, Session,
     codec::{Cells, Word, micros},
     lanes,
+    sets::over,
 };
 use crate::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Ending, StoreError, Topic, Troubles, Warned};
 use alluvium_model::DatasetName;
@@ -84,13 +85,17 @@ pub(super) async fn change(
 }
 
 /// What the view of dead letters tells, by way of the indexes of what is dead and what is open. A code has five characters.
-const DEAD: &str = "SELECT dataset, code, count(*) AS letters, min(reason) AS reason
+const DEAD: &str = concat!(
+    "SELECT dataset, code, count(*) AS letters, min(reason) AS reason
     FROM (SELECT l.dataset, l.reason, CASE WHEN substr(l.reason, 6, 2) = ': ' THEN substr(l.reason, 1, 5) END AS code
           FROM (SELECT e.dataset, coalesce(e.reason, '') AS reason FROM events AS e WHERE e.state = 'dead'
                 UNION ALL
                 SELECT s.dataset, coalesce(s.error, '') AS reason FROM steps AS s
-                WHERE s.state NOT IN ('done', 'superseded') AND s.state = 'dead' AND s.kind <> 'backfill') AS l) AS c
-    GROUP BY dataset, code ORDER BY dataset, code";
+                WHERE s.state NOT IN ",
+    over!(),
+    " AND s.state = 'dead' AND s.kind <> 'backfill') AS l) AS c
+    GROUP BY dataset, code ORDER BY dataset, code"
+);
 
 pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> Result<Troubles, StoreError> {
     let mut troubles = Troubles::default();

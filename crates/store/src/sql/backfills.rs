@@ -5,9 +5,9 @@
 use super::{
     Arg, Row, Session,
     codec::{Cells, Word, json, micros},
-    lanes, runs,
+    lanes, runs, steps,
 };
-use crate::{BackfillRecord, BackfillState, Ending, Forgotten, StoreError, Topic};
+use crate::{BackfillRecord, BackfillState, Ending, Forgotten, StepState, StoreError, Topic, machine::step::Command};
 use alluvium_model::{DefinitionVersion, RunId, Window};
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ pub(super) async fn start(tx: &mut Session<'_>, new: &BackfillRecord) -> Result<
     // Whoever else begins one of the dataset waits.
     tx.take_datasets([new.dataset.to_string()]).await?;
     let sql = "SELECT id FROM backfills WHERE dataset = $1 AND state <> $2 AND id <> $3";
-    let args = [new.dataset.to_string().into(), BackfillState::Swapped.word().into(), new.id.as_str().into()];
+    let args = [new.dataset.to_string().into(), BackfillState::END.word().into(), new.id.as_str().into()];
     if let Some(row) = tx.row(sql, &args).await? {
         return Ok(Some(RunId::from_stored(Cells(&row).text("id")?)));
     }
@@ -72,43 +72,40 @@ fn record_of(row: &Row) -> Result<BackfillRecord, StoreError> {
     })
 }
 
-/// All of the record but what it was begun with. One that is swapped has come to its end.
+/// All of the record but what it was begun with. One that has come to its end stays as it is.
 pub(super) async fn change(tx: &mut Session<'_>, now: &BackfillRecord) -> Result<bool, StoreError> {
+    let before = tx.row("SELECT state FROM backfills WHERE id = $1 FOR UPDATE", &[now.id.as_str().into()]).await?;
+    let before = before.ok_or_else(|| StoreError::unknown("backfill", &now.id))?;
+    let Some(next) = Cells(&before).word::<BackfillState>("state")?.after(now.state) else { return Ok(false) };
     let sql =
         "UPDATE backfills SET state = $1, summary = $2, inputs = $3, max_active = $4, tolerated = $5, changed_at = $6
-               WHERE id = $7 AND state <> $8";
+               WHERE id = $7";
     let args = [
-        now.state.word().into(),
+        next.word().into(),
         now.summary.clone().unwrap_or_default().into(),
         json(&now.inputs).into(),
         i64::from(now.max_active).into(),
         i64::from(now.tolerated).into(),
         micros(now.changed_at).into(),
         now.id.as_str().into(),
-        BackfillState::Swapped.word().into(),
     ];
-    if tx.execute(sql, &args).await? == 1 {
-        return Ok(true);
-    }
-    match tx.row("SELECT id FROM backfills WHERE id = $1", &[now.id.as_str().into()]).await? {
-        Some(_) => Ok(false),
-        None => Err(StoreError::unknown("backfill", &now.id)),
-    }
+    tx.execute(sql, &args).await?;
+    Ok(true)
+}
+
+/// What becomes of its windows, of a dataset that is taken.
+async fn move_windows(tx: &mut Session<'_>, id: &RunId, command: Command) -> Result<(), StoreError> {
+    let sql = "SELECT key, seq, state, attempts, failures, retry_at FROM steps WHERE run = $1 AND kind = 'backfill'";
+    let windows = tx.rows(sql, &[id.as_str().into()]).await?;
+    steps::move_all(tx, &windows, command).await
 }
 
 pub(super) async fn end(tx: &mut Session<'_>, now: &BackfillRecord, ending: &Ending) -> Result<bool, StoreError> {
     // Before what else is told of the dataset later, and after what was.
     tx.take_datasets([now.dataset.to_string()]).await?;
-    let ended = change(tx, &BackfillRecord { state: BackfillState::Swapped, ..now.clone() }).await?;
+    let ended = change(tx, &BackfillRecord { state: BackfillState::END, ..now.clone() }).await?;
     if ended {
-        // One that failed for good says why.
-        for give_up in [
-            "DELETE FROM leases WHERE step IN
-                 (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running', 'failed'))",
-            "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state IN ('planned', 'running', 'failed')",
-        ] {
-            tx.execute(give_up, &[now.id.as_str().into()]).await?;
-        }
+        move_windows(tx, &now.id, Command::GiveUp).await?;
         lanes::tell(tx, &Topic::Dataset(now.dataset.clone()), ending, now.changed_at).await?;
     }
     Ok(ended)
@@ -119,16 +116,11 @@ pub(super) async fn forget(tx: &mut Session<'_>, id: &RunId) -> Result<Forgotten
     let row = tx.row("SELECT dataset FROM backfills WHERE id = $1", &[id.as_str().into()]).await?;
     let Some(row) = row else { return Ok(Forgotten::NotThere) };
     tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let swap = "SELECT key FROM steps WHERE run = $1 AND kind = 'swap' AND state <> 'superseded' LIMIT 1";
-    if tx.row(swap, &[id.as_str().into()]).await?.is_some() {
+    let swap = "SELECT key FROM steps WHERE run = $1 AND kind = 'swap' AND state <> $2 LIMIT 1";
+    if tx.row(swap, &[id.as_str().into(), StepState::Superseded.word().into()]).await?.is_some() {
         return Ok(Forgotten::Swapping);
     }
-    for forget in [
-        "DELETE FROM leases WHERE step IN (SELECT key FROM steps WHERE run = $1 AND kind = 'backfill')",
-        "UPDATE steps SET state = 'superseded' WHERE run = $1 AND kind = 'backfill' AND state <> 'done'",
-    ] {
-        tx.execute(forget, &[id.as_str().into()]).await?;
-    }
+    move_windows(tx, id, Command::Forget).await?;
     let forgotten = tx.execute("DELETE FROM backfills WHERE id = $1", &[id.as_str().into()]).await?;
     Ok(if forgotten == 1 { Forgotten::Now } else { Forgotten::NotThere })
 }
@@ -143,6 +135,6 @@ pub(super) async fn under_way<'a>(
         return Ok(HashSet::new());
     }
     let sql = "SELECT id FROM backfills WHERE id IN (SELECT value ->> 0 FROM json_each($1)) AND state <> $2";
-    let rows = tx.rows(sql, &[Arg::column(ids), BackfillState::Swapped.word().into()]).await?;
+    let rows = tx.rows(sql, &[Arg::column(ids), BackfillState::END.word().into()]).await?;
     rows.iter().map(|row| Cells(row).text("id")).collect()
 }

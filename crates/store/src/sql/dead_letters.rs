@@ -7,7 +7,10 @@ use super::{
     codec::{Cells, Word},
     events, runs, steps,
 };
-use crate::{DeadLetter, EventState, NewEvent, StepState, StoreError};
+use crate::{
+    DeadLetter, NewEvent, StoreError,
+    machine::{event, step::Command},
+};
 use alluvium_model::{DefinitionVersion, EventId, RunId, StepKey};
 
 pub(super) async fn all(tx: &mut Session<'_>) -> Result<Vec<DeadLetter>, StoreError> {
@@ -41,10 +44,9 @@ pub(super) async fn all(tx: &mut Session<'_>) -> Result<Vec<DeadLetter>, StoreEr
 
 pub(super) async fn revive_step(tx: &mut Session<'_>, key: &StepKey) -> Result<bool, StoreError> {
     let head = steps::head(tx, key).await?;
-    let sql = "UPDATE steps SET state = $1, failures = 0, retry_at = NULL, died_by = NULL, died_at = NULL
-               WHERE seq = $2 AND state = $3";
-    let args = [StepState::Planned.word().into(), head.seq.into(), StepState::Dead.word().into()];
-    Ok(tx.execute(sql, &args).await? == 1)
+    let Ok(next) = head.step.after(Command::Replay) else { return Ok(false) };
+    steps::bring_back(tx, &head, next).await?;
+    Ok(true)
 }
 
 pub(super) async fn replay_event(
@@ -58,8 +60,9 @@ pub(super) async fn replay_event(
     let known = known.ok_or_else(|| StoreError::unknown("event", dead))?;
     // Whoever else records or replays an event of the dataset waits.
     tx.take_datasets([known.dataset.to_string()]).await?;
+    let (from, to) = event::Command::Replay.moves();
     let sql = "UPDATE events SET state = $1 WHERE event = $2 AND state = $3";
-    let args = [EventState::Replayed.word().into(), dead.as_str().into(), EventState::Dead.word().into()];
+    let args = [to.word().into(), dead.as_str().into(), from.word().into()];
     if tx.execute(sql, &args).await? == 0 {
         return Ok(false);
     }

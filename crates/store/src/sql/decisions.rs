@@ -6,6 +6,7 @@ use super::{
     Row, Session,
     codec::{Cells, json, micros},
     runs,
+    sets::over,
 };
 use crate::{Claimed, Commits, Decision, StoreError};
 use alluvium_model::{DatasetName, RunId};
@@ -17,7 +18,8 @@ pub(super) async fn commits(
     dataset: &DatasetName,
     range: Claimed,
 ) -> Result<Commits, StoreError> {
-    let sql = "SELECT count(*) AS steps, min(finished_at) AS oldest, max(committed) AS newest,
+    let sql = concat!(
+        "SELECT count(*) AS steps, min(finished_at) AS oldest, max(committed) AS newest,
                       CAST(coalesce(sum(received), 0) AS BIGINT) AS received,
                       CAST(coalesce(sum(loaded), 0) AS BIGINT) AS loaded,
                       CAST(coalesce(sum(quarantined), 0) AS BIGINT) AS quarantined,
@@ -26,11 +28,14 @@ pub(super) async fn commits(
                       CAST(coalesce(sum(duplicates), 0) AS BIGINT) AS duplicates,
                       CAST(coalesce(sum(late), 0) AS BIGINT) AS late,
                       (SELECT count(*) FROM steps AS o
-                       WHERE o.state NOT IN ('done', 'superseded') AND o.state <> 'dead' AND o.attempts > 0
+                       WHERE o.state NOT IN ",
+        over!(),
+        " AND o.state <> 'dead' AND o.attempts > 0
                            AND o.dataset = $1 AND o.kind <> 'backfill') AS at_work
                FROM steps
                WHERE dataset = $1 AND committed > $2 AND committed <= $3 AND state = 'done' AND kind <> 'backfill'
-                   AND kind <> 'discard'";
+                   AND kind <> 'discard'"
+    );
     let args = [dataset.to_string().into(), range.after.into(), range.upto.into()];
     let row = tx.row(sql, &args).await?.ok_or_else(|| StoreError::unknown("dataset", dataset))?;
     let cells = Cells(&row);

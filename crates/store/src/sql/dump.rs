@@ -383,8 +383,8 @@ pub(super) async fn tables(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Ve
         let rows = rows.into_iter().map(|row| cells(shape, row)).collect::<Result<_, _>>()?;
         let mut dump = TableDump { name: shape.name, columns: shape.columns.to_vec(), rows };
         match shape.name {
-            "runs" => end_lost(&mut dump, "run", |run| lost_runs.contains(run), RunState::Interrupted.word()),
-            "steps" => end_lost(&mut dump, "step", |step| lost_steps.contains(step), StepState::Planned.word()),
+            "runs" => end_lost(&mut dump, "run", |run| lost_runs.contains(run), RunState::without_lease),
+            "steps" => end_lost(&mut dump, "step", |step| lost_steps.contains(step), StepState::without_lease),
             _ => {}
         }
         dumps.push(dump);
@@ -393,13 +393,14 @@ pub(super) async fn tables(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Ve
 }
 
 /// Nobody holds these any more, whatever was last written of them.
-fn end_lost(dump: &mut TableDump, id: &str, lost: impl Fn(&str) -> bool, state: &str) {
+fn end_lost<T: Word>(dump: &mut TableDump, id: &str, lost: impl Fn(&str) -> bool, without_lease: impl Fn(T) -> T) {
     let column = |name: &str| dump.columns.iter().position(|(c, _)| *c == name).expect("the shape has this column");
     let (id, at) = (column(id), column("state"));
     for row in &mut dump.rows {
         let is_lost = matches!(&row[id], Value::Text(id) if lost(id));
-        if is_lost && row[at] == Value::Text("running".into()) {
-            row[at] = Value::Text(state.to_owned());
+        let state = T::WORDS.iter().find(|(_, word)| row[at] == Value::Text((*word).to_owned()));
+        if let Some((state, _)) = state.filter(|_| is_lost) {
+            row[at] = Value::Text(without_lease(*state).word().to_owned());
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Called by `store.rs` of this folder, inside a transaction.
 
-use super::{Arg, Row, Session, codec::Cells, lanes, runs};
+use super::{Arg, Row, Session, codec::Cells, lanes, runs, sets::open};
 use crate::{EndedRun, EndedSteps, Ending, RunState, StoreError, Topic, Watch};
 use alluvium_model::DatasetName;
 use jiff::Timestamp;
@@ -12,13 +12,16 @@ use std::collections::BTreeMap;
 const MOST: usize = 100;
 
 pub(super) async fn runs(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<EndedRun>, StoreError> {
-    let sql = "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead, tells
-               FROM runs AS r
-               WHERE tells = 1 AND NOT EXISTS
-                   (SELECT 1 FROM steps AS s WHERE s.run = r.run AND s.state IN ('planned', 'running', 'failed'))
-                   -- Another process may go on with a replay.
-                   AND NOT EXISTS (SELECT 1 FROM replays AS p WHERE p.id = r.run AND p.ended_at IS NULL)
-               ORDER BY seq";
+    let sql = concat!(
+        "SELECT run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead, tells
+         FROM runs AS r
+         WHERE tells = 1 AND NOT EXISTS (SELECT 1 FROM steps AS s WHERE s.run = r.run AND s.state IN ",
+        open!(),
+        ")
+             -- Another process may go on with a replay.
+             AND NOT EXISTS (SELECT 1 FROM replays AS p WHERE p.id = r.run AND p.ended_at IS NULL)
+         ORDER BY seq"
+    );
     let untold = tx.rows(sql, &[]).await?;
     let mut ended = Vec::new();
     if untold.is_empty() {
@@ -28,7 +31,7 @@ pub(super) async fn runs(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<
     for row in untold {
         let mut run = runs::record_of(&row)?;
         if lost.contains(run.run.as_str()) {
-            run.state = RunState::Interrupted;
+            run.state = run.state.without_lease();
         }
         if run.state != RunState::Running && ended.len() < MOST {
             ended.push(EndedRun { run, datasets: BTreeMap::new() });
@@ -83,9 +86,13 @@ pub(super) async fn tell_run(
     if datasets != ended.datasets {
         return Ok(false);
     }
-    let sql = "UPDATE runs SET tells = 2 WHERE run = $1 AND tells = 1 AND NOT EXISTS
-                   (SELECT 1 FROM steps AS s WHERE s.run = runs.run AND s.state IN ('planned', 'running', 'failed'))
-                   AND NOT EXISTS (SELECT 1 FROM replays AS p WHERE p.id = runs.run AND p.ended_at IS NULL)";
+    let sql = concat!(
+        "UPDATE runs SET tells = 2 WHERE run = $1 AND tells = 1
+             AND NOT EXISTS (SELECT 1 FROM steps AS s WHERE s.run = runs.run AND s.state IN ",
+        open!(),
+        ")
+             AND NOT EXISTS (SELECT 1 FROM replays AS p WHERE p.id = runs.run AND p.ended_at IS NULL)"
+    );
     if tx.execute(sql, &[run.as_str().into()]).await? == 0 {
         return Ok(false);
     }

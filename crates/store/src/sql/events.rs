@@ -6,6 +6,7 @@ use super::{
     Arg, Row, Session,
     codec::{Cells, ROWS_PER_STATEMENT, Word, micros, signed},
     runs,
+    sets::over,
 };
 use crate::{EventRecord, EventState, NewEvent, Recorded, StoreError};
 use alluvium_model::{DatasetName, EventId, RunId, StepKey};
@@ -13,7 +14,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
 macro_rules! select_events {
-    ($tail:literal) => {
+    ($tail:expr) => {
         concat!(
             "SELECT e.event, e.dataset, e.path, e.content, e.bytes, e.modified_nanos, e.received_at, e.state, e.step, \
              e.reason FROM ",
@@ -183,13 +184,15 @@ pub(super) async fn waiting(
     dataset: Option<&DatasetName>,
     limit: u32,
 ) -> Result<Vec<EventRecord>, StoreError> {
-    let sql = select_events!(
+    let sql = select_events!(concat!(
         "(SELECT * FROM events WHERE state = 'pending'
           UNION ALL
           SELECT p.* FROM steps AS s JOIN events AS p ON p.step = s.key
-          WHERE s.state NOT IN ('done', 'superseded') AND p.state = 'planned') AS e
+          WHERE s.state NOT IN ",
+        over!(),
+        " AND p.state = 'planned') AS e
          WHERE e.dataset = $1 OR $1 = '' ORDER BY e.received_at DESC, e.path DESC, e.event LIMIT $2"
-    );
+    ));
     let dataset = dataset.map(ToString::to_string).unwrap_or_default();
     let rows = tx.rows(sql, &[dataset.into(), i64::from(limit).into()]).await?;
     rows.iter().map(record_of).collect()

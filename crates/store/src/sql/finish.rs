@@ -5,12 +5,19 @@
 
 use super::{
     Arg, Row, Session,
-    codec::{Cells, ROWS_PER_STATEMENT, micros, signed},
-    lanes, quality, runs,
+    codec::{Cells, ROWS_PER_STATEMENT, Word, micros, signed},
+    lanes, leases, quality, runs,
+    steps::step_of,
     versions::{self, Activation},
     watermarks,
 };
-use crate::{LedgerEntry, StepDone, StepKind, StepState, StoreError};
+use crate::{
+    LedgerEntry, StepDone, StepKind, StoreError,
+    machine::{
+        event,
+        step::{Command, Refusal, Step},
+    },
+};
 use alluvium_model::Balance;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -23,9 +30,9 @@ pub(super) async fn finish(tx: &mut Session<'_>, done: &[StepDone]) -> Result<bo
     Ok(ended)
 }
 
-struct Open {
+struct Head {
     seq: i64,
-    attempts: u32,
+    step: Step,
     kind: StepKind,
     activation: Activation,
 }
@@ -34,17 +41,18 @@ struct Open {
 async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<bool, StoreError> {
     runs::require(tx, chunk.iter().map(|d| d.run.as_str())).await?;
     let mut heads = heads(tx, chunk).await?;
-    let (mut ending, mut ended): (Vec<(&StepDone, Open)>, _) = (Vec::with_capacity(chunk.len()), true);
+    let (mut ending, mut ended): (Vec<(&StepDone, Head)>, _) = (Vec::with_capacity(chunk.len()), true);
     for done in chunk {
-        match heads.get_mut(done.key.as_str()) {
-            None => return Err(StoreError::unknown("step", &done.key)),
-            Some((StepState::Superseded, _)) => {
-                return Err(StoreError::Superseded { key: done.key.to_string() });
-            }
-            // Done before, or earlier in this list.
-            Some((_, None)) | Some((StepState::Done, _)) => {}
-            Some((_, Some(open))) if done.committed.is_none() && done.ledger.attempt < open.attempts => ended = false,
-            Some((_, open)) => ending.extend(open.take().map(|o| (done, o))),
+        let head = heads.get_mut(done.key.as_str()).ok_or_else(|| StoreError::unknown("step", &done.key))?;
+        // Earlier in this list.
+        let Some(before) = head else { continue };
+        let command = Command::Finish { attempt: done.ledger.attempt, has_committed: done.committed.is_some() };
+        match before.step.after(command) {
+            Ok(next) => ending.extend(head.take().map(|head| (done, Head { step: next, ..head }))),
+            Err(Refusal::OtherAttempt) => ended = false,
+            Err(Refusal::Superseded) => return Err(StoreError::Superseded { key: done.key.to_string() }),
+            // It is done.
+            Err(_) => {}
         }
     }
     if ending.is_empty() {
@@ -59,28 +67,26 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<bool, 
     let results: Vec<_> = ending.iter().map(|(done, _)| (done.key.as_str(), done.quality.as_slice())).collect();
     quality::insert(tx, &results).await?;
     insert_ledger(tx, &ending).await?;
-    let reached: Vec<_> = ending.iter().map(|(done, open)| (*done, open.activation.dataset.as_str())).collect();
+    let reached: Vec<_> = ending.iter().map(|(done, head)| (*done, head.activation.dataset.as_str())).collect();
     watermarks::advance(tx, &reached).await?;
-    for (done, open) in &ending {
-        lanes::publish(tx, done, &open.activation.dataset).await?;
+    for (done, head) in &ending {
+        lanes::publish(tx, done, &head.activation.dataset).await?;
     }
     // What stands beside the live table, or takes nothing into it, made none of its rows.
-    let live = ending.into_iter().filter(|(_, open)| !matches!(open.kind, StepKind::Backfill | StepKind::Discard));
-    let order: Vec<Activation> = live.map(|(_, open)| open.activation).collect();
+    let live = ending.into_iter().filter(|(_, head)| !matches!(head.kind, StepKind::Backfill | StepKind::Discard));
+    let order: Vec<Activation> = live.map(|(_, head)| head.activation).collect();
     versions::activate(tx, &order).await?;
     Ok(ended)
 }
 
-async fn heads(
-    tx: &mut Session<'_>,
-    chunk: &[StepDone],
-) -> Result<HashMap<String, (StepState, Option<Open>)>, StoreError> {
+async fn heads(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<HashMap<String, Option<Head>>, StoreError> {
     let keys = [Arg::column(chunk.iter().map(|d| d.key.as_str()))];
     let sql = "SELECT DISTINCT s.dataset FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
     let datasets = tx.rows(sql, &keys).await?;
     let datasets: Vec<String> = datasets.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
     tx.take_datasets(datasets).await?;
-    let sql = "SELECT s.seq, s.key, s.kind, s.dataset, s.version, s.planned_at, s.state, s.attempts
+    let sql = "SELECT s.seq, s.key, s.kind, s.dataset, s.version, s.planned_at, s.state, s.attempts, s.failures,
+                      s.retry_at
                FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
     let rows = tx.rows(sql, &keys).await?;
     let head = |row: &Row| {
@@ -90,9 +96,8 @@ async fn heads(
             version: cells.text("version")?,
             seen: cells.integer("planned_at")?,
         };
-        let (seq, kind, attempts) = (cells.integer("seq")?, cells.word("kind")?, cells.small("attempts")?);
-        let open = Open { seq, kind, attempts, activation };
-        Ok((cells.text("key")?, (cells.word("state")?, Some(open))))
+        let (seq, kind, step) = (cells.integer("seq")?, cells.word("kind")?, step_of(&cells)?);
+        Ok((cells.text("key")?, Some(Head { seq, step, kind, activation })))
     };
     rows.iter().map(head).collect()
 }
@@ -100,6 +105,7 @@ async fn heads(
 #[derive(Serialize)]
 struct Ending<'a> {
     seq: i64,
+    state: &'static str,
     finished_at: i64,
     finished_by: &'a str,
     committed: Option<i64>,
@@ -113,10 +119,11 @@ struct Ending<'a> {
 }
 
 impl<'a> Ending<'a> {
-    fn new(done: &'a StepDone, open: &Open) -> Self {
+    fn new(done: &'a StepDone, head: &Head) -> Self {
         let Balance { received, loaded, quarantined, dropped, dead, duplicates, late } = done.balance;
         Self {
-            seq: open.seq,
+            seq: head.seq,
+            state: head.step.state.word(),
             finished_at: micros(done.finished_at),
             finished_by: done.run.as_str(),
             committed: done.committed,
@@ -131,10 +138,10 @@ impl<'a> Ending<'a> {
     }
 }
 
-async fn end_steps(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
-    let rows: Vec<Ending<'_>> = ending.iter().map(|(done, open)| Ending::new(done, open)).collect();
+async fn end_steps(tx: &mut Session<'_>, ending: &[(&StepDone, Head)]) -> Result<(), StoreError> {
+    let rows: Vec<Ending<'_>> = ending.iter().map(|(done, head)| Ending::new(done, head)).collect();
     tx.execute(
-        "UPDATE steps SET state = 'done', finished_at = CAST(j.value ->> 'finished_at' AS BIGINT),
+        "UPDATE steps SET state = j.value ->> 'state', finished_at = CAST(j.value ->> 'finished_at' AS BIGINT),
              finished_by = j.value ->> 'finished_by', committed = CAST(j.value ->> 'committed' AS BIGINT),
              received = CAST(j.value ->> 'received' AS BIGINT), loaded = CAST(j.value ->> 'loaded' AS BIGINT),
              quarantined = CAST(j.value ->> 'quarantined' AS BIGINT),
@@ -144,23 +151,15 @@ async fn end_steps(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result
         &[Arg::list(&rows)],
     )
     .await?;
-    for free in [
-        "DELETE FROM slots WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
-        "DELETE FROM leases WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
-    ] {
-        tx.execute(free, &[keys(ending)]).await?;
-    }
-    Ok(())
+    leases::end(tx, &keys(ending)).await
 }
 
-fn keys(ending: &[(&StepDone, Open)]) -> Arg<'static> {
-    Arg::column(ending.iter().map(|(done, _)| done.key.as_str()))
+fn keys<'a>(ending: &[(&'a StepDone, Head)]) -> Vec<&'a str> {
+    ending.iter().map(|(done, _)| done.key.as_str()).collect()
 }
 
-async fn end_events(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
-    let sql = "UPDATE events SET state = 'done'
-               WHERE step IN (SELECT value ->> 0 FROM json_each($1)) AND state = 'planned'";
-    tx.execute(sql, &[keys(ending)]).await?;
+/// First those that are given up, then all that are left.
+async fn end_events(tx: &mut Session<'_>, ending: &[(&StepDone, Head)]) -> Result<(), StoreError> {
     let mut per_run: BTreeMap<&str, u64> = BTreeMap::new();
     for (done, _) in ending.iter().filter(|(done, _)| !done.dead.is_empty()) {
         *per_run.entry(done.run.as_str()).or_default() += bury(tx, done).await?;
@@ -168,6 +167,10 @@ async fn end_events(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Resul
     for (run, dead) in per_run {
         runs::count_dead(tx, run, dead).await?;
     }
+    let (from, to) = event::Command::Finish.moves();
+    let sql = "UPDATE events SET state = $2
+               WHERE step IN (SELECT value ->> 0 FROM json_each($1)) AND state = $3";
+    tx.execute(sql, &[Arg::column(keys(ending)), to.word().into(), from.word().into()]).await?;
     Ok(())
 }
 
@@ -178,9 +181,12 @@ async fn bury(tx: &mut Session<'_>, done: &StepDone) -> Result<u64, StoreError> 
         reasons.entry(event.as_str()).or_insert(reason);
     }
     let pairs: Vec<(&&str, &&str)> = reasons.iter().collect();
-    let sql = "UPDATE events SET state = 'dead', reason = j.value ->> 1 FROM json_each($1) AS j
-               WHERE events.event = j.value ->> 0 AND events.step = $2 RETURNING events.event AS event";
-    let buried = tx.rows(sql, &[Arg::list(&pairs), done.key.as_str().into()]).await?;
+    let (from, to) = event::Command::Bury.moves();
+    let sql = "UPDATE events SET state = $3, reason = j.value ->> 1 FROM json_each($1) AS j
+               WHERE events.event = j.value ->> 0 AND events.step = $2 AND events.state = $4
+               RETURNING events.event AS event";
+    let args = [Arg::list(&pairs), done.key.as_str().into(), to.word().into(), from.word().into()];
+    let buried = tx.rows(sql, &args).await?;
     for row in &buried {
         reasons.remove(Cells(row).text("event")?.as_str());
     }
@@ -213,7 +219,7 @@ impl<'a> LedgerRow<'a> {
     }
 }
 
-async fn insert_ledger(tx: &mut Session<'_>, ending: &[(&StepDone, Open)]) -> Result<(), StoreError> {
+async fn insert_ledger(tx: &mut Session<'_>, ending: &[(&StepDone, Head)]) -> Result<(), StoreError> {
     let rows: Vec<LedgerRow<'_>> = ending.iter().map(|(d, _)| LedgerRow::new(d.key.as_str(), &d.ledger)).collect();
     tx.execute(
         "INSERT INTO ledger (step, attempt, wall_micros, cpu_micros, peak_memory_bytes, bytes_read, bytes_written,

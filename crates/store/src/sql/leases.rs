@@ -4,11 +4,14 @@
 //! that holds it change together.
 
 use super::{
-    Row, Session,
+    Arg, Row, Session,
     codec::{Cells, micros, micros_after},
     retries, steps, terms,
 };
-use crate::{Claim, NotYet, Owner, StepKind, StepState, StoreError, Terms, Watch};
+use crate::{
+    Claim, NotYet, Owner, StepKind, StoreError, Terms, Watch,
+    machine::step::{Command, Refusal},
+};
 use alluvium_model::{DatasetName, RunId, Span, StepKey};
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -93,22 +96,29 @@ pub(super) async fn claim(
     watch: &Watch<'_>,
 ) -> Result<Claim, StoreError> {
     let mut head = steps::head(tx, key).await?;
-    match head.state {
-        StepState::Done | StepState::Superseded | StepState::Dead => return Ok(Claim::Closed),
-        StepState::Planned | StepState::Running | StepState::Failed => {}
+    if !head.step.state.is_open() {
+        return Ok(Claim::Closed);
     }
     let lane = lane(&head, key);
     if let Some(lease) = lease_of(tx, &lane).await? {
         if watch.holds(&lease.by, lease.until) {
             return Ok(Claim::Held { by: lease.by, until: lease.until });
         }
-        abandoned(tx, &lease.step).await?;
-        head = steps::head(tx, key).await?;
+        if lease.step != key.as_str()
+            && let Some(mut holder) = steps::taken_head(tx, &lease.step).await?
+        {
+            lose(tx, &mut holder).await?;
+        }
+        end(tx, &[&lease.step]).await?;
     }
-    if let Some(until) = head.retry_at.filter(|at| watch.now < *at) {
-        return Ok(Claim::NotYet { until, why: NotYet::Delay });
-    }
-    let is_retry = head.failures > 0;
+    // Nobody holds it: one that is running lost its lease.
+    lose(tx, &mut head).await?;
+    let next = match head.step.after(Command::Claim { now: watch.now }) {
+        Ok(next) => next,
+        Err(Refusal::NotYet { until }) => return Ok(Claim::NotYet { until, why: NotYet::Delay }),
+        Err(_) => return Ok(Claim::Closed),
+    };
+    let is_retry = next.failures > 0;
     if is_retry
         && let Some(retries_per_day) = terms.retries_per_day
         && let Some(until) = retries::used_up(tx, &head.dataset, retries_per_day, watch.now).await?
@@ -121,11 +131,10 @@ pub(super) async fn claim(
     if is_retry {
         retries::count(tx, &head.dataset, watch.now).await?;
     }
-    let sql = "UPDATE steps SET state = 'running', attempts = attempts + 1 WHERE seq = $1";
-    tx.execute(sql, &[head.seq.into()]).await?;
-    let sql = "INSERT INTO attempts (step, attempt, run, started_at)
-               SELECT key, attempts, $2, $3 FROM steps WHERE seq = $1";
-    tx.execute(sql, &[head.seq.into(), run.as_str().into(), micros(watch.now).into()]).await?;
+    head.write(tx, next).await?;
+    let sql = "INSERT INTO attempts (step, attempt, run, started_at) VALUES ($1, $2, $3, $4)";
+    let attempt = i64::from(next.attempts);
+    tx.execute(sql, &[key.as_str().into(), attempt.into(), run.as_str().into(), micros(watch.now).into()]).await?;
     tx.execute(
         "INSERT INTO leases (dataset, step, host, process, started_ticks, until) VALUES ($1, $2, $3, $4, $5, $6)",
         &[
@@ -138,20 +147,24 @@ pub(super) async fn claim(
         ],
     )
     .await?;
-    Ok(Claim::Taken { attempt: head.attempts.saturating_add(1), failures: head.failures })
+    Ok(Claim::Taken { attempt: next.attempts, failures: next.failures })
 }
 
-/// Nobody ended the attempt that has the lease, if there is one. What it did to its process, it may do to the next one.
-pub(super) async fn abandoned(tx: &mut Session<'_>, step: &str) -> Result<(), StoreError> {
-    let sql = "UPDATE steps SET state = 'planned', failures = failures + 1 WHERE key = $1 AND state = 'running'";
-    tx.execute(sql, &[step.into()]).await?;
-    end(tx, step).await
+/// Nobody ended the attempt that had the lease, if there is one.
+async fn lose(tx: &mut Session<'_>, head: &mut steps::Head) -> Result<(), StoreError> {
+    match head.step.after(Command::Lose) {
+        Ok(next) => head.write(tx, next).await,
+        Err(_) => Ok(()),
+    }
 }
 
-/// The step's lease ends, and with it its slots.
-pub(super) async fn end(tx: &mut Session<'_>, step: &str) -> Result<(), StoreError> {
-    for free in ["DELETE FROM slots WHERE step = $1", "DELETE FROM leases WHERE step = $1"] {
-        tx.execute(free, &[step.into()]).await?;
+/// The leases of the steps end, and with them their slots.
+pub(super) async fn end<T: AsRef<str>>(tx: &mut Session<'_>, steps: &[T]) -> Result<(), StoreError> {
+    for free in [
+        "DELETE FROM slots WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
+        "DELETE FROM leases WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
+    ] {
+        tx.execute(free, &[Arg::column(steps)]).await?;
     }
     Ok(())
 }

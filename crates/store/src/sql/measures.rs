@@ -19,7 +19,7 @@ pub(super) async fn all(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Measu
         measures.runs.insert(Cells(&row).word("state")?, Cells(&row).count("number")?);
     }
     let lost = runs::lost(tx, watch).await?.len() as u64;
-    moved(&mut measures.runs, RunState::Running, RunState::Interrupted, lost);
+    moved(&mut measures.runs, RunState::Running, RunState::Running.without_lease(), lost);
     steps(tx, watch, &mut measures.datasets).await?;
     let sql = "SELECT dataset, state, count(*) AS number FROM events GROUP BY dataset, state";
     for row in tx.rows(sql, &[]).await? {
@@ -66,7 +66,7 @@ async fn steps(
     for row in tx.rows(sql, &[Arg::column(lost)]).await? {
         let cells = Cells(&row);
         let number = cells.count("number")?;
-        moved(&mut of(datasets, &cells)?.steps, StepState::Running, StepState::Planned, number);
+        moved(&mut of(datasets, &cells)?.steps, StepState::Running, StepState::Running.without_lease(), number);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The state as tables, in the SQL that SQLite and PostgreSQL have in common.
 //!
-//! Called through [`crate::Store`]. One file per concern; nothing here reads a clock or decides what work is due. What
+//! Called through [`crate::Store`]. One file per concern; nothing here reads a clock, decides what work is due, or
+//! what becomes of a step: that says [`crate::machine`], of a row that is read under its lock, and it is written as it says. What
 //! the two databases do not have in common is in [`session`], and in the folder of each.
 
 mod alerts;
@@ -25,6 +26,7 @@ mod replays;
 mod retries;
 mod runs;
 mod session;
+mod sets;
 mod steps;
 mod store;
 mod terms;

@@ -7,8 +7,16 @@ use super::{
     Arg, Row, Session, backfills,
     codec::{Cells, ROWS_PER_STATEMENT, Word, json, micros},
     runs,
+    sets::over,
+    steps::step_of,
 };
-use crate::{Claimed, EventState, NewStep, Planned, StepKind, StepState, StoreError};
+use crate::{
+    Claimed, NewStep, Planned, StepKind, StoreError,
+    machine::{
+        event,
+        step::{Command, Step},
+    },
+};
 use alluvium_model::{DatasetName, EventId, Window};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,7 +37,7 @@ pub(super) async fn plan(tx: &mut Session<'_>, steps: &[NewStep]) -> Result<Vec<
             answers.push(answer);
         }
         picture.forget_superseded(tx, &accepted).await?;
-        write(tx, &accepted, &picture.superseded).await?;
+        write(tx, &accepted, &picture.again).await?;
     }
     Ok(answers)
 }
@@ -37,10 +45,10 @@ pub(super) async fn plan(tx: &mut Session<'_>, steps: &[NewStep]) -> Result<Vec<
 /// What the steps of one chunk touch, as the steps before them left it.
 #[derive(Debug, Default)]
 struct Picture<'a> {
-    /// Steps that are there and not superseded.
+    /// Steps under whose key none is planned again.
     there: HashSet<String>,
-    /// How often it had been tried.
-    superseded: HashMap<String, i64>,
+    /// What a step begins as whose key was there before.
+    again: HashMap<String, Step>,
     /// Whether an event may be taken.
     free: HashMap<String, bool>,
     positions: HashMap<(&'a DatasetName, &'a DatasetName), i64>,
@@ -71,9 +79,9 @@ impl<'a> Picture<'a> {
         let mut picture = Self { backfills: backfills::under_way(tx, of_backfills).await?, ..Self::default() };
         picture.open = open(tx, steps.iter().filter(|s| is_whole_swap(s)).map(|s| &s.dataset)).await?;
         let keys: Vec<&str> = steps.iter().map(|s| s.key.as_str()).collect();
-        for (key, state, attempts) in states(tx, &keys).await? {
-            if state == StepState::Superseded.word() {
-                picture.superseded.insert(key, attempts);
+        for (key, before) in known(tx, &keys).await? {
+            if let Ok(again) = before.after(Command::Plan) {
+                picture.again.insert(key, again);
             } else {
                 picture.there.insert(key);
             }
@@ -154,7 +162,7 @@ impl<'a> Picture<'a> {
 
     async fn forget_superseded(&self, tx: &mut Session<'_>, accepted: &[&NewStep]) -> Result<(), StoreError> {
         let again: Vec<&str> =
-            accepted.iter().map(|s| s.key.as_str()).filter(|k| self.superseded.contains_key(*k)).collect();
+            accepted.iter().map(|s| s.key.as_str()).filter(|k| self.again.contains_key(*k)).collect();
         if !again.is_empty() {
             for forget in [
                 "DELETE FROM quality WHERE step IN (SELECT value ->> 0 FROM json_each($1))",
@@ -177,15 +185,18 @@ async fn open<'a>(
     if datasets.is_empty() {
         return Ok(HashSet::new());
     }
-    let sql = "SELECT DISTINCT dataset FROM steps WHERE state NOT IN ('done', 'superseded') AND kind <> 'backfill'
-               AND dataset IN (SELECT value ->> 0 FROM json_each($1))";
+    let sql = concat!(
+        "SELECT DISTINCT dataset FROM steps WHERE state NOT IN ",
+        over!(),
+        " AND kind <> 'backfill' AND dataset IN (SELECT value ->> 0 FROM json_each($1))"
+    );
     tx.rows(sql, &[Arg::column(datasets)]).await?.iter().map(|row| Cells(row).text("dataset")).collect()
 }
 
-async fn states(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, String, i64)>, StoreError> {
-    let sql =
-        "SELECT s.key, s.state, s.attempts FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
-    let of = |row: &Row| Ok((Cells(row).text("key")?, Cells(row).text("state")?, Cells(row).integer("attempts")?));
+async fn known(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, Step)>, StoreError> {
+    let sql = "SELECT s.key, s.state, s.attempts, s.failures, s.retry_at
+               FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
+    let of = |row: &Row| Ok((Cells(row).text("key")?, step_of(&Cells(row))?));
     tx.rows(sql, &[Arg::column(keys)]).await?.iter().map(of).collect()
 }
 
@@ -193,7 +204,7 @@ async fn states(tx: &mut Session<'_>, keys: &[&str]) -> Result<Vec<(String, Stri
 async fn free(tx: &mut Session<'_>, ids: &[&str]) -> Result<Vec<(String, bool)>, StoreError> {
     let sql = "SELECT e.event, e.state FROM events AS e
                WHERE e.event IN (SELECT value ->> 0 FROM json_each($1)) ORDER BY e.event FOR UPDATE";
-    let pair = |row: &Row| Ok((Cells(row).text("event")?, Cells(row).text("state")? == EventState::Pending.word()));
+    let pair = |row: &Row| Ok((Cells(row).text("event")?, event::Command::Take.is_for(Cells(row).word("state")?)));
     tx.rows(sql, &[Arg::column(ids)]).await?.iter().map(pair).collect()
 }
 
@@ -210,17 +221,18 @@ struct StepRow<'a> {
     lookups: &'a BTreeMap<DatasetName, i64>,
     windows: Option<&'a [Window]>,
     watermark: Option<i64>,
-    attempts: i64,
+    state: &'static str,
+    attempts: u32,
     planned_at: i64,
 }
 
-/// One that was `superseded` goes on with the number of its attempts: its table may be closed to those that it had.
-async fn write(tx: &mut Session<'_>, steps: &[&NewStep], superseded: &HashMap<String, i64>) -> Result<(), StoreError> {
+async fn write(tx: &mut Session<'_>, steps: &[&NewStep], again: &HashMap<String, Step>) -> Result<(), StoreError> {
     if steps.is_empty() {
         return Ok(());
     }
     let numbers = tx.step_numbers(steps.len()).await?;
     let row = |(seq, s): (&i64, &&'_ NewStep)| -> String {
+        let begins = again.get(s.key.as_str()).unwrap_or(&Step::NEW);
         json(&StepRow {
             seq: *seq,
             key: s.key.as_str(),
@@ -233,7 +245,8 @@ async fn write(tx: &mut Session<'_>, steps: &[&NewStep], superseded: &HashMap<St
             lookups: &s.lookups,
             windows: s.windows.as_deref(),
             watermark: s.watermark.map(micros),
-            attempts: superseded.get(s.key.as_str()).copied().unwrap_or(0),
+            state: begins.state.word(),
+            attempts: begins.attempts,
             planned_at: micros(s.planned_at),
         })
     };
@@ -244,9 +257,9 @@ async fn write(tx: &mut Session<'_>, steps: &[&NewStep], superseded: &HashMap<St
          SELECT CAST(value ->> 'seq' AS BIGINT), value ->> 'key', value ->> 'run', value ->> 'kind',
                 value ->> 'dataset', value ->> 'version', value ->> 'events', value ->> 'inputs', value ->> 'lookups',
                 value ->> 'windows', CAST(value ->> 'watermark' AS BIGINT),
-                CAST(value ->> 'attempts' AS BIGINT), $2, CAST(value ->> 'planned_at' AS BIGINT)
+                CAST(value ->> 'attempts' AS BIGINT), value ->> 'state', CAST(value ->> 'planned_at' AS BIGINT)
          FROM json_each($1)",
-        &[Arg::List(format!("[{}]", rows.join(","))), StepState::Planned.word().into()],
+        &[Arg::List(format!("[{}]", rows.join(",")))],
     )
     .await?;
     let consumed = |(seq, s): (&i64, &&'_ NewStep)| {
@@ -267,10 +280,11 @@ async fn write(tx: &mut Session<'_>, steps: &[&NewStep], superseded: &HashMap<St
 async fn take_events(tx: &mut Session<'_>, steps: &[&NewStep]) -> Result<(), StoreError> {
     let taken: Vec<(&str, &str)> =
         steps.iter().flat_map(|s| s.events.iter().map(|e| (e.as_str(), s.key.as_str()))).collect();
+    let (from, to) = event::Command::Take.moves();
     for chunk in taken.chunks(ROWS_PER_STATEMENT) {
         let sql = "UPDATE events SET state = $2, step = j.value ->> 1 FROM json_each($1) AS j
-                   WHERE events.event = j.value ->> 0";
-        tx.execute(sql, &[Arg::list(chunk), EventState::Planned.word().into()]).await?;
+                   WHERE events.event = j.value ->> 0 AND events.state = $3";
+        tx.execute(sql, &[Arg::list(chunk), to.word().into(), from.word().into()]).await?;
     }
     Ok(())
 }

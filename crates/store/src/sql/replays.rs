@@ -4,8 +4,10 @@
 
 use super::{
     Arg, Row, Session,
-    codec::{Cells, micros, micros_after},
-    runs, steps,
+    codec::{Cells, micros},
+    runs,
+    sets::over,
+    steps,
 };
 use crate::{AskedReplay, NewReplay, News, Owner, ReplayRecord, RunRecord, RunState, StoreError, Watch};
 use alluvium_model::{DatasetName, EventId, RunId, Span};
@@ -124,17 +126,7 @@ pub(super) async fn start(
     };
     // Its first time; at another time it is there.
     runs::start(tx, &run, owner, ttl, watch).await?;
-    let again =
-        "UPDATE runs SET state = 'running', finished_at = NULL, host = $1, process = $2, started_ticks = $3, until = $4
-                 WHERE run = $5";
-    let args = [
-        owner.host.as_str().into(),
-        i64::from(owner.process).into(),
-        owner.started_ticks.cast_signed().into(),
-        micros_after(watch.now, ttl).into(),
-        id.as_str().into(),
-    ];
-    tx.execute(again, &args).await?;
+    runs::start_again(tx, id, owner, ttl, watch.now).await?;
     Ok(true)
 }
 
@@ -175,10 +167,13 @@ pub(super) async fn news(
         news.unplanned.extend(event.map(|event| (dataset, event)));
     }
     // One look more, most of the time; what it finds is read.
-    let sql = "SELECT (SELECT count(*) FROM (SELECT 1 FROM steps
-                           WHERE state NOT IN ('done', 'superseded') AND state <> 'dead' AND kind <> 'backfill' LIMIT 1) AS s) AS steps,
-                      (SELECT count(*) FROM (SELECT 1 FROM replays WHERE ended_at IS NULL LIMIT 1) AS p) AS replays,
-                      (SELECT count(*) FROM (SELECT 1 FROM runs WHERE tells = 1 LIMIT 1) AS r) AS untold";
+    let sql = concat!(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM steps WHERE state NOT IN ",
+        over!(),
+        " AND state <> 'dead' AND kind <> 'backfill' LIMIT 1) AS s) AS steps,
+          (SELECT count(*) FROM (SELECT 1 FROM replays WHERE ended_at IS NULL LIMIT 1) AS p) AS replays,
+          (SELECT count(*) FROM (SELECT 1 FROM runs WHERE tells = 1 LIMIT 1) AS r) AS untold"
+    );
     let Some(row) = tx.row(sql, &[]).await? else { return Ok(news) };
     let cells = Cells(&row);
     let (steps, replays) = (cells.integer("steps")? > 0, cells.integer("replays")? > 0);

@@ -5,8 +5,15 @@
 use super::{
     Arg, Row, Session,
     codec::{Cells, Word, micros, micros_after, signed},
+    steps,
 };
-use crate::{Owner, RunRecord, RunState, StoreError, Watch};
+use crate::{
+    Owner, RunRecord, RunState, StoreError, Watch,
+    machine::{
+        run::{Command, Run},
+        step,
+    },
+};
 use alluvium_model::{RunId, Span};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -22,11 +29,12 @@ pub(super) async fn start(
     watch: &Watch<'_>,
 ) -> Result<(), StoreError> {
     let lost = lost(tx, watch).await?;
-    tx.execute(
-        "UPDATE runs SET state = $1 WHERE state = 'running' AND run IN (SELECT value ->> 0 FROM json_each($2))",
-        &[RunState::Interrupted.word().into(), Arg::column(&lost)],
-    )
-    .await?;
+    if !lost.is_empty() {
+        // One that came to its end since it was looked for keeps it.
+        let from = RunState::Running;
+        let sql = "UPDATE runs SET state = $1 WHERE state = $2 AND run IN (SELECT value ->> 0 FROM json_each($3))";
+        tx.execute(sql, &[from.without_lease().word().into(), from.word().into(), Arg::column(&lost)]).await?;
+    }
     tx.execute(
         "INSERT INTO runs (run, command, state, started_at, finished_at, objects_new, objects_duplicate, objects_dead,
                            host, process, started_ticks, until, tells)
@@ -81,10 +89,48 @@ pub(super) async fn is_live(tx: &mut Session<'_>, run: &RunId, watch: &Watch<'_>
     })
 }
 
+/// The run, which nobody else changes until the transaction ends.
+async fn taken(tx: &mut Session<'_>, run: &RunId) -> Result<Option<Run>, StoreError> {
+    let sql = "SELECT state, finished_at FROM runs WHERE run = $1 FOR UPDATE";
+    let row = tx.row(sql, &[run.as_str().into()]).await?;
+    let run = row.as_ref().map(Cells).map(|cells| {
+        Ok(Run { state: cells.word("state")?, has_ended: cells.optional_integer("finished_at")?.is_some() })
+    });
+    run.transpose()
+}
+
 /// A run that was taken for interrupted while its machine slept runs again.
 pub(super) async fn renew(tx: &mut Session<'_>, run: &RunId, now: Timestamp, ttl: Span) -> Result<(), StoreError> {
-    let sql = "UPDATE runs SET until = $1, state = 'running' WHERE run = $2 AND finished_at IS NULL";
-    tx.execute(sql, &[micros_after(now, ttl).into(), run.as_str().into()]).await?;
+    if let Some(before) = taken(tx, run).await?
+        && let Ok(next) = before.after(Command::Renew)
+    {
+        let sql = "UPDATE runs SET until = $1, state = $2 WHERE run = $3";
+        tx.execute(sql, &[micros_after(now, ttl).into(), next.state.word().into(), run.as_str().into()]).await?;
+    }
+    Ok(())
+}
+
+/// What the run was to do is done by this process from now on, from its beginning.
+pub(super) async fn start_again(
+    tx: &mut Session<'_>,
+    run: &RunId,
+    owner: &Owner,
+    ttl: Span,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let before = taken(tx, run).await?.ok_or_else(|| StoreError::unknown("run", run))?;
+    let Ok(next) = before.after(Command::StartAgain) else { return Ok(()) };
+    let sql = "UPDATE runs SET state = $1, finished_at = NULL, host = $2, process = $3, started_ticks = $4, until = $5
+               WHERE run = $6";
+    let args = [
+        next.state.word().into(),
+        owner.host.as_str().into(),
+        i64::from(owner.process).into(),
+        owner.started_ticks.cast_signed().into(),
+        micros_after(now, ttl).into(),
+        run.as_str().into(),
+    ];
+    tx.execute(sql, &args).await?;
     Ok(())
 }
 
@@ -94,28 +140,29 @@ pub(super) async fn finish(
     state: RunState,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE runs SET state = $1, finished_at = $2 WHERE run = $3";
-    if tx.execute(sql, &[state.word().into(), micros(at).into(), run.as_str().into()]).await? == 0 {
-        return Err(StoreError::unknown("run", run));
+    let before = taken(tx, run).await?.ok_or_else(|| StoreError::unknown("run", run))?;
+    if let Ok(next) = before.after(Command::Finish(state)) {
+        let sql = "UPDATE runs SET state = $1, finished_at = $2 WHERE run = $3";
+        tx.execute(sql, &[next.state.word().into(), micros(at).into(), run.as_str().into()]).await?;
     }
-    let held = "SELECT DISTINCT s.dataset FROM leases AS l JOIN steps AS s ON s.key = l.step
+    hand_back(tx, run).await
+}
+
+/// What the run executes is open again, as if its newest attempt had not begun.
+async fn hand_back(tx: &mut Session<'_>, run: &RunId) -> Result<(), StoreError> {
+    let held = "SELECT s.key, s.seq, s.dataset, s.state, s.attempts, s.failures, s.retry_at
+                FROM leases AS l JOIN steps AS s ON s.key = l.step
                 JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts WHERE a.run = $1";
-    let held = tx.rows(held, &[run.as_str().into()]).await?;
-    let held: Vec<String> = held.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
-    tx.take_datasets(held).await?;
-    for free in [
-        "UPDATE steps SET state = 'planned' WHERE state = 'running' AND EXISTS
-             (SELECT 1 FROM attempts AS a WHERE a.step = key AND a.attempt = steps.attempts AND a.run = $1)",
-        "DELETE FROM slots WHERE EXISTS
-             (SELECT 1 FROM steps AS s JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts
-              WHERE s.key = slots.step AND a.run = $1)",
-        "DELETE FROM leases WHERE EXISTS
-             (SELECT 1 FROM steps AS s JOIN attempts AS a ON a.step = s.key AND a.attempt = s.attempts
-              WHERE s.key = leases.step AND a.run = $1)",
-    ] {
-        tx.execute(free, &[run.as_str().into()]).await?;
+    let run = [run.as_str().into()];
+    let datasets = tx.rows(held, &run).await?;
+    if datasets.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let datasets: Vec<String> = datasets.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
+    tx.take_datasets(datasets).await?;
+    // As they are now that nobody else changes them.
+    let held = tx.rows(held, &run).await?;
+    steps::move_all(tx, &held, step::Command::HandBack).await
 }
 
 pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) -> Result<Vec<RunRecord>, StoreError> {
@@ -125,7 +172,7 @@ pub(super) async fn newest(tx: &mut Session<'_>, limit: u32, watch: &Watch<'_>) 
     let rows = tx.rows(sql, &[i64::from(limit).into()]).await?;
     let mut records: Vec<RunRecord> = rows.iter().map(record_of).collect::<Result<_, _>>()?;
     for record in records.iter_mut().filter(|r| lost.contains(r.run.as_str())) {
-        record.state = RunState::Interrupted;
+        record.state = record.state.without_lease();
     }
     Ok(records)
 }

@@ -4,19 +4,26 @@
 
 use super::{
     Arg, Row, Session,
-    codec::{Cells, Word, micros},
+    codec::{Cells, ROWS_PER_STATEMENT, Word, micros},
     leases, quality, runs,
+    sets::over,
 };
-use crate::{AfterFailure, Claimed, Failure, HeldOff, RunStep, StepKind, StepRecord, StepState, StoreError, Watch};
+use crate::{
+    AfterFailure, Claimed, Failure, HeldOff, RunStep, StepKind, StepRecord, StepState, StoreError, Watch,
+    machine::{
+        event,
+        step::{Command, Refusal, Step},
+    },
+};
 use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, StepKey, Window};
-use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 macro_rules! select_steps {
-    ($tail:literal) => {
+    ($tail:expr) => {
         select_steps!("", $tail)
     };
-    ($more:literal, $tail:literal) => {
+    ($more:literal, $tail:expr) => {
         concat!(
             "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, watermark, state, attempts, failures, \
              retry_at, planned_at, finished_at, finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, \
@@ -28,29 +35,51 @@ macro_rules! select_steps {
     };
 }
 
+/// Writes what the machine said of one step. The first arguments are those of [`Head::moved`].
+macro_rules! move_step {
+    ($also:literal) => {
+        concat!("UPDATE steps SET state = $2, attempts = $3, failures = $4, retry_at = $5", $also, " WHERE seq = $1")
+    };
+}
+
 /// What a change of one step has to know of it.
 pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) kind: StepKind,
     pub(super) dataset: DatasetName,
-    pub(super) state: StepState,
-    pub(super) attempts: u32,
-    pub(super) failures: u32,
-    pub(super) retry_at: Option<Timestamp>,
+    pub(super) step: Step,
+    /// Code and message of the last failed attempt.
+    pub(super) error: Option<String>,
 }
 
-/// The step, whose dataset nobody else changes until the transaction ends.
-pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, StoreError> {
-    let unknown = || StoreError::unknown("step", key);
-    let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
-    tx.take_datasets([Cells(&row).text("dataset")?]).await?;
-    let sql = "SELECT seq, kind, dataset, state, attempts, failures, retry_at FROM steps WHERE key = $1";
-    let row = tx.row(sql, &[key.as_str().into()]).await?.ok_or_else(unknown)?;
-    let cells = Cells(&row);
-    Ok(Head {
-        seq: cells.integer("seq")?,
-        kind: cells.word("kind")?,
-        dataset: cells.dataset("dataset")?,
+impl Head {
+    fn moved(&self, next: Step) -> [Arg<'static>; 5] {
+        [
+            self.seq.into(),
+            next.state.word().into(),
+            i64::from(next.attempts).into(),
+            i64::from(next.failures).into(),
+            next.retry_at.map(micros).into(),
+        ]
+    }
+
+    /// The machine said so, of a dataset that is taken.
+    pub(super) async fn write(&mut self, tx: &mut Session<'_>, next: Step) -> Result<(), StoreError> {
+        tx.execute(move_step!(""), &self.moved(next)).await?;
+        self.step = next;
+        Ok(())
+    }
+}
+
+/// As the machine said of a dead letter. Nobody has given it up any more.
+pub(super) async fn bring_back(tx: &mut Session<'_>, head: &Head, next: Step) -> Result<(), StoreError> {
+    tx.execute(move_step!(", died_by = NULL, died_at = NULL"), &head.moved(next)).await?;
+    Ok(())
+}
+
+/// From the columns of the same names.
+pub(super) fn step_of(cells: &Cells<'_>) -> Result<Step, StoreError> {
+    Ok(Step {
         state: cells.word("state")?,
         attempts: cells.small("attempts")?,
         failures: cells.small("failures")?,
@@ -58,18 +87,74 @@ pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, St
     })
 }
 
+/// The step, whose dataset nobody else changes until the transaction ends.
+pub(super) async fn head(tx: &mut Session<'_>, key: &StepKey) -> Result<Head, StoreError> {
+    let unknown = || StoreError::unknown("step", key);
+    let row = tx.row("SELECT dataset FROM steps WHERE key = $1", &[key.as_str().into()]).await?.ok_or_else(unknown)?;
+    tx.take_datasets([Cells(&row).text("dataset")?]).await?;
+    taken_head(tx, key.as_str()).await?.ok_or_else(unknown)
+}
+
+/// As [`head`], of a step whose dataset is taken.
+pub(super) async fn taken_head(tx: &mut Session<'_>, key: &str) -> Result<Option<Head>, StoreError> {
+    let sql = "SELECT seq, kind, dataset, state, attempts, failures, retry_at, error FROM steps WHERE key = $1";
+    let Some(row) = tx.row(sql, &[key.into()]).await? else { return Ok(None) };
+    let cells = Cells(&row);
+    Ok(Some(Head {
+        seq: cells.integer("seq")?,
+        kind: cells.word("kind")?,
+        dataset: cells.dataset("dataset")?,
+        step: step_of(&cells)?,
+        error: cells.optional_text("error")?,
+    }))
+}
+
+#[derive(Serialize)]
+struct Moved {
+    seq: i64,
+    state: &'static str,
+    attempts: u32,
+    failures: u32,
+    retry_at: Option<i64>,
+}
+
+/// The command is for all of these steps, of a dataset that is taken, and their leases end. Those that refuse it stay as they are. The rows have `key`,
+/// `seq` and the columns of [`step_of`].
+pub(super) async fn move_all(tx: &mut Session<'_>, rows: &[Row], command: Command) -> Result<(), StoreError> {
+    let (mut keys, mut moved) = (Vec::new(), Vec::new());
+    for cells in rows.iter().map(Cells) {
+        let Ok(next) = step_of(&cells)?.after(command) else { continue };
+        keys.push(cells.text("key")?);
+        moved.push(Moved {
+            seq: cells.integer("seq")?,
+            state: next.state.word(),
+            attempts: next.attempts,
+            failures: next.failures,
+            retry_at: next.retry_at.map(micros),
+        });
+    }
+    for (keys, moved) in keys.chunks(ROWS_PER_STATEMENT).zip(moved.chunks(ROWS_PER_STATEMENT)) {
+        let sql = "UPDATE steps SET state = j.value ->> 'state', attempts = CAST(j.value ->> 'attempts' AS BIGINT),
+                       failures = CAST(j.value ->> 'failures' AS BIGINT), retry_at = CAST(j.value ->> 'retry_at' AS BIGINT)
+                   FROM json_each($1) AS j WHERE steps.seq = CAST(j.value ->> 'seq' AS BIGINT)";
+        tx.execute(sql, &[Arg::list(moved)]).await?;
+        leases::end(tx, keys).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn open(tx: &mut Session<'_>) -> Result<Vec<StepRecord>, StoreError> {
-    let rows = tx.rows(select_steps!("WHERE state NOT IN ('done', 'superseded') ORDER BY seq"), &[]).await?;
+    let rows = tx.rows(select_steps!(concat!("WHERE state NOT IN ", over!(), " ORDER BY seq")), &[]).await?;
     rows.iter().map(record_of).collect()
 }
 
 pub(super) async fn ready(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {
-    let sql = select_steps!(
-        "WHERE seq IN (SELECT min(seq) FROM steps
-                       WHERE state NOT IN ('done', 'superseded') AND NOT (state = 'dead' AND kind = 'ingest') AND kind <> 'backfill'
-                       GROUP BY dataset)
-             AND state <> 'dead' AND (retry_at IS NULL OR retry_at <= $1) ORDER BY seq"
-    );
+    let sql = select_steps!(concat!(
+        "WHERE seq IN (SELECT min(seq) FROM steps WHERE state NOT IN ",
+        over!(),
+        " AND NOT (state = 'dead' AND kind = 'ingest') AND kind <> 'backfill' GROUP BY dataset)
+          AND state <> 'dead' AND (retry_at IS NULL OR retry_at <= $1) ORDER BY seq"
+    ));
     let rows = tx.rows(sql, &[micros(watch.now).into()]).await?;
     let held = leases::held(tx, watch).await?;
     let free = rows.iter().map(record_of).filter(|s| s.as_ref().map_or(true, |s| !held.contains(&s.dataset)));
@@ -97,8 +182,8 @@ pub(super) async fn of_run(tx: &mut Session<'_>, run: &RunId, watch: &Watch<'_>)
     let of_run = |row: &Row| {
         let cells = Cells(row);
         let mut step = record_of(row)?;
-        if step.state == StepState::Running && lost.contains(step.key.as_str()) {
-            step.state = StepState::Planned;
+        if lost.contains(step.key.as_str()) {
+            step.state = step.state.without_lease();
         }
         Ok(RunStep { step, attempts: cells.small("tried")?, error: cells.optional_text("fault")? })
     };
@@ -157,83 +242,66 @@ pub(super) async fn positions(
     rows.iter().map(entry).collect()
 }
 
-/// A step that ended already stays as it is.
+/// What refuses it stays as it is.
 pub(super) async fn fail(tx: &mut Session<'_>, failure: &Failure) -> Result<AfterFailure, StoreError> {
     let Failure { key, run, attempt, error, class, at, retry_at, most, quality: measured } = failure;
     let head = head(tx, key).await?;
-    match head.state {
-        StepState::Done | StepState::Superseded | StepState::Dead => return Ok(AfterFailure::Closed),
-        StepState::Planned | StepState::Running | StepState::Failed => {}
-    }
-    if head.attempts != *attempt {
-        return Ok(AfterFailure::Closed);
-    }
-    let failures = head.failures.saturating_add(1);
-    let retry_at = retry_at.filter(|_| failures < *most);
-    let state = if retry_at.is_some() { StepState::Failed } else { StepState::Dead };
-    let sql = "UPDATE steps SET state = $1, error = $2, class = $3, failed_at = $4, failures = $5, retry_at = $6
-               WHERE seq = $7";
-    let args = [
-        state.word().into(),
-        error.as_str().into(),
-        class.word().into(),
-        micros(*at).into(),
-        i64::from(failures).into(),
-        retry_at.map(micros).into(),
-        head.seq.into(),
-    ];
-    tx.execute(sql, &args).await?;
-    if state == StepState::Dead {
+    let command = Command::Fail { attempt: *attempt, most: *most, retry_at: *retry_at };
+    let Ok(next) = head.step.after(command) else { return Ok(AfterFailure::Closed) };
+    let mut args = head.moved(next).to_vec();
+    args.extend([error.as_str().into(), class.word().into(), micros(*at).into()]);
+    tx.execute(move_step!(", error = $6, class = $7, failed_at = $8"), &args).await?;
+    if next.state == StepState::Dead {
         runs::require(tx, [run.as_str()]).await?;
         let sql = "UPDATE steps SET died_by = $1, died_at = $2 WHERE seq = $3";
         tx.execute(sql, &[run.as_str().into(), micros(*at).into(), head.seq.into()]).await?;
         // Results of an earlier attempt say nothing about this one.
-        if head.attempts > 1 {
+        if next.attempts > 1 {
             quality::forget(tx, &[key.as_str()]).await?;
         }
         quality::insert(tx, &[(key.as_str(), measured.as_slice())]).await?;
     }
-    let sql = "UPDATE attempts SET error = $1
-               WHERE step = $2 AND attempt = (SELECT s.attempts FROM steps AS s WHERE s.key = $2)";
-    tx.execute(sql, &[error.as_str().into(), key.as_str().into()]).await?;
-    leases::end(tx, key.as_str()).await?;
-    Ok(if retry_at.is_some() { AfterFailure::Open } else { AfterFailure::Dead })
+    let sql = "UPDATE attempts SET error = $1 WHERE step = $2 AND attempt = $3";
+    tx.execute(sql, &[error.as_str().into(), key.as_str().into(), i64::from(next.attempts).into()]).await?;
+    leases::end(tx, &[key.as_str()]).await?;
+    Ok(if next.state == StepState::Dead { AfterFailure::Dead } else { AfterFailure::Open })
 }
 
-/// The number that is counted belongs to no attempt: all that there were are older, and the next one is newer.
 pub(super) async fn hold_off(tx: &mut Session<'_>, key: &StepKey, watch: &Watch<'_>) -> Result<HeldOff, StoreError> {
-    let head = head(tx, key).await?;
+    let mut head = head(tx, key).await?;
     if let Some(by) = leases::holder_of(tx, &head, key, watch).await? {
         return Ok(HeldOff::Not { by });
     }
-    let has_ended = matches!(head.state, StepState::Done | StepState::Superseded);
-    if has_ended || head.attempts == 0 {
-        return Ok(HeldOff::Upto { attempt: head.attempts });
+    // Nobody holds it: one that is running lost its lease.
+    let before = head.step.after(Command::Lose).unwrap_or(head.step);
+    if let Ok(next) = before.after(Command::HoldOff)
+        && next != head.step
+    {
+        head.write(tx, next).await?;
+        leases::end(tx, &[key.as_str()]).await?;
     }
-    leases::abandoned(tx, key.as_str()).await?;
-    tx.execute("UPDATE steps SET attempts = attempts + 1 WHERE seq = $1", &[head.seq.into()]).await?;
-    Ok(HeldOff::Upto { attempt: head.attempts.saturating_add(1) })
+    Ok(HeldOff::Upto { attempt: head.step.attempts })
 }
 
-/// A step that ended already stays as it is: what was committed cannot be taken back here.
+/// What was committed cannot be taken back here.
 pub(super) async fn supersede(tx: &mut Session<'_>, key: &StepKey, attempts: u32) -> Result<bool, StoreError> {
-    let head = head(tx, key).await?;
-    match head.state {
-        StepState::Done | StepState::Superseded => return Ok(true),
-        StepState::Planned | StepState::Running | StepState::Failed | StepState::Dead => {}
-    }
-    if head.attempts != attempts {
-        return Ok(false);
-    }
-    tx.execute("UPDATE steps SET state = 'superseded' WHERE seq = $1", &[head.seq.into()]).await?;
-    let sql = "UPDATE events SET state = 'pending', step = NULL WHERE step = $1";
-    tx.execute(sql, &[key.as_str().into()]).await?;
+    let mut head = head(tx, key).await?;
+    let next = match head.step.after(Command::Supersede { attempts }) {
+        Ok(next) => next,
+        Err(Refusal::OtherAttempt) => return Ok(false),
+        // It has ended already.
+        Err(_) => return Ok(true),
+    };
+    head.write(tx, next).await?;
+    let (from, to) = event::Command::GiveBack.moves();
+    let sql = "UPDATE events SET state = $2, step = NULL WHERE step = $1 AND state = $3";
+    tx.execute(sql, &[key.as_str().into(), to.word().into(), from.word().into()]).await?;
     if let Some(step) = by_key(tx, key).await? {
         let inputs = Arg::column(step.inputs.keys().map(ToString::to_string));
         let sql = "DELETE FROM consumed WHERE dataset = $1 AND seq = $2
                    AND input IN (SELECT value ->> 0 FROM json_each($3))";
         tx.execute(sql, &[head.dataset.to_string().into(), head.seq.into(), inputs]).await?;
     }
-    leases::end(tx, key.as_str()).await?;
+    leases::end(tx, &[key.as_str()]).await?;
     Ok(true)
 }

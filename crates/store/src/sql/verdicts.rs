@@ -5,9 +5,9 @@
 use super::{
     Row, Session,
     codec::{Cells, Word, micros},
-    dead_letters, runs, steps,
+    runs, steps,
 };
-use crate::{StepState, StoreError, Verdict, VerdictKind};
+use crate::{StoreError, Verdict, VerdictKind, machine::step::Command};
 use alluvium_model::{RunId, StepKey};
 
 impl Word for VerdictKind {
@@ -19,14 +19,9 @@ impl Word for VerdictKind {
 pub(super) async fn pass(tx: &mut Session<'_>, verdict: &Verdict) -> Result<bool, StoreError> {
     let Verdict { step, dataset, kind, by, reason, run, decided_at, held } = verdict;
     // Nobody else changes the dataset's steps from here.
-    if steps::head(tx, step).await?.state != StepState::Dead {
-        return Ok(false);
-    }
-    let same = tx.row("SELECT error FROM steps WHERE key = $1", &[step.as_str().into()]).await?;
-    let same = same.map(|row| Cells(&row).optional_text("error")).transpose()?.flatten();
-    if same.as_deref() != Some(held.as_str()) {
-        return Ok(false);
-    }
+    let head = steps::head(tx, step).await?;
+    let is_as_held = head.error.as_ref() == Some(held);
+    let Ok(next) = head.step.after(Command::Verdict { is_as_held }) else { return Ok(false) };
     runs::require(tx, [run.as_str()]).await?;
     let sql = "INSERT INTO verdicts (step, dataset, kind, decided_by, reason, run, decided_at, held)
                VALUES ($1, $2, $3, $4, nullif($5, ''), $6, $7, $8)";
@@ -41,7 +36,8 @@ pub(super) async fn pass(tx: &mut Session<'_>, verdict: &Verdict) -> Result<bool
         held.as_str().into(),
     ];
     tx.execute(sql, &args).await?;
-    dead_letters::revive_step(tx, step).await
+    steps::bring_back(tx, &head, next).await?;
+    Ok(true)
 }
 
 /// The last one.
