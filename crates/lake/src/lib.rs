@@ -33,6 +33,7 @@ mod lateness;
 mod library;
 mod maintain;
 mod meter;
+mod objects;
 mod pool;
 mod profile;
 mod quarantine;
