@@ -48,7 +48,7 @@ impl Wired {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;
-        let landing = FileLanding::new(clock.clone(), engine.copies());
+        let landing = FileLanding::new(clock.clone(), engine.copies(), engine.buckets());
         let variables: Arc<Variables> = Arc::new(|name: &str| std::env::var(name).ok());
         let hands = Hands::new(STEPS_AT_ONCE);
         Ok(Self {

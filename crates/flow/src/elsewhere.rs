@@ -32,7 +32,8 @@ impl Flow<'_> {
         step: &StepRecord,
         asked: impl Fn(&str) -> bool,
     ) -> Result<Option<Elsewhere>, FlowError> {
-        if step.kind != StepKind::Ingest || dataset.is_pushed() {
+        // What is in the lake or in a bucket is seen by all.
+        if step.kind != StepKind::Ingest || dataset.folder().is_none() {
             return Ok(None);
         }
         let mut files = self.store.found_by(&step.key).await?;

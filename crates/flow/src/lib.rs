@@ -46,7 +46,8 @@ pub use error::{FlowError, StepError};
 pub use event_types::{EVENT_TYPES, EventType};
 pub use hands::Hands;
 pub use ports::{
-    Arrival, Copies, Engine, Increment, Job, Landing, Look, Maintained, Outcome, Reader, Refused, Timer, Usage,
+    Arrival, Buckets, Copies, Engine, Increment, Job, Landing, Listed, Look, Maintained, Outcome, Reader, Received,
+    Refused, Timer, Usage,
 };
 pub use replay::{Discard, HELD, Letters, Replay, ReplayOutcome, Replayed, Settle, Tried, Version, is_held};
 pub use report::{DatasetSummary, NotTaken, Report, Signal, StepWait, Waiting};

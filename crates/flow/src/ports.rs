@@ -1,7 +1,7 @@
 //! What flow needs of others, as traits.
 
 use crate::{Report, StepError};
-use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
+use alluvium_model::{Balance, ContentHash, DatasetName, EventId, LakeUrl};
 use alluvium_spec::{Dataset, Freshness, Project, Silver};
 use alluvium_store::{Discard, EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
@@ -46,7 +46,7 @@ pub trait Landing: Send + Sync {
     /// What lies at a path where a landing object was; `None`: nothing that could be one. Reads only.
     async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError>;
 
-    /// The first of these paths at which nothing lies that this process sees. Reads no content.
+    /// The first of these paths at which nothing lies that this process sees. Reads no content. Asked only of folders on a disk.
     async fn lacks(&self, dataset: &Dataset, paths: Vec<String>) -> Result<Option<String>, StepError>;
 
     /// Reads only; the same folder looked at twice gives the same answer.
@@ -63,6 +63,46 @@ pub trait Copies: Send + Sync {
 
     /// Fetches the file unless it is here. One that is nowhere stays away.
     async fn fetch(&self, file: &Path) -> Result<(), StepError>;
+}
+
+/// An object of a landing folder that is in an object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Below the folder.
+    pub path: String,
+    pub bytes: u64,
+    /// When it came, to the second. What is below that stands for its tag: another object under the same name has another
+    /// number, though it has the same size and came in the same second.
+    pub modified_nanos: i64,
+}
+
+/// What an object was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A copy is kept on this disk for the step that loads it.
+    Content(ContentHash),
+    /// It is another one since it was listed.
+    Changed,
+    Gone,
+}
+
+/// Landing folders in object stores. Nothing is ever written, moved or deleted there.
+#[async_trait]
+pub trait Buckets: Send + Sync {
+    /// Tells each object below the folder, in the order of their names, and no more of them at once than a page of the store's
+    /// list has. `Err`: the name of one that no request can ask for.
+    async fn list(
+        &self,
+        folder: &LakeUrl,
+        tell: &mut (dyn FnMut(Result<Listed, String>) + Send),
+    ) -> Result<(), StepError>;
+
+    /// The object at a path; `None`: there is none.
+    async fn find(&self, folder: &LakeUrl, path: &str) -> Result<Option<Listed>, StepError>;
+
+    /// Reads objects, some at once, in their order. Ends at the first that cannot be read, with what was read before it.
+    async fn receive(&self, folder: &LakeUrl, objects: Vec<Listed>)
+    -> (Vec<(Listed, Received)>, Result<(), StepError>);
 }
 
 /// A table version that changed rows.

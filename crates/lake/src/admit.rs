@@ -7,7 +7,7 @@ use crate::{
     drift::{self, Difference, Gate},
     error::LakeError,
     ingest::{is_metadata, metadata_fields, plain, reason},
-    remote::Disk,
+    objects::Objects,
     table::{self, Table},
 };
 use alluvium_flow::Job;
@@ -17,8 +17,6 @@ use alluvium_store::EventRecord;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, Read, Seek},
     sync::Arc,
 };
 
@@ -37,10 +35,15 @@ pub(crate) struct Admitted {
 
 /// The bronze columns: those of the table, or of the first readable object and the contracts that read it; and those that
 /// objects bring, where the dataset's drift lets them.
-pub(crate) fn admit(disk: &Disk, table: Option<&Table>, bronze: &Bronze, job: &Job<'_>) -> Result<Admitted, LakeError> {
+pub(crate) fn admit(
+    objects: &Objects,
+    table: Option<&Table>,
+    bronze: &Bronze,
+    job: &Job<'_>,
+) -> Result<Admitted, LakeError> {
     let mut dead = BTreeMap::new();
     let mut columns = loop {
-        match own_columns(disk, table, bronze, job, &dead)? {
+        match own_columns(objects, table, bronze, job, &dead)? {
             Ok(columns) => break columns,
             Err(unreadable) => dead.extend(unreadable),
         }
@@ -51,7 +54,7 @@ pub(crate) fn admit(disk: &Disk, table: Option<&Table>, bronze: &Bronze, job: &J
         let judged = if bronze.drift == DriftPolicies::default() || dead.contains_key(&i) {
             Ok(Gate::default())
         } else {
-            judge(disk, bronze, event, job.project.limits.record.0, &columns)
+            judge(objects, bronze, event, job.project.limits.record.0, &columns)
         };
         let gate = match judged {
             Ok(gate) => gate,
@@ -69,26 +72,26 @@ pub(crate) fn admit(disk: &Disk, table: Option<&Table>, bronze: &Bronze, job: &J
 }
 
 fn judge(
-    disk: &Disk,
+    objects: &Objects,
     bronze: &Bronze,
     event: &EventRecord,
     limit: u64,
     columns: &[Field],
 ) -> Result<Gate, DecodeError> {
-    let found = discover(disk, bronze, event, limit)?;
+    let found = discover(objects, bronze, event, limit)?;
     drift::gate(&found, columns, &bronze.inside, bronze.drift, format(bronze, &event.path))
 }
 
 /// How the object's types differ inside of the columns.
 pub(crate) fn typed(
-    disk: &Disk,
+    objects: &Objects,
     bronze: &Bronze,
     event: &EventRecord,
     limit: u64,
     columns: &Schema,
 ) -> Vec<Difference> {
     let columns: Vec<Field> = columns.fields().iter().map(|f| f.as_ref().clone()).collect();
-    let found = discover(disk, bronze, event, limit).unwrap_or_default();
+    let found = discover(objects, bronze, event, limit).unwrap_or_default();
     drift::compare(&found, &columns, false).into_iter().filter(|d| d.field.contains(['.', '['])).collect()
 }
 
@@ -102,7 +105,7 @@ pub(crate) fn with_metadata(mut columns: Vec<Field>) -> Result<SchemaRef, LakeEr
 
 /// The data's own columns before the step.
 fn own_columns(
-    disk: &Disk,
+    objects: &Objects,
     table: Option<&Table>,
     bronze: &Bronze,
     job: &Job<'_>,
@@ -115,7 +118,7 @@ fn own_columns(
     } else {
         let mut unreadable = BTreeMap::new();
         for (i, event) in job.events.iter().enumerate().filter(|(i, _)| !dead.contains_key(i)) {
-            match discover(disk, bronze, event, job.project.limits.record.0) {
+            match discover(objects, bronze, event, job.project.limits.record.0) {
                 Ok(found) if found.is_empty() && bronze.expected.is_empty() => {}
                 Ok(found) => {
                     fields = first(found, bronze);
@@ -168,38 +171,11 @@ pub(crate) fn options<'a>(bronze: &'a Bronze, path: &str, max_record_bytes: u64)
 }
 
 fn discover(
-    disk: &Disk,
+    objects: &Objects,
     bronze: &Bronze,
     event: &EventRecord,
     max_record_bytes: u64,
 ) -> Result<Vec<Field>, DecodeError> {
-    let file = open_unchanged(disk, bronze, event)?;
+    let file = objects.open(bronze, event)?;
     decode::discover(file, &options(bronze, &event.path, max_record_bytes))
-}
-
-/// Opens the object if it still is what the event recorded: by its size and time, or by its content, where it came here at another
-/// time. What was pushed is a file of the lake, and is fetched if it is not here.
-pub(crate) fn open_unchanged(disk: &Disk, bronze: &Bronze, event: &EventRecord) -> Result<File, DecodeError> {
-    let path = bronze.files.folder.join(&event.path);
-    let mut file = if bronze.is_pushed() && disk.remote().is_some() {
-        let path = std::path::absolute(path).map_err(DecodeError::from_io)?;
-        let fetched = disk.open_if_there(&path, Some(event.bytes));
-        fetched.map_err(|e| DecodeError::Fetch { source: Box::new(e) })?.ok_or(DecodeError::Gone)?
-    } else {
-        File::open(path).map_err(DecodeError::from_io)?
-    };
-    let m = file.metadata().map_err(DecodeError::from_io)?;
-    let modified = m.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-    let nanos = modified.and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0);
-    let holds = m.len() == event.bytes && (nanos == event.modified_nanos || holds(&mut file, event)?);
-    holds.then_some(file).ok_or(DecodeError::Changed)
-}
-
-/// Whether the file's content is the event's. Reads all of it, and leaves the file at its start.
-fn holds(file: &mut File, event: &EventRecord) -> Result<bool, DecodeError> {
-    let failed = |source: io::Error| DecodeError::Io { source };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(Read::by_ref(file).take(event.bytes)).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    Ok(hasher.finalize().to_hex().as_str() == event.content.as_str())
 }

@@ -11,9 +11,10 @@ use crate::{
     incremental::Gone,
     ingest, maintain,
     meter::Meter,
+    objects::Objects,
     pool::QueryPool,
     redrive, refine,
-    remote::{self, Remote},
+    remote::{self, Buckets, Remote},
     session, silver,
     table::{Place, Tables},
     upsert::{self, Room},
@@ -46,6 +47,7 @@ pub struct LakeEngine {
     pub(crate) gone: Gone,
     /// Of all queries together: windows of a backfill are computed at once.
     pub(crate) queries: Arc<QueryPool>,
+    pub(crate) buckets: Buckets,
     root: PathBuf,
 }
 
@@ -65,12 +67,23 @@ impl LakeEngine {
             }
         };
         let (memory, aheads, gone) = (project.limits.memory, Aheads::default(), Gone::default());
-        Ok(Self { tables, clock, entropy, memory, aheads, gone, queries, root })
+        let copies = std::path::absolute(project.landing_copies()).map_err(LakeError::io(&project.root))?;
+        let buckets = Buckets::new(copies, project.limits.cache, clock.clone(), tables.meter.clone());
+        Ok(Self { tables, clock, entropy, memory, aheads, gone, queries, buckets, root })
     }
 
     /// For whoever lays files down in the lake beside its tables.
     pub fn copies(&self) -> Arc<dyn Copies> {
         Arc::new(self.tables.disk.clone())
+    }
+
+    /// For whoever looks for landing objects in buckets.
+    pub fn buckets(&self) -> Arc<dyn alluvium_flow::Buckets> {
+        Arc::new(self.buckets.clone())
+    }
+
+    pub(crate) fn objects(&self) -> Objects {
+        Objects::new(self.tables.disk.clone(), self.buckets.clone())
     }
 
     fn scratch_dir(&self) -> PathBuf {

@@ -60,6 +60,8 @@ pub enum LakeError {
     Store { url: String, source: Box<object_store::Error> },
     #[error("the object store of {url} cannot be used as the environment sets it")]
     StoreSettings { url: String, source: Box<object_store::Error> },
+    #[error("{url} could not be read")]
+    Bucket { url: String, source: Box<object_store::Error> },
     #[error("{url} has {found} bytes and should have {expected}")]
     StoreSize { url: String, expected: u64, found: u64 },
 }
@@ -126,8 +128,10 @@ impl LakeError {
     fn cause(&self) -> Cause {
         let found = cause(self);
         // Only what talks to an object store is asked for its words.
-        let asked =
-            matches!(self, Self::Store { .. } | Self::Delta { .. } | Self::Query(_) | Self::StoreSettings { .. });
+        let asked = matches!(
+            self,
+            Self::Store { .. } | Self::Bucket { .. } | Self::Delta { .. } | Self::Query(_) | Self::StoreSettings { .. }
+        );
         match found {
             Cause::Other | Cause::Passing(_) if asked => remote::fault_of(self).map_or(found, Cause::Store),
             _ => found,
@@ -149,6 +153,7 @@ impl Fault for LakeError {
             (Self::StoreSettings { .. }, _) => "L0506",
             (Self::StoreSize { .. }, _) => "L0507",
             (Self::Store { .. }, _) => "L0508",
+            (Self::Bucket { .. }, _) => "L0509",
             (Self::Io { .. }, _) => "L0101",
             (Self::Delta { .. }, _) => "L0102",
             (Self::Query(_), _) => "L0103",
@@ -184,7 +189,8 @@ impl Fault for LakeError {
         }
         match self {
             Self::Io { source, .. } => RetryClass::of_io(source.kind()),
-            Self::Conflict { .. } => RetryClass::Transient,
+            // An answer that is not understood is one of something on the way, as a rule.
+            Self::Conflict { .. } | Self::Bucket { .. } => RetryClass::Transient,
             Self::Decode { source, .. } => source.class(),
             Self::Refine { source, .. } => source.class(),
             Self::Query(_) | Self::Gate { .. } | Self::Memory { .. } | Self::Truncates { .. } | Self::Moved { .. } => {
@@ -213,7 +219,7 @@ impl Fault for LakeError {
     fn blames(&self) -> Blame {
         match self {
             Self::Decode { source: DecodeError::Fetch { source }, .. } => source.blames(),
-            Self::Decode { .. } => Blame::Source,
+            Self::Decode { .. } | Self::Bucket { .. } => Blame::Source,
             Self::Io { .. }
             | Self::Delta { .. }
             | Self::Query(_)
@@ -249,22 +255,25 @@ impl Fault for LakeError {
             Cause::Denied => return "give this user the right to write the lake and the project folder, and run again",
             Cause::Memory => return "raise `limits.memory` in alluvium.yaml, or make the query smaller",
             Cause::Store(StoreFault::Denied) => {
-                return "set credentials for the lake's bucket where alluvium runs (AWS_ACCESS_KEY_ID and \
+                return "set credentials for the bucket where alluvium runs (AWS_ACCESS_KEY_ID and \
                         AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and \
-                        AZURE_STORAGE_ACCOUNT_KEY), with the right to read, write, list and delete in it";
+                        AZURE_STORAGE_ACCOUNT_KEY), with the right to list and read in it, and to write and delete in the lake's";
             }
             Cause::Store(StoreFault::Throttled) => return "run again later; the object store asked for fewer requests",
             Cause::Store(StoreFault::Unreachable | StoreFault::Late) => {
                 return "run again; if it stays so, check the network, and AWS_ENDPOINT_URL, GOOGLE_BASE_URL or \
                         AZURE_STORAGE_ENDPOINT where one is set";
             }
-            Cause::Store(StoreFault::NoBucket) => return "make the bucket, or correct its name under `lake`",
+            Cause::Store(StoreFault::NoBucket) => return "make the bucket, or correct its name under `lake` or `files`",
             Cause::Passing(_) | Cause::Other => {}
         }
         match self {
             Self::StoreSettings { .. } => "set or correct the variables that start with AWS_, GOOGLE_ or AZURE_",
             Self::StoreSize { .. } | Self::Store { .. } => {
                 "check that nothing but alluvium changed the lake's objects, and that the store keeps what it was given"
+            }
+            Self::Bucket { .. } => {
+                "look at what answers in the place of the object store, as a proxy, and at AWS_ENDPOINT_URL and the like"
             }
             Self::Io { .. } if self.class() == RetryClass::Data => {
                 "look at the path and the folders above it: one of them is gone, or something else stands in its place"
@@ -321,6 +330,15 @@ mod tests {
             (io(Kind::ResourceBusy).class(), io(Kind::ResourceBusy).remedy()),
             (RetryClass::Transient, "run again")
         );
+    }
+
+    #[test]
+    fn a_bucket_that_answers_nonsense_is_the_source_s_trouble_and_may_pass() {
+        let source = object_store::Error::Generic { store: "S3", source: "a page of a proxy".into() };
+        let bucket = LakeError::Bucket { url: "s3://bucket/in".to_owned(), source: Box::new(source) };
+        let fetch = DecodeError::Fetch { source: Box::new(bucket) };
+        let error = LakeError::Decode { object: "a.csv".to_owned(), source: fetch };
+        assert_eq!((error.code(), error.class(), error.blames()), ("L0509", RetryClass::Transient, Blame::Source));
     }
 
     #[test]

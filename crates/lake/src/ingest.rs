@@ -3,7 +3,7 @@
 //! An object that cannot be read to its end loads nothing: it becomes a dead letter, and the others go on without it.
 
 use crate::{
-    admit::{self, Admitted, format, open_unchanged},
+    admit::{self, Admitted, format},
     ahead,
     commit::{Attempt, Staged},
     decode::{self, DecodeError, Decoded, Drift, Options, Piece, PieceDecoder, Pieces},
@@ -11,10 +11,10 @@ use crate::{
     engine::LakeEngine,
     error::LakeError,
     lanes::{self, Shared},
+    objects::Objects,
     quarantine::{self, Origin},
     refine::{self, Cause, Stamp},
     refining::{RefineLane, Refined, Refining},
-    remote::Disk,
     stage::{self, Lane, StagedFile, Stager},
     table::Place,
 };
@@ -60,7 +60,7 @@ type Dead = (usize, String);
 
 /// What the lanes share.
 struct Work {
-    disk: Disk,
+    objects: Objects,
     dataset: DatasetName,
     bronze: Bronze,
     events: Vec<EventRecord>,
@@ -123,7 +123,7 @@ pub(crate) async fn execute(
     let place = Place::Dataset(job.dataset.name.clone());
     let existing = tables.open(&place).await?;
     let Admitted { mut schema, mut grown, gates, mut dead } =
-        admit::admit(&tables.disk, existing.as_ref(), bronze, job)?;
+        admit::admit(&engine.objects(), existing.as_ref(), bronze, job)?;
     let gates = Arc::new(gates);
     // What is dropped is nobody's to go on with.
     let goes_on = job.verdict.is_none_or(|v| v.kind == VerdictKind::Release);
@@ -226,7 +226,7 @@ fn work(
     let columns = Arc::new(Schema::new(columns));
     let several = |e: &EventRecord| e.bytes >= SPLIT_BYTES && format(bronze, &e.path) == Format::Ndjson;
     Ok(Work {
-        disk: engine.tables.disk.clone(),
+        objects: engine.objects(),
         split: job.events.iter().map(|e| several(e).then(|| Mutex::new(Reading::Waiting))).collect(),
         dataset: job.dataset.name.clone(),
         bronze: bronze.clone(),
@@ -308,7 +308,6 @@ impl Ingest<'_> {
         let failed = |source: DecodeError| LakeError::Decode { object: event.path.clone(), source };
         let work = self.work;
         let file = work.open(event).map_err(failed)?;
-        work.stager.meter().read(event.bytes);
         let mut decoder = decode::open(file, &work.options(event), &work.columns).map_err(failed)?;
         let (mut batches, mut rows, mut inside) = (0, 0, Drift::default());
         while let Some(decoded) = decoder.next().map_err(failed)? {
@@ -319,8 +318,7 @@ impl Ingest<'_> {
                 self.shared.advance(0)?;
             }
         }
-        // Changed while it was read: what was staged may be neither the old nor the new content.
-        work.open(event).map_err(failed)?;
+        work.objects.is_still(&work.bronze, event).map_err(failed)?;
         let mut drift = decoder.drift().clone();
         drift.merge_inside(&inside);
         self.done.note(work, event, &drift, rows).map_err(failed)?;
@@ -430,8 +428,13 @@ impl Work {
         admit::options(&self.bronze, &event.path, self.max_record_bytes)
     }
 
+    /// Counts the object as read, but for one of a bucket, whose requests are counted where they are made.
     fn open(&self, event: &EventRecord) -> Result<File, DecodeError> {
-        open_unchanged(&self.disk, &self.bronze, event)
+        let file = self.objects.open(&self.bronze, event)?;
+        if self.bronze.files.remote.is_none() {
+            self.stager.meter().read(event.bytes);
+        }
+        Ok(file)
     }
 
     /// Reads the next piece of an object that several lanes decode; `false` when all has been taken. An error is told to
@@ -450,7 +453,6 @@ impl Work {
             Reading::Open(pieces) => pieces,
             Reading::Waiting => {
                 let file = self.open(event).map_err(failed)?;
-                self.stager.meter().read(event.bytes);
                 Box::new(Pieces::open(file, &self.options(event)).map_err(failed)?)
             }
         };
@@ -458,8 +460,7 @@ impl Work {
             *reading = Reading::Open(pieces);
             return Ok(true);
         }
-        // Changed while it was read: what was staged may be neither the old nor the new content.
-        self.open(event).map_err(failed)?;
+        self.objects.is_still(&self.bronze, event).map_err(failed)?;
         shared.advance(event.bytes)?;
         Ok(false)
     }
@@ -487,7 +488,7 @@ impl Done {
         let nested = |name: &String| columns.field_with_name(name).is_ok_and(|f| f.data_type().is_nested());
         let looks_deeper = drift.rescued.iter().any(|(name, r)| r.retyped > 0 && nested(name));
         let typed = match looks_deeper {
-            true => admit::typed(&work.disk, &work.bronze, event, work.max_record_bytes, columns),
+            true => admit::typed(&work.objects, &work.bronze, event, work.max_record_bytes, columns),
             false => Vec::new(),
         };
         let found = drift::differences_of(drift, columns, rows, &typed);

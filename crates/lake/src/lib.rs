@@ -34,6 +34,7 @@ mod lateness;
 mod library;
 mod maintain;
 mod meter;
+mod objects;
 mod pool;
 mod profile;
 mod quarantine;

@@ -73,7 +73,7 @@ pub(crate) async fn execute(
     let Waiting { units, rows: total, paths, .. } = waiting::open(engine, job).await?;
     let meter = engine.tables.meter.clone();
 
-    let known = admit::admit(&engine.tables.disk, Some(&table), bronze, job)?.schema;
+    let known = admit::admit(&engine.objects(), Some(&table), bronze, job)?.schema;
     let own = known.fields().iter().filter(|f| !ingest::is_metadata(f.name())).map(|f| f.as_ref().clone());
     let mut columns: Vec<Field> = own.collect();
     if bronze.drift.new == DriftPolicy::Evolve {

@@ -1,4 +1,4 @@
-//! Where a lake lies that is in an object store.
+//! A place in an object store: where a lake lies, or where objects arrive.
 //!
 //! Called by spec, which reads it, and by lake, which opens it. It never holds a credential or an endpoint: those come from
 //! the environment alone.
@@ -28,13 +28,13 @@ pub enum Cloud {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum InvalidLakeUrl {
-    #[error("`{0}://` is no object store that a lake can lie in")]
+    #[error("`{0}://` is no object store that is known here")]
     Scheme(String),
     #[error("credentials are not written into a file; they are read from the environment")]
     Login,
-    #[error("the name of a bucket or container has letters, digits, `.`, `-` and `_`, as in `{0}://bucket/lake`")]
+    #[error("the name of a bucket or container has letters, digits, `.`, `-` and `_`, as in `{0}://bucket/prefix`")]
     Bucket(&'static str),
-    #[error("an account is written as in `abfss://container@account.dfs.core.windows.net/lake`")]
+    #[error("an account is written as in `abfss://container@account.dfs.core.windows.net/prefix`")]
     Account,
     #[error("a prefix is made of names with letters, digits, `.`, `-`, `_`, `=` and `~`, with one `/` between two")]
     Prefix,
@@ -63,7 +63,14 @@ impl LakeUrl {
         format!("{}://{}", self.scheme, self.bucket)
     }
 
-    /// Names between the bucket and what lies in the lake.
+    /// The bucket or container by itself, and its storage account where the URL names one.
+    pub fn bucket(&self) -> (&str, Option<&str>) {
+        self.bucket.split_once('@').map_or((&self.bucket, None), |(container, host)| {
+            (container, host.split_once('.').map(|(account, _)| account))
+        })
+    }
+
+    /// Names between the bucket and what lies in the place.
     pub fn prefix(&self) -> &[String] {
         &self.prefix
     }

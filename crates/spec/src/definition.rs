@@ -9,6 +9,7 @@ use crate::{
     drift::{DriftPolicies, Inside},
     json_schema::Validator,
     library::Library,
+    project_file::COPIES,
     schedule::Schedule,
     secret::Secret,
     sinks::Sink,
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -128,7 +129,7 @@ pub struct Bronze {
     /// Signed calls over HTTP; `files` is then as with `push`.
     #[serde(skip)]
     pub webhook: Option<Box<WebhookSource>>,
-    /// The bucket that is mounted as the landing folder: its notices make the dataset due.
+    /// The bucket that is the landing folder, or is mounted there: its notices make the dataset due.
     #[serde(skip)]
     pub notified: Option<Notified>,
     /// When a service looks into the landing folder; `None`: whenever something arrives.
@@ -263,8 +264,12 @@ pub struct Notified {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct FileSource {
-    /// Absolute folder of the landing zone, inside the project unless the environment allows another.
+    /// Absolute folder of the landing zone, inside the project unless the environment allows another; where it is in an object
+    /// store, its URL.
     pub folder: PathBuf,
+    /// The same, as a place in an object store.
+    #[serde(skip)]
+    pub remote: Option<LakeUrl>,
     /// Matched against the path relative to `folder`.
     pub glob: String,
     /// A file younger than this is left for the next look.
@@ -589,6 +594,14 @@ impl Dataset {
         matches!(&self.kind, Kind::Bronze(bronze) if bronze.is_pushed())
     }
 
+    /// Its landing folder on a disk, which another machine may not see.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Bronze(bronze) if !bronze.is_pushed() && bronze.files.remote.is_none() => Some(&bronze.files.folder),
+            Kind::Bronze(_) | Kind::Silver(_) | Kind::Gold(_) => None,
+        }
+    }
+
     /// When a service looks for its files, if not whenever something arrives.
     pub fn schedule(&self) -> Option<&Schedule> {
         match &self.kind {
@@ -640,6 +653,11 @@ impl Dataset {
 }
 
 impl Project {
+    /// Where copies of landing objects are that lie in object stores.
+    pub fn landing_copies(&self) -> PathBuf {
+        self.root.join(COPIES).join("landing")
+    }
+
     pub fn contract_of(&self, dataset: &Dataset) -> Option<&Contract> {
         self.contracts.get(dataset.contract.as_deref()?)
     }

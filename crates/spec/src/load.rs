@@ -275,7 +275,9 @@ fn check_places(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, s
             sinks::Sink::Webhook(_) => None,
         });
         for (what, path) in [("lake", &settings.lake)].into_iter().chain(state).chain(events) {
-            // A place that could not be used is empty, and a mistake of its own.
+            // The lake's URL, whose folder has copies. A place that could not be used is empty, and a mistake of its own.
+            let remote = settings.remote.as_ref().filter(|_| what == "lake").map(|url| url.to_string().into());
+            let path = remote.as_ref().unwrap_or(path);
             let usable = !path.as_os_str().is_empty();
             if usable && (path.starts_with(folder) || folder.starts_with(path)) {
                 let message =

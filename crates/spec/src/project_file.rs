@@ -21,7 +21,7 @@ use std::{
 pub(crate) const PROJECT_FILE: &str = "alluvium.yaml";
 const DEFAULT_STATE: &str = ".alluvium/{env}.db";
 /// Where copies of the files of a lake in an object store are, by the lake's URL.
-const COPIES: &str = ".alluvium/copies";
+pub(crate) const COPIES: &str = ".alluvium/copies";
 const DEFAULT_LIMITS: Limits = Limits {
     memory: ByteSize::mib(1_024),
     record: ByteSize::mib(16),
@@ -254,7 +254,7 @@ fn lake(
     let asked = environment.lake.clone().map(|l| Spanned::new(l, Place::WHOLE));
     let written = asked.as_ref().or(own.as_ref()).or(top.as_ref());
     match written.filter(|w| LakeUrl::is_meant(&w.value)) {
-        Some(url) => match object_store(url, r) {
+        Some(url) => match object_store(url, "lake", r) {
             Some(url) => {
                 let url = url.join(&environment.name);
                 (root.join(COPIES).join(url.folder()), Some(url))
@@ -269,7 +269,7 @@ fn lake(
 }
 
 /// Which bucket may be reached is for the credentials to say, and these come from the environment.
-fn object_store(written: &Spanned<String>, r: &mut Reader<'_>) -> Option<LakeUrl> {
+pub(crate) fn object_store(written: &Spanned<String>, key: &str, r: &mut Reader<'_>) -> Option<LakeUrl> {
     match written.value.parse::<LakeUrl>() {
         Ok(url) => Some(url),
         Err(e) => {
@@ -277,12 +277,13 @@ fn object_store(written: &Spanned<String>, r: &mut Reader<'_>) -> Option<LakeUrl
                 InvalidLakeUrl::Scheme(scheme) => nearest::help(scheme, LakeUrl::SCHEMES),
                 InvalidLakeUrl::Login => Some("set AWS_ACCESS_KEY_ID and the like where alluvium runs".to_owned()),
                 InvalidLakeUrl::Bucket(_) | InvalidLakeUrl::Account | InvalidLakeUrl::Prefix => Some(
-                    "write it as `s3://bucket/lake`; an endpoint is read from AWS_ENDPOINT_URL and the like".to_owned(),
+                    "write it as `s3://bucket/prefix`; an endpoint is read from AWS_ENDPOINT_URL and the like"
+                        .to_owned(),
                 ),
             };
             // A line with what may be a secret is not shown.
             let at = if e == InvalidLakeUrl::Login { Place::WHOLE } else { written.place };
-            r.error(codes::INVALID_VALUE, at, format!("`lake`: {e}"), help);
+            r.error(codes::INVALID_VALUE, at, format!("`{key}`: {e}"), help);
             None
         }
     }
@@ -380,6 +381,6 @@ pub(crate) fn inside(written: &Spanned<String>, fence: &Fence, r: &mut Reader<'_
 }
 
 fn remote(place: Place, r: &mut Reader<'_>) {
-    let help = Some("use a folder; only `lake` may be in an object store".to_owned());
+    let help = Some("use a folder; only `lake` and the `files` of a dataset may be in an object store".to_owned());
     r.error(codes::NOT_AVAILABLE, place, "remote places are not available here in this version", help);
 }

@@ -8,7 +8,6 @@ use crate::{
     templates::{self, FOLDERS, IGNORED, Template},
 };
 use alluvium_model::Exit;
-use alluvium_spec::Kind;
 use serde_json::json;
 use std::{
     fs, io,
@@ -56,10 +55,8 @@ fn write(root: &Path, template: &Template) -> Result<(), CliError> {
     // A landing folder without files is in no template.
     if let Ok(project) = alluvium_spec::load(root, &alluvium_spec::Environment::default()) {
         for dataset in project.datasets.values() {
-            if let Kind::Bronze(bronze) = &dataset.kind
-                && !dataset.is_pushed()
-            {
-                folder(&bronze.files.folder)?;
+            if let Some(landing) = dataset.folder() {
+                folder(landing)?;
             }
         }
     }

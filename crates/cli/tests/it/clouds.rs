@@ -5,6 +5,11 @@ use crate::{
     harness::{Project, repository, test_python},
     market::copied,
 };
+use futures::StreamExt;
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder, path::Path as Key,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -13,7 +18,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -150,6 +155,43 @@ impl Cloud {
                 ("AZURE_STORAGE_ACCOUNT_KEY", key.clone(), vec![key])
             }
         }
+    }
+
+    /// A client of its bucket for the tests themselves.
+    fn bucket(self) -> Arc<dyn ObjectStore> {
+        let variables = self.variables(&self.endpoint());
+        // The builders have no trait in common, and read the environment of this process by themselves alone.
+        macro_rules! built {
+            ($builder:ty, $url:expr) => {{
+                let named =
+                    variables.iter().filter_map(|(n, v)| Some((n.to_ascii_lowercase().parse().ok()?, v.clone())));
+                let builder = named.fold(<$builder>::new().with_url($url), |b, (key, value)| b.with_config(key, value));
+                Arc::new(builder.build().expect("a client"))
+            }};
+        }
+        match self {
+            Self::S3 => built!(AmazonS3Builder, "s3://lake"),
+            Self::Google => built!(GoogleCloudStorageBuilder, "gs://lake"),
+            // The emulator's address is read from the environment alone.
+            Self::Azure => {
+                let builder = MicrosoftAzureBuilder::new().with_url("az://lake").with_account("tester");
+                let builder = builder.with_access_key(AZURE_KEY).with_allow_http(true);
+                let builder = builder.with_endpoint(format!("{}/tester", self.endpoint()));
+                Arc::new(builder.build().expect("a client"))
+            }
+        }
+    }
+
+    /// Puts objects below a place in the shared server, several at once.
+    pub fn put(self, place: &str, objects: &[(&str, &[u8])]) {
+        let (_, prefix) = place.split_once("://lake/").expect("a place in `lake`");
+        let bucket = self.bucket();
+        let puts = objects.iter().map(|(name, bytes)| {
+            let (bucket, key) = (bucket.clone(), Key::parse(format!("{prefix}/{name}")).expect("a key"));
+            async move { bucket.put(&key, PutPayload::from(bytes.to_vec())).await.expect("put") }
+        });
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(futures::stream::iter(puts).buffer_unordered(8).collect::<Vec<_>>());
     }
 
     /// The same files over a lake in the object store: one line differs.

@@ -88,7 +88,7 @@ async fn a_day_of_an_arrival_in_ten_minutes_leaves_few_files_and_a_short_log() {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
     let store = StateStore::open(&project.state).await.expect("a state");
     let engine = LakeEngine::new(&project, clock.clone(), entropy.clone()).expect("an engine");
-    let landing = FileLanding::new(clock.clone(), engine.copies());
+    let landing = FileLanding::new(clock.clone(), engine.copies(), engine.buckets());
     let run = async || {
         let flow = Flow {
             project: &project,

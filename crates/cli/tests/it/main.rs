@@ -32,6 +32,7 @@ mod infer;
 mod init;
 mod input;
 mod inside;
+mod landing;
 mod late;
 mod left;
 mod library;

@@ -66,6 +66,7 @@ pub struct Proxy {
     /// How often a fault met a request.
     faults: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
+    seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
@@ -81,6 +82,7 @@ impl Proxy {
         let (stopped, counted, came) = (stop.clone(), faults.clone(), requests.clone());
         let rule: Arc<Rule> = Arc::new(Box::new(rule));
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let all = seen.clone();
         let to = cloud.port();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -88,12 +90,17 @@ impl Proxy {
                     break;
                 }
                 came.fetch_add(1, Ordering::Relaxed);
-                let (rule, seen, counted) = (rule.clone(), seen.clone(), counted.clone());
+                let (rule, seen, counted) = (rule.clone(), all.clone(), counted.clone());
                 // A client that goes away is no fault of the proxy.
                 thread::spawn(move || serve(client, to, &rule, &seen, &counted).ok());
             }
         });
-        Self { port, stop, faults, requests }
+        Self { port, stop, faults, requests, seen }
+    }
+
+    /// Method and path of each request so far.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("not poisoned").clone()
     }
 
     pub fn endpoint(&self) -> String {

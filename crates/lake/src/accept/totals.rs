@@ -52,10 +52,18 @@ pub(super) async fn judge(
     let dead: BTreeSet<&EventId> = staged.dead.iter().map(|(event, _)| event).collect();
     let mut told = Vec::new();
     for event in job.events.iter().filter(|e| !dead.contains(&e.event)) {
-        let path = bronze.files.folder.join(format!("{}{CONTROL_FILE}", event.path));
-        // A disk may take its time, and others have work meanwhile.
-        let told_by = tokio::task::spawn_blocking(move || read(&path)).await;
-        match told_by.map_err(|_| LakeError::Worker("a thread ended early"))? {
+        let path = format!("{}{CONTROL_FILE}", event.path);
+        let told_by = if let Some(folder) = &bronze.files.remote {
+            let bytes = engine.buckets.small(folder, &path, MOST_BYTES).await?;
+            let name = path.rsplit('/').next().unwrap_or(&path);
+            bytes.map_or_else(|| Err(absent(name)), |bytes| understood(name, bytes))
+        } else {
+            let path = bronze.files.folder.join(path);
+            // A disk may take its time, and others have work meanwhile.
+            let told_by = tokio::task::spawn_blocking(move || read(&path)).await;
+            told_by.map_err(|_| LakeError::Worker("a thread ended early"))?
+        };
+        match told_by {
             Ok(one) => told.push((event, one)),
             Err(why) => unfit(format!("accept:totals({})", event.path), "completeness", &[levels], &why, found),
         }
@@ -145,22 +153,30 @@ fn shown(value: i128) -> String {
 
 fn read(path: &Path) -> Result<Told, String> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let opened = match path.symlink_metadata() {
         Ok(m) if m.is_file() => File::open(path),
         Ok(_) => return Err(format!("`{name}` is no file")),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(format!(
-                "`{name}` is not there; bring it, and `alluvium replay dead-letters` judges once more"
-            ));
+            return Err(absent(&name));
         }
         Err(e) => Err(e),
     };
-    let read = opened.and_then(|f| f.take(MOST_BYTES + 1).read_to_string(&mut text));
+    let read = opened.and_then(|f| f.take(MOST_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(|e| format!("`{name}` cannot be read: {e}"))?;
-    if text.len() as u64 > MOST_BYTES {
+    understood(&name, bytes)
+}
+
+fn absent(name: &str) -> String {
+    format!("`{name}` is not there; bring it, and `alluvium replay dead-letters` judges once more")
+}
+
+/// `bytes`: all of it, or the first that are too many.
+fn understood(name: &str, bytes: Vec<u8>) -> Result<Told, String> {
+    if bytes.len() as u64 > MOST_BYTES {
         return Err(format!("`{name}` is longer than {MOST_BYTES} bytes"));
     }
+    let text = String::from_utf8(bytes).map_err(|_| format!("`{name}` cannot be read: it is not UTF-8"))?;
     let told = parse(&text)
         .map_err(|line| format!("line {line} of `{name}` is neither `rows: 12` nor `sum(column): 3.50`"))?;
     if told.sums.len() > MOST_SUMS {
@@ -256,7 +272,7 @@ mod tests {
             (sums(101).into_bytes(), "`a.csv.ctl` has more than 100 sums"),
             (long(257).into_bytes(), "`a.csv.ctl` has the name of a column with more than 256 bytes"),
             (vec![b'#'; 70_000], "`a.csv.ctl` is longer than 65536 bytes"),
-            (vec![0xff], "`a.csv.ctl` cannot be read: stream did not contain valid UTF-8"),
+            (vec![0xff], "`a.csv.ctl` cannot be read: it is not UTF-8"),
             (b"rows: 3\nsecret".to_vec(), "line 2 of `a.csv.ctl` is neither `rows: 12` nor `sum(column): 3.50`"),
         ] {
             std::fs::write(&path, text).expect("written");

@@ -1,13 +1,21 @@
 //! Counts what really goes over the wire, so that the ledger's numbers are the object store's: each attempt of a request,
-//! each page of a list, each part of an upload.
+//! each page of a list, each part of an upload. A page is mended on its way.
 
+use super::page;
 use crate::meter::Meter;
 use async_trait::async_trait;
+use futures::StreamExt;
 use object_store::{
     ClientOptions, Result,
-    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector},
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+        ReqwestConnector,
+    },
 };
-use std::sync::Arc;
+use std::{io, sync::Arc};
+
+/// A page of the longest names that stores allow has less.
+const MOST_PAGE_BYTES: usize = 64 << 20;
 
 /// Makes clients that count.
 #[derive(Debug)]
@@ -52,8 +60,22 @@ impl HttpService for Counting {
             let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse().ok());
             self.meter.received_remotely(length.unwrap_or(0));
         }
-        Ok(response)
+        if kind == Kind::List && response.status().is_success() { mended(response).await } else { Ok(response) }
     }
+}
+
+async fn mended(response: HttpResponse) -> std::result::Result<HttpResponse, HttpError> {
+    let (head, body) = response.into_parts();
+    let (mut chunks, mut page) = (body.bytes_stream(), Vec::new());
+    while let Some(chunk) = chunks.next().await {
+        page.extend_from_slice(&chunk?);
+        if page.len() > MOST_PAGE_BYTES {
+            return Err(HttpError::new(HttpErrorKind::Decode, io::Error::other("a page of a list has no end")));
+        }
+    }
+    let mended = std::str::from_utf8(&page).ok().and_then(page::mended);
+    let body = mended.map_or_else(|| HttpResponseBody::from(page), HttpResponseBody::from);
+    Ok(HttpResponse::from_parts(head, body))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +100,7 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object_store::client::{HttpRequestBody, HttpResponseBody};
+    use object_store::client::HttpRequestBody;
     use std::sync::atomic::Ordering::Relaxed;
 
     /// Answers that seven bytes are there.
@@ -104,6 +126,35 @@ mod tests {
             counting.call(request).await.expect("an answer");
             assert_eq!((meter.reads.load(Relaxed), meter.bytes_read.load(Relaxed)), (reads, bytes), "{method}");
         }
+    }
+
+    /// Answers each request with the same page.
+    #[derive(Debug)]
+    struct Page(String);
+
+    #[async_trait]
+    impl HttpService for Page {
+        async fn call(&self, _: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+            Ok(HttpResponse::new(HttpResponseBody::from(self.0.clone())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_mended_and_an_endless_one_is_refused() {
+        let ask = async |page: String| {
+            let client = HttpClient::new(Page(page));
+            let counting = Counting { client, meter: Arc::new(Meter::of_object_store()) };
+            let mut request = HttpRequest::new(HttpRequestBody::empty());
+            *request.uri_mut() = "http://s3/b?list-type=2".parse().expect("an address");
+            counting.call(request).await
+        };
+        let text = async |page: &str| {
+            let answer = ask(page.to_owned()).await.expect("an answer");
+            String::from_utf8(answer.into_body().bytes().await.expect("a body").to_vec()).expect("a text")
+        };
+        assert_eq!(text("<Key>a/b</Key>").await, "<Key>a/b</Key>");
+        assert_eq!(text("<Key>a//b</Key>").await, "<Key>\u{f8ff}a%2F%2Fb</Key>");
+        assert!(ask("a".repeat(MOST_PAGE_BYTES + 1)).await.is_err());
     }
 
     #[test]

@@ -303,7 +303,7 @@ fn is_bucket(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
 }
 
 /// From now on it is a copy: see [`room`].
-fn seal(file: &File) -> io::Result<()> {
+pub(super) fn seal(file: &File) -> io::Result<()> {
     let mut permissions = file.metadata()?.permissions();
     permissions.set_readonly(true);
     file.set_permissions(permissions)

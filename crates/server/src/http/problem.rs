@@ -222,7 +222,7 @@ impl Fault for Problem {
             }
             Self::Notice(_) => "send the notices of an object store as its cloud makes them",
             Self::Unmatched { .. } => {
-                "name the bucket and its prefix under `source.notified_by` of a bronze dataset, and start the service anew"
+                "name the bucket under `source.files` or `source.notified_by` of a bronze dataset, and start the service anew"
             }
             Self::Forged(_) => "sign as Standard Webhooks says, with a secret that the service has",
             Self::Stale(_) => "sign with the present time; set the clock of the sender or of the service",

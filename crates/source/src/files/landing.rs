@@ -7,7 +7,7 @@ use super::{
     lay_down::lay_down,
     walk::{Found, Walked, find, pattern, walk},
 };
-use alluvium_flow::{Arrival, Copies, Landing, Look, StepError};
+use alluvium_flow::{Arrival, Buckets, Copies, Landing, Look, StepError};
 use alluvium_model::{Clock, DatasetName, Span};
 use alluvium_spec::{CONTROL_FILE, Dataset, FileSource, Kind};
 use async_trait::async_trait;
@@ -20,10 +20,10 @@ use std::{
 };
 
 /// Before a file that changed under its reader is looked at again.
-const CHANGED_WAIT: Duration = Duration::from_millis(200);
+pub(super) const CHANGED_WAIT: Duration = Duration::from_millis(200);
 
 /// Size and modification time, by path.
-type Seen = BTreeMap<String, (u64, i64)>;
+pub(super) type Seen = BTreeMap<String, (u64, i64)>;
 
 /// Finds files in the folders of bronze datasets.
 ///
@@ -33,13 +33,16 @@ pub struct FileLanding {
     clock: Arc<dyn Clock>,
     /// What was pushed is laid down in the lake.
     copies: Arc<dyn Copies>,
+    pub(super) buckets: Arc<dyn Buckets>,
+    /// Objects of buckets that the last look read, so that a look which is followed by another one reads them once.
+    pub(super) received: Mutex<BTreeMap<DatasetName, BTreeMap<String, Arrival>>>,
     /// Files whose time lies in the future, as the last look found them.
     ahead: Mutex<BTreeMap<DatasetName, Seen>>,
 }
 
 impl FileLanding {
-    pub fn new(clock: Arc<dyn Clock>, copies: Arc<dyn Copies>) -> Self {
-        Self { clock, copies, ahead: Mutex::default() }
+    pub fn new(clock: Arc<dyn Clock>, copies: Arc<dyn Copies>, buckets: Arc<dyn Buckets>) -> Self {
+        Self { clock, copies, buckets, received: Mutex::default(), ahead: Mutex::default() }
     }
 
     /// What ends in `beside` is none of the dataset's files, whatever its pattern.
@@ -57,7 +60,8 @@ impl FileLanding {
             refused.retain(|r| !r.path.ends_with(beside));
         }
         let mut look = Look { refused, ..Look::default() };
-        let ready = self.ready(name, source.settle, files, known, &mut look);
+        let state = |file: &Found| (file.path.clone(), (file.stat.bytes, file.stat.modified_nanos));
+        let ready = self.ready(name, source.settle, files, state, known, &mut look);
         for (file, hashed) in hash_all(ready).await? {
             match hashed {
                 Hashed::Content(content) => look.arrivals.push(Arrival {
@@ -78,21 +82,31 @@ impl FileLanding {
     }
 
     /// The files that are not known and have rested; counts those that have not.
-    fn ready(&self, name: &DatasetName, settle: Span, files: Vec<Found>, known: &Seen, look: &mut Look) -> Vec<Found> {
+    pub(super) fn ready<F>(
+        &self,
+        name: &DatasetName,
+        settle: Span,
+        files: Vec<F>,
+        state: impl Fn(&F) -> (String, (u64, i64)),
+        known: &Seen,
+        look: &mut Look,
+    ) -> Vec<F> {
         let now = self.clock.now().as_nanosecond();
         let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
         let before = ahead.remove(name).unwrap_or_default();
         let mut again = Seen::new();
         let mut ready = Vec::new();
         for file in files {
-            let state = (file.stat.bytes, file.stat.modified_nanos);
-            if known.get(&file.path) == Some(&state) {
+            let (path, state) = state(&file);
+            if known.get(&path) == Some(&state) {
                 continue;
             }
-            if i128::from(file.stat.modified_nanos) > now {
-                again.insert(file.path.clone(), state);
+            let same_as_before = before.get(&path) == Some(&state);
+            let modified_nanos = state.1;
+            if i128::from(modified_nanos) > now {
+                again.insert(path, state);
             }
-            match age(file.stat.modified_nanos, now, settle, before.get(&file.path) == Some(&state)) {
+            match age(modified_nanos, now, settle, same_as_before) {
                 Age::Settled => ready.push(file),
                 Age::Young(left) => unsettled(look, left),
             }
@@ -115,7 +129,7 @@ async fn at_path(folder: &Path, path: &str) -> Result<Option<Arrival>, FilesErro
     Ok(hash_all(vec![file]).await?.into_iter().find_map(arrival))
 }
 
-fn unsettled(look: &mut Look, left: Duration) {
+pub(super) fn unsettled(look: &mut Look, left: Duration) {
     look.unsettled += 1;
     look.settled_in = look.settled_in.max(left);
 }
@@ -137,6 +151,9 @@ impl Landing for FileLanding {
 
     async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {
         let Kind::Bronze(bronze) = &dataset.kind else { return Err(StepError::new(FilesError::NotBronze)) };
+        if let Some(url) = &bronze.files.remote {
+            return self.in_bucket(url, path).await;
+        }
         if dataset.is_pushed() {
             self.copies.fetch(&bronze.files.folder.join(path)).await?;
         }
@@ -165,6 +182,9 @@ impl Landing for FileLanding {
         match &dataset.kind {
             Kind::Bronze(bronze) => {
                 let beside = dataset.accept.totals.map(|_| CONTROL_FILE);
+                if let Some(url) = &bronze.files.remote {
+                    return self.objects(&dataset.name, url, &bronze.files, beside, known).await;
+                }
                 self.files(&dataset.name, &bronze.files, beside, known).await.map_err(StepError::new)
             }
             Kind::Silver(_) | Kind::Gold(_) => Ok(Look::default()),
@@ -175,7 +195,8 @@ impl Landing for FileLanding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alluvium_model::ManualClock;
+    use alluvium_flow::{Listed, Received};
+    use alluvium_model::{LakeUrl, ManualClock};
     use alluvium_spec::CsvOptions;
     use std::os::unix::fs::MetadataExt;
 
@@ -200,8 +221,24 @@ mod tests {
         }
     }
 
+    /// Nor is one in a bucket.
+    #[async_trait]
+    impl Buckets for Elsewhere {
+        async fn list(&self, _: &LakeUrl, _: &mut (dyn FnMut(Result<Listed, String>) + Send)) -> Result<(), StepError> {
+            unreachable!("no folder is in a bucket")
+        }
+
+        async fn find(&self, _: &LakeUrl, _: &str) -> Result<Option<Listed>, StepError> {
+            unreachable!("no folder is in a bucket")
+        }
+
+        async fn receive(&self, _: &LakeUrl, _: Vec<Listed>) -> (Vec<(Listed, Received)>, Result<(), StepError>) {
+            unreachable!("no folder is in a bucket")
+        }
+    }
+
     fn landing(clock: Arc<ManualClock>) -> FileLanding {
-        FileLanding::new(clock, Arc::new(Elsewhere))
+        FileLanding::new(clock, Arc::new(Elsewhere), Arc::new(Elsewhere))
     }
 
     impl Zone {
@@ -228,7 +265,7 @@ mod tests {
 
     fn source(folder: &Path, settle: Span) -> FileSource {
         let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
-        FileSource { folder: folder.to_owned(), glob: "*.csv".to_owned(), settle, format: None, csv }
+        FileSource { folder: folder.to_owned(), remote: None, glob: "*.csv".to_owned(), settle, format: None, csv }
     }
 
     fn paths(look: &Look) -> Vec<&str> {

@@ -205,7 +205,7 @@ mod tests {
         let reads = |glob: &str, files: &[PathBuf]| {
             let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
             let (folder, glob) = (t.path().to_owned(), glob.to_owned());
-            super::reads(&FileSource { folder, glob, settle: Span::ZERO, format: None, csv }, files)
+            super::reads(&FileSource { folder, remote: None, glob, settle: Span::ZERO, format: None, csv }, files)
         };
         assert!(
             reads("*.csv", &files[..1])

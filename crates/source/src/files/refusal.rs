@@ -15,6 +15,8 @@ pub(super) enum Refusal {
     LinkLeavesFolder,
     LinkToNothing,
     TooDeep,
+    /// Of an object: an empty part, `.`, `..` or a control character.
+    NoName,
 }
 
 impl Refusal {
@@ -38,6 +40,7 @@ impl Refusal {
             Self::LinkLeavesFolder => "G0007",
             Self::LinkToNothing => "G0008",
             Self::TooDeep => "G0009",
+            Self::NoName => "G0010",
         }
     }
 
@@ -51,6 +54,10 @@ impl Refusal {
             Self::Unreadable(kind) => format!("it cannot be read: {kind}"),
             Self::LinkLeavesFolder => "this link leads out of the landing folder".to_owned(),
             Self::LinkToNothing => "this link leads to nothing".to_owned(),
+            Self::NoName => {
+                "a part of its name is empty, `.` or `..`, or has a control character; copy it to another name"
+                    .to_owned()
+            }
             Self::TooDeep => format!("folders are read {} levels deep, not deeper", super::walk::MOST_LEVELS),
         }
     }

@@ -150,9 +150,13 @@ fn refuse_folders(glob: &GlobMatcher, folders: Vec<PathBuf>, walked: &mut Walked
 
 /// Names by which writers mark what is not, or not yet, for readers.
 fn is_unfinished(entry: &DirEntry) -> bool {
-    let name = entry.file_name().as_encoded_bytes();
+    entry.depth() > 0 && says_unfinished(entry.file_name().as_encoded_bytes())
+}
+
+/// Of a file or a folder that somebody still works at, by its name.
+pub(super) fn says_unfinished(name: &[u8]) -> bool {
     let ending = |e: &[u8]| name.ends_with(e);
-    entry.depth() > 0 && (name.starts_with(b".") || name.starts_with(b"_") || ending(b".tmp") || ending(b".part"))
+    name.starts_with(b".") || name.starts_with(b"_") || ending(b".tmp") || ending(b".part")
 }
 
 fn relative<'a>(root: &Path, path: &'a Path) -> &'a Path {

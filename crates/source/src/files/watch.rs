@@ -6,7 +6,7 @@
 use super::{FilesError, walk::pattern};
 use alluvium_flow::Arrived;
 use alluvium_model::DatasetName;
-use alluvium_spec::{Kind, Project};
+use alluvium_spec::Project;
 use globset::GlobMatcher;
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
@@ -62,14 +62,13 @@ impl FolderWatch {
     pub fn new(project: &Project) -> Result<Self, FilesError> {
         let mut folders: BTreeMap<PathBuf, Folder> = BTreeMap::new();
         for dataset in project.datasets.values() {
-            let Kind::Bronze(bronze) = &dataset.kind else { continue };
-            if bronze.is_pushed() || bronze.schedule.is_some() {
+            let (Some(bronze), Some(folder)) = (dataset.bronze(), dataset.folder()) else { continue };
+            if bronze.schedule.is_some() {
                 continue;
             }
             let glob = pattern(&bronze.files.glob)?;
-            let folder = folders
-                .entry(bronze.files.folder.clone())
-                .or_insert_with(|| Folder { recursive: false, datasets: Vec::new() });
+            let folder =
+                folders.entry(folder.to_owned()).or_insert_with(|| Folder { recursive: false, datasets: Vec::new() });
             folder.recursive |= bronze.files.glob.contains('/') || bronze.files.glob.contains("**");
             folder.datasets.push((dataset.name.clone(), glob));
         }

@@ -9,16 +9,16 @@ use super::{
 };
 use crate::{
     codes,
-    definition::{Batch, CsvOptions, FileSource, Format, IngestMode, OrderBy, Push, WebhookSource},
+    definition::{Batch, CsvOptions, FileSource, Format, IngestMode, Notified, OrderBy, Push, WebhookSource},
     diagnostic::{Sink, quoted},
     drift::DriftPolicies,
     paths::Fence,
-    project_file::inside,
+    project_file::{inside, object_store},
     schedule::{CatchUp, InvalidSchedule, Schedule},
     source_file::{SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader},
 };
-use alluvium_model::{ByteSize, DatasetName, Span};
+use alluvium_model::{ByteSize, DatasetName, InvalidLakeUrl, LakeUrl, Span};
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 const DEFAULT_SETTLE: Span = Span::from_secs(2);
@@ -78,16 +78,18 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     let other = others.iter().any(|k| node.get(k).is_some());
     f.not_yet(&others, r);
     let folder = if other { f.take("files") } else { f.require("files", r) }.and_then(|n| r.text(n));
-    let path = folder.as_ref().and_then(|w| inside(w, fence, r));
+    let place = folder.as_ref().and_then(|w| landing(w, fence, r));
     let glob = f.take("glob").and_then(|n| glob(n, r)).unwrap_or_else(|| "*".to_owned());
     let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(DEFAULT_SETTLE, |s| s.value);
     let format = f.take("format").and_then(|n| r.choice(n, &FORMATS));
     let csv = csv(&mut f, format.as_ref(), r);
     let mode = f.take("mode").and_then(|n| r.choice(n, &MODES)).map(|m| m.value).unwrap_or_default();
     let schedule = f.take("schedule").and_then(|n| schedule(n, r));
-    let notified = f.take("notified_by").map_or(Some(None), |n| webhook::notified(n, r).map(Some));
+    let remote = place.as_ref().and_then(|(_, remote)| remote.as_ref());
+    let notified = f.take("notified_by").map_or(Some(remote.map(own_notices)), |n| notified(n, remote, r).map(Some));
     f.finish(r);
-    let source = FileSource { folder: path?, glob, settle, format: format.map(|f| f.value), csv };
+    let (path, remote) = place?;
+    let source = FileSource { folder: path, remote, glob, settle, format: format.map(|f| f.value), csv };
     Some(BronzeDraft {
         source,
         folder: Some(folder?),
@@ -101,6 +103,38 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         order_by: OrderBy::default(),
         drift: DriftPolicies::default(),
     })
+}
+
+/// A folder, or a place in an object store. Which bucket may be read is for the credentials to say.
+fn landing(written: &Spanned<String>, fence: &Fence, r: &mut Reader<'_>) -> Option<(PathBuf, Option<LakeUrl>)> {
+    if !LakeUrl::is_meant(&written.value) {
+        return inside(written, fence, r).map(|folder| (folder, None));
+    }
+    let pattern = written.value.contains(['*', '?', '[', '{']);
+    if pattern && written.value.parse::<LakeUrl>() == Err(InvalidLakeUrl::Prefix) {
+        let help =
+            "write what comes before it as `files: s3://bucket/orders/`, and the rest as `glob: \"*.csv\"`".to_owned();
+        r.error(codes::INVALID_VALUE, written.place, "a pattern is the `glob` beside `files`", Some(help));
+        return None;
+    }
+    let url = object_store(written, "files", r)?;
+    Some((url.to_string().into(), Some(url)))
+}
+
+/// Of the bucket that the URL names.
+fn own_notices(url: &LakeUrl) -> Notified {
+    let (bucket, account) = url.bucket();
+    let prefix = url.prefix().iter().map(|p| format!("{p}/")).collect();
+    Notified { bucket: bucket.to_owned(), account: account.map(str::to_owned), prefix }
+}
+
+fn notified(node: &Node, remote: Option<&LakeUrl>, r: &mut Reader<'_>) -> Option<Notified> {
+    if remote.is_some() {
+        let help = Some("leave it out: notices of that bucket make the dataset due".to_owned());
+        r.error(codes::CONTRADICTION, node.place, "`files` names the bucket already", help);
+        return None;
+    }
+    webhook::notified(node, r)
 }
 
 fn freshness(f: &mut Fields<'_>, source: &BronzeDraft, r: &mut Reader<'_>) -> Option<Span> {
@@ -168,7 +202,8 @@ fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
 fn pushed(taken: &Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSource>>) -> BronzeDraft {
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
     let glob = "*.ndjson".to_owned();
-    let source = FileSource { folder: PathBuf::new(), glob, settle: taken.settle, format: Some(Format::Ndjson), csv };
+    let (folder, settle) = (PathBuf::new(), taken.settle);
+    let source = FileSource { folder, remote: None, glob, settle, format: Some(Format::Ndjson), csv };
     BronzeDraft {
         source,
         folder: None,

@@ -71,6 +71,49 @@ fn the_lake_may_be_in_an_object_store_and_no_secret_is_shown() {
 }
 
 #[test]
+fn files_may_arrive_in_a_bucket() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("datasets/bronze")).expect("created");
+    let said = |source: &str| {
+        std::fs::write(folder.path().join("alluvium.yaml"), "name: p\nlake: s3://bucket/lakes/p\n").expect("written");
+        std::fs::write(folder.path().join("datasets/bronze/a.yaml"), format!("source: {{ {source} }}\n"))
+            .expect("written");
+        load(folder.path(), &Environment::default())
+    };
+    for (source, url, bucket, account, prefix) in [
+        ("files: s3://bucket/orders/", "s3://bucket/orders", "bucket", None, "orders/"),
+        ("files: gs://bucket, glob: '**/*.csv'", "gs://bucket", "bucket", None, ""),
+        (
+            "files: 'abfss://in@acc.dfs.core.windows.net/a/b'",
+            "abfss://in@acc.dfs.core.windows.net/a/b",
+            "in",
+            Some("acc"),
+            "a/b/",
+        ),
+    ] {
+        let p = said(source).unwrap_or_else(|d| panic!("{d}"));
+        let dataset = p.datasets.values().next().expect("a dataset");
+        let remote = dataset.bronze().and_then(|b| b.files.remote.as_ref());
+        assert_eq!(remote.map(ToString::to_string).as_deref(), Some(url));
+        assert_eq!(dataset.folder(), None);
+        let notified = dataset.notified().expect("its own bucket's");
+        assert_eq!((&*notified.bucket, notified.account.as_deref(), &*notified.prefix), (bucket, account, prefix));
+    }
+    for (source, word) in [
+        ("files: s3://bucket/orders/*.csv", "glob: \"*.csv\""),
+        ("files: ftp://bucket/orders", "no object store"),
+        ("files: s3://bucket/../orders", "a prefix is made of names"),
+        ("files: 's3://key:se@cret*@bucket/a'", "AWS_ACCESS_KEY_ID"),
+        ("files: s3://bucket/lakes/p/dev/bronze", "lie inside each other"),
+        ("files: s3://bucket/in, notified_by: { bucket: bucket }", "names the bucket already"),
+    ] {
+        let shown = said(source).expect_err(source).to_string();
+        assert!(shown.contains(word), "{shown}");
+        assert!(!shown.contains("cret"), "{shown}");
+    }
+}
+
+#[test]
 fn the_state_may_be_a_database_and_its_password_is_never_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let said = |line: &str| {

@@ -1,0 +1,266 @@
+//! One look at a landing folder that is in an object store. As of a folder on a disk, but that an object is complete
+//! when it is there, and that every machine sees it.
+//!
+//! Called by `landing.rs`. Holds of a list what is new, however long it is.
+
+use super::{
+    landing::{CHANGED_WAIT, FileLanding, Seen, unsettled},
+    refusal::Refusal,
+    walk::{pattern, says_unfinished},
+};
+use alluvium_flow::{Arrival, Listed, Look, Received, StepError};
+use alluvium_model::{DatasetName, LakeUrl};
+use alluvium_spec::FileSource;
+use std::time::Duration;
+
+/// Names that are told of those that cannot be asked for.
+const MOST_REFUSED: usize = 100;
+
+impl FileLanding {
+    /// What ends in `beside` is none of the dataset's objects, whatever its pattern.
+    pub(super) async fn objects(
+        &self,
+        name: &DatasetName,
+        folder: &LakeUrl,
+        source: &FileSource,
+        beside: Option<&str>,
+        known: &Seen,
+    ) -> Result<Look, StepError> {
+        let glob = pattern(&source.glob).map_err(StepError::new)?;
+        let is_own = |path: &str| {
+            let unfinished = path.split('/').any(|part| says_unfinished(part.as_bytes()));
+            !unfinished && glob.is_match(path) && beside.is_none_or(|b| !path.ends_with(b))
+        };
+        let (mut found, mut look) = (Vec::new(), Look::default());
+        let mut tell = |listed: Result<Listed, String>| match listed {
+            Ok(object) => {
+                let is_known = known.get(&object.path) == Some(&(object.bytes, object.modified_nanos));
+                if !is_known && is_own(&object.path) {
+                    found.push(object);
+                }
+            }
+            Err(path) => {
+                if glob.is_match(&path) && look.refused.len() < MOST_REFUSED {
+                    look.refused.push(Refusal::NoName.at(path.as_ref()));
+                }
+            }
+        };
+        self.buckets.list(folder, &mut tell).await?;
+        let state = |o: &Listed| (o.path.clone(), (o.bytes, o.modified_nanos));
+        let ready = self.ready(name, source.settle, found, state, known, &mut look);
+        let ready = self.remembered(name, ready, &mut look);
+        let asked = ready.len();
+        let (received, ended) = self.buckets.receive(folder, ready).await;
+        let wait = Duration::from(source.settle).max(CHANGED_WAIT);
+        match ended {
+            Err(e) if received.is_empty() && look.arrivals.is_empty() => return Err(e),
+            // What has come is recorded, so that no outage makes all of it come again; the next look tells if it lasts.
+            Err(e) => {
+                tracing::warn!(dataset = %name, error = &e as &dyn std::error::Error, "not all objects could be read");
+                (received.len()..asked).for_each(|_| unsettled(&mut look, wait));
+            }
+            Ok(()) => {}
+        }
+        for (object, received) in received {
+            match received {
+                Received::Content(content) => look.arrivals.push(arrival(object, content)),
+                Received::Changed => unsettled(&mut look, wait),
+                Received::Gone => tracing::debug!(dataset = %name, path = object.path, "gone before it was read"),
+            }
+        }
+        look.arrivals.sort_by(|a, b| a.path.cmp(&b.path));
+        let all = look.arrivals.iter().map(|a| (a.path.clone(), a.clone())).collect();
+        self.received.lock().expect("no holder of this lock panics").insert(name.clone(), all);
+        let (new, unsettled, refused) = (look.arrivals.len(), look.unsettled, look.refused.len());
+        tracing::debug!(dataset = %name, new, unsettled, refused, "looked at the bucket");
+        Ok(look)
+    }
+
+    /// Those that the last look did not read; the others have arrived.
+    fn remembered(&self, name: &DatasetName, ready: Vec<Listed>, look: &mut Look) -> Vec<Listed> {
+        let mut before = self.received.lock().expect("no holder of this lock panics").remove(name).unwrap_or_default();
+        let mut others = Vec::new();
+        for object in ready {
+            match before.remove(&object.path) {
+                Some(a) if (a.bytes, a.modified_nanos) == (object.bytes, object.modified_nanos) => {
+                    look.arrivals.push(a)
+                }
+                Some(_) | None => others.push(object),
+            }
+        }
+        others
+    }
+
+    /// The object at a path, if there is one.
+    pub(super) async fn in_bucket(&self, folder: &LakeUrl, path: &str) -> Result<Option<Arrival>, StepError> {
+        let Some(object) = self.buckets.find(folder, path).await? else { return Ok(None) };
+        let (received, ended) = self.buckets.receive(folder, vec![object]).await;
+        ended?;
+        Ok(received.into_iter().find_map(|(object, received)| match received {
+            Received::Content(content) => Some(arrival(object, content)),
+            Received::Changed | Received::Gone => None,
+        }))
+    }
+}
+
+fn arrival(object: Listed, content: alluvium_model::ContentHash) -> Arrival {
+    let Listed { path, bytes, modified_nanos } = object;
+    Arrival { path, bytes, modified_nanos, content }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::FileLanding;
+    use alluvium_flow::{Buckets, Copies};
+    use alluvium_model::{ContentHash, Fault, ManualClock, RetryClass, Span};
+    use alluvium_spec::CsvOptions;
+    use async_trait::async_trait;
+    use std::{
+        path::Path,
+        sync::{Arc, Mutex},
+    };
+
+    /// A bucket whose objects are their own content, and fail from a number of reads on.
+    #[derive(Default)]
+    struct Stub {
+        listed: Vec<Result<Listed, String>>,
+        reads_left: Mutex<Option<usize>>,
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no answer")]
+    struct Outage;
+
+    impl Fault for Outage {
+        fn code(&self) -> &'static str {
+            "L0503"
+        }
+
+        fn class(&self) -> RetryClass {
+            RetryClass::Transient
+        }
+
+        fn remedy(&self) -> &'static str {
+            "wait"
+        }
+    }
+
+    #[async_trait]
+    impl Buckets for Stub {
+        async fn list(
+            &self,
+            _: &LakeUrl,
+            tell: &mut (dyn FnMut(Result<Listed, String>) + Send),
+        ) -> Result<(), StepError> {
+            self.listed.iter().cloned().for_each(tell);
+            Ok(())
+        }
+
+        async fn find(&self, _: &LakeUrl, path: &str) -> Result<Option<Listed>, StepError> {
+            Ok(self.listed.iter().flatten().find(|o| o.path == path).cloned())
+        }
+
+        async fn receive(&self, _: &LakeUrl, objects: Vec<Listed>) -> (Vec<(Listed, Received)>, Result<(), StepError>) {
+            let mut left = self.reads_left.lock().expect("a number");
+            let mut received = Vec::new();
+            for object in objects {
+                match left.as_mut() {
+                    Some(0) => return (received, Err(StepError::new(Outage))),
+                    Some(left) => *left -= 1,
+                    None => {}
+                }
+                let content = ContentHash::from_stored(&object.path);
+                let what = match object.path.as_str() {
+                    "changed.csv" => Received::Changed,
+                    "gone.csv" => Received::Gone,
+                    _ => Received::Content(content),
+                };
+                received.push((object, what));
+            }
+            (received, Ok(()))
+        }
+    }
+
+    #[async_trait]
+    impl Copies for Stub {
+        async fn bring(&self, _: &Path) -> Result<(), StepError> {
+            unreachable!("nothing is laid down")
+        }
+
+        async fn fetch(&self, _: &Path) -> Result<(), StepError> {
+            unreachable!("nothing was pushed")
+        }
+    }
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn object(path: &str, seconds: i64) -> Result<Listed, String> {
+        Ok(Listed { path: path.to_owned(), bytes: 1, modified_nanos: seconds * SECOND + 7 })
+    }
+
+    fn landing(stub: Stub) -> FileLanding {
+        let clock = Arc::new(ManualClock::at("1970-01-01T00:01:40Z".parse().expect("a time")));
+        FileLanding::new(clock, Arc::new(Stub::default()), Arc::new(stub))
+    }
+
+    async fn look(landing: &FileLanding, glob: &str, known: &Seen) -> Result<Look, StepError> {
+        let name: DatasetName = "bronze.drops".parse().expect("a name");
+        let url: LakeUrl = "s3://bucket/in".parse().expect("a url");
+        let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
+        let source = FileSource {
+            folder: url.to_string().into(),
+            remote: Some(url.clone()),
+            glob: glob.to_owned(),
+            settle: Span::from_secs(2),
+            format: None,
+            csv,
+        };
+        landing.objects(&name, &url, &source, Some(".ctl"), known).await
+    }
+
+    fn paths(look: &Look) -> Vec<&str> {
+        look.arrivals.iter().map(|a| a.path.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn new_objects_are_told_as_files_are() {
+        let listed = ["a.csv", "a.csv.ctl", "_b.csv", "c.csv.tmp", "changed.csv", "gone.csv", "in/d.csv", "known.csv"];
+        let mut listed: Vec<_> = listed.into_iter().map(|path| object(path, 50)).collect();
+        listed.push(object("young.csv", 99));
+        listed.extend(["..csv\n", "in//e.csv", "../f.csv"].map(|path| Err(path.to_owned())));
+        let landing = landing(Stub { listed, ..Stub::default() });
+        let known =
+            Seen::from([("known.csv".to_owned(), (1, 50 * SECOND + 7)), ("a.csv".to_owned(), (1, 50 * SECOND + 8))]);
+        let found = look(&landing, "*", &known).await.expect("a look");
+        assert_eq!(paths(&found), ["a.csv"], "its tag is another one, and folders are left out");
+        assert_eq!(found.unsettled, 2, "one is young, and one changed");
+        let refused: Vec<_> = found.refused.iter().map(|r| (r.path.as_str(), r.code)).collect();
+        assert_eq!(refused, [("..csv\n", "G0010")], "what the pattern takes and no request can name");
+        let found = look(&landing, "**/[def].csv", &known).await.expect("a look");
+        assert_eq!((paths(&found), found.refused.len()), (vec!["in/d.csv"], 2));
+    }
+
+    #[tokio::test]
+    async fn an_outage_in_the_midst_loses_nothing_that_came_before_it() {
+        let listed = (0..5).map(|i| object(&format!("{i}.csv"), 50)).collect();
+        let landing = landing(Stub { listed, reads_left: Mutex::new(Some(2)) });
+        let found = look(&landing, "*", &Seen::new()).await.expect("a look");
+        assert_eq!((paths(&found), found.unsettled), (vec!["0.csv", "1.csv"], 3));
+        let again = look(&landing, "*", &Seen::new()).await.expect("a look");
+        assert_eq!(paths(&again), paths(&found), "what was read is not read again until it is recorded");
+        let known = found.arrivals.iter().map(|a| (a.path.clone(), (a.bytes, a.modified_nanos))).collect();
+        let error = look(&landing, "*", &known).await.expect_err("nothing came");
+        assert_eq!(error.code(), "L0503");
+    }
+
+    #[tokio::test]
+    async fn an_object_is_read_once_for_two_looks_and_again_when_it_is_another() {
+        let mut landing = landing(Stub { listed: vec![object("a.csv", 50)], reads_left: Mutex::new(Some(1)) });
+        let found = look(&landing, "*", &Seen::new()).await.expect("a look");
+        assert_eq!(found, look(&landing, "*", &Seen::new()).await.expect("a look"));
+        landing.buckets = Arc::new(Stub { listed: vec![object("a.csv", 51)], reads_left: Mutex::new(Some(0)) });
+        let error = look(&landing, "*", &Seen::new()).await.expect_err("it has to be read");
+        assert_eq!(error.code(), "L0503");
+    }
+}
