@@ -53,5 +53,6 @@ mod server;
 mod serving;
 mod show;
 mod singer;
+mod stopped;
 mod table_rules;
 mod workers;
