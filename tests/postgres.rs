@@ -1,4 +1,4 @@
-//! A real PostgreSQL for tests: on loopback, on a free port, in a temporary folder, gone with the test's process.
+//! A real PostgreSQL for tests: on loopback, on a port of its own, in a temporary folder, gone with the test's process.
 //!
 //! Included by the test binaries of `store` and `cli`. A shell stands between: it ends the server and removes the folder
 //! when its input ends, however the test's process went.
@@ -25,7 +25,7 @@ pub static SHARED: LazyLock<Server> = LazyLock::new(Server::start);
 const SCRIPT: &str = r#"
 set -u
 cd "$1"; bin="$2"; port="$3"
-up() { "$bin/pg_ctl" -D data -l log -w -t 60 -o "-p $port" start >>ctl 2>&1 && echo up || echo failed; }
+up() { "$bin/pg_ctl" -D data -l log -w -t 300 -o "-p $port" start >>ctl 2>&1 && echo up || echo failed; }
 export LC_ALL=C
 { "$bin/initdb" -D data -U alluvium --pwfile=password --auth=scram-sha-256 -E UTF8 --locale=C --no-sync &&
   openssl req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=authority -keyout ca.key -out ca.pem &&
@@ -75,8 +75,7 @@ impl Server {
         let bin = programs();
         let folder = tempfile::Builder::new().prefix("alluvium-postgres-").tempdir().expect("a folder").keep();
         fs::write(folder.join("password"), PASSWORD).expect("a file");
-        // Another process may take the port before the server does; then this test fails, and passes when it is run again.
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = port();
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "sh"]).arg(&folder).arg(bin).arg(port.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -141,6 +140,18 @@ impl Server {
         assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).expect("text").trim().to_owned()
     }
+}
+
+/// None that the system gives to whoever asks for any, so that nobody takes it before the server does, or while it is down. Other
+/// processes of tests begin elsewhere.
+fn port() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(64);
+    let mut all = (0..COUNT).map(|_| FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
+    let free = all.find_map(|n| u16::try_from(n).ok().filter(|p| TcpListener::bind(("127.0.0.1", *p)).is_ok()));
+    free.expect("a free port")
 }
 
 impl Shell {

@@ -108,7 +108,7 @@ pub fn crash_point(name: &'static str) {
     }
     if STOP.is_here(name) {
         signal("-STOP");
-        // All threads stop, but maybe not this one first.
-        std::thread::park_timeout(Duration::from_millis(20));
+        // All threads stop, but maybe not this one first, and on a busy machine much later than another.
+        std::thread::park_timeout(Duration::from_secs(2));
     }
 }

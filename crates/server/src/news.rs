@@ -81,8 +81,8 @@ impl Seen {
         }
     }
 
-    /// Puts on the agenda what follows from commits, and what others left, and tells which replays can be begun. What is made from a dataset while turns go
-    /// on over it is judged when they have ended.
+    /// Puts on the agenda what follows from commits, and what others left, and tells which replays can be begun. What is made from a dataset is judged by
+    /// a look beside which no turn went on over it: `busy` are the datasets of those that did.
     pub(crate) fn take(
         &mut self,
         news: News,

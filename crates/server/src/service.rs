@@ -68,6 +68,8 @@ struct Going<'s> {
     work: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + 's>>>,
     turns: Vec<Arc<Left>>,
     replays: BTreeSet<RunId>,
+    /// Datasets that turns had still to do at some time since the last look at the state began: what it found of them is of before.
+    touched: BTreeSet<DatasetName>,
     /// A turn is done with one of its datasets.
     less: Arc<Notify>,
 }
@@ -97,6 +99,17 @@ impl Going<'_> {
     /// Datasets that a turn has still to do.
     fn busy(&self) -> BTreeSet<DatasetName> {
         self.turns.iter().flat_map(|t| t.datasets()).collect()
+    }
+
+    fn begins_to_look(&mut self) {
+        self.touched = self.busy();
+    }
+
+    fn begins(&mut self, turn: &Turn) -> Arc<Left> {
+        let left = Arc::new(Left::of(turn, self.less.clone()));
+        self.turns.push(left.clone());
+        self.touched.extend(turn.datasets.iter().cloned());
+        left
     }
 }
 
@@ -162,6 +175,7 @@ impl Service<'_> {
             } else if now >= look_at && self.health.is_ready() && seen.rests(flow) {
                 look_at = after(now, LOOK_EVERY);
             } else if now >= look_at {
+                going.begins_to_look();
                 let look = seen.look(flow);
                 going.work.push(Box::pin(async { Ended::Look(look.await) }));
                 look_at = Timestamp::MAX;
@@ -174,8 +188,7 @@ impl Service<'_> {
                     }
                 }));
             } else if may_begin && let Some(turn) = agenda.take(now, &busy) {
-                let left = Arc::new(Left::of(&turn, going.less.clone()));
-                going.turns.push(left.clone());
+                let left = going.begins(&turn);
                 going.work.push(Box::pin(self.turn(self.intake.turns.begin(), left, turn, stop)));
             } else {
                 let next = agenda.next(&busy).filter(|_| may_begin).map_or(scan_at, |t| t.min(scan_at)).min(look_at);
@@ -279,7 +292,7 @@ impl Service<'_> {
             Err(error) => return Err(error.into()),
         };
         self.health.set(true);
-        for asked in seen.take(news, flow, agenda, &going.busy(), flow.clock.now()) {
+        for asked in seen.take(news, flow, agenda, &going.touched, flow.clock.now()) {
             if going.replays.len() < REPLAYS && going.replays.insert(asked.id.clone()) {
                 going.work.push(Box::pin(async move {
                     let done = flow.replay_asked(&asked, stop.clone().said()).await;
@@ -463,6 +476,22 @@ fn after(time: Timestamp, wait: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Else a turn that ends while the look goes on would be followed by one that has nothing to do.
+    #[test]
+    fn what_a_turn_did_while_a_look_went_on_is_not_known_by_that_look() {
+        let name = |text: &str| text.parse::<DatasetName>().expect("a name");
+        let turn = |names: &[&str]| Turn { datasets: names.iter().map(|n| name(n)).collect(), ..Turn::default() };
+        let mut going = Going::default();
+        let first = going.begins(&turn(&["bronze.a", "gold.a"]));
+        going.begins_to_look();
+        let second = going.begins(&turn(&["bronze.b"]));
+        going.turns.retain(|t| !Arc::ptr_eq(t, &first) && !Arc::ptr_eq(t, &second));
+        assert!(going.busy().is_empty());
+        assert_eq!(going.touched, turn(&["bronze.a", "bronze.b", "gold.a"]).datasets);
+        going.begins_to_look();
+        assert!(going.touched.is_empty());
+    }
 
     #[test]
     fn what_a_look_is_about_to_find_is_waited_for() {

@@ -168,8 +168,7 @@ fn a_service_tells_what_goes_wrong_and_shows_it() {
     let address = serving.address();
     serving.wait_for("alerts: 1 publication delivered to on_call");
     p.put("landing/orders/2.csv", order(8, 1).as_bytes());
-    serving.wait_for("alert over: silver.orders");
-    serving.wait_for("alerts: 1 publication delivered to on_call");
+    serving.wait_for_all(&["alert over: silver.orders", "alerts: 1 publication delivered to on_call"]);
     let shown = ask(&address, "GET", "/api/alerts", &[], b"");
     assert_eq!(shown.status, 200, "{}", shown.body);
     let shown: Value = serde_json::from_str(&shown.body).expect("a list");

@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{Project, Ran},
-    http::{STRUCTURED, event, post, pushed_shop},
+    http::{event, push_to_dying, pushed_shop},
     market::{MARKET, copied, killed_at, rows},
     serving::Serving,
 };
@@ -143,7 +143,7 @@ fn a_pushed_event_comes_back_too() {
     let serving = Serving::spawn(command);
     let at = serving.address();
     serving.wait_for("ended");
-    assert_eq!(post(&at, STRUCTURED, &event("7", "10.50")).status, 202);
+    push_to_dying(&at, &event("7", "10.50"));
     serving.end();
     let folder = p.path("lake/dev/pushed/bronze.orders");
     let object = fs::read_dir(&folder).expect("a folder").next().expect("an object").expect("an entry").path();

@@ -6,13 +6,13 @@ use crate::{
     http::ask,
     market::{MARKET, MORE, ORDERS_HEAD, copied, killed_at, put_all, two_at_a_time},
     serving::Serving,
+    stopped::Stopped,
 };
 use alluvium_model::CRASH_POINTS;
 use serde_json::{Value, json};
 use std::{
     fs,
     process::{Child, Command, Stdio},
-    thread,
 };
 
 const DISCARD: &[&str] =
@@ -321,15 +321,10 @@ fn who_is_overtaken_takes_nothing_twice() {
         (DISCARD, "discard.before_record", DISCARD),
     ] {
         let p = copied(&start);
-        let mut command = p.command(slow);
-        command.env("ALLUVIUM_STOP_AT", at);
-        let child = begin(command);
-        stopped(&child);
+        let stopped = Stopped::at(&p, slow, at);
         p.done(quick);
-        let go_on = Command::new("kill").args(["-CONT", &child.id().to_string()]).status().expect("kill runs");
-        assert!(go_on.success());
-        let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "{slow:?} {quick:?} {}", String::from_utf8_lossy(&output.stderr));
+        let ran = stopped.go_on();
+        assert_eq!(ran.code, Some(0), "{slow:?} {quick:?} {ran}");
         ended_once(&p);
     }
 }
@@ -346,16 +341,6 @@ fn ended_once(p: &Project) {
 
 fn begin(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
-}
-
-/// Until the process is stopped by the signal that it sends itself.
-fn stopped(child: &Child) {
-    let stat = format!("/proc/{}/stat", child.id());
-    let is_stopped =
-        || fs::read_to_string(&stat).is_ok_and(|s| s.rsplit(") ").next().is_some_and(|s| s.starts_with('T')));
-    while !is_stopped() {
-        thread::yield_now();
-    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn each_event_of_a_step_is_in_the_log_with_its_run_and_step() {
 #[test]
 fn a_run_that_is_asked_to_stop_stops() {
     let p = Project::shop();
-    p.edit("datasets/bronze/orders.yaml", "settle: 0s", "settle: 25s");
+    p.edit("datasets/bronze/orders.yaml", "settle: 0s", "settle: 29s");
     let mut child = p.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|l| l.expect("text"));
     assert!(lines.any(|l| l.contains("to settle")), "it waits");
@@ -99,7 +99,7 @@ fn a_run_that_is_asked_to_stop_stops() {
     let stopped = &p.json(&["show", "runs"])[0];
     assert_eq!(stopped["state"], "interrupted");
     assert!(stopped["finished_at"].is_string(), "it ended properly: {stopped}");
-    p.edit("datasets/bronze/orders.yaml", "settle: 25s", "settle: 0s");
+    p.edit("datasets/bronze/orders.yaml", "settle: 29s", "settle: 0s");
     p.done(&["run"]);
     assert_eq!(p.cell("SELECT count(*) FROM silver.orders"), 2);
 }

@@ -87,18 +87,13 @@ impl Project {
         self.root().join(path)
     }
 
+    /// At once: a process that looks meanwhile sees all of it, or what was there before.
     pub fn put(&self, path: &str, content: &[u8]) {
         let at = self.path(path);
         fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
-        fs::write(at, content).expect("a file");
-    }
-
-    /// As [`Project::put`], at once: nobody sees a file that is there in part.
-    pub fn deliver(&self, path: &str, content: &[u8]) {
-        let at = self.path(path);
-        fs::create_dir_all(at.parent().expect("a parent")).expect("a folder");
-        let aside = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(aside.path(), content).expect("written");
+        // Beside the project, where nobody looks, and closed before it is moved, so that it gives one notice.
+        let aside = tempfile::NamedTempFile::new().expect("a file").into_temp_path();
+        fs::write(&aside, content).expect("written");
         aside.persist(at).expect("moved");
     }
 
@@ -153,6 +148,12 @@ impl Project {
     #[track_caller]
     pub fn rows(&self, sql: &str) -> Vec<Value> {
         self.json(&["query", sql]).as_array().expect("rows").clone()
+    }
+
+    /// As [`Project::rows`], while others work: none as long as a table is not there.
+    pub fn rows_by_now(&self, sql: &str) -> Vec<Value> {
+        let ran = self.alluvium(&["query", sql, "--format", "json"]);
+        if ran.code == Some(0) { serde_json::from_str(&ran.stdout).expect("rows") } else { Vec::new() }
     }
 
     /// A query's only cell.

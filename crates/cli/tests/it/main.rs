@@ -55,6 +55,7 @@ mod server;
 mod serving;
 mod show;
 mod singer;
+mod stopped;
 mod table_rules;
 mod truncates;
 mod workers;

@@ -184,12 +184,9 @@ fn of_two_services_over_one_state_one_may_be_killed() {
         assert_eq!(push(1, id), 0, "what was acknowledged by the one that was killed is there");
     }
     assert_eq!(push(1, 11), 1);
-    loop {
-        second.wait_for("done gold.daily");
-        if p.rows("SELECT orders, amount FROM gold.daily") == [json!({ "orders": 12, "amount": 12.0 })] {
-            break;
-        }
-    }
+    second.until("gold", || {
+        p.rows_by_now("SELECT orders, amount FROM gold.daily") == [json!({ "orders": 12, "amount": 12.0 })]
+    });
     let ran = second.stop();
     assert_eq!(ran.code, Some(0), "{ran}");
     p.done(&["run"]);

@@ -3,11 +3,11 @@
 use crate::{
     clouds::{Cloud, SECRET, objects},
     harness::{Project, Ran, python_with},
-    http::{STRUCTURED, event, post, pushed_shop},
+    http::{STRUCTURED, event, post, push_to_dying, pushed_shop},
     market::{MARKET, MORE, balances, copied, copy_folder, killed_at, put_all, two_at_a_time},
     proxy::{Fault, Proxy, Request},
     server::SHARED,
-    serving::Serving,
+    serving::{LIMIT, Serving},
 };
 use serde_json::json;
 use std::{
@@ -16,7 +16,7 @@ use std::{
     fs,
     process::{Child, Stdio},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -297,20 +297,42 @@ fn two_runs_at_once_lose_and_double_nothing_in_other_clouds() {
     two_at_a_time(&[GOOGLE, AZURE], lose_and_double_nothing_at_once);
 }
 
-/// Two that know nothing of each other, each with rows of its own for one table. Each commit takes long enough for the other
-/// one to try the same version meanwhile: a store that did not refuse one of the two would lose its rows.
+/// The first who commits waits on the way until the other one does.
+#[derive(Default)]
+struct Meeting {
+    /// What was sent in this round.
+    commits: Mutex<Vec<String>>,
+    came: Condvar,
+}
+
+impl Meeting {
+    fn commits(&self, path: &str) {
+        let mut commits = self.commits.lock().expect("not poisoned");
+        commits.push(path.to_owned());
+        self.came.notify_all();
+        if commits.len() == 1 {
+            drop(self.came.wait_timeout_while(commits, LIMIT, |c| c.len() == 1));
+        }
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.commits.lock().expect("not poisoned"))
+    }
+}
+
+/// Two that know nothing of each other, each with rows of its own for one table. Both try the same version: a store that did
+/// not refuse one of the two would lose its rows.
 #[test]
 fn of_two_commits_of_one_version_each_cloud_refuses_one_and_no_row_is_lost() {
     let rows = |n: usize| format!("id,day,changed\n{n},2024-01-01,1\n");
     two_at_a_time(&[Cloud::S3, Cloud::Google, Cloud::Azure], |cloud| {
-        let races = Arc::new(AtomicUsize::new(0));
-        let met = races.clone();
+        let meeting = Arc::new(Meeting::default());
+        let meets = meeting.clone();
         let proxy = Proxy::before(*cloud, move |r| {
-            if !r.is_commit() {
-                return Fault::None;
+            if r.is_commit() {
+                meets.commits(&r.path);
             }
-            met.fetch_add(usize::from(r.before == 1), Ordering::Relaxed);
-            Fault::Slow
+            Fault::None
         });
         let lake = cloud.lake();
         let both = [(); 2].map(|()| cloud.through(cloud.over(&Project::new(BRONZE), &lake), &proxy.endpoint()));
@@ -322,8 +344,9 @@ fn of_two_commits_of_one_version_each_cloud_refuses_one_and_no_row_is_lost() {
             for ran in [spawned(&both[0]), spawned(&both[1])].map(ended) {
                 assert_eq!(ran.code, Some(0), "{ran}");
             }
+            let commits = meeting.take();
+            assert_eq!(commits[0], commits[1], "{cloud:?}: no version was tried twice: {commits:?}");
         }
-        assert!(races.load(Ordering::Relaxed) > 1, "{cloud:?}: no version was tried twice");
         let found = both[0].rows("SELECT id FROM bronze.visits ORDER BY id");
         assert_eq!(found, ["0", "1", "2", "3"].map(|id| json!({ "id": id })), "{cloud:?}");
     });
@@ -495,7 +518,7 @@ fn what_a_lost_machine_acknowledged_another_one_loads() {
         let mut serve = first.command(&["serve", "--listen", "127.0.0.1:0"]);
         serve.env("ALLUVIUM_CRASH_AT", format!("{point}:1"));
         let serving = Serving::spawn(serve);
-        assert_eq!(post(&serving.address(), STRUCTURED, &event("7", "10.50")).status, 202, "{point}");
+        push_to_dying(&serving.address(), &event("7", "10.50"));
         assert_eq!(serving.end().code, None, "{point}");
         // With its disk.
         drop(first);

@@ -11,12 +11,9 @@ use serde_json::{Value, json};
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::Duration,
 };
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
-/// About a minute.
-const MOST_LOOKS: usize = 1_200;
 
 /// The shop with an order whose customer came later, in quarantine.
 fn with_quarantine(p: Project) -> Project {
@@ -68,14 +65,8 @@ fn ended(serving: &Serving, at: &str, id: &str) -> Value {
 
 #[track_caller]
 fn ended_as(serving: &Serving, at: &str, id: &str, who: &[(&str, &str)]) -> Value {
-    for _ in 0..MOST_LOOKS {
-        let shown = look_as(at, id, who);
-        if shown["replay"]["ended_at"].is_string() {
-            return shown;
-        }
-        serving.for_a_while(Duration::from_millis(50));
-    }
-    panic!("it does not end: {:#}", look_as(at, id, who));
+    serving.until("the end of the replay", || look_as(at, id, who)["replay"]["ended_at"].is_string());
+    look_as(at, id, who)
 }
 
 fn quarantine(dataset: &str) -> Value {
@@ -107,6 +98,20 @@ fn a_quarantine_is_replayed_as_by_the_command() {
     }
 }
 
+/// To a request of which the first half came before it closed: no request yet, and answered all the same. `None`: it was gone.
+fn answered_while_it_closes(serving: &Serving, at: &str) -> Option<String> {
+    let mut socket = TcpStream::connect(at).ok()?;
+    write!(socket, "POST /api/replays HTTP/1.1\r\nHost: {at}\r\nIdempotency-Key: once\r\n").ok()?;
+    serving.until("its end", || TcpStream::connect(at).is_err());
+    let body = quarantine("silver.orders").to_string();
+    let length = body.len();
+    let (name, value) = JSON;
+    write!(socket, "Connection: close\r\n{name}: {value}\r\nContent-Length: {length}\r\n\r\n{body}").ok()?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).ok()?;
+    Some(answer).filter(|a| !a.is_empty())
+}
+
 #[test]
 fn a_replay_that_is_acknowledged_while_an_idle_service_closes_is_done() {
     let p = Project::new(SHOP);
@@ -115,26 +120,16 @@ fn a_replay_that_is_acknowledged_while_an_idle_service_closes_is_done() {
     let p = with_quarantine(p);
     let told = || std::fs::read_dir(p.path("out/silver.orders")).expect("a folder").count();
     let before = told();
-    let serving = Serving::start(&p, &["--exit-when-idle", "2s"]);
-    let at = serving.address();
-    serving.wait_for("ended");
-    let mut socket = TcpStream::connect(&at).expect("it listens");
-    write!(socket, "POST /api/replays HTTP/1.1\r\nHost: {at}\r\n").expect("sent");
-    // Half of a head is no request yet, and is answered all the same.
-    let closes = (0..1_200).any(|_| {
-        serving.for_a_while(Duration::from_millis(50));
-        TcpStream::connect(&at).is_err()
+    // Where this is slow the service may have ended before; then the next one is asked.
+    let answer = (0..8).find_map(|_| {
+        let serving = Serving::start(&p, &["--exit-when-idle", "2s"]);
+        let at = serving.address();
+        let answer = answered_while_it_closes(&serving, &at);
+        let ran = serving.end();
+        assert_eq!(ran.code, Some(0), "{ran}");
+        answer
     });
-    assert!(closes, "it still listens");
-    let body = quarantine("silver.orders").to_string();
-    let length = body.len();
-    let (name, value) = JSON;
-    write!(socket, "Connection: close\r\n{name}: {value}\r\nContent-Length: {length}\r\n\r\n{body}").expect("sent");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
-    let ran = serving.end();
-    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(answer.as_ref().is_some_and(|a| a.starts_with("HTTP/1.1 202")), "{answer:?}");
     assert_eq!(waiting(&p), 1, "one breaks a rule");
     assert_eq!(p.cell("SELECT count(*) FROM state.replays WHERE ended_at IS NOT NULL"), 1);
     assert!(told() > before, "the sink heard of the commit");
@@ -256,7 +251,7 @@ fn what_was_accepted_is_done_after_a_kill() {
         let headers = [JSON, ("Idempotency-Key", "k")];
         let body = quarantine("silver.orders").to_string();
         let answer = ask(&at, "POST", "/api/replays", &headers, body.as_bytes());
-        assert_eq!(answer.status == 202, answered, "{point}: {}", answer.body);
+        assert!(answer.is_202_or_cut() && (answered || answer.status != 202), "{point}: {}", answer.body);
         assert_eq!(serving.end().code, None, "{point}: it was killed");
         let serving = Serving::start(&p, &[]);
         let at = serving.address();

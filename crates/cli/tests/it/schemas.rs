@@ -4,7 +4,7 @@
 use crate::{
     harness::{Project, SHOP, repository},
     hooks::{SECRET, call, now},
-    http::{Answer, ask},
+    http::{Answer, WAITING, ask},
     serving::Serving,
 };
 use alluvium_flow::EVENT_TYPES;
@@ -14,7 +14,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
-    time::Duration,
 };
 
 const JSON: &str = "application/json";
@@ -148,12 +147,7 @@ fn every_answer_is_as_the_openapi_document_says() {
     serving.wait_for("ended");
     let mut service = Asked::new(at);
     // Alerts are told after the turn.
-    for _ in 0..1_200 {
-        if ask(&service.at, "GET", "/api/alerts", &[], b"").json() != json!([]) {
-            break;
-        }
-        serving.for_a_while(Duration::from_millis(50));
-    }
+    serving.until("an alert", || ask(&service.at, "GET", "/api/alerts", &[], b"").json() != json!([]));
     push(&mut service);
     look(&mut service);
     replay(&mut service, &serving);
@@ -196,7 +190,7 @@ fn push(service: &mut Asked) {
     {
         assert_eq!(service.send("POST", "/events", "/events", JSON, &notice(file)).status, status, "{file}");
     }
-    let waits = service.send("POST", "/events", "/events?wait=30s", JSON, &notice("s3.json"));
+    let waits = service.send("POST", "/events", WAITING, JSON, &notice("s3.json"));
     assert_eq!((waits.status, waits.json()["outcome"].is_object()), (200, true), "{}", waits.body);
     let allowed = ask(&service.at, "OPTIONS", "/events", &[("WebHook-Request-Origin", "a.example")], b"");
     service.check("OPTIONS", "/events", &allowed);
@@ -230,12 +224,9 @@ fn replay(service: &mut Asked, serving: &Serving) {
     let asked = json!({ "quarantine": { "dataset": "silver.orders" } });
     let accepted = service.send("POST", "/api/replays", "/api/replays", JSON, &asked).json();
     let path = format!("/api/replays/{}", accepted["replay"].as_str().expect("an id"));
-    for _ in 0..1_200 {
-        if service.get("/api/replays/{id}", &path).json()["replay"]["ended_at"].is_string() {
-            break;
-        }
-        serving.for_a_while(Duration::from_millis(50));
-    }
+    let at = service.at.clone();
+    serving
+        .until("the end of the replay", || ask(&at, "GET", &path, &[], b"").json()["replay"]["ended_at"].is_string());
     let ended = service.get("/api/replays/{id}", &path).json();
     assert!(ended["run"].is_object() && ended["replay"]["outcome"].is_object(), "{ended}");
     service.list("/api/replays");

@@ -5,13 +5,16 @@ use std::{
     cell::RefCell,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::Duration,
 };
 
-/// Far beyond what anything here takes.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Far beyond what anything here takes, on a machine that is busy with much else.
+pub const LIMIT: Duration = Duration::from_secs(300);
+/// Between two looks at what a service does not say.
+const LOOK: Duration = Duration::from_millis(100);
+const MOST_LOOKS: usize = 2_000;
 
 pub struct Serving {
     child: RefCell<Child>,
@@ -53,6 +56,18 @@ impl Serving {
         }
     }
 
+    /// Whether a line with the text comes before it has said nothing for so long.
+    pub fn says_within(&self, time: Duration, text: &str) -> bool {
+        while let Ok(line) = self.lines.recv_timeout(time) {
+            let is_it = line.contains(text);
+            self.said.borrow_mut().push(line);
+            if is_it {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Until each of them was said, in whichever order.
     #[track_caller]
     pub fn wait_for_all(&self, texts: &[&str]) {
@@ -63,6 +78,20 @@ impl Serving {
             open.retain(|text| !line.contains(text));
             self.said.borrow_mut().push(line);
         }
+    }
+
+    /// Until it is so: for what no line tells, or one of several processes may have done.
+    #[track_caller]
+    pub fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        for _ in 0..MOST_LOOKS {
+            let lives = self.lives();
+            if is_so() {
+                return;
+            }
+            assert!(lives, "it ended, and {what} did not come\n{}", self.said());
+            self.for_a_while(LOOK);
+        }
+        panic!("{what} does not come\n{}", self.said());
     }
 
     pub fn process(&self) -> u32 {
@@ -97,8 +126,12 @@ impl Serving {
     /// Waits until it ends by itself.
     #[track_caller]
     pub fn end(self) -> Ran {
-        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
-            self.said.borrow_mut().push(line);
+        loop {
+            match self.lines.recv_timeout(LIMIT) {
+                Ok(line) => self.said.borrow_mut().push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end\n{}", self.said()),
+            }
         }
         let code = self.child.borrow_mut().wait().expect("it ends").code();
         Ran { code, stdout: String::new(), stderr: self.said() }

@@ -2,11 +2,12 @@
 
 use crate::{
     clouds::Cloud,
-    harness::{Project, Ran, SHOP},
+    harness::{Project, Ran, SHOP, test_python},
     market::{MARKET, MORE, balances, copied, held, killed_at, put_all, told},
     proxy::{Fault, Proxy},
     server::Server,
     serving::Serving,
+    stopped::{Stopped, signalled},
 };
 use alluvium_model::{Entropy, SeededEntropy};
 use serde_json::json;
@@ -30,11 +31,6 @@ fn over(server: &Server, from: &Project) -> Project {
     let to = copied(from);
     to.edit("alluvium.yaml", "name: ", &format!("environments: {{ dev: {{ state: '{}' }} }}\nname: ", server.url()));
     to
-}
-
-fn signalled(process: u32, signal: &str) {
-    let told = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill runs");
-    assert!(told.success(), "process {process} is there");
 }
 
 #[test]
@@ -71,13 +67,12 @@ struct Locked(Child);
 
 impl Locked {
     fn over(p: &Project) -> Self {
-        let python = std::env::var("ALLUVIUM_TEST_PYTHON").expect("run the tests with `cargo xtask test`");
         let script = "import sqlite3, sys
-held = sqlite3.connect(sys.argv[1], isolation_level=None)
+held = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=300)
 held.execute('BEGIN EXCLUSIVE')
 print('held', flush=True)
 sys.stdin.read()";
-        let mut command = Command::new(python);
+        let mut command = Command::new(test_python());
         command.args(["-c", script]).arg(p.path(".alluvium/dev.db"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python runs");
         let mut line = String::new();
@@ -114,35 +109,33 @@ fn a_state_file_that_another_program_holds_is_told_and_survived() {
     assert_eq!(p.tables(), calm.tables());
 }
 
-/// A run that is stopped, neither alive nor dead, while it holds a step.
-struct Frozen(Child);
-
-impl Frozen {
-    fn at(p: &Project, dataset: &str) -> Self {
-        let mut command = p.command(&["run"]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
-        let running = format!("SELECT dataset FROM state.steps WHERE state = 'running' AND dataset = '{dataset}'");
-        while !p.path(".alluvium/dev.db").exists() || p.rows(&running).is_empty() {}
-        signalled(child.id(), "-STOP");
-        assert_eq!(p.rows(&running).len(), 1, "it was stopped in the midst of the step");
-        Self(child)
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// As when time has passed: nobody holds a lease any more. Those of processes that are stopped are not renewed.
+fn leases_end(p: &Project) {
+    let script = "import sqlite3, sys
+state = sqlite3.connect(sys.argv[1], timeout=300)
+state.execute('UPDATE leases SET until = 0')
+state.execute('UPDATE runs SET until = 0')
+state.commit()";
+    let mut python = Command::new(test_python());
+    let ran = Ran::from(python.args(["-c", script]).arg(p.path(".alluvium/dev.db")).output().expect("python runs"));
+    assert_eq!(ran.code, Some(0), "{ran}");
 }
 
 /// Its first turn hangs on a step that another process holds; what has nothing to do with that goes on.
 #[test]
 fn a_service_does_not_wait_for_what_others_hold() {
-    let p = Project::new(MARKET);
-    let rows: String = (10..120_000).map(|i| format!("{i},c1,2024-01-05,1.00,I,1\n")).collect();
-    p.put("landing/orders/large.csv", format!("id,customer,day,amount,op,changed\n{rows}").as_bytes());
-    let holder = Frozen::at(&p, "bronze.orders");
+    // Orders are all that the other one finds, so that it is stopped with their step.
+    let (others, first): (Vec<_>, Vec<_>) =
+        MARKET.iter().copied().partition(|(path, _)| path.starts_with("landing/") && !path.contains("/orders/"));
+    let p = Project::new(&first);
+    p.edit("alluvium.yaml", "name: market", "limits: { lease: 1h }\nname: market");
+    for (path, _) in &others {
+        fs::create_dir_all(p.path(path).parent().expect("a parent")).expect("a folder");
+    }
+    let holder = Stopped::at(&p, &["run"], "step.after_claim");
+    let held = p.rows("SELECT dataset FROM state.steps WHERE state = 'running'");
+    assert_eq!(held, [json!({ "dataset": "bronze.orders" })]);
+    put_all(&p, &others);
     let serving = Serving::start(&p, &[]);
     serving.wait_for_all(&["bronze.orders: waiting for process", "done silver.clicks"]);
     p.put("landing/clicks/2.ndjson", b"{\"id\":3}\n");
@@ -154,32 +147,9 @@ fn a_service_does_not_wait_for_what_others_hold() {
     assert_eq!(p.cell("SELECT count(*) FROM silver.clicks"), 3);
 }
 
-/// A run that is stopped at a crash point until it goes on.
-struct Stopped(Child);
-
-impl Stopped {
-    fn at(p: &Project, point: &str) -> Self {
-        let mut command = p.command(&["run"]);
-        command.env("ALLUVIUM_STOP_AT", point).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("the binary runs");
-        let stat = format!("/proc/{}/stat", child.id());
-        let is_stopped =
-            || fs::read_to_string(&stat).is_ok_and(|s| s.rsplit(") ").next().is_some_and(|s| s.starts_with('T')));
-        while !is_stopped() {
-            std::thread::yield_now();
-        }
-        Self(child)
-    }
-
-    fn go_on(self) -> Ran {
-        signalled(self.0.id(), "-CONT");
-        self.0.wait_with_output().expect("it ends").into()
-    }
-}
-
 fn clicks(has_table: bool) -> Project {
     let of_clicks = MARKET.iter().filter(|(path, _)| path.contains("clicks")).copied();
-    let own = ("alluvium.yaml", "name: clicks\nsinks: { folder: { files: out/ } }\nlimits: { lease: 2s }\n");
+    let own = ("alluvium.yaml", "name: clicks\nsinks: { folder: { files: out/ } }\n");
     let p = Project::new(&of_clicks.chain([own]).collect::<Vec<_>>());
     if has_table {
         p.done(&["run"]);
@@ -208,7 +178,8 @@ fn a_step_that_was_replaced_does_not_commit_when_its_process_goes_on() {
         calm.done(&["run"]);
         for (point, kills) in cases {
             let p = clicks(has_table);
-            let stopped = Stopped::at(&p, point);
+            let stopped = Stopped::at(&p, &["run"], point);
+            leases_end(&p);
             redefined(&p);
             for kill in kills {
                 assert!(killed_at(&p, &["run"], kill, 1), "{kill} is reached");
@@ -239,7 +210,8 @@ fn a_step_that_was_held_meanwhile_does_not_commit_when_its_process_goes_on() {
             p.done(&["run"]);
             file(2);
         }
-        let stopped = Stopped::at(&p, point);
+        let stopped = Stopped::at(&p, &["run"], point);
+        leases_end(&p);
         let last = if has_table { 2 } else { 1 };
         p.put(&format!("landing/clicks/{last}.ndjson.ctl"), b"rows: 7\n");
         let ran = p.alluvium(&["run"]);
@@ -264,59 +236,128 @@ fn more(n: u64) -> [(String, String); 2] {
     [(format!("landing/orders/m{n}.csv"), order), (format!("landing/clicks/m{n}.ndjson"), click)]
 }
 
-const ROUNDS: u64 = 18;
+fn arrive(p: &Project, round: u64) {
+    more(round).iter().for_each(|(path, text)| p.put(path, text.as_bytes()));
+}
 
-/// A service and three workers over one database. At random, by a seed, they are killed and begun anew, stopped for longer than
-/// their leases and let go on; the database loses its power twice. Then the tables are those that a quiet run makes.
-#[test]
-fn four_processes_are_killed_and_stopped_at_random() {
+/// What a quiet process makes of all that comes in so many rounds, and then.
+fn calm(rounds: u64) -> Project {
     let calm = Project::new(MARKET);
     calm.done(&["run"]);
-    (0..ROUNDS).flat_map(more).for_each(|(path, text)| calm.put(&path, text.as_bytes()));
+    (0..rounds).for_each(|round| arrive(&calm, round));
     put_all(&calm, MORE);
     calm.done(&["run"]);
+    calm
+}
 
-    let server = Server::start();
-    let p = over(&server, &Project::new(MARKET));
-    p.edit("alluvium.yaml", "name: market", "limits: { lease: 2s }\nname: market");
-    p.done(&["run"]);
-    let seed = SeededEntropy::new(4);
-    let below = |end: u64| seed.next_u64() % end;
-    let begin = |n: usize| if n == 0 { Serving::start(&p, &[]) } else { worker(&p) };
-    let mut all: Vec<Serving> = (0..4).map(begin).collect();
-    for round in 0..ROUNDS {
-        more(round).iter().for_each(|(path, text)| p.deliver(path, text.as_bytes()));
-        let victim = below(4) as usize;
-        // Somewhere in the work on what has come.
-        all[0].for_a_while(Duration::from_millis(below(600)));
-        match below(3) {
-            0 => {
-                let again = begin(victim);
-                std::mem::replace(&mut all[victim], again).kill();
-            }
-            1 => {
-                signalled(all[victim].process(), "-STOP");
-                all[(victim + 1) % 4].for_a_while(Duration::from_millis(below(4_000)));
-                signalled(all[victim].process(), "-CONT");
-            }
-            _ if round % 8 == 5 => {
-                server.crash();
-                server.start_again();
-            }
-            _ => {}
-        }
-    }
+/// The market over this database. What fails there is tried again so soon that no run has to leave it for later.
+fn hasty(server: &Server) -> Project {
+    let p = over(server, &Project::new(MARKET));
+    let often = "defaults: { retry: { interval: 100ms, max_delay: 1s } }";
+    p.edit("alluvium.yaml", "name: market", &format!("limits: {{ lease: 2s }}\n{often}\nname: market"));
+    p
+}
+
+fn power_failure(server: &Server) {
     server.crash();
     server.start_again();
-    put_all(&p, &MORE[..1]);
-    while p.rows("SELECT customer FROM silver.customers").len() < 3 {
-        all[0].for_a_while(Duration::from_millis(500));
-        if !all[0].lives() {
-            all[0] = begin(0);
+}
+
+/// A service and three workers over one state, each in a folder that may be another machine's.
+struct Crowd<'p> {
+    places: [&'p Project; 4],
+    all: Vec<Serving>,
+    seed: SeededEntropy,
+}
+
+impl<'p> Crowd<'p> {
+    fn begin(places: [&'p Project; 4], seed: u64) -> Self {
+        let all = (0..places.len()).map(|n| Self::one(&places, n)).collect();
+        Self { places, all, seed: SeededEntropy::new(seed) }
+    }
+
+    fn one(places: &[&Project; 4], n: usize) -> Serving {
+        if n == 0 { Serving::start(places[n], &[]) } else { worker(places[n]) }
+    }
+
+    fn below(&self, end: u64) -> u64 {
+        self.seed.next_u64() % end
+    }
+
+    /// Somewhere in the work on what has come.
+    fn works_for(&self, millis: u64) {
+        self.all[0].for_a_while(Duration::from_millis(millis));
+    }
+
+    fn kill(&mut self, victim: usize) {
+        let again = Self::one(&self.places, victim);
+        std::mem::replace(&mut self.all[victim], again).kill();
+    }
+
+    /// Stops it for so long, and lets it go on.
+    fn stop(&self, victim: usize, millis: u64) {
+        signalled(self.all[victim].process(), "-STOP");
+        self.all[(victim + 1) % self.all.len()].for_a_while(Duration::from_millis(millis));
+        signalled(self.all[victim].process(), "-CONT");
+    }
+
+    /// Those that have ended by themselves.
+    fn begin_anew(&mut self) {
+        for n in 0..self.all.len() {
+            if !self.all[n].lives() {
+                self.all[n] = Self::one(&self.places, n);
+            }
         }
     }
+
+    /// Until it is so, whoever did it, and whoever ended over it.
+    #[track_caller]
+    fn until(&mut self, what: &str, is_so: impl Fn() -> bool) {
+        for _ in 0..MOST_LOOKS {
+            if is_so() {
+                return;
+            }
+            self.works_for(100);
+            self.begin_anew();
+        }
+        panic!("{what} does not come");
+    }
+
+    fn end(self) {
+        self.all.into_iter().for_each(Serving::kill);
+    }
+}
+
+const MOST_LOOKS: usize = 2_000;
+const ROUNDS: u64 = 18;
+
+/// At random, by a seed, four processes are killed and begun anew, stopped for longer than their leases and let go on; the
+/// database loses its power now and then. Then the tables are those that a quiet run makes.
+#[test]
+fn four_processes_are_killed_and_stopped_at_random() {
+    let calm = calm(ROUNDS);
+    let server = Server::start();
+    let p = hasty(&server);
+    p.done(&["run"]);
+    let mut crowd = Crowd::begin([&p; 4], 4);
+    for round in 0..ROUNDS {
+        arrive(&p, round);
+        let victim = crowd.below(4) as usize;
+        crowd.works_for(crowd.below(600));
+        match crowd.below(3) {
+            0 => crowd.kill(victim),
+            1 => crowd.stop(victim, crowd.below(4_000)),
+            _ if round % 8 == 5 => power_failure(&server),
+            _ => {}
+        }
+        crowd.begin_anew();
+    }
+    power_failure(&server);
+    put_all(&p, &MORE[..1]);
+    // So that nobody judges the orders before it is there.
+    crowd.until("the customer", || p.rows("SELECT customer FROM silver.customers").len() == 3);
     put_all(&p, &MORE[1..]);
-    all.into_iter().for_each(Serving::kill);
+    crowd.end();
     p.done(&["run"]);
     // How the work was cut into steps depends on what came when.
     let (found, expected) = (held(&p), held(&calm));
@@ -348,63 +389,36 @@ const ROUGH_ROUNDS: u64 = 8;
 /// As above on two machines, of which only the first has the landing folders, over a lake in a bucket whose way is rough.
 #[test]
 fn four_processes_of_two_machines_are_killed_and_stopped_while_the_bucket_is_cut_off() {
-    let calm = Project::new(MARKET);
-    calm.done(&["run"]);
-    (0..ROUGH_ROUNDS).flat_map(more).for_each(|(path, text)| calm.put(&path, text.as_bytes()));
-    put_all(&calm, MORE);
-    calm.done(&["run"]);
-
+    let calm = calm(ROUGH_ROUNDS);
     let (server, (proxy, way)) = (Server::start(), rough());
-    let p = over(&server, &Project::new(MARKET));
-    let often = "defaults: { retry: { interval: 100ms, max_delay: 1s } }";
-    p.edit("alluvium.yaml", "name: market", &format!("limits: {{ lease: 2s }}\n{often}\nname: market"));
-    let p = Cloud::S3.through(Cloud::S3.over(&p, &Cloud::S3.lake()), &proxy.endpoint());
+    let p = Cloud::S3.through(Cloud::S3.over(&hasty(&server), &Cloud::S3.lake()), &proxy.endpoint());
     let far = Cloud::S3.through(copied(&p), &proxy.endpoint());
     fs::remove_dir_all(far.path("landing")).expect("files");
     p.done(&["run"]);
-    let seed = SeededEntropy::new(7);
-    let below = |end: u64| seed.next_u64() % end;
-    let begin = |n: usize| match n {
-        0 => Serving::start(&p, &[]),
-        1 => worker(&p),
-        _ => worker(&far),
-    };
-    let mut all: Vec<Serving> = (0..4).map(begin).collect();
+    let mut crowd = Crowd::begin([&p, &p, &far, &far], 7);
     for round in 0..ROUGH_ROUNDS {
         way.store(round as usize, Ordering::Relaxed);
-        more(round).iter().for_each(|(path, text)| p.deliver(path, text.as_bytes()));
-        let victim = below(4) as usize;
-        all[0].for_a_while(Duration::from_millis(200 + below(800)));
+        let met = proxy.met();
+        arrive(&p, round);
+        let victim = crowd.below(4) as usize;
+        crowd.works_for(200 + crowd.below(800));
+        // Later ones may find everybody leaving the bucket alone for a while.
+        if (1..4).contains(&round) {
+            crowd.until("a fault", || proxy.met() > met);
+        }
         match round % 4 {
-            0 | 2 => {
-                let again = begin(victim);
-                std::mem::replace(&mut all[victim], again).kill();
-            }
-            1 => {
-                signalled(all[victim].process(), "-STOP");
-                all[(victim + 1) % 4].for_a_while(Duration::from_millis(below(3_000)));
-                signalled(all[victim].process(), "-CONT");
-            }
-            _ => {
-                server.crash();
-                server.start_again();
-            }
+            0 | 2 => crowd.kill(victim),
+            1 => crowd.stop(victim, crowd.below(3_000)),
+            _ => power_failure(&server),
         }
-        for (n, process) in all.iter_mut().enumerate().filter(|(_, process)| !process.lives()) {
-            *process = begin(n);
-        }
+        crowd.begin_anew();
     }
-    assert!(proxy.met() > 5, "{} requests met a fault", proxy.met());
     way.store(0, Ordering::Relaxed);
+    // Nor does a process that begins now know that the bucket is to be left alone.
+    crowd.end();
     put_all(&p, &MORE[..1]);
-    while p.rows("SELECT customer FROM silver.customers").len() < 3 {
-        all[0].for_a_while(Duration::from_millis(500));
-        if !all[0].lives() {
-            all[0] = begin(0);
-        }
-    }
+    p.done(&["run"]);
     put_all(&p, &MORE[1..]);
-    all.into_iter().for_each(Serving::kill);
     p.done(&["run"]);
     assert_eq!(p.json(&["show", "dead-letters"]), json!([]));
     assert_eq!(p.tables(), calm.tables());

@@ -5,7 +5,7 @@ use alluvium_flow::{Report, Signal, Timer};
 use alluvium_model::{
     Balance, Clock, DatasetName, DefinitionVersion, ManualClock, RunId, SeededEntropy, Span, StepKey,
 };
-use alluvium_server::Outbox;
+use alluvium_server::{Outbox, Stopper, Waking};
 use alluvium_spec::{BodyFormat, Rate, Secret, Sink, Webhook, WebhookAddress};
 use alluvium_store::{
     LedgerEntry, NewPublication, NewStep, Owner, RunRecord, RunState, SqliteStore, StepDone, StepKind, Store, Watch,
@@ -20,9 +20,12 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Notify;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
+/// What a receiver that says nothing costs a test, and longer than any other takes to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<String>>);
@@ -154,7 +157,7 @@ impl Bench {
             report: self.heard.clone(),
             owner: owner(process),
             alive: |_| true,
-            patience: Duration::from_millis(500),
+            patience: PATIENCE,
             busy: Arc::default(),
         })
     }
@@ -234,6 +237,34 @@ async fn what_was_committed_is_told_in_order_and_once_where_nothing_goes_wrong()
     // `openssl dgst -sha256 -mac HMAC` over `silver.a-1.1700000000.{"id":"silver.a-1"}`.
     assert_eq!(call.headers["webhook-signature"], "v1,klhW1KI7jZPoVzwwekgfVZ0esNQZ8xIen/fT8CMyBi8=");
     assert_eq!(bench.waiting().await, 0);
+}
+
+/// No time passes here: only who wakes it makes it look again.
+#[tokio::test]
+async fn a_commit_of_another_process_wakes_the_outbox() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let (stopper, stop) = Stopper::new();
+    let wake = Arc::new(Notify::new());
+    bench.committed("silver.a", 1, &["hook"]).await;
+    let outbox = bench.outbox(1, &[("hook", at(&receiver))]);
+    let lanes = outbox.busy.clone();
+    let working = tokio::spawn(outbox.work(wake.clone(), stop));
+    let told = async |events: usize| {
+        let all = async {
+            // And it rests again.
+            while bench.waiting().await > 0 || lanes.load(SeqCst) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, all).await.expect("it is told");
+        assert_eq!(receiver.calls().len(), events);
+    };
+    told(1).await;
+    bench.committed("silver.a", 2, &["hook"]).await;
+    Waking { report: &*bench.heard, wake }.signal(Signal::CommitsSeen);
+    told(2).await;
+    stopper.stop();
+    working.await.expect("it ends");
 }
 
 #[tokio::test]

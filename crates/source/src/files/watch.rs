@@ -259,7 +259,7 @@ mod tests {
     }
 
     async fn told(watch: &FolderWatch) -> Vec<String> {
-        let limit = std::time::Duration::from_secs(20);
+        let limit = std::time::Duration::from_secs(120);
         let names = tokio::time::timeout(limit, watch.changed()).await.expect("a notice comes");
         names.keys().map(ToString::to_string).collect()
     }

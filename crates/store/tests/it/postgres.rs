@@ -305,13 +305,12 @@ async fn a_cell_that_nobody_wrote_is_told_with_its_column() {
 
 #[tokio::test]
 async fn nobody_listens_or_nobody_is_let_in() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let port = SHARED.port();
     let refused = |error: &StoreError| matches!(error, StoreError::Refused { .. });
     let lost = |error: &StoreError| matches!(error, StoreError::Lost { .. });
     type Is<'a> = &'a dyn Fn(&StoreError) -> bool;
     let cases: [(String, Is<'_>); 5] = [
-        (format!("postgres://alluvium@127.0.0.1:{closed}/postgres?sslmode=disable"), &lost),
+        ("postgres://alluvium@127.0.0.1:1/postgres?sslmode=disable".to_owned(), &lost),
         (format!("postgres://alluvium@localhost:{port}/nowhere?sslmode=disable"), &refused),
         (format!("postgres://alluvium@localhost:{port}/locked?sslmode=disable"), &refused),
         // Its authority is none of the system's.
