@@ -206,22 +206,22 @@ fn a_rough_way_to_the_bucket_loses_nothing() {
 }
 
 #[test]
-fn an_outage_in_the_midst_makes_no_dead_letter_and_keeps_what_came() {
+fn an_object_that_is_kept_back_is_told_and_holds_up_no_other() {
     let landed = Landed::new(Zone::Bucket(Cloud::S3), ANY);
     landed.put(&[FIRST[0], FIRST[1], FIRST[3]]);
     let over = Arc::new(AtomicBool::new(false));
     let ended = over.clone();
-    let denied = move |r: &Request| r.path.contains("deep/b.csv") && !over.load(Ordering::Relaxed);
+    let denied = move |r: &Request| r.path.contains("/d.csv.gz") && !over.load(Ordering::Relaxed);
     let proxy = Proxy::start(move |r: &Request| if denied(r) { Fault::Refused } else { Fault::None });
     let p = Cloud::S3.through(landed.p, &proxy.endpoint());
     let ran = p.alluvium(&["run"]);
     assert_eq!(ran.code, Some(1), "{ran}");
     ran.said("L0501");
-    ran.said(&format!("{}/deep/b.csv", landed.place));
+    ran.said("d.csv.gz could not be read");
     ran.said("the right to list and read");
     assert!(!ran.to_string().contains(SECRET));
     assert_eq!(p.json(&["show", "dead-letters"]), json!([]));
-    assert_eq!(p.cell("SELECT count(*) FROM state.events"), 2, "what came before it is recorded");
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.names"), 3, "the others");
     ended.store(true, Ordering::Relaxed);
     p.done(&["run"]);
     assert_eq!(p.cell("SELECT count(*) FROM bronze.names"), 4);

@@ -170,9 +170,10 @@ impl Buckets {
         let got = match client.get_opts(key, GetOptions { range: range(0), ..GetOptions::default() }).await {
             Ok(got) => got,
             Err(e) if is_gone(&e) => return Ok(Fetched::Gone),
+            Err(e) if !in_parts => return Err(failed(e)),
             // An object that is empty by now has no first part.
             Err(e) => match client.head(key).await {
-                Ok(about) if in_parts && about.size != bytes => return Ok(Fetched::Changed),
+                Ok(about) if about.size != bytes => return Ok(Fetched::Changed),
                 Ok(_) | Err(_) => return Err(failed(e)),
             },
         };
@@ -258,24 +259,21 @@ impl alluvium_flow::Buckets for Buckets {
         }
     }
 
-    async fn receive(
-        &self,
-        folder: &LakeUrl,
-        objects: Vec<Listed>,
-    ) -> (Vec<(Listed, Received)>, Result<(), StepError>) {
+    async fn receive(&self, folder: &LakeUrl, objects: Vec<Listed>) -> Vec<(Listed, Result<Received, StepError>)> {
         let mut all = Vec::with_capacity(objects.len());
         let fetches = objects.into_iter().map(|object| async move {
             let received = self.received(folder, &object).await;
-            (object, received)
+            (object, received.map_err(StepError::new))
         });
         let mut fetches = stream::iter(fetches).buffered(OBJECTS_AT_ONCE);
         while let Some((object, received)) = fetches.next().await {
-            match received {
-                Ok(received) => all.push((object, received)),
-                Err(e) => return (all, Err(StepError::new(e))),
+            let ends = received.as_ref().is_err_and(|e| e.class().may_pass());
+            all.push((object, received));
+            if ends {
+                break;
             }
         }
-        (all, Ok(()))
+        all
     }
 }
 
@@ -381,9 +379,8 @@ mod tests {
         }
 
         async fn received(&self, listed: Vec<Listed>) -> Vec<Received> {
-            let (all, ended) = self.buckets.receive(&self.url, listed).await;
-            ended.expect("all came");
-            all.into_iter().map(|(_, received)| received).collect()
+            let all = self.buckets.receive(&self.url, listed).await;
+            all.into_iter().map(|(_, received)| received.expect("it came")).collect()
         }
 
         fn open(&self, path: &str, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {

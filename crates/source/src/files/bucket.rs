@@ -8,12 +8,12 @@ use super::{
     refusal::Refusal,
     walk::{pattern, says_unfinished},
 };
-use alluvium_flow::{Arrival, Listed, Look, Received, StepError};
+use alluvium_flow::{Arrival, Listed, Look, Received, Refused, StepError};
 use alluvium_model::{DatasetName, LakeUrl};
 use alluvium_spec::FileSource;
 use std::time::Duration;
 
-/// Names that are told of those that cannot be asked for.
+/// Refusals of each kind that are told.
 const MOST_REFUSED: usize = 100;
 
 impl FileLanding {
@@ -49,24 +49,23 @@ impl FileLanding {
         let state = |o: &Listed| (o.path.clone(), (o.bytes, o.modified_nanos));
         let ready = self.ready(name, source.settle, found, state, known, &mut look);
         let ready = self.remembered(name, ready, &mut look);
-        let asked = ready.len();
-        let (received, ended) = self.buckets.receive(folder, ready).await;
+        let mut left = ready.len();
         let wait = Duration::from(source.settle).max(CHANGED_WAIT);
-        match ended {
-            Err(e) if received.is_empty() && look.arrivals.is_empty() => return Err(e),
-            // What has come is recorded, so that no outage makes all of it come again; the next look tells if it lasts.
-            Err(e) => {
-                tracing::warn!(dataset = %name, error = &e as &dyn std::error::Error, "not all objects could be read");
-                (received.len()..asked).for_each(|_| unsettled(&mut look, wait));
-            }
-            Ok(()) => {}
-        }
-        for (object, received) in received {
+        for (object, received) in self.buckets.receive(folder, ready).await {
             match received {
-                Received::Content(content) => look.arrivals.push(arrival(object, content)),
-                Received::Changed => unsettled(&mut look, wait),
-                Received::Gone => tracing::debug!(dataset = %name, path = object.path, "gone before it was read"),
+                Ok(Received::Content(content)) => look.arrivals.push(arrival(object, content)),
+                Ok(Received::Changed) => unsettled(&mut look, wait),
+                Ok(Received::Gone) => tracing::debug!(dataset = %name, path = object.path, "gone before it was read"),
+                Err(e) if !e.class().may_pass() => refuse(&mut look, object.path, &e),
+                Err(e) if look.arrivals.is_empty() => return Err(e),
+                // What has come is recorded, so that no outage makes all of it come again; the next look tells if it lasts.
+                Err(e) => {
+                    let error = &e as &dyn std::error::Error;
+                    tracing::warn!(dataset = %name, path = object.path, error, "not all objects could be read");
+                    (0..left).for_each(|_| unsettled(&mut look, wait));
+                }
             }
+            left -= 1;
         }
         look.arrivals.sort_by(|a, b| a.path.cmp(&b.path));
         let all = look.arrivals.iter().map(|a| (a.path.clone(), a.clone())).collect();
@@ -83,7 +82,7 @@ impl FileLanding {
         for object in ready {
             match before.remove(&object.path) {
                 Some(a) if (a.bytes, a.modified_nanos) == (object.bytes, object.modified_nanos) => {
-                    look.arrivals.push(a)
+                    look.arrivals.push(a);
                 }
                 Some(_) | None => others.push(object),
             }
@@ -94,12 +93,20 @@ impl FileLanding {
     /// The object at a path, if there is one.
     pub(super) async fn in_bucket(&self, folder: &LakeUrl, path: &str) -> Result<Option<Arrival>, StepError> {
         let Some(object) = self.buckets.find(folder, path).await? else { return Ok(None) };
-        let (received, ended) = self.buckets.receive(folder, vec![object]).await;
-        ended?;
-        Ok(received.into_iter().find_map(|(object, received)| match received {
-            Received::Content(content) => Some(arrival(object, content)),
-            Received::Changed | Received::Gone => None,
-        }))
+        match self.buckets.receive(folder, vec![object]).await.pop() {
+            Some((object, Ok(Received::Content(content)))) => Ok(Some(arrival(object, content))),
+            Some((_, Err(e))) => Err(e),
+            Some((_, Ok(Received::Changed | Received::Gone))) | None => Ok(None),
+        }
+    }
+}
+
+/// One that the store keeps to itself, as an object in an archive, holds up no other.
+fn refuse(look: &mut Look, path: String, error: &StepError) {
+    if look.refused.len() < 2 * MOST_REFUSED {
+        let causes = std::iter::successors(std::error::Error::source(error), |e| e.source());
+        let why: String = causes.map(|cause| format!(": {cause}")).collect();
+        look.refused.push(Refused { path, code: error.code(), reason: format!("{error}{why}; {}", error.remedy()) });
     }
 }
 
@@ -130,15 +137,15 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("no answer")]
-    struct Outage;
+    struct Trouble(&'static str, RetryClass);
 
-    impl Fault for Outage {
+    impl Fault for Trouble {
         fn code(&self) -> &'static str {
-            "L0503"
+            self.0
         }
 
         fn class(&self) -> RetryClass {
-            RetryClass::Transient
+            self.1
         }
 
         fn remedy(&self) -> &'static str {
@@ -161,24 +168,28 @@ mod tests {
             Ok(self.listed.iter().flatten().find(|o| o.path == path).cloned())
         }
 
-        async fn receive(&self, _: &LakeUrl, objects: Vec<Listed>) -> (Vec<(Listed, Received)>, Result<(), StepError>) {
+        async fn receive(&self, _: &LakeUrl, objects: Vec<Listed>) -> Vec<(Listed, Result<Received, StepError>)> {
             let mut left = self.reads_left.lock().expect("a number");
             let mut received = Vec::new();
             for object in objects {
                 match left.as_mut() {
-                    Some(0) => return (received, Err(StepError::new(Outage))),
+                    Some(0) => {
+                        received.push((object, Err(StepError::new(Trouble("L0503", RetryClass::Transient)))));
+                        break;
+                    }
                     Some(left) => *left -= 1,
                     None => {}
                 }
                 let content = ContentHash::from_stored(&object.path);
                 let what = match object.path.as_str() {
-                    "changed.csv" => Received::Changed,
-                    "gone.csv" => Received::Gone,
-                    _ => Received::Content(content),
+                    "archived.csv" => Err(StepError::new(Trouble("L0501", RetryClass::Auth))),
+                    "changed.csv" => Ok(Received::Changed),
+                    "gone.csv" => Ok(Received::Gone),
+                    _ => Ok(Received::Content(content)),
                 };
                 received.push((object, what));
             }
-            (received, Ok(()))
+            received
         }
     }
 
@@ -252,6 +263,15 @@ mod tests {
         let known = found.arrivals.iter().map(|a| (a.path.clone(), (a.bytes, a.modified_nanos))).collect();
         let error = look(&landing, "*", &known).await.expect_err("nothing came");
         assert_eq!(error.code(), "L0503");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_kept_back_holds_up_no_other() {
+        let listed = ["a.csv", "archived.csv", "b.csv"].map(|path| object(path, 50)).to_vec();
+        let found = look(&landing(Stub { listed, ..Stub::default() }), "*", &Seen::new()).await.expect("a look");
+        assert_eq!((paths(&found), found.unsettled), (vec!["a.csv", "b.csv"], 0));
+        let refused: Vec<_> = found.refused.iter().map(|r| (&*r.path, r.code, &*r.reason)).collect();
+        assert_eq!(refused, [("archived.csv", "L0501", "no answer; wait")]);
     }
 
     #[tokio::test]

@@ -232,7 +232,7 @@ mod tests {
             unreachable!("no folder is in a bucket")
         }
 
-        async fn receive(&self, _: &LakeUrl, _: Vec<Listed>) -> (Vec<(Listed, Received)>, Result<(), StepError>) {
+        async fn receive(&self, _: &LakeUrl, _: Vec<Listed>) -> Vec<(Listed, Result<Received, StepError>)> {
             unreachable!("no folder is in a bucket")
         }
     }
