@@ -19,10 +19,15 @@ use args::Cli;
 use clap::Parser;
 use error::CliError;
 use signal_hook::low_level;
-use std::io::{Write as _, stdout};
+use std::{
+    io::{Write as _, stdout},
+    time::Duration,
+};
 
 /// Expressions are walked by recursion where they are executed, too. It is memory only as far as it is used.
 const STACK_BYTES: usize = 16 << 20;
+/// What a thread has freed is its own until it ends or asks for more: those that wait for work hold as much as those that do it.
+const THREADS_WAIT: Duration = Duration::from_millis(200);
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -47,6 +52,7 @@ fn start(cli: &Cli) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
+        .thread_keep_alive(THREADS_WAIT)
         .build()
         .map_err(CliError::Runtime)?;
     let done = runtime.block_on(commands::dispatch(cli));

@@ -1,8 +1,8 @@
-//! What a process gives back while nothing arrives: the pages of its own code.
+//! What a process gives back while nothing arrives: memory that work had, and the pages of its own code.
 //!
-//! Called by `serve` and `worker`. They are nine tenths of what a service at rest has in memory, most of them from its start and from
-//! work that is done. The system keeps them in its cache as long as it has room, and whoever works again has them back in
-//! some milliseconds. `docs/decisions/0057`.
+//! Called by `serve` and `worker`. Nearly all of what a service at rest has in memory is from its start and from work that is done. The allocator gives
+//! back what was freed when threads ask it for more, which none does at rest. Code the system keeps in its cache as long as it has
+//! room, and whoever works again has it back in some milliseconds. `docs/decisions/0057`.
 
 use crate::process;
 use alluvium_server::Stop;
@@ -26,7 +26,18 @@ pub async fn give_back(stop: Stop) {
     }
 }
 
+unsafe extern "C" {
+    /// Of the allocator of `main`, whose crate has no name for it without its feature for all of its functions.
+    fn mi_collect(force: bool);
+}
+
 fn let_go() {
+    // SAFETY: any thread may call it at any time; it touches nothing that is in use.
+    unsafe { mi_collect(true) };
+    code_goes();
+}
+
+fn code_goes() {
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
     let Some(own) = std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok()) else {
         return;
@@ -70,16 +81,32 @@ mod tests {
         assert_eq!(code(maps, "/opt/a b/alluvium"), [(0x55d0_c100_0000, 0x0400_0000)]);
     }
 
+    /// In KiB.
+    fn resident(what: &str) -> u64 {
+        let status = fs::read_to_string("/proc/self/status").expect("Linux tells it");
+        let line = status.lines().find_map(|l| l.strip_prefix(what)).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     #[test]
     fn what_was_given_back_is_there_again() {
-        let resident = || {
-            let status = fs::read_to_string("/proc/self/status").expect("Linux tells it");
-            let line = status.lines().find_map(|l| l.strip_prefix("RssFile:")).expect("a line");
-            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
-        };
-        let before = resident();
-        let_go();
-        assert!(resident() < before, "{before} KiB before");
+        let before = resident("RssFile:");
+        code_goes();
+        assert!(resident("RssFile:") < before, "{before} KiB before");
         assert_eq!("12".parse::<u8>(), Ok(12));
+    }
+
+    #[test]
+    fn what_work_had_is_given_back() {
+        const PIECES: usize = 256;
+        const BYTES: usize = 1 << 20;
+        let had: Vec<Vec<u8>> =
+            std::thread::spawn(|| (0..PIECES).map(|_| vec![1; BYTES]).collect()).join().expect("it ends");
+        let before = resident("RssAnon:");
+        drop(had);
+        let_go();
+        let left = resident("RssAnon:");
+        // Other tests have some, too.
+        assert!(left < before - (PIECES * BYTES / 2 / 1024) as u64, "{left} of {before} KiB");
     }
 }

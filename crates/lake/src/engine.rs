@@ -33,8 +33,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 const BYTES_PER_CANDIDATE: u64 = 64;
 /// As much for an event of a history, with what becomes of it.
 const BYTES_PER_EVENT: u64 = 192;
-/// Share of the memory limit that an upsert's keys may take.
-const KEYS_SHARE: u64 = 3;
+/// Share of the memory limit that a step's rows are taken for, where it takes several versions of its input.
+const STEP_SHARE: u64 = 3;
+/// Share of it that an upsert's keys may take. Those beyond cost a copy to the system's page cache and back.
+const KEYS_SHARE: u64 = 8;
 /// A looked-up row costs about this much with its hash entry.
 const BYTES_PER_LOOKUP_ROW: u64 = 128;
 
@@ -223,7 +225,7 @@ impl Engine for LakeEngine {
 
     fn rows_per_step(&self, silver: &Silver) -> u64 {
         let each = if silver.write.history().is_some() { BYTES_PER_EVENT } else { BYTES_PER_CANDIDATE };
-        (self.memory.0 / KEYS_SHARE / each).max(10_000)
+        (self.memory.0 / STEP_SHARE / each).max(10_000)
     }
 
     async fn execute(&self, job: &Job<'_>, report: &dyn Report) -> Result<Outcome, StepError> {

@@ -2,7 +2,7 @@
 //!
 //! Called by the loop in `service.rs`.
 
-use crate::news::LOOK_EVERY;
+use crate::resting::LOOK_EVERY;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 

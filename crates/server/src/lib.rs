@@ -12,6 +12,7 @@ mod intake;
 mod news;
 mod notices;
 mod outbox;
+mod resting;
 mod service;
 mod signature;
 mod stale;

@@ -1,20 +1,18 @@
 //! What a service learns from the state alone: commits of other processes, replays that were asked for, and what others left.
 //!
-//! Called by the loop in `service.rs`, about once a second; then it costs one small question, or a look at the state's files. A commit is known by its dataset's newest
-//! version. It is forgotten only when everything that is made from the dataset was looked at after it.
+//! Called by the loop in `service.rs`, about once a second; then it costs one small question. Where files tell of what is written, nothing is
+//! asked until they do. A commit is known by its dataset's newest version. It is forgotten only when everything that is made from the
+//! dataset was looked at after it.
 
-use crate::abandoned::{Abandoned, Mark};
+use crate::{
+    abandoned::{Abandoned, Mark},
+    resting::Resting,
+};
 use alluvium_flow::{Agenda, Flow, FlowError, Replay, Signal};
 use alluvium_model::{DatasetName, Fault};
 use alluvium_store::{ReplayRecord, Stamp};
 use jiff::Timestamp;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
-
-/// Between two looks.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the service has seen so far.
 #[derive(Debug, Default)]
@@ -25,8 +23,7 @@ pub(crate) struct Seen {
     strange: BTreeSet<String>,
     /// What waits, and whether anybody does it.
     waits: Abandoned,
-    /// While the state's files bear it, there is no news.
-    rests: Option<Stamp>,
+    pub(crate) rests: Resting,
 }
 
 /// What one look found.
@@ -55,16 +52,11 @@ impl Seen {
         Ok(news.replays.into_iter().filter(|r| self.is_understood(r)).collect())
     }
 
-    /// Whether nobody has written since a look that found nothing, as far as that can be told without a question.
-    pub(crate) fn rests(&self, flow: &Flow<'_>) -> bool {
-        self.rests.is_some() && flow.store.stamp() == self.rests
-    }
-
     /// A question to the state, and one more for each dataset that was committed to. Runs that have ended are told on the way.
     pub(crate) fn look<'f>(&self, flow: &'f Flow<'f>) -> impl Future<Output = Result<News, FlowError>> + use<'f> {
         let known = self.committed.clone();
         async move {
-            let stamp = flow.store.stamp().filter(|s| s.is_distinct(flow.clock.now()));
+            let stamp = Resting::stamp(flow);
             let news = flow.store.news(&names(flow), &flow.watch()).await?;
             let mut commits = Vec::new();
             for (name, version) in &news.committed {
@@ -96,10 +88,10 @@ impl Seen {
             flow.report.signal(Signal::CommitsSeen);
         }
         // What waits or goes on may be let go without a word.
-        self.rests = news.stamp.filter(|_| !news.is_open);
+        self.rests = Resting::since(news.stamp.filter(|_| !news.is_open));
         for (name, version, behind) in news.commits {
             if agenda.is_busy_below(&name, busy) {
-                self.rests = None;
+                self.rests = Resting::default();
                 continue;
             }
             // Somebody else has mended it.

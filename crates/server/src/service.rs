@@ -1,14 +1,15 @@
 //! The loop of a service: waits until something is due, and does it as `run` does.
 //!
 //! Called by cli. Turns over datasets that have nothing to do with each other go on beside each other, so that a step that is
-//! another process's, or that waits for its time, holds up only what is made from it. While nothing arrives nothing runs, but for one
-//! small question to the state a second: what others committed, and which replays were asked for.
+//! another process's, or that waits for its time, holds up only what is made from it. While nothing arrives nothing runs. What others
+//! committed and which replays were asked for is told by the files of the state, or by one small question to it a second.
 //! It keeps nothing that a restart needs: its first turn looks at everything.
 
 use crate::{
     Intake, ServerError, Stop,
     idle::Idle,
-    news::{LOOK_EVERY, News, Seen},
+    news::{News, Seen},
+    resting::{LOOK_AT_REST, LOOK_EVERY},
     stale::{Age, Stale},
 };
 use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Judged, Left, Options, Signal, Summary, Tried, Turn};
@@ -172,8 +173,8 @@ impl Service<'_> {
             } else if now >= judge_at {
                 going.work.push(Box::pin(async { Ended::Judged(flow.tell_alerts(Judged::All).await) }));
                 judge_at = Timestamp::MAX;
-            } else if now >= look_at && self.health.is_ready() && seen.rests(flow) {
-                look_at = after(now, LOOK_EVERY);
+            } else if now >= look_at && self.health.is_ready() && seen.rests.lasts(flow) {
+                look_at = after(now, LOOK_AT_REST);
             } else if now >= look_at {
                 going.begins_to_look();
                 let look = seen.look(flow);
@@ -226,6 +227,7 @@ impl Service<'_> {
                             failed = self.ended(&mut agenda, &mut going, ended);
                         }
                     },
+                    () = seen.rests.ends(flow) => look_at = flow.clock.now(),
                     () = self.intake.has_to_look() => look_at = look_at.min(flow.clock.now()),
                     () = going.less.notified() => {}
                     () = flow.timer.wait(wait) => {}

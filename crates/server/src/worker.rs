@@ -1,16 +1,19 @@
 //! The loop of a worker: waits until a step is there that others planned, and executes what there is.
 //!
-//! Called by cli. It plans nothing, and keeps nothing that a restart needs. While nothing is planned it costs one small question
-//! to the state a second, and one more where the end of runs is told.
+//! Called by cli. It plans nothing, and keeps nothing that a restart needs. While nothing is planned it waits until the state's files tell
+//! that somebody writes; where they tell nothing, it costs one small question to the state a second, and one more where the end of runs is told.
 
-use crate::{ServerError, Stop};
+use crate::{
+    ServerError, Stop,
+    resting::{LOOK_AT_REST, LOOK_EVERY, Resting},
+};
 use alluvium_flow::{Flow, FlowError, RefusedSteps};
 use alluvium_model::Fault;
+use alluvium_store::Stamp;
 use std::time::Duration;
 
-/// Between two looks for steps: the first one after work, and the longest.
+/// Between the end of work or rest and the next look for steps; then twice as long each time, up to [`LOOK_EVERY`].
 const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LAST_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Worker<'a> {
     pub flow: Flow<'a>,
@@ -26,38 +29,52 @@ impl Worker<'_> {
     pub async fn run(&self, stop: &Stop) -> Result<(), ServerError> {
         let (mut wait, mut refused) = (FIRST_WAIT, RefusedSteps::default());
         while !stop.is_said() {
-            match self.look(&mut refused, stop).await {
-                Ok(true) => {
+            let rests = match self.look(&mut refused, stop).await {
+                Ok(None) => {
                     wait = FIRST_WAIT;
                     continue;
                 }
-                Ok(false) => {}
+                Ok(Some(rests)) => rests,
                 Err(FlowError::Store(error)) if error.class().may_pass() => {
                     tracing::warn!(code = error.code(), error = %error, "the state cannot be reached; it is tried again");
+                    Resting::default()
                 }
                 Err(error) => return Err(error.into()),
-            }
+            };
+            let longest = if rests.lasts(&self.flow) { LOOK_AT_REST } else { wait };
             tokio::select! {
-                () = self.flow.timer.wait(wait) => {}
+                () = self.flow.timer.wait(longest) => wait = (wait * 2).min(LOOK_EVERY),
+                // What is being written is there in a moment.
+                () = rests.ends(&self.flow) => wait = FIRST_WAIT,
                 () = stop.clone().said() => {}
             }
-            wait = (wait * 2).min(LAST_WAIT);
         }
         Ok(())
     }
 
-    /// Whether there was something to do.
-    async fn look(&self, refused: &mut RefusedSteps, stop: &Stop) -> Result<bool, FlowError> {
+    /// `None`: there was something to do.
+    async fn look(&self, refused: &mut RefusedSteps, stop: &Stop) -> Result<Option<Resting>, FlowError> {
+        let stamp = Resting::stamp(&self.flow);
         if !self.flow.is_asked(refused).await? {
             // Of a killed process it may have been the last one.
             self.flow.tell_ended_runs().await?;
-            return Ok(false);
+            return self.rests(stamp).await.map(Some);
         }
         let last = async {
             stop.clone().said().await;
             self.flow.timer.wait(self.grace).await;
         };
         self.flow.assist(refused, || stop.is_said(), last).await?;
-        Ok(true)
+        Ok(None)
+    }
+
+    /// Steps may wait for their time, or be left by whoever is at them, without a word in the state.
+    async fn rests(&self, stamp: Option<Stamp>) -> Result<Resting, FlowError> {
+        if stamp.is_none() {
+            return Ok(Resting::default());
+        }
+        let news = self.flow.store.news(&[], &self.flow.watch()).await?;
+        let is_open = news.is_open() || !news.ready.is_empty() || (news.untold && self.flow.tells());
+        Ok(Resting::since(stamp.filter(|_| !is_open)))
     }
 }

@@ -70,8 +70,11 @@ fn lexical(path: &Path) -> PathBuf {
 fn real(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let Ok(found) = ancestor.canonicalize() {
-            // `ancestor` came from `path`, so it is a prefix of it.
-            return path.strip_prefix(ancestor).map_or_else(|_| found.clone(), |rest| found.join(rest));
+            return match path.strip_prefix(ancestor) {
+                Ok(rest) if rest != Path::new("") => found.join(rest),
+                // With nothing behind it `join` would end it with a slash, as the name of a folder.
+                Ok(_) | Err(_) => found,
+            };
         }
     }
     path.to_owned()
@@ -89,6 +92,9 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("other")).expect("created");
         let mut fence = Fence::new(&root);
         assert_eq!(fence.resolve("landing/a"), Ok(root.join("landing/a")));
+        std::fs::write(root.join("landing/a"), "").expect("written");
+        let there = fence.resolve("landing/a").map(PathBuf::into_os_string);
+        assert_eq!(there, Ok(root.join("landing/a").into_os_string()), "a file, whatever paths are equal");
         assert_eq!(fence.resolve("landing/../lake"), Ok(root.join("lake")));
         for bad in ["..", "landing/../../other", "/etc", "/"] {
             assert_eq!(fence.resolve(bad), Err(PathMistake::Outside), "{bad}");

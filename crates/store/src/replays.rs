@@ -3,7 +3,10 @@
 use crate::StepRecord;
 use alluvium_model::{DatasetName, EventId, RunId};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// A replay that somebody wants. What `asked` and `request` say is the matter of whoever reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +84,7 @@ impl News {
 
 /// Size and time of change of the files of a state; `None`: the file is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp(pub(crate) Vec<Option<(u64, Timestamp)>>);
+pub struct Stamp(pub(crate) Vec<(PathBuf, Option<(u64, Timestamp)>)>);
 
 /// Writes that are closer to each other may bear one time.
 const GRAIN: SignedDuration = SignedDuration::from_secs(1);
@@ -89,7 +92,12 @@ const GRAIN: SignedDuration = SignedDuration::from_secs(1);
 impl Stamp {
     /// Whether the files tell every write that came after they bore this stamp at `now`.
     pub fn is_distinct(&self, now: Timestamp) -> bool {
-        let last = self.0.iter().flatten().map(|(_, changed)| *changed).max();
+        let last = self.0.iter().filter_map(|(_, found)| found.map(|(_, changed)| changed)).max();
         last.is_some_and(|last| now.duration_since(last) >= GRAIN)
+    }
+
+    /// The files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
     }
 }

@@ -52,6 +52,24 @@ fn what_a_run_committed_before_it_was_killed_is_gone_on_from() {
     }
 }
 
+/// Nothing wakes the loop of a service at rest, also over a state that was there before, but a word of another process.
+#[test]
+fn a_service_at_rest_sleeps_until_another_process_writes() {
+    let p = unwatched_shop();
+    p.done(&["run"]);
+    let serving = Serving::start(&p, &[]);
+    serving.wait_for("ended");
+    assert!(serving.comes_to_rest());
+    p.put("landing/orders/2024-01-03.csv", MORE.as_bytes());
+    let start = SystemClock.now();
+    assert!(killed_at(&p, &["run"], "step.after_done", 1), "it has loaded the file");
+    serving.wait_for("done silver.orders");
+    serving.wait_for("done gold.daily");
+    let passed = SystemClock.now().duration_since(start).as_secs();
+    assert!(passed < SOON_SECONDS, "{passed}");
+    assert_eq!(serving.stop().code, Some(0));
+}
+
 #[test]
 fn what_another_service_committed_before_it_was_killed_is_gone_on_from() {
     let p = over(&pushed_shop());

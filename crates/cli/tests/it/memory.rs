@@ -49,7 +49,7 @@ fn outcome(p: &Project) -> (Vec<serde_json::Value>, serde_json::Value) {
 
 #[test]
 fn an_upsert_of_more_keys_than_fit_gives_what_one_gives_that_has_room() {
-    // Of 200,000 candidates, 40 bytes each, 4 MiB leave room for a sixth.
+    // Of 200,000 candidates, 48 bytes each, 4 MiB leave room for an eighteenth.
     let rows = 200_000;
     let (tight, wide) = (keys("4MiB", rows, 10), keys("1GiB", rows, 10));
     let ran = tight.json(&["run"]);

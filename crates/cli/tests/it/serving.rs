@@ -3,6 +3,7 @@
 use crate::harness::{Project, Ran};
 use std::{
     cell::RefCell,
+    fs,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -107,6 +108,23 @@ impl Serving {
         if let Ok(line) = self.lines.recv_timeout(time) {
             self.said.borrow_mut().push(line);
         }
+    }
+
+    /// Whether it comes to rest: nothing wakes the thread of its loop. A look a second would wake it eight times.
+    pub fn comes_to_rest(&self) -> bool {
+        const A_WHILE: Duration = Duration::from_secs(8);
+        let woke = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("Linux tells it");
+            let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")).expect("a line");
+            line.trim().parse::<u64>().expect("a number")
+        };
+        (0..8).any(|_| {
+            let before = woke();
+            let said = self.lines.recv_timeout(A_WHILE).ok();
+            let rests = said.is_none() && woke() - before < 4;
+            self.said.borrow_mut().extend(said);
+            rests
+        })
     }
 
     /// Asks it to stop and waits until it did.

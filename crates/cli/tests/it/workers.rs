@@ -9,7 +9,7 @@ use crate::{
     serving::Serving,
     stopped::{Stopped, signalled},
 };
-use alluvium_model::{Entropy, SeededEntropy};
+use alluvium_model::{Clock, Entropy, SeededEntropy, SystemClock};
 use serde_json::json;
 use std::{
     fs,
@@ -49,6 +49,20 @@ fn a_worker_executes_what_another_process_planned() {
     let calm = Project::new(SHOP);
     calm.done(&["run"]);
     assert_eq!(p.tables(), calm.tables());
+}
+
+#[test]
+fn a_worker_at_rest_sleeps_until_something_is_planned() {
+    let p = Project::new(SHOP);
+    let worker = worker(&p);
+    worker.wait_for("working for shop");
+    assert!(worker.comes_to_rest());
+    let start = SystemClock.now();
+    assert!(killed_at(&p, &["run"], "plan.after_record", 1));
+    worker.wait_for("done bronze.");
+    let passed = SystemClock.now().duration_since(start).as_secs();
+    assert!(passed < 30, "it looks by itself after a minute only, and took {passed} s");
+    assert_eq!(worker.stop().code, Some(0));
 }
 
 #[test]

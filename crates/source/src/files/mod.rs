@@ -11,10 +11,12 @@ mod landing;
 mod lay_down;
 mod named;
 mod refusal;
+mod touched;
 mod walk;
 mod watch;
 
 pub use error::FilesError;
 pub use landing::FileLanding;
 pub use named::{Named, named, reads};
+pub use touched::FileWatch;
 pub use watch::{FolderWatch, Unwatched};

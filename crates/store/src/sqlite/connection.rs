@@ -114,7 +114,8 @@ impl SqliteStore {
             Err(error) if error.kind() == ErrorKind::NotFound => Some(None),
             Err(_) => None,
         };
-        Some(Stamp(vec![of(path)?, of(Path::new(&journal))?]))
+        let files = [path.clone(), journal.into()].into_iter();
+        files.map(|path| of(&path).map(|found| (path, found))).collect::<Option<_>>().map(Stamp)
     }
 
     /// SQLite waits by itself.
