@@ -374,6 +374,19 @@ fn each_part_is_compared_with_what_it_was_in_the_commits_before() {
 }
 
 #[test]
+fn a_span_of_time_may_lie_anywhere_in_the_calendar() {
+    let p = shop();
+    accept(&p, "silver", "{ by: { column: at, size: 1 day, rows: { error_above: 3 } } }");
+    let at = ["9999-12-30T10:00:00Z", "0001-01-01T10:00:00Z", "1969-12-31T23:00:00Z", "1969-12-30T00:00:00Z"];
+    let anywhere = |i: u32, row: &mut [String; 3]| row[2] = at[i as usize % at.len()].to_owned();
+    p.put("landing/2.csv", sales(100, anywhere).as_bytes());
+    p.done(&["run"]);
+    let long_ago = |_: u32, row: &mut [String; 3]| row[2] = at[2].to_owned();
+    p.put("landing/3.csv", sales(200, long_ago).as_bytes());
+    holds(&p, "too many on one day").said("in `at` 1969-12-31T00:00:00: 10 rows, above 3");
+}
+
+#[test]
 fn figures_and_the_rows_of_gold_are_watched_by_their_own_history() {
     let p = shop();
     accept(&p, "silver", "{ columns: { amount: { mean: { error_above: 1000000 } } } }");

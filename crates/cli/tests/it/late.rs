@@ -290,6 +290,12 @@ fn windows_that_are_missing_are_told_and_which_of_them_are_closed() {
     // Very many windows are one gap.
     let found = gaps(&p, &["silver.orders", "--window", "1ms"]);
     assert!(found.len() < 20 && found.iter().any(|g| g[3].as_u64().is_some_and(|n| n > 1_000_000)), "{found:#?}");
+    // A time may lie anywhere in the calendar.
+    run(&p, "c", 20, &["9999-12-30T10:00:00Z", "1969-12-31T23:00:00Z"]);
+    let found = gaps(&p, &["gold.days"]);
+    let begins = |from: &str, to: &str| found.iter().any(|g| (&g[1], &g[2]) == (&json!(from), &json!(to)));
+    assert!(begins("1970-01-01T00:00:00Z", "2024-03-02T00:00:00Z"), "{found:#?}");
+    assert!(begins("2024-03-10T00:00:00Z", "9999-12-30T00:00:00Z"), "{found:#?}");
 }
 
 /// The rows are of years ago, so each time is long enough.

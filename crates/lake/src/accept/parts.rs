@@ -74,10 +74,7 @@ pub(super) async fn judge(
 fn key(parts: &Parts, schema: &Schema) -> Result<String, Unfit> {
     let key = match parts.size {
         None => pass::single(schema, &parts.column)?,
-        Some(size) => {
-            let (moment, micros) = (pass::moment(schema, &parts.column)?, size.micros());
-            format!("date_bin(INTERVAL '{micros} microseconds', {moment}, {})", pass::moment_at(0))
-        }
+        Some(size) => pass::span(&pass::moment(schema, &parts.column)?, size.micros()),
     };
     Ok(format!("CAST({key} AS VARCHAR)"))
 }

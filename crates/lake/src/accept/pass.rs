@@ -168,6 +168,14 @@ pub(super) fn moment(schema: &Schema, column: &str) -> Result<String, Unfit> {
     }
 }
 
+/// Where the span of so many microseconds begins that the moment lies in, counted from 1970. In whole numbers, because the engine's own
+/// function for it knows the years 1677 to 2262 only.
+pub(super) fn span(moment: &str, size: i64) -> String {
+    let micros = format!("arrow_cast({moment}, 'Int64')");
+    let begin = format!("{micros} - {micros} % {size} - CASE WHEN {micros} % {size} < 0 THEN {size} ELSE 0 END");
+    format!("arrow_cast({begin}, '{MOMENT}')")
+}
+
 /// Microseconds since 1970, as [`moment`] gives them.
 pub(super) fn moment_at(micros: i64) -> String {
     format!("arrow_cast({micros}, '{MOMENT}')")

@@ -169,15 +169,18 @@ fn line(of: &Windows<'_>, from: i64, to: i64, state: Option<&'static str>) -> Op
     })
 }
 
-/// The newest gaps, and the newest window, which has none after it. Windows are counted from 1970-01-01 UTC, as those of gold are.
+/// The newest gaps, and the newest window, which has none after it. Windows are counted from 1970-01-01 UTC, as those of gold are; in whole
+/// numbers, which hold every date.
 fn query(of: &Windows<'_>) -> String {
     let name = &of.dataset.name;
     let (column, size) = (of.column.replace('"', "\"\""), of.size.micros());
-    let moment = "'Timestamp(Microsecond, None)'";
     format!(
-        "WITH present AS (
-             SELECT DISTINCT arrow_cast(date_bin(INTERVAL '{size} microseconds', arrow_cast(\"{column}\", {moment}), arrow_cast(0, {moment})), 'Int64') AS at
+        "WITH times AS (
+             SELECT arrow_cast(arrow_cast(\"{column}\", 'Timestamp(Microsecond, None)'), 'Int64') AS micros
              FROM {}.\"{}\" WHERE \"{column}\" IS NOT NULL),
+         present AS (
+             SELECT DISTINCT micros - micros % {size} - CASE WHEN micros % {size} < 0 THEN {size} ELSE 0 END AS at
+             FROM times),
          beside AS (SELECT lag(at) OVER (ORDER BY at) AS before, at FROM present),
          missing AS (SELECT before, at FROM beside WHERE at - before > {size} ORDER BY at DESC LIMIT {MOST})
          SELECT CAST(before AS VARCHAR) AS before, CAST(at AS VARCHAR) AS at FROM missing
