@@ -355,7 +355,7 @@ fn each_part_is_compared_with_what_it_was_in_the_commits_before() {
         assert!(!ran.stdout.contains("median") && !ran.stderr.contains("median"), "{ran}");
     }
     // In the whole nothing is unusual: what the south has more the north has less.
-    let dearer = |i: u32, row: &mut [String; 3]| row[1] = (if i % 2 == 0 { 4 } else { 20 }).to_string();
+    let dearer = |i: u32, row: &mut [String; 3]| row[1] = (if i.is_multiple_of(2) { 4 } else { 20 }).to_string();
     p.put("landing/5.csv", sales(400, dearer).as_bytes());
     p.done(&["run"]).said("in `region` south: the mean of `amount` of 5 rows is 20, 182 % of 11, the median of the last 3 commits, above 150 %");
     let south = |i: u32, row: &mut [String; 3]| row[0] = (if i < 2 { "north" } else { "south" }).to_owned();

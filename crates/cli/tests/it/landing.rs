@@ -75,9 +75,7 @@ impl Landed {
 
     fn put(&self, files: &[(&str, &[u8])]) {
         match self.zone {
-            Zone::Folder => {
-                files.iter().for_each(|(name, bytes)| self.p.deliver(&format!("{}/{name}", self.place), bytes))
-            }
+            Zone::Folder => files.iter().for_each(|(name, bytes)| self.p.put(&format!("{}/{name}", self.place), bytes)),
             Zone::Bucket(cloud) => cloud.put(&self.place, files),
         }
     }

@@ -47,11 +47,7 @@ fn accepted(answer: &Answer) -> String {
     id
 }
 
-fn look(at: &str, id: &str) -> Value {
-    look_as(at, id, &[])
-}
-
-fn look_as(at: &str, id: &str, who: &[(&str, &str)]) -> Value {
+fn look(at: &str, id: &str, who: &[(&str, &str)]) -> Value {
     let answer = ask(at, "GET", &format!("/api/replays/{id}"), who, b"");
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()
@@ -65,8 +61,8 @@ fn ended(serving: &Serving, at: &str, id: &str) -> Value {
 
 #[track_caller]
 fn ended_as(serving: &Serving, at: &str, id: &str, who: &[(&str, &str)]) -> Value {
-    serving.until("the end of the replay", || look_as(at, id, who)["replay"]["ended_at"].is_string());
-    look_as(at, id, who)
+    serving.until("the end of the replay", || look(at, id, who)["replay"]["ended_at"].is_string());
+    look(at, id, who)
 }
 
 fn quarantine(dataset: &str) -> Value {

@@ -137,6 +137,7 @@ pub(crate) struct EnrichDraft {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a dataset")]
 pub(crate) enum WriteDraft {
     Append,
     Upsert {
