@@ -82,3 +82,35 @@ impl Packer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parquet::basic::ZstdLevel;
+
+    /// Digits without a pattern.
+    fn digits(n: u64) -> String {
+        let mixed = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        format!("{mixed:016x}{:016x}", mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9))
+    }
+
+    #[test]
+    fn few_places_are_for_pages_that_hardly_grow_by_it() {
+        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).expect("a level"));
+        let mut packer = Packer::new();
+        let mut packed = |column, page: &str| {
+            let packed = packer.pack(column, zstd, [&page.as_bytes()[..5], &page.as_bytes()[5..]]).expect("packed");
+            assert!(zstd::bulk::decompress(packed, page.len()).expect("a page") == page.as_bytes());
+            packed.len()
+        };
+        let ids: String = (0..20_000).map(digits).collect();
+        // Each comes again after some thousand bytes.
+        let names: String = (0..20_000).map(|i| digits(i * i % 499)).collect();
+        assert!(packed(0, &ids) * 100 < ids.len() * 52, "half a byte a digit");
+        let first = packed(1, &names);
+        assert!(first * 4 < names.len());
+        // As the first page told, whatever the next is like.
+        assert_eq!(packed(1, &names), first);
+        assert!(packed(0, &names) > first * 2);
+    }
+}
