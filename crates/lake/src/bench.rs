@@ -6,6 +6,7 @@ pub use crate::{
 };
 
 use crate::{
+    columns::FileWriter,
     encoding,
     error::LakeError,
     meter::Meter,
@@ -25,7 +26,7 @@ use arrow::{
     datatypes::SchemaRef,
 };
 use deltalake::kernel::DeletionVectorDescriptor;
-use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use parquet::file::properties::WriterProperties;
 use std::{path::Path, sync::Arc};
 
 /// More than any bench needs.
@@ -102,7 +103,7 @@ pub fn encode(dataset: DatasetName, values: &ArrayRef) -> Result<(u64, Vec<Strin
     let batch = RecordBatch::try_from_iter([("column", values.clone())])?;
     let compression = encoding::compression(&Place::Dataset(dataset));
     let properties = encoding::choose(WriterProperties::builder(), compression, &batch)?.build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties))?;
+    let mut writer = FileWriter::new(Vec::new(), batch.schema(), properties)?;
     writer.write(&batch)?;
     let footer = writer.finish()?;
     let column = footer.row_group(0).column(0);

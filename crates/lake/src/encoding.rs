@@ -4,7 +4,7 @@
 //! A dictionary pays where values repeat. Where they do not it costs the hashing of every value, only to be given up
 //! once it is full; such columns are encoded in the way that their type compresses best. Readers see no difference.
 
-use crate::{error::LakeError, table::Place};
+use crate::{columns, error::LakeError, table::Place};
 use alluvium_model::Layer;
 use arrow::{
     array::{Array, ArrayRef, AsArray, GenericByteArray, RecordBatch},
@@ -28,6 +28,8 @@ const SAMPLE_LEAST: usize = 64;
 const REPEATS: usize = 4;
 /// Snappy is worth while if it takes one byte in so many away.
 const SAVES: usize = 5;
+/// Values begin alike if one byte in so many is at the start of the value before, too.
+const ALIKE: usize = 3;
 /// The widest decimal that Parquet holds as an integer.
 const INTEGER_DIGITS: u8 = 18;
 
@@ -55,12 +57,15 @@ pub(crate) fn choose(
     to = to.set_compression(compression);
     let received = matches!(compression, Compression::ZSTD(_));
     for (field, values) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let Some(encoding) = direct(values.data_type()) else { continue };
+        let Some(mut encoding) = direct(values.data_type()) else { continue };
         let path = ColumnPath::new(vec![field.name().clone()]);
         if !repeats(values)? {
             to = to.set_column_dictionary_enabled(path.clone(), false);
             if encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY && (received || scattered(values)) {
                 to = to.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
+            if received && begin_alike(values) {
+                encoding = Encoding::DELTA_BYTE_ARRAY;
             }
             if compression == Compression::SNAPPY && !shrinks(values, encoding)? {
                 to = to.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
@@ -118,6 +123,25 @@ fn scattered(values: &ArrayRef) -> bool {
     }
 }
 
+/// Whether a good part of each value is what the one before began with, as of times and of numbers that grow. Not to write it again costs
+/// less than to have it found by a compressor.
+fn begin_alike(values: &ArrayRef) -> bool {
+    fn look<T: ByteArrayType<Offset = i32>>(values: &GenericByteArray<T>) -> bool
+    where
+        T::Native: AsRef<[u8]>,
+    {
+        let all: Vec<&[u8]> = values.iter().flatten().map(AsRef::as_ref).collect();
+        let shared: usize = all.windows(2).map(|pair| columns::shared(pair[0], pair[1])).sum();
+        shared * ALIKE >= text(values).len()
+    }
+    let sample = values.slice(0, values.len().min(SAMPLE_ROWS));
+    match sample.data_type() {
+        DataType::Utf8 => look(sample.as_string::<i32>()),
+        DataType::Binary => look(sample.as_binary::<i32>()),
+        _ => false,
+    }
+}
+
 /// All of the values, one after another.
 fn text<T: ByteArrayType<Offset = i32>>(values: &GenericByteArray<T>) -> &[u8] {
     let ends = values.value_offsets();
@@ -143,8 +167,9 @@ fn repeats(values: &ArrayRef) -> Result<bool, LakeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::FileWriter;
     use arrow::array::{DictionaryArray, Int32Array, Int64Array, StringArray};
-    use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+    use parquet::file::properties::WriterProperties;
     use std::sync::Arc;
 
     fn texts(distinct: usize, rows: usize) -> ArrayRef {
@@ -156,7 +181,7 @@ mod tests {
         let encodings: Vec<_> = columns.iter().map(|c| c.2).collect();
         let batch = RecordBatch::try_from_iter(columns.into_iter().map(|c| (c.0, c.1))).unwrap();
         let properties = choose(WriterProperties::builder(), compression, &batch).unwrap().build();
-        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        let mut writer = FileWriter::new(Vec::new(), batch.schema(), properties).unwrap();
         writer.write(&batch).unwrap();
         let footer = writer.finish().unwrap();
         let of = |(i, e): (usize, &Encoding)| {
@@ -184,8 +209,34 @@ mod tests {
         assert_eq!(written(Compression::SNAPPY, columns.clone()), dictionary.map(|d| (d, true, true)));
         let bounds = [false, true, true, true, false];
         let expected: Vec<_> = dictionary.into_iter().zip(bounds).map(|(d, b)| (d, true, b)).collect();
-        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
-        assert_eq!(written(zstd, columns), expected);
+        let received = columns.into_iter().map(|(name, values, encoding)| match name {
+            "many" | "a.dotted name" => (name, values, Encoding::DELTA_BYTE_ARRAY),
+            _ => (name, values, encoding),
+        });
+        assert_eq!(written(zstd(), received.collect()), expected);
+    }
+
+    fn zstd() -> Compression {
+        Compression::ZSTD(ZstdLevel::try_new(1).expect("a level"))
+    }
+
+    #[test]
+    fn what_values_begin_with_alike_is_not_received_twice() {
+        let texts =
+            |f: &dyn Fn(usize) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values((0..2_000).map(f))) };
+        let encodings = |compression, values: &ArrayRef| {
+            let batch = RecordBatch::try_from_iter([("c", values.clone())]).expect("a column");
+            let properties = choose(WriterProperties::builder(), compression, &batch).expect("choices").build();
+            properties.encoding(&ColumnPath::from("c")).expect("an encoding")
+        };
+        let times = texts(&|i| format!("2026-11-27T{:06}.{:03}Z", i * 17, i % 1000));
+        let numbers = texts(&|i| (1_000_000 + i * 3).to_string());
+        let of_both = |values: &ArrayRef| (encodings(zstd(), values), encodings(Compression::SNAPPY, values));
+        assert_eq!(of_both(&times), (Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY));
+        assert_eq!(of_both(&numbers), (Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY));
+        let plain = (Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        assert_eq!(of_both(&texts(&hash)), plain);
+        assert_eq!(of_both(&texts(&|i| format!("id-{}", hash(i)))), plain);
     }
 
     fn hash(i: usize) -> String {
@@ -222,8 +273,7 @@ mod tests {
         };
         let (none, snappy) = (Compression::UNCOMPRESSED, Compression::SNAPPY);
         assert_eq!(used(snappy), [none, snappy, none]);
-        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).expect("a level"));
-        assert_eq!(used(zstd), [zstd; 3]);
+        assert_eq!(used(zstd()), [zstd(); 3]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod aside;
 pub mod bench;
 mod beside;
 mod check;
+mod columns;
 mod commit;
 mod comparing;
 mod curate;

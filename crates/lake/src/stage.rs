@@ -4,6 +4,7 @@
 //! they are durable: see [`Syncs`].
 
 use crate::{
+    columns::FileWriter,
     encoding,
     error::LakeError,
     meter::Meter,
@@ -17,7 +18,6 @@ use alluvium_model::crash_point;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use deltalake::kernel::{Action, Add, AddCDCFile, DeletionVectorDescriptor};
 use parquet::{
-    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::Compression,
     file::properties::{EnabledStatistics, WriterProperties},
 };
@@ -196,14 +196,13 @@ impl Stager {
         Ok(Open { number, name, path, rows: 0, groups: 0, writer })
     }
 
-    fn writer(&self, file: File, first: &RecordBatch) -> Result<ArrowWriter<File>, LakeError> {
+    fn writer(&self, file: File, first: &RecordBatch) -> Result<FileWriter<File>, LakeError> {
         let properties = WriterProperties::builder()
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("alluvium".into());
         let properties = encoding::choose(properties, self.compression, first)?.build();
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        Ok(ArrowWriter::try_new_with_options(file, self.schema.clone(), options)?)
+        FileWriter::new(file, self.schema.clone(), properties)
     }
 }
 
@@ -214,7 +213,7 @@ struct Open {
     rows: u32,
     /// Row groups that are being written out.
     groups: usize,
-    writer: ArrowWriter<File>,
+    writer: FileWriter<File>,
 }
 
 impl Open {
@@ -254,7 +253,7 @@ impl Lane<'_> {
         open.writer.write(batch)?;
         let place = (open.number, open.rows);
         open.rows += batch.num_rows() as u32;
-        let groups = open.writer.flushed_row_groups().len();
+        let groups = open.writer.row_groups();
         if groups > open.groups {
             open.groups = groups;
             self.stager.syncs.start(open.writer.inner(), &open.path)?;

@@ -1,0 +1,172 @@
+//! A Parquet file, row group by row group. Called by `stage`.
+
+use super::{
+    pack::Packer,
+    text::{self, TextColumn},
+};
+use crate::error::LakeError;
+use arrow::{
+    array::{ArrayRef, RecordBatch},
+    datatypes::{Field, SchemaRef},
+};
+use parquet::{
+    arrow::{
+        ArrowSchemaConverter,
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
+    },
+    errors::ParquetError,
+    file::{
+        metadata::ParquetMetaData,
+        properties::WriterProperties,
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+};
+use std::{
+    io::{BufWriter, Write},
+    sync::Arc,
+};
+
+/// What is written at once, since the library copies chunks in small pieces.
+const BUFFER_BYTES: usize = 256 << 10;
+
+pub(crate) struct FileWriter<W: Write + Send> {
+    file: SerializedFileWriter<BufWriter<W>>,
+    others: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    row_group_rows: usize,
+    open: Option<RowGroup>,
+    packer: Packer,
+}
+
+struct RowGroup {
+    rows: usize,
+    columns: Vec<Column>,
+}
+
+enum Column {
+    Text(Box<TextColumn>),
+    /// A nested one is several columns of the file.
+    Other(Vec<ArrowColumnWriter>),
+}
+
+impl<W: Write + Send> FileWriter<W> {
+    pub(crate) fn new(to: W, schema: SchemaRef, properties: WriterProperties) -> Result<Self, LakeError> {
+        let columns = ArrowSchemaConverter::new().convert(&schema)?;
+        let row_group_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
+        let to = BufWriter::with_capacity(BUFFER_BYTES, to);
+        let file = SerializedFileWriter::new(to, columns.root_schema_ptr(), Arc::new(properties))?;
+        let others = ArrowRowGroupWriterFactory::new(&file, schema.clone());
+        Ok(Self { file, others, schema, row_group_rows, open: None, packer: Packer::new() })
+    }
+
+    /// `batch`: of the file's columns; one of text may be a dictionary of it.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        let mut rest = batch.clone();
+        while rest.num_rows() > 0 {
+            let open = match &mut self.open {
+                Some(open) => open,
+                None => self.open.insert(RowGroup::new(&self.file, &self.others, &self.schema)?),
+            };
+            let rows = rest.num_rows().min(self.row_group_rows - open.rows);
+            open.write(&self.schema, &rest.slice(0, rows), &mut self.packer)?;
+            if open.rows == self.row_group_rows {
+                self.end_row_group()?;
+            }
+            rest = rest.slice(rows, rest.num_rows() - rows);
+        }
+        Ok(())
+    }
+
+    fn end_row_group(&mut self) -> Result<(), LakeError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let mut row_group = self.file.next_row_group()?;
+        for column in open.columns {
+            column.close(&mut row_group, &mut self.packer)?;
+        }
+        row_group.close()?;
+        self.file.flush().map_err(ParquetError::from)?;
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<ParquetMetaData, LakeError> {
+        self.end_row_group()?;
+        Ok(self.file.finish()?)
+    }
+
+    /// Row groups that were handed to [`Self::inner`] as a whole.
+    pub(crate) fn row_groups(&self) -> usize {
+        self.file.flushed_row_groups().len()
+    }
+
+    pub(crate) fn bytes_written(&self) -> usize {
+        self.file.bytes_written()
+    }
+
+    pub(crate) fn inner(&self) -> &W {
+        self.file.inner().get_ref()
+    }
+}
+
+impl RowGroup {
+    fn new<W: Write + Send>(
+        file: &SerializedFileWriter<BufWriter<W>>,
+        others: &ArrowRowGroupWriterFactory,
+        schema: &SchemaRef,
+    ) -> Result<Self, LakeError> {
+        let descriptor = file.schema_descr();
+        let mut others = others.create_column_writers(file.flushed_row_groups().len())?.into_iter().enumerate();
+        let columns = schema.fields().iter().enumerate().map(|(root, field)| {
+            let leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root);
+            let mut own = others.by_ref().take(leaves.count());
+            if !text::is_text(field.data_type()) {
+                return Column::Other(own.map(|(_, writer)| writer).collect());
+            }
+            let at = own.next().map_or(root, |(leaf, _)| leaf);
+            let column = TextColumn::new(at, descriptor.column(at), field.data_type(), file.properties());
+            Column::Text(Box::new(column))
+        });
+        Ok(Self { rows: 0, columns: columns.collect() })
+    }
+
+    fn write(&mut self, schema: &SchemaRef, batch: &RecordBatch, packer: &mut Packer) -> Result<(), LakeError> {
+        let values = schema.fields().iter().zip(batch.columns());
+        for ((field, values), column) in values.zip(&mut self.columns) {
+            column.write(field, values, packer)?;
+        }
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+}
+
+impl Column {
+    fn write(&mut self, field: &Field, values: &ArrayRef, packer: &mut Packer) -> Result<(), LakeError> {
+        match self {
+            Self::Text(text) => text.write(values, packer),
+            Self::Other(writers) => {
+                for (leaf, writer) in compute_leaves(field, values)?.iter().zip(writers) {
+                    writer.write(leaf)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn close<W: Write + Send>(
+        self,
+        to: &mut SerializedRowGroupWriter<'_, W>,
+        packer: &mut Packer,
+    ) -> Result<(), LakeError> {
+        match self {
+            Self::Text(text) => {
+                let (pages, result) = text.close(packer)?;
+                to.append_column(&pages, result)?;
+            }
+            Self::Other(writers) => {
+                for writer in writers {
+                    writer.close()?.append_to_row_group(to)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
