@@ -28,7 +28,7 @@ use std::{
 use tempfile::NamedTempFile;
 use tokio::{runtime::Handle, sync::Semaphore};
 
-/// Objects on their way at once, whoever asks for them.
+/// Objects that looks have on their way at once.
 const OBJECTS_AT_ONCE: usize = 8;
 /// Fetches of one object, as long as what went wrong may pass.
 const MOST_FETCHES: usize = 3;
@@ -144,7 +144,6 @@ impl Buckets {
     async fn fetch(&self, folder: &LakeUrl, path: &str, bytes: u64) -> Result<Fetched, LakeError> {
         let Some(key) = key(folder, path) else { return Ok(Fetched::Gone) };
         let client = self.client(folder)?;
-        let _place = self.0.down.acquire().await.expect("nobody closes it");
         let failed = failed(folder, path);
         let mut left = MOST_FETCHES;
         loop {
@@ -213,6 +212,8 @@ impl Buckets {
     }
 
     async fn received(&self, folder: &LakeUrl, object: &Listed) -> Result<Received, LakeError> {
+        // Not for a step: it blocks the thread that may have to go on with looks, before these give a place back.
+        let _place = self.0.down.acquire().await.expect("nobody closes it");
         match self.fetch(folder, &object.path, object.bytes).await? {
             Fetched::Whole(part, content) => {
                 self.keep(part, object.bytes, &content)?;
@@ -448,6 +449,15 @@ mod tests {
         world.forget();
         assert!(matches!(world.open("b.csv", b"new"), Err(DecodeError::Gone)));
         assert!(matches!(world.open("../a.csv", b"new"), Err(DecodeError::Gone)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_step_waits_for_no_look() {
+        let world = World::new(1 << 20);
+        world.put("a.csv", b"1").await;
+        // Of looks that stand still while a step has their thread.
+        let _places = world.buckets.0.down.acquire_many(OBJECTS_AT_ONCE as u32).await.expect("nobody closes it");
+        assert_eq!(world.open("a.csv", b"1").expect("it comes"), b"1");
     }
 
     #[tokio::test(flavor = "multi_thread")]
