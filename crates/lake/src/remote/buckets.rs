@@ -101,6 +101,29 @@ impl Buckets {
         }
     }
 
+    /// Fetches what is not here, some at once: it may take longer than a lease, which is not renewed while a thread is blocked. What
+    /// changed or is gone is told by whoever opens it.
+    pub(crate) async fn bring(
+        &self,
+        folder: &LakeUrl,
+        objects: Vec<(String, u64, ContentHash)>,
+    ) -> Result<(), LakeError> {
+        let fetches = objects.into_iter().map(|(path, bytes, content)| async move {
+            if self.copy(&content).exists() {
+                return Ok(());
+            }
+            match self.fetch(folder, &path, bytes).await? {
+                Fetched::Whole(part, found) if found == content => self.keep(part, bytes, &content).map(drop),
+                Fetched::Whole(..) | Fetched::Changed | Fetched::Gone => Ok(()),
+            }
+        });
+        let mut fetches = stream::iter(fetches).buffered(OBJECTS_AT_ONCE);
+        while let Some(fetched) = fetches.next().await {
+            fetched?;
+        }
+        Ok(())
+    }
+
     /// The first bytes of an object, one more than `most` where it has more; `None`: there is none. No copy is kept.
     pub(crate) async fn small(&self, folder: &LakeUrl, path: &str, most: u64) -> Result<Option<Vec<u8>>, LakeError> {
         let Some(key) = key(folder, path) else { return Ok(None) };
@@ -449,6 +472,19 @@ mod tests {
         world.forget();
         assert!(matches!(world.open("b.csv", b"new"), Err(DecodeError::Gone)));
         assert!(matches!(world.open("../a.csv", b"new"), Err(DecodeError::Gone)));
+    }
+
+    #[tokio::test]
+    async fn what_a_step_is_brought_is_what_was_planned() {
+        let world = World::new(1 << 20);
+        world.put("a.csv", b"1").await;
+        world.put("b.csv", b"2").await;
+        let object = |path: &str, bytes: &[u8]| (path.to_owned(), bytes.len() as u64, content(bytes));
+        let objects = vec![object("a.csv", b"1"), object("b.csv", b"3"), object("c.csv", b"4")];
+        world.buckets.bring(&world.url, objects).await.expect("the store answers");
+        let copies = fs::read_dir(world.folder.path().join("copies")).expect("copies").count();
+        assert_eq!(copies, 1, "one changed, and one is gone");
+        assert_eq!(world.open("a.csv", b"1").expect("its copy is here"), b"1");
     }
 
     #[tokio::test(flavor = "multi_thread")]
