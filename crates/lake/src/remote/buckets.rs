@@ -287,12 +287,12 @@ impl alluvium_flow::Buckets for Buckets {
         let mut all = Vec::with_capacity(objects.len());
         let fetches = objects.into_iter().map(|object| async move {
             let received = self.received(folder, &object).await;
-            (object, received.map_err(StepError::new))
+            (object, received)
         });
         let mut fetches = stream::iter(fetches).buffered(OBJECTS_AT_ONCE);
         while let Some((object, received)) = fetches.next().await {
-            let ends = received.as_ref().is_err_and(|e| e.class().may_pass());
-            all.push((object, received));
+            let ends = received.as_ref().is_err_and(|e| e.class().may_pass() && !is_of_it_alone(e));
+            all.push((object, received.map_err(StepError::new)));
             if ends {
                 break;
             }
@@ -358,6 +358,12 @@ fn identity(about: &ObjectMeta) -> i64 {
 fn failed(folder: &LakeUrl, path: &str) -> impl Fn(Error) -> LakeError {
     let url = format!("{folder}/{path}").trim_end_matches('/').to_owned();
     move |source| LakeError::Bucket { url: url.clone(), source: Box::new(source) }
+}
+
+/// An answer that is not understood, from a store that otherwise answers: as one without a length, of an object that Google
+/// unpacks on the way.
+fn is_of_it_alone(error: &LakeError) -> bool {
+    matches!(error, LakeError::Bucket { .. }) && fault::of(error).is_none()
 }
 
 /// Whether there is no such object, in a bucket that is there.
@@ -472,6 +478,21 @@ mod tests {
         world.forget();
         assert!(matches!(world.open("b.csv", b"new"), Err(DecodeError::Gone)));
         assert!(matches!(world.open("../a.csv", b"new"), Err(DecodeError::Gone)));
+    }
+
+    #[test]
+    fn an_outage_is_of_all_objects_and_an_odd_answer_of_one() {
+        let url: LakeUrl = "s3://bucket/in".parse().expect("a url");
+        let error = |text: &str| failed(&url, "a.csv")(Error::Generic { store: "S3", source: text.to_owned().into() });
+        for text in ["Content-Length Header missing from response", "6 bytes came of 7"] {
+            let odd = error(text);
+            assert!(odd.class().may_pass() && is_of_it_alone(&odd), "{text}");
+        }
+        for text in ["status code: 503 Slow Down: <Code>SlowDown</Code>", "HTTP error: error sending request"] {
+            let outage = error(text);
+            assert!(outage.class().may_pass() && !is_of_it_alone(&outage), "{text}");
+        }
+        assert!(!is_of_it_alone(&LakeError::Worker("a thread ended early")));
     }
 
     #[tokio::test]
