@@ -10,7 +10,7 @@ use std::{ffi::c_void, fs, time::Duration};
 use tokio::time::timeout;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A process that used less than this between two looks is at rest: looks at the state take a tenth of it.
+/// A process that used less than this between two looks is at rest: where the state is asked once a second, that takes a tenth of it.
 const RESTS: Duration = Duration::from_millis(50);
 
 /// Gives back once for each rest, until `stop` is said. Where the system does not tell what a process used, it keeps what it has.

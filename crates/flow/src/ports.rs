@@ -100,7 +100,8 @@ pub trait Buckets: Send + Sync {
     /// The object at a path; `None`: there is none.
     async fn find(&self, folder: &LakeUrl, path: &str) -> Result<Option<Listed>, StepError>;
 
-    /// Reads objects, some at once, in their order. Ends with the first whose error may pass: the others would meet it as well.
+    /// Reads objects, some at once, in their order. Ends with the first error of the store that may pass: the others would meet it as
+    /// well.
     async fn receive(&self, folder: &LakeUrl, objects: Vec<Listed>) -> Vec<(Listed, Result<Received, StepError>)>;
 }
 

@@ -122,6 +122,10 @@ pub(crate) async fn execute(
     let tables = &engine.tables;
     let place = Place::Dataset(job.dataset.name.clone());
     let existing = tables.open(&place).await?;
+    if let Some(folder) = &bronze.files.remote {
+        let objects = job.events.iter().map(|e| (e.path.clone(), e.bytes, e.content.clone())).collect();
+        engine.buckets.bring(folder, objects).await?;
+    }
     let Admitted { mut schema, mut grown, gates, mut dead } =
         admit::admit(&engine.objects(), existing.as_ref(), bronze, job)?;
     let gates = Arc::new(gates);

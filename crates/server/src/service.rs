@@ -9,7 +9,7 @@ use crate::{
     Intake, ServerError, Stop,
     idle::Idle,
     news::{News, Seen},
-    resting::{LOOK_AT_REST, LOOK_EVERY},
+    resting::{LOOK_AT_REST, LOOK_EVERY, Resting},
     stale::{Age, Stale},
 };
 use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Judged, Left, Options, Signal, Summary, Tried, Turn};
@@ -178,6 +178,8 @@ impl Service<'_> {
             } else if now >= look_at {
                 going.begins_to_look();
                 let look = seen.look(flow);
+                // Until that look has ended: what has been written ends a rest again and again.
+                seen.rests = Resting::default();
                 going.work.push(Box::pin(async { Ended::Look(look.await) }));
                 look_at = Timestamp::MAX;
             } else if now >= stale.next() {

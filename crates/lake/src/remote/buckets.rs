@@ -28,7 +28,7 @@ use std::{
 use tempfile::NamedTempFile;
 use tokio::{runtime::Handle, sync::Semaphore};
 
-/// Objects on their way at once, whoever asks for them.
+/// Objects that looks have on their way at once.
 const OBJECTS_AT_ONCE: usize = 8;
 /// Fetches of one object, as long as what went wrong may pass.
 const MOST_FETCHES: usize = 3;
@@ -101,6 +101,29 @@ impl Buckets {
         }
     }
 
+    /// Fetches what is not here, some at once: it may take longer than a lease, which is not renewed while a thread is blocked. What
+    /// changed or is gone is told by whoever opens it.
+    pub(crate) async fn bring(
+        &self,
+        folder: &LakeUrl,
+        objects: Vec<(String, u64, ContentHash)>,
+    ) -> Result<(), LakeError> {
+        let fetches = objects.into_iter().map(|(path, bytes, content)| async move {
+            if self.copy(&content).exists() {
+                return Ok(());
+            }
+            match self.fetch(folder, &path, bytes).await? {
+                Fetched::Whole(part, found) if found == content => self.keep(part, bytes, &content).map(drop),
+                Fetched::Whole(..) | Fetched::Changed | Fetched::Gone => Ok(()),
+            }
+        });
+        let mut fetches = stream::iter(fetches).buffered(OBJECTS_AT_ONCE);
+        while let Some(fetched) = fetches.next().await {
+            fetched?;
+        }
+        Ok(())
+    }
+
     /// The first bytes of an object, one more than `most` where it has more; `None`: there is none. No copy is kept.
     pub(crate) async fn small(&self, folder: &LakeUrl, path: &str, most: u64) -> Result<Option<Vec<u8>>, LakeError> {
         let Some(key) = key(folder, path) else { return Ok(None) };
@@ -144,7 +167,6 @@ impl Buckets {
     async fn fetch(&self, folder: &LakeUrl, path: &str, bytes: u64) -> Result<Fetched, LakeError> {
         let Some(key) = key(folder, path) else { return Ok(Fetched::Gone) };
         let client = self.client(folder)?;
-        let _place = self.0.down.acquire().await.expect("nobody closes it");
         let failed = failed(folder, path);
         let mut left = MOST_FETCHES;
         loop {
@@ -213,6 +235,8 @@ impl Buckets {
     }
 
     async fn received(&self, folder: &LakeUrl, object: &Listed) -> Result<Received, LakeError> {
+        // Not for a step: it blocks the thread that may have to go on with looks, before these give a place back.
+        let _place = self.0.down.acquire().await.expect("nobody closes it");
         match self.fetch(folder, &object.path, object.bytes).await? {
             Fetched::Whole(part, content) => {
                 self.keep(part, object.bytes, &content)?;
@@ -263,12 +287,12 @@ impl alluvium_flow::Buckets for Buckets {
         let mut all = Vec::with_capacity(objects.len());
         let fetches = objects.into_iter().map(|object| async move {
             let received = self.received(folder, &object).await;
-            (object, received.map_err(StepError::new))
+            (object, received)
         });
         let mut fetches = stream::iter(fetches).buffered(OBJECTS_AT_ONCE);
         while let Some((object, received)) = fetches.next().await {
-            let ends = received.as_ref().is_err_and(|e| e.class().may_pass());
-            all.push((object, received));
+            let ends = received.as_ref().is_err_and(|e| e.class().may_pass() && !is_of_it_alone(e));
+            all.push((object, received.map_err(StepError::new)));
             if ends {
                 break;
             }
@@ -334,6 +358,12 @@ fn identity(about: &ObjectMeta) -> i64 {
 fn failed(folder: &LakeUrl, path: &str) -> impl Fn(Error) -> LakeError {
     let url = format!("{folder}/{path}").trim_end_matches('/').to_owned();
     move |source| LakeError::Bucket { url: url.clone(), source: Box::new(source) }
+}
+
+/// An answer that is not understood, from a store that otherwise answers: as one without a length, of an object that Google
+/// unpacks on the way.
+fn is_of_it_alone(error: &LakeError) -> bool {
+    matches!(error, LakeError::Bucket { .. }) && fault::of(error).is_none()
 }
 
 /// Whether there is no such object, in a bucket that is there.
@@ -448,6 +478,43 @@ mod tests {
         world.forget();
         assert!(matches!(world.open("b.csv", b"new"), Err(DecodeError::Gone)));
         assert!(matches!(world.open("../a.csv", b"new"), Err(DecodeError::Gone)));
+    }
+
+    #[test]
+    fn an_outage_is_of_all_objects_and_an_odd_answer_of_one() {
+        let url: LakeUrl = "s3://bucket/in".parse().expect("a url");
+        let error = |text: &str| failed(&url, "a.csv")(Error::Generic { store: "S3", source: text.to_owned().into() });
+        for text in ["Content-Length Header missing from response", "6 bytes came of 7"] {
+            let odd = error(text);
+            assert!(odd.class().may_pass() && is_of_it_alone(&odd), "{text}");
+        }
+        for text in ["status code: 503 Slow Down: <Code>SlowDown</Code>", "HTTP error: error sending request"] {
+            let outage = error(text);
+            assert!(outage.class().may_pass() && !is_of_it_alone(&outage), "{text}");
+        }
+        assert!(!is_of_it_alone(&LakeError::Worker("a thread ended early")));
+    }
+
+    #[tokio::test]
+    async fn what_a_step_is_brought_is_what_was_planned() {
+        let world = World::new(1 << 20);
+        world.put("a.csv", b"1").await;
+        world.put("b.csv", b"2").await;
+        let object = |path: &str, bytes: &[u8]| (path.to_owned(), bytes.len() as u64, content(bytes));
+        let objects = vec![object("a.csv", b"1"), object("b.csv", b"3"), object("c.csv", b"4")];
+        world.buckets.bring(&world.url, objects).await.expect("the store answers");
+        let copies = fs::read_dir(world.folder.path().join("copies")).expect("copies").count();
+        assert_eq!(copies, 1, "one changed, and one is gone");
+        assert_eq!(world.open("a.csv", b"1").expect("its copy is here"), b"1");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_step_waits_for_no_look() {
+        let world = World::new(1 << 20);
+        world.put("a.csv", b"1").await;
+        // Of looks that stand still while a step has their thread.
+        let _places = world.buckets.0.down.acquire_many(OBJECTS_AT_ONCE as u32).await.expect("nobody closes it");
+        assert_eq!(world.open("a.csv", b"1").expect("it comes"), b"1");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -51,22 +51,29 @@ impl FileLanding {
         let ready = self.remembered(name, ready, &mut look);
         let mut left = ready.len();
         let wait = Duration::from(source.settle).max(CHANGED_WAIT);
+        let mut first = None;
         for (object, received) in self.buckets.receive(folder, ready).await {
+            left -= 1;
             match received {
                 Ok(Received::Content(content)) => look.arrivals.push(arrival(object, content)),
                 Ok(Received::Changed) => unsettled(&mut look, wait),
                 Ok(Received::Gone) => tracing::debug!(dataset = %name, path = object.path, "gone before it was read"),
                 Err(e) if !e.class().may_pass() => refuse(&mut look, object.path, &e),
-                Err(e) if look.arrivals.is_empty() => return Err(e),
-                // What has come is recorded, so that no outage makes all of it come again; the next look tells if it lasts.
                 Err(e) => {
-                    let error = &e as &dyn std::error::Error;
-                    tracing::warn!(dataset = %name, path = object.path, error, "not all objects could be read");
-                    (0..left).for_each(|_| unsettled(&mut look, wait));
+                    unsettled(&mut look, wait);
+                    first.get_or_insert((object.path, e));
                 }
             }
-            left -= 1;
         }
+        if let Some((path, e)) = first {
+            if look.arrivals.is_empty() {
+                return Err(e);
+            }
+            // What has come is recorded, so that no outage makes all of it come again; the next look tells if it lasts.
+            let error = &e as &dyn std::error::Error;
+            tracing::warn!(dataset = %name, path, error, "not all objects could be read");
+        }
+        (0..left).for_each(|_| unsettled(&mut look, wait));
         look.arrivals.sort_by(|a, b| a.path.cmp(&b.path));
         let all = look.arrivals.iter().map(|a| (a.path.clone(), a.clone())).collect();
         self.received.lock().expect("no holder of this lock panics").insert(name.clone(), all);
@@ -182,6 +189,7 @@ mod tests {
                 }
                 let content = ContentHash::from_stored(&object.path);
                 let what = match object.path.as_str() {
+                    "odd.csv" => Err(StepError::new(Trouble("L0509", RetryClass::Transient))),
                     "archived.csv" => Err(StepError::new(Trouble("L0501", RetryClass::Auth))),
                     "changed.csv" => Ok(Received::Changed),
                     "gone.csv" => Ok(Received::Gone),
@@ -272,6 +280,17 @@ mod tests {
         assert_eq!((paths(&found), found.unsettled), (vec!["a.csv", "b.csv"], 0));
         let refused: Vec<_> = found.refused.iter().map(|r| (&*r.path, r.code, &*r.reason)).collect();
         assert_eq!(refused, [("archived.csv", "L0501", "no answer; wait")]);
+    }
+
+    #[tokio::test]
+    async fn an_object_with_an_odd_answer_holds_up_no_other() {
+        let listed = ["a.csv", "odd.csv", "z.csv"].map(|path| object(path, 50)).to_vec();
+        let landing = landing(Stub { listed, ..Stub::default() });
+        let found = look(&landing, "*", &Seen::new()).await.expect("a look");
+        assert_eq!((paths(&found), found.unsettled), (vec!["a.csv", "z.csv"], 1));
+        let known = found.arrivals.iter().map(|a| (a.path.clone(), (a.bytes, a.modified_nanos))).collect();
+        let error = look(&landing, "*", &known).await.expect_err("it alone is new");
+        assert_eq!(error.code(), "L0509");
     }
 
     #[tokio::test]
