@@ -20,13 +20,14 @@ const PLACEHOLDERS: [(&str, &str); 10] = [
     ("ID", "6f0e1d6d3c56"),
 ];
 /// Programs of the system that a runbook may call. Others are a slip of the pen.
-const OF_THE_SYSTEM: [&str; 27] = [
+const OF_THE_SYSTEM: [&str; 28] = [
     "aws",
     "chmod",
     "chown",
     "cp",
     "curl",
     "df",
+    "env",
     "file",
     "findmnt",
     "free",

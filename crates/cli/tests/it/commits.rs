@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const MORE: &str = "id,customer,day,amount,updated_at\n5,c2,2024-01-03,3.00,2024-01-03T12:00:00Z\n";
 /// Less than the time after which a service at rest looks by itself.
-const SOON_SECONDS: i64 = 40;
+const SOON_SECONDS: i64 = 45;
 
 fn over(from: &Project) -> Project {
     let to = copied(from);

@@ -61,7 +61,7 @@ fn a_worker_at_rest_sleeps_until_something_is_planned() {
     assert!(killed_at(&p, &["run"], "plan.after_record", 1));
     worker.wait_for("done bronze.");
     let passed = SystemClock.now().duration_since(start).as_secs();
-    assert!(passed < 30, "it looks by itself after a minute only, and took {passed} s");
+    assert!(passed < 45, "it looks by itself after a minute only, and took {passed} s");
     assert_eq!(worker.stop().code, Some(0));
 }
 
