@@ -173,6 +173,10 @@ fn other_columns_are_the_librarys_beside_it() {
     for form in [DICTIONARY, plain(DICTIONARY)] {
         assert!(*read(&write(form, &schema, std::slice::from_ref(&batch)).0, None) == *values);
     }
+    // Nor could a reader tell which rows have none.
+    let mut writer = FileWriter::new(Vec::new(), schema, WriterProperties::default()).expect("a writer");
+    let written = writer.write(&one(&texts(3, |i| (i > 0).then(|| i.to_string()))));
+    assert!(written.and_then(|()| writer.finish()).is_err());
 }
 
 fn value() -> impl Strategy<Value = Option<String>> {

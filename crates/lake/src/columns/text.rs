@@ -270,6 +270,9 @@ impl TextColumn {
             return Ok(());
         }
         let optional = self.column.max_def_level() > 0;
+        if nulls > 0 && !optional {
+            return Err(LakeError::Worker("a column of text that must have values has none in some rows"));
+        }
         let head = self.page.head(optional, self.encoding, self.dictionary.as_ref());
         let encoding = if self.dictionary.is_some() { Encoding::RLE_DICTIONARY } else { self.encoding };
         let before = self.done.bytes;
