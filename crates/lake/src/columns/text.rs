@@ -286,7 +286,7 @@ impl TextColumn {
             compression => {
                 let parts = [head.as_slice(), &self.page.bytes];
                 let whole = parts.map(<[u8]>::len).iter().sum();
-                self.done.packed(head_of, whole, packer.pack(self.at, compression, parts)?)?
+                self.done.packed(head_of, whole, packer.pack((self.at, encoding), compression, parts)?)?
             }
         };
         self.index.append_row_count(rows as i64);
@@ -309,7 +309,7 @@ impl TextColumn {
             self.totals.whole_bytes += match self.compression {
                 Compression::UNCOMPRESSED => all.plain(head_of, &[], dictionary.page().to_vec())?,
                 compression => {
-                    let packed = packer.pack(self.at, compression, [dictionary.page(), &[]])?;
+                    let packed = packer.pack((self.at, Encoding::PLAIN), compression, [dictionary.page(), &[]])?;
                     all.packed(head_of, dictionary.bytes(), packed)?
                 }
             };
