@@ -29,12 +29,19 @@ pub(crate) fn of(metadata: &ParquetMetaData, schema: &SchemaRef) -> Result<Strin
         if counts.null_count() == 0 {
             nulls.insert(field.name().clone(), json!(counts.values().iter().sum::<u64>()));
         }
+        // A row group may have values and no bounds, as of a long text that nothing is above; then the others' are not the file's.
+        let known = |bounds: &ArrayRef| {
+            let mut groups = metadata.row_groups().iter().enumerate();
+            groups.all(|(i, group)| {
+                bounds.is_valid(i) || counts.is_valid(i) && counts.value(i) == group.num_rows().cast_unsigned()
+            })
+        };
         let mins = converter.row_group_mins(metadata.row_groups())?;
         let maxes = converter.row_group_maxes(metadata.row_groups())?;
-        if let Some(v) = extreme(&mins, false) {
+        if let Some(v) = extreme(&mins, false).filter(|_| known(&mins)) {
             min.insert(field.name().clone(), v);
         }
-        if let Some(v) = extreme(&maxes, true) {
+        if let Some(v) = extreme(&maxes, true).filter(|_| known(&maxes)) {
             max.insert(field.name().clone(), v);
         }
     }
@@ -90,5 +97,36 @@ fn text(value: &str, max: bool) -> Option<Value> {
         None => Some(Value::from(value)),
         Some(_) if max => None,
         Some((cut, _)) => Some(Value::from(&value[..cut])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::FileWriter;
+    use arrow::array::{RecordBatch, StringArray};
+    use parquet::file::properties::WriterProperties;
+    use std::sync::Arc;
+
+    /// Of a file with a row group for each of the values.
+    fn told(values: &[Option<&str>]) -> Value {
+        let texts: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
+        let batch = RecordBatch::try_from_iter_with_nullable([("c", texts, true)]).expect("a column");
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(1)).build();
+        let mut writer = FileWriter::new(Vec::new(), batch.schema(), properties).expect("a writer");
+        writer.write(&batch).expect("written");
+        let footer = writer.finish().expect("a footer");
+        serde_json::from_str(&of(&footer, &batch.schema()).expect("statistics")).expect("JSON")
+    }
+
+    #[test]
+    fn a_row_group_without_bounds_leaves_the_file_without() {
+        let expected =
+            json!({ "numRecords": 3, "minValues": { "c": "a" }, "maxValues": { "c": "b" }, "nullCount": { "c": 1 } });
+        assert_eq!(told(&[Some("b"), None, Some("a")]), expected);
+        // No text of as many bytes is above what this one begins with.
+        let last = "\u{7f}".repeat(65);
+        let expected = json!({ "numRecords": 2, "minValues": {}, "maxValues": {}, "nullCount": { "c": 0 } });
+        assert_eq!(told(&[Some("a"), Some(&last)]), expected);
     }
 }

@@ -147,6 +147,22 @@ fn one_value_for_all_rows_takes_no_room() {
 }
 
 #[test]
+fn texts_come_in_other_forms() {
+    let some = texts(300, |i| (i % 7 > 0).then(|| format!("text {}", i % 40)));
+    let keys = Int32Array::from_iter((0..300).map(|i| (i % 5 > 0).then_some(i % 3)));
+    // A null by its key, or by what the key names.
+    let nulls: ArrayRef = Arc::new(DictionaryArray::new(keys, texts(3, |i| (i > 0).then(|| i.to_string()))));
+    let known = DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8));
+    for form in [DICTIONARY, plain(DICTIONARY)] {
+        let mut parts = vec![some.slice(9, 200), nulls.clone(), nulls.slice(7, 90)];
+        for kind in [&DataType::LargeUtf8, &DataType::Utf8View, &known] {
+            parts.push(cast(&some, kind).expect("as text").slice(3, 290));
+        }
+        round(form, &DataType::Utf8, &parts);
+    }
+}
+
+#[test]
 fn other_columns_are_the_librarys_beside_it() {
     let list = |row: usize| Some((0..row % 3).map(|i| Some(i as i32)).collect::<Vec<_>>());
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -173,6 +189,10 @@ fn other_columns_are_the_librarys_beside_it() {
     for form in [DICTIONARY, plain(DICTIONARY)] {
         assert!(*read(&write(form, &schema, std::slice::from_ref(&batch)).0, None) == *values);
     }
+    // Nor could a reader tell which rows have none.
+    let mut writer = FileWriter::new(Vec::new(), schema, WriterProperties::default()).expect("a writer");
+    let written = writer.write(&one(&texts(3, |i| (i > 0).then(|| i.to_string()))));
+    assert!(written.and_then(|()| writer.finish()).is_err());
 }
 
 fn value() -> impl Strategy<Value = Option<String>> {

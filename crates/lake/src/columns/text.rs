@@ -270,6 +270,9 @@ impl TextColumn {
             return Ok(());
         }
         let optional = self.column.max_def_level() > 0;
+        if nulls > 0 && !optional {
+            return Err(LakeError::Worker("a column of text that must have values has none in some rows"));
+        }
         let head = self.page.head(optional, self.encoding, self.dictionary.as_ref());
         let encoding = if self.dictionary.is_some() { Encoding::RLE_DICTIONARY } else { self.encoding };
         let before = self.done.bytes;
@@ -283,7 +286,7 @@ impl TextColumn {
             compression => {
                 let parts = [head.as_slice(), &self.page.bytes];
                 let whole = parts.map(<[u8]>::len).iter().sum();
-                self.done.packed(head_of, whole, packer.pack(self.at, compression, parts)?)?
+                self.done.packed(head_of, whole, packer.pack((self.at, encoding), compression, parts)?)?
             }
         };
         self.index.append_row_count(rows as i64);
@@ -306,7 +309,7 @@ impl TextColumn {
             self.totals.whole_bytes += match self.compression {
                 Compression::UNCOMPRESSED => all.plain(head_of, &[], dictionary.page().to_vec())?,
                 compression => {
-                    let packed = packer.pack(self.at, compression, [dictionary.page(), &[]])?;
+                    let packed = packer.pack((self.at, Encoding::PLAIN), compression, [dictionary.page(), &[]])?;
                     all.packed(head_of, dictionary.bytes(), packed)?
                 }
             };
