@@ -224,7 +224,9 @@ impl Engine for LakeEngine {
     }
 
     fn rows_per_step(&self, silver: &Silver) -> u64 {
-        let each = if silver.write.history().is_some() { BYTES_PER_EVENT } else { BYTES_PER_CANDIDATE };
+        // Snapshots are held in memory as events are, whatever is written of them.
+        let events = silver.write.history().is_some() || silver.write.compares();
+        let each = if events { BYTES_PER_EVENT } else { BYTES_PER_CANDIDATE };
         (self.memory.0 / STEP_SHARE / each).max(10_000)
     }
 

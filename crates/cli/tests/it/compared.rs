@@ -98,6 +98,22 @@ fn of_a_key_that_a_snapshot_has_often_the_greatest_row_stands() {
     }
 }
 
+/// Two files disagree about a key in the newest snapshot, and the next snapshot comes with the second of them.
+#[test]
+fn what_the_next_snapshot_says_stands_whichever_row_stood_before() {
+    for more in ["", "stored_as: scd2, "] {
+        let p = market(more);
+        let open = if more.is_empty() { "silver.orders" } else { "silver.orders WHERE _end_at IS NULL" };
+        let now = || lines(&p, &["id", "CAST(amount AS INT)", "changed"], open);
+        land(&p, "1", 1, &[(1, "c1", 9), (2, "c1", 9)]);
+        p.done(&["run"]);
+        land(&p, "2", 1, &[(1, "c1", 5), (2, "c1", 5)]);
+        land(&p, "3", 2, &[(1, "c1", 5)]);
+        p.done(&["run"]);
+        assert_eq!(now(), ["1|5|2"], "{more}");
+    }
+}
+
 #[test]
 fn a_gate_holds_back_a_snapshot_that_is_too_small() {
     let p = market("");

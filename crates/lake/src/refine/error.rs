@@ -21,7 +21,6 @@ pub enum Part {
     Step(usize),
     /// Id of the contract's rule.
     Rule(String),
-    /// The condition of the dataset's `write`.
     /// A condition of `write`, by its key.
     Write(&'static str),
 }

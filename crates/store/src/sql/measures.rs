@@ -79,7 +79,7 @@ pub(super) async fn past(tx: &mut Session<'_>, since: Timestamp) -> Result<Past,
 /// A figure whose sums could be no number is left out.
 async fn figures(tx: &mut Session<'_>, since: Timestamp) -> Result<Vec<DayFigure>, StoreError> {
     let sql = "SELECT s.dataset, q.rule, s.finished_at / 86400000000 AS day, sum(q.figure) AS total,
-                      sum(q.figure * CAST(q.checked AS DOUBLE PRECISION)) / sum(CAST(q.checked AS DOUBLE PRECISION)) AS mean,
+                      sum(q.figure * CAST(q.checked AS DOUBLE PRECISION)) AS weighed,
                       CAST(sum(q.checked) AS BIGINT) AS checked
                FROM quality AS q JOIN steps AS s ON s.key = q.step
                WHERE q.figure IS NOT NULL AND abs(q.figure) < 1e200 AND q.checked > 0
@@ -87,13 +87,15 @@ async fn figures(tx: &mut Session<'_>, since: Timestamp) -> Result<Vec<DayFigure
                GROUP BY s.dataset, q.rule, s.finished_at / 86400000000 ORDER BY s.dataset, q.rule, day";
     let figure = |row: &Row| {
         let cells = Cells(row);
+        let checked = cells.count("checked")?;
         Ok(DayFigure {
             dataset: cells.dataset("dataset")?,
             rule: cells.text("rule")?,
             day: cells.integer("day")?,
-            mean: cells.real("mean")?,
+            // PostgreSQL takes a quotient that is too small to be told from zero for an error.
+            mean: cells.real("weighed")? / checked as f64,
             sum: cells.real("total")?,
-            checked: cells.count("checked")?,
+            checked,
         })
     };
     tx.rows(sql, &[micros(since).into()]).await?.iter().map(figure).collect()

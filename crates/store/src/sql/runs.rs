@@ -89,9 +89,10 @@ pub(super) async fn is_live(tx: &mut Session<'_>, run: &RunId, watch: &Watch<'_>
     })
 }
 
-/// The run, which nobody else changes until the transaction ends.
+/// The run, which nobody else changes until the transaction ends. Who has taken a dataset, and names the run in a row of its own, does
+/// not wait: the transaction may take that dataset yet.
 async fn taken(tx: &mut Session<'_>, run: &RunId) -> Result<Option<Run>, StoreError> {
-    let sql = "SELECT state, finished_at FROM runs WHERE run = $1 FOR UPDATE";
+    let sql = "SELECT state, finished_at FROM runs WHERE run = $1 FOR NO KEY UPDATE";
     let row = tx.row(sql, &[run.as_str().into()]).await?;
     let run = row.as_ref().map(Cells).map(|cells| {
         Ok(Run { state: cells.word("state")?, has_ended: cells.optional_integer("finished_at")?.is_some() })

@@ -2,7 +2,7 @@
 //!
 //! Called by the other files of this folder. Arguments are `$1`, `$2`, …; a list is one argument that `json_each` turns
 //! into rows with `key` and `value` (PostgreSQL is given a function of that name), and its cells are read as
-//! `value ->> 'name'`, numbers with a cast. A statement that ends in `FOR UPDATE` locks rows where that is needed.
+//! `value ->> 'name'`, numbers with a cast. A statement that ends in `FOR UPDATE` or `FOR NO KEY UPDATE` locks rows where that is needed.
 
 use crate::{StoreError, Value, postgres::Connection, sql::codec::json};
 use serde::Serialize;
@@ -70,8 +70,8 @@ pub(crate) struct Row {
     pub(crate) values: Vec<Value>,
 }
 
-/// Rows that only PostgreSQL has to lock.
-const LOCKING: &str = " FOR UPDATE";
+/// Rows that only PostgreSQL has to lock. While no key of theirs changes, others may write rows that refer to them.
+const LOCKING: [&str; 2] = [" FOR UPDATE", " FOR NO KEY UPDATE"];
 
 impl Session<'_> {
     pub(crate) async fn rows(&mut self, sql: &'static str, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
@@ -163,7 +163,8 @@ impl Session<'_> {
 }
 
 fn statement<'q>(sql: &'static str, args: &[Arg<'_>]) -> Query<'q, Sqlite, SqliteArguments> {
-    args.iter().fold(sqlx::query(sql.strip_suffix(LOCKING).unwrap_or(sql)), |query, arg| match arg {
+    let plain = LOCKING.iter().find_map(|lock| sql.strip_suffix(lock)).unwrap_or(sql);
+    args.iter().fold(sqlx::query(plain), |query, arg| match arg {
         Arg::Integer(number) => query.bind(*number),
         Arg::Text(text) => query.bind(text.clone().into_owned()),
         Arg::List(list) => query.bind(list.clone()),

@@ -176,6 +176,9 @@ pub async fn everything_is_counted(store: &dyn Store) {
         measured("accept:rows", None),
         measured("accept:max(amount)", Some(f64::MAX)),
         measured("accept:min(amount)", Some(f64::NAN)),
+        // Its mean is nearer to zero than any number.
+        measured("accept:p5(amount)", Some(f64::from_bits(1))),
+        measured("accept:p5(amount)", Some(0.0)),
     ];
     store.finish(&end).await.unwrap();
     // Held by a process that is gone: open again.
@@ -206,7 +209,9 @@ pub async fn everything_is_counted(store: &dyn Store) {
         sum: -2.5,
         checked: 5,
     };
-    assert_eq!(past.figures, [figure]);
+    let [mean, small] = past.figures.as_slice() else { panic!("{:?}", past.figures) };
+    assert_eq!(*mean, figure);
+    assert!(small.rule == "accept:p5(amount)" && small.mean.abs() < 1e-300, "{small:?}");
     assert_eq!(store.past(at(10)).await.unwrap(), Past::default());
     // A run whose lease has ended is interrupted.
     let later = store.measures(&watch(500)).await.unwrap();

@@ -92,7 +92,8 @@ impl Comparing<'_> {
         let open = self.open(&rows, &mut gone)?;
         let mut ended: Vec<(u32, u32)> = Vec::new();
         for of_key in winners.chunk_by(|a, b| a.key == b.key) {
-            let mut says = open.get(&of_key[0].key).copied();
+            // `Some(None)`: the write decides what.
+            let mut says = open.get(&of_key[0].key).copied().map(Some);
             let mut since = rows.first;
             for a in of_key {
                 let (id, at) = (a.id as usize, rows.rank[a.id as usize]);
@@ -100,8 +101,10 @@ impl Comparing<'_> {
                     ended.push((a.id, end));
                     says = None;
                 }
-                keep[id] = says != Some(rows.said[id]);
-                says = Some(rows.said[id]);
+                keep[id] = says != Some(Some(rows.said[id]));
+                // What stands already may be of the same snapshot, and the greater one.
+                let tied = keep[id] && says.is_some() && rows.again && at == rows.first;
+                says = Some((!tied).then_some(rows.said[id]));
                 since = at + 1;
             }
             if let Some(at) = rows.ends(since, u32::MAX) {

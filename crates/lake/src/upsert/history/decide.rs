@@ -172,11 +172,11 @@ impl Deciding<'_> {
                     continue;
                 }
                 let is_new = |i: &usize| matches!(piece.items[*i].what, What::New(_));
-                let came = |i: &usize| matches!(piece.items[*i].what, What::New(n) if !piece.new[n].made);
-                let came = all.clone().filter(came).count() as u64;
-                // A row is no duplicate of the deletion that its own snapshot was before it came.
+                // A row is no duplicate of a truncate, nor of the deletion that its own snapshot was before it came.
+                let said = all.clone().filter(|i| !piece.made(*i));
+                let came = said.clone().filter(is_new).count() as u64;
                 let counts = |i: &usize| !self.shape.keys.snapshots || !piece.deletes(*i);
-                let counted = all.clone().filter(counts).count() as u64;
+                let counted = said.filter(counts).count() as u64;
                 duplicates += if came < counted { came } else { came.saturating_sub(1) };
                 // What shows was decided over all that lay beside it then.
                 let shown = all.clone().any(|i| piece.shows(i));
@@ -280,6 +280,14 @@ impl Piece<'_> {
         match self.items[i].what {
             What::New(n) => self.new[n].deletes,
             What::Stored(e) => !self.entries[e].shown && deletes(&self.found.rows, self.found.at[&e]),
+        }
+    }
+
+    /// Whether no row said so. Of an event that is known.
+    fn made(&self, i: usize) -> bool {
+        match self.items[i].what {
+            What::New(n) => self.new[n].made,
+            What::Stored(e) => self.deletes(i) && comes_from_none(&self.found.rows, self.found.at[&e]),
         }
     }
 
@@ -432,4 +440,8 @@ impl Changes {
 fn deletes(rows: &RecordBatch, row: u32) -> bool {
     let flags = rows.column_by_name(super::super::candidates::DELETED).map(|c| c.as_boolean());
     flags.is_some_and(|f| f.is_valid(row as usize) && f.value(row as usize))
+}
+
+fn comes_from_none(rows: &RecordBatch, row: u32) -> bool {
+    rows.column_by_name("_event_id").is_some_and(|c| c.is_null(row as usize))
 }
