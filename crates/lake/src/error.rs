@@ -114,8 +114,9 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
                 _ => {}
             }
         }
-        // What several consumers of one stream are told is shared, and a shared error is no source of its own.
+        // What several consumers of one stream are told is shared, and neither a shared nor a boxed error is a source of its own.
         let query = e.downcast_ref().or_else(|| e.downcast_ref::<Arc<DataFusionError>>().map(Arc::as_ref));
+        let query = query.or_else(|| e.downcast_ref::<Box<DataFusionError>>().map(Box::as_ref));
         if query.is_some_and(|q| matches!(q.find_root(), DataFusionError::ResourcesExhausted(_))) {
             return Cause::Memory;
         }
@@ -345,11 +346,13 @@ mod tests {
     fn memory_that_did_not_do_is_told_as_that_also_where_the_error_is_shared() {
         let spent = DataFusionError::ResourcesExhausted("a sort".into());
         let shared = DataFusionError::External(Box::new(Arc::new(spent.context("while it merged"))));
-        let error = LakeError::from(shared.context("the plan"));
-        assert_eq!(
-            (error.code(), error.remedy()),
-            ("L0003", "raise `limits.memory` in alluvium.yaml, or make the query smaller")
-        );
+        let alone = DataFusionError::ResourcesExhausted("a table of hashes".into());
+        for error in [LakeError::from(shared.context("the plan")), alone.into()] {
+            assert_eq!(
+                (error.code(), error.remedy()),
+                ("L0003", "raise `limits.memory` in alluvium.yaml, or make the query smaller")
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One row a key, the latest by sequence, in any order of arrival and any split into batches.
 //!
 //! Called by the silver step; `history` is for those that keep a row for each version. Accepted rows go straight into
-//! staged files; only their keys stay in memory (40 bytes a candidate), and beyond a bound in scratch files. What does
+//! staged files; only their keys stay in memory (48 bytes a candidate), and beyond a bound in scratch files. What does
 //! not stand, staged or stored, is marked in deletion vectors: no file is written twice. A file
 //! of keys beside each data file tells which rows a batch supersedes without reading the table.
 
