@@ -1,4 +1,4 @@
-//! Pages compressed, in one thread's buffers. Called by the text columns.
+//! Pages compressed, in buffers of one file. Called by the text columns.
 
 use crate::error::LakeError;
 use hashbrown::HashMap;
