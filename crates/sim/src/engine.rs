@@ -10,6 +10,7 @@ use crate::{
     gate::{self, Ground},
     landing::Folders,
     planted::Planted,
+    pushed,
     tables::{Asks, Commit, Place, Table, Tables, Takes},
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
@@ -89,7 +90,9 @@ impl SimEngine {
             StepKind::Ingest => {
                 for event in job.events {
                     made.received += event.bytes;
-                    if event.content.as_str().starts_with("bad") {
+                    if let Some(records) = pushed::records(&event.content) {
+                        made.rows.extend(records);
+                    } else if event.content.as_str().starts_with("bad") {
                         made.dead.push((event.event.clone(), "SIM9: it cannot be read".to_owned()));
                         made.dead_records += event.bytes;
                     } else {

@@ -3,6 +3,7 @@
 use crate::{
     executor::Sim,
     fault::{Odds, Rejected, way},
+    pushed,
 };
 use alluvium_flow::{Arrival, Landing, Look, StepError};
 use alluvium_model::{ContentHash, DatasetName};
@@ -49,9 +50,12 @@ pub(crate) struct SimLanding {
 
 #[async_trait]
 impl Landing for SimLanding {
-    async fn lay_down(&self, _: &Dataset, _: &[String]) -> Result<Arrival, StepError> {
-        // The simulated project has landing folders only.
-        Err(StepError::new(Rejected))
+    async fn lay_down(&self, dataset: &Dataset, records: &[String]) -> Result<Arrival, StepError> {
+        way(&self.sim, self.odds).await;
+        if self.odds.is_some_and(|o| self.sim.once_in(o.reject * 4)) {
+            return Err(StepError::new(Rejected));
+        }
+        Ok(pushed::laid_down(&self.folders, &dataset.name, records))
     }
 
     async fn find(&self, dataset: &Dataset, path: &str) -> Result<Option<Arrival>, StepError> {

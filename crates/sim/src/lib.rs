@@ -19,6 +19,7 @@ mod people;
 mod places;
 mod planted;
 mod process;
+mod pushed;
 mod quiet;
 mod settle;
 mod store;

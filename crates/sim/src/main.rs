@@ -7,7 +7,7 @@ const USAGE: &str = "\
 cargo run -p alluvium-sim -- --seeds N [--from SEED]   simulates so many seeds; ends with 1 at the first that fails
 cargo run -p alluvium-sim -- --seed SEED               simulates one, and writes all that happened
     with a defect planted: --ajar --down --gateless --gilded --forgetful --careless --uncounted --thawed --mute
-                           --timeless --amnesiac --blameless";
+                           --timeless --amnesiac --blameless --deaf";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -28,11 +28,13 @@ pub enum Planted {
     Amnesiac,
     /// A lake that takes nothing in is not told from a step that fails.
     Blameless,
+    /// What is pushed is acknowledged, and not written down.
+    Deaf,
 }
 
 impl Planted {
     /// As the command line has it.
-    pub const WORDS: [(&'static str, Self); 12] = [
+    pub const WORDS: [(&'static str, Self); 13] = [
         ("ajar", Self::Ajar),
         ("down", Self::Down),
         ("gateless", Self::Gateless),
@@ -45,5 +47,6 @@ impl Planted {
         ("timeless", Self::Timeless),
         ("amnesiac", Self::Amnesiac),
         ("blameless", Self::Blameless),
+        ("deaf", Self::Deaf),
     ];
 }

@@ -8,6 +8,7 @@ use crate::{
     fault::Odds,
     landing::{Folders, SimLanding},
     people,
+    pushed::{self, Acknowledged},
     store::SimStore,
     tables::Tables,
     witness::Witness,
@@ -38,6 +39,7 @@ pub(crate) struct Common {
     /// Processes that everybody knows to be gone. One that was killed elsewhere is not known to be.
     pub(crate) gone: Arc<Mutex<BTreeSet<u32>>>,
     pub(crate) witness: Arc<Witness>,
+    pub(crate) acknowledged: Arc<Acknowledged>,
 }
 
 /// What the process is there for.
@@ -51,6 +53,12 @@ pub(crate) enum Role {
     Backfiller,
     /// Releases, drops, discards and replays.
     Person,
+    /// Pushes events.
+    Producer,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 5] = [Self::Planner, Self::Worker, Self::Backfiller, Self::Person, Self::Producer];
 }
 
 pub(crate) struct Process {
@@ -94,6 +102,10 @@ impl Process {
                 },
                 Role::Backfiller => self.backfill(flow).await,
                 Role::Person => people::act(flow, &self.common.sim, self.number).await,
+                Role::Producer => {
+                    let Common { sim, acknowledged, tables, .. } = &self.common;
+                    pushed::push(flow, sim, acknowledged, tables.planted).await
+                }
             });
             let done = done.await;
             self.common.sim.note(format_args!("p{} {role:?}: {}", self.number, word(&done)));
@@ -101,7 +113,7 @@ impl Process {
                 Role::Planner => 1_000 + self.common.sim.below(20_000),
                 Role::Worker => 1_000,
                 Role::Backfiller => 1_000 + self.common.sim.below(10_000),
-                Role::Person => 1_000 + self.common.sim.below(10_000),
+                Role::Person | Role::Producer => 1_000 + self.common.sim.below(10_000),
             };
             alluvium_flow::Timer::wait(&self.common.sim, Duration::from_millis(pause)).await;
         }
@@ -183,7 +195,7 @@ impl Process {
     }
 
     pub(crate) async fn with<T>(&self, work: impl AsyncFnOnce(&Flow<'_>) -> T) -> T {
-        let Common { projects, state, runtime, tables, folders, sim, gone, witness } = &self.common;
+        let Common { projects, state, runtime, tables, folders, sim, gone, witness, .. } = &self.common;
         let odds = |odds: Odds| self.faults.then_some(odds);
         let store = SimStore {
             inner: state.clone(),

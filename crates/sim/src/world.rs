@@ -10,6 +10,7 @@ use crate::{
     places,
     planted::Planted,
     process::{Common, Process, Role},
+    pushed,
     tables::Tables,
     told,
 };
@@ -28,14 +29,17 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// Two sources, cleaned each for itself, a table of both, and one with windows; three datasets share two slots. Beside them a
-/// third, of which people decide what is published, and a table that counts it.
-const FILES: [(&str, &str); 13] = [
+/// third, of which people decide what is published, and a table that counts it, and one whose events are pushed.
+const FILES: [(&str, &str); 14] = [
     (
         "alluvium.yaml",
         "name: simulated\nlimits: { lease: 10s, step_input: 20 KiB }\nsinks: { out: { files: out/ } }\npublish: out\nalerts: out\n",
     ),
     ("datasets/bronze/a.yaml", "source: { files: landing/a/ }\nconcurrency: [ { key: disk, limit: 2 } ]\n"),
-    ("datasets/bronze/b.yaml", "source: { files: landing/b/ }\nconcurrency: [ { key: disk, limit: 2 } ]\n"),
+    (
+        "datasets/bronze/b.yaml",
+        "source: { files: landing/b/, mode: per_object }\nconcurrency: [ { key: disk, limit: 2 } ]\n",
+    ),
     (
         "datasets/silver/a.yaml",
         "from: bronze.a\ncontract: a\nconcurrency: [ { key: disk, limit: 2 } ]\nwrite: append\n",
@@ -50,6 +54,7 @@ const FILES: [(&str, &str); 13] = [
         "/*\npublish: out\nwindow: { column: day, size: 1 day }\n*/\nSELECT CAST(id AS DATE) AS day, count(*) AS n FROM silver.a GROUP BY 1\n",
     ),
     ("datasets/bronze/c.yaml", "source: { files: landing/c/ }\ndrift: { new: freeze }\n"),
+    ("datasets/bronze/d.yaml", "source: { http: { types: [order] } }\n"),
     ("datasets/silver/c.yaml", "from: bronze.c\ncontract: c\npublish: out\nwrite: append\n"),
     ("datasets/gold/c.sql", "SELECT count(*) AS n FROM silver.c\n"),
     ("contracts/a.odcs.yaml", CONTRACT),
@@ -119,6 +124,7 @@ pub fn simulate(seed: u64, planted: Planted) -> Result<Vec<String>, Box<Found>> 
     found.extend(wrong(tables, &steps, &calm));
     found.extend(untold(&world.told(&Topic::Runs), &steps));
     found.extend(misplaced(tables, &world.backfills(), &world.told(&Topic::Dataset(days::dataset()))));
+    found.extend(pushed::wrong(tables, &world.common.acknowledged));
     found.extend(places::wrong(tables, &files, &steps, &world.verdicts(&steps)));
     let cleaned = gate::cleaned();
     found.extend(told::of_commits(tables, &steps, &cleaned, &world.told(&Topic::Dataset(cleaned.clone()))));
@@ -154,8 +160,10 @@ impl World {
         let runtime = Arc::new(runtime());
         let state = runtime.block_on(SqliteStore::open(&folder.path().join("state.db"))).expect("a fresh state opens");
         let (folders, gone, witness) = (Arc::<Folders>::default(), Arc::<Mutex<_>>::default(), Arc::default());
+        let acknowledged = Arc::default();
         let (tables, sim) = (Arc::new(Tables::new(planted)), Sim::new(seed));
-        let common = Common { projects, state: Arc::new(state), runtime, tables, folders, sim, gone, witness };
+        let state = Arc::new(state);
+        let common = Common { projects, state, runtime, tables, folders, sim, gone, witness, acknowledged };
         Self { common, _folder: folder }
     }
 
@@ -182,7 +190,7 @@ impl World {
             let is_old = sim.once_in(if role == Role::Backfiller { 8 } else { 2 });
             (at, Event::Begins(role, is_old))
         };
-        for role in [Role::Planner, Role::Worker, Role::Backfiller, Role::Person] {
+        for role in Role::ALL {
             events.extend([begins(within(5), role), begins(within(5), role)]);
         }
         events.push((within(150), Event::Heals));
@@ -192,8 +200,7 @@ impl World {
         }
         for _ in 0..4 + sim.below(8) {
             let at = within(150);
-            let roles = [Role::Planner, Role::Worker, Role::Backfiller, Role::Person];
-            let role = roles[usize::try_from(sim.below(4)).expect("small")];
+            let role = Role::ALL[usize::try_from(sim.below(Role::ALL.len() as u64)).expect("small")];
             events.push((at, Event::Killed { known: sim.once_in(2) }));
             events.push(begins(at + within(15), role));
         }

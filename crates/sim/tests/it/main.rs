@@ -93,6 +93,11 @@ fn a_lake_that_is_never_left_alone_is_found_out() {
     found_out_surely(Planted::Blameless, "breaker/the lake/open lasts, and nobody is told");
 }
 
+#[test]
+fn an_inbox_that_acknowledges_what_it_does_not_write_down_is_found_out() {
+    found_out_surely(Planted::Deaf, "was acknowledged and is not there");
+}
+
 fn found_out(planted: Planted, word: &str) {
     found_out_under(SEEDS, planted, word);
 }
