@@ -260,7 +260,8 @@ impl Fault for CliError {
             Self::Flow(e) => e.remedy(),
             Self::Store(e) => e.remedy(),
             Self::Query { .. } => {
-                "tables are bronze.*, silver.*, gold.*, quarantine.<layer>_<name> and state.*; `alluvium show datasets` lists them"
+                "write one SELECT over bronze.*, silver.*, gold.*, quarantine.<layer>_<name>, held.<layer>_<name> and state.*; \
+                 `alluvium query \"SHOW TABLES\"` lists those that are there"
             }
             Self::Lake(e) => e.remedy(),
             Self::Server(e) => e.remedy(),

@@ -21,6 +21,7 @@ use error::CliError;
 use signal_hook::low_level;
 use std::{
     io::{Write as _, stdout},
+    panic,
     time::Duration,
 };
 
@@ -56,7 +57,9 @@ fn start(cli: &Cli) -> Result<Exit, CliError> {
         .build()
         .map_err(CliError::Runtime)?;
     let done = runtime.block_on(commands::dispatch(cli));
-    // Threads that still read for a command that was stopped must not hold up its end.
+    // Threads that still read for a command that was stopped must not hold up its end. What they wait for ends with the runtime, and
+    // some panic over that: it tells nobody anything.
+    panic::set_hook(Box::new(|_| ()));
     runtime.shutdown_background();
     done
 }

@@ -9,7 +9,7 @@ use crate::{
     wire::Wired,
 };
 use alluvium_lake::{LakeError, QueryResult};
-use alluvium_model::{DatasetName, Exit};
+use alluvium_model::{DatasetName, Exit, Fault};
 use alluvium_spec::Project;
 use futures::StreamExt;
 use std::io::{self, IsTerminal, Read};
@@ -52,7 +52,10 @@ pub async fn ask(wired: &Wired, sql: &str) -> Result<QueryResult, CliError> {
 }
 
 fn wrong(project: &Project, error: LakeError) -> CliError {
-    let LakeError::Query(_) = error else { return CliError::Lake(error) };
+    // The engine also fails for what is not the asker's, as a disk that may not be written or has no room.
+    if error.code() != "L0103" {
+        return CliError::Lake(error);
+    }
     let Some(innermost) = causes(&error).pop() else { return CliError::Lake(error) };
     let said = innermost.replace("'alluvium.", "'");
     let missing = |n: &&DatasetName| said.contains(&format!("table '{n}' not found"));

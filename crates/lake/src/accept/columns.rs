@@ -43,7 +43,11 @@ fn expression(measure: &ColumnMeasure, schema: &Schema) -> Result<String, Unfit>
         MeasureKind::First => format!("min({})", pass::moment(schema, column)?),
         MeasureKind::Last => format!("max({})", pass::moment(schema, column)?),
         MeasureKind::Sum => pass::sum(schema, column)?,
-        MeasureKind::Mean => format!("{} / count({})", pass::sum(schema, column)?, pass::number(schema, column)?),
+        // Not `count` of the number: the engine names it without its cast, as the count that `nulls` asks for, and refuses two of one name.
+        MeasureKind::Mean => {
+            let (sum, number) = (pass::sum(schema, column)?, pass::number(schema, column)?);
+            format!("{sum} / count(*) FILTER (WHERE {number} IS NOT NULL)")
+        }
         MeasureKind::Percentile(_) => pass::profile_of(&pass::number(schema, column)?),
     })
 }

@@ -114,6 +114,29 @@ async fn sums_of_decimals_and_whole_numbers_are_exact() {
 }
 
 #[tokio::test]
+async fn all_figures_of_a_column_are_asked_for_together() {
+    use MeasureKind::{Distinct, Max, Mean, Min, Nulls, Percentile, Sum};
+    let rows = Rows::new().await;
+    for column in ["whole", "cents", "float", "text"] {
+        let measures = [Nulls, Distinct, Min, Max, Sum, Mean, Percentile(95.0)].map(|kind| ColumnMeasure {
+            column: column.to_owned(),
+            and: Vec::new(),
+            kind,
+            of_last: None,
+            levels: Levels::default(),
+        });
+        let mut pass = Pass::default();
+        let plan = columns::plan(&measures, &rows.schema, &mut pass);
+        let seen = rows.look(&pass, "").await;
+        for asked in &plan.asked {
+            let place = asked.place.clone().expect("it can be measured");
+            let together = asked.answer(place, 2, &seen, 0).expect("an answer").map(|a| a.value);
+            assert_eq!(together, rows.figure(column, asked.measure.kind).await, "{column} {}", asked.rule());
+        }
+    }
+}
+
+#[tokio::test]
 async fn different_values_of_several_columns_are_counted_together() {
     let rows = Rows::new().await;
     for (columns, count) in [("whole+cents", 2.0), ("whole+flag+day+at", 2.0), ("whole+text", 2.0)] {

@@ -85,13 +85,18 @@ fn allowed(tokens: &Tokens, headers: &HeaderMap, query: Option<&str>) -> Result<
         return text(header::HOST).filter(|h| is_here(h)).map(|_| Caller::default()).ok_or(Problem::Host);
     }
     let header = text(header::AUTHORIZATION);
-    let bearer = header.and_then(|v| v.strip_prefix("Bearer ")).map(|t| t.as_bytes().to_vec());
+    let bearer = header.and_then(|v| under(v, "Bearer")).map(|t| t.as_bytes().to_vec());
     let given = [bearer, header.and_then(password), query.and_then(parameter)];
     given.iter().flatten().find_map(|g| tokens.whose(g)).cloned().ok_or(Problem::Token)
 }
 
+/// What follows the scheme, which HTTP lets clients write in any case.
+fn under<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+    header.split_once(' ').filter(|(s, _)| s.eq_ignore_ascii_case(scheme)).map(|(_, rest)| rest)
+}
+
 fn password(header: &str) -> Option<Vec<u8>> {
-    let login = BASE64_STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
+    let login = BASE64_STANDARD.decode(under(header, "Basic")?).ok()?;
     let colon = login.iter().position(|b| *b == b':')?;
     Some(login[colon + 1..].to_vec())
 }
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn the_token_opens_and_nothing_else() {
         let with = |v: &str| allowed(&secret(), &headers(header::AUTHORIZATION, v), None).is_ok();
-        assert!(with("Bearer secret-secret-secret"));
+        assert!(with("Bearer secret-secret-secret") && with("bearer secret-secret-secret"));
         for wrong in ["Bearer secret-secret-secreT", "Bearer secret", "Bearer ", "secret-secret-secret", "Basic x"] {
             assert!(!with(wrong), "{wrong}");
         }

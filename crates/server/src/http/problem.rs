@@ -201,7 +201,7 @@ impl Fault for Problem {
             }
             Self::NoSuchReplay => "ask for the list of replays",
             Self::Replay(_) => {
-                "send `{\"quarantine\": {\"dataset\": …}}`, `{\"rescued\": {…}}` or `{\"dead_letters\": {…}}`, as the reference says"
+                "send one of `quarantine`, `rescued`, `dead_letters`, `held` and `discard`, as in `{\"quarantine\": {\"dataset\": …}}`; the reference says more"
             }
             Self::NotJson => "send the header `Content-Type: application/json`",
             Self::OtherUnderKey(_) => "name another question by another key",

@@ -40,7 +40,9 @@ pub(super) fn read(node: &Node, logical: Logical, kind: ColumnType, r: &mut Read
             }
             if logical != Logical::Date {
                 super::common::booleans(&mut f, &["timezone"], r);
-                super::common::texts(&mut f, &["defaultTimezone"], r);
+                if let Some(n) = f.take("defaultTimezone") {
+                    time_zone(n, r);
+                }
             }
         }
         Logical::Object => {
@@ -291,6 +293,16 @@ fn time_format(node: &Node, r: &mut Reader<'_>) {
     if !iso.contains(&text.value.as_str()) {
         let help = Some("read such texts with `normalize: { parse: { column: \"%d.%m.%Y\" } }`".to_owned());
         let message = format!("the format {} documents the source; values are read as ISO 8601", quoted(&text.value));
+        r.error(codes::OPTION_NOT_USED, text.place, message, help);
+    }
+}
+
+fn time_zone(node: &Node, r: &mut Reader<'_>) {
+    let Some(text) = r.text(node) else { return };
+    let utc = ["UTC", "Etc/UTC", "Etc/GMT", "GMT", "Zulu", "Z", "+00:00"];
+    if !utc.contains(&text.value.as_str()) {
+        let help = Some("a `sql` step before `validate` gives them their offset, with `AT TIME ZONE`".to_owned());
+        let message = format!("times without an offset are read as UTC, and not as {}", quoted(&text.value));
         r.error(codes::OPTION_NOT_USED, text.place, message, help);
     }
 }

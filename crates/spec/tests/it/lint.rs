@@ -54,6 +54,21 @@ fn what_nothing_acts_on_and_what_is_deprecated_is_told_with_its_place() {
     assert!(of_old.iter().all(|w| !w.contains("`team`") && !w.contains("`rule`")), "{of_old:?}");
 }
 
+#[test]
+fn a_time_zone_that_is_not_applied_is_told() {
+    let zoned = |zone: &str| {
+        let options = format!("logicalTypeOptions: {{ timezone: false, defaultTimezone: {zone} }}");
+        let columns = format!("properties:\n      - {{ name: at, logicalType: timestamp, {options} }}\n");
+        let head = "apiVersion: v3.1.0\nkind: DataContract\nid: t\nversion: 1.0.0\nstatus: active\n";
+        lint(&format!("{head}schema:\n  - name: t\n    {columns}")).expect("warnings")
+    };
+    assert_eq!(
+        zoned("Europe/Berlin"),
+        ["W0002 9: times without an offset are read as UTC, and not as `Europe/Berlin`"]
+    );
+    assert_eq!(zoned("Etc/UTC"), Vec::<String>::new());
+}
+
 /// Tools of others name their own properties as they like.
 #[test]
 fn a_word_of_others_is_told_to_people_only() {
