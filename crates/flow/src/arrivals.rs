@@ -43,7 +43,7 @@ impl Flow<'_> {
             let (events, letters) = self.redelivered(events).await?;
             let (new, duplicates) = self.record(run, &events).await?;
             for letter in &letters {
-                self.store.replay_event(run, letter, None).await?;
+                self.store.replay_event(run, letter, None, None).await?;
             }
             summary.objects_new += new;
             summary.objects_duplicate += duplicates;

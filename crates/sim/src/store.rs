@@ -194,10 +194,17 @@ over_the_way! {
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
     hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
     supersede(key: &StepKey, attempts: u32) -> bool;
-    revive_step(key: &StepKey) -> bool;
+    revive_step(key: &StepKey, original: bool) -> bool;
+    undefined(of: &[(DatasetName, DefinitionVersion)]) -> Vec<(DatasetName, DefinitionVersion)>;
+    keep_definitions(
+        of: &[(DatasetName, DefinitionVersion)],
+        files: &BTreeMap<String, String>,
+        now: Timestamp
+    ) -> ();
+    definition(dataset: &DatasetName, version: &DefinitionVersion) -> Option<BTreeMap<String, String>>;
     pass_verdict(verdict: &Verdict) -> bool;
     verdict(step: &StepKey) -> Option<Verdict>;
-    replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> bool;
+    replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>, original: Option<&NewStep>) -> bool;
     ask_replay(new: &NewReplay, most: u32) -> AskedReplay;
     replay(id: &RunId, watch: &Watch<'_>) -> Option<ReplayRecord>;
     replay_under(key: &str, watch: &Watch<'_>) -> Option<ReplayRecord>;

@@ -50,6 +50,8 @@ pub struct Project {
     pub contracts: BTreeMap<String, Contract>,
     /// Functions that SQL can call.
     pub library: Library,
+    /// The text of each file that decides what a dataset is, by path below the root.
+    pub files: BTreeMap<String, String>,
     /// Every dataset after all that it reads, ties by name.
     pub order: Vec<DatasetName>,
     /// What is written and has no effect; warnings only.

@@ -218,6 +218,8 @@ pub struct StepRecord {
     pub balance: Balance,
     /// Code and message of the last failed attempt.
     pub error: Option<String>,
+    /// A person wants it done under `version`, whatever the project holds.
+    pub original: bool,
 }
 
 /// A step that a run had to do with: it planned it, tried it or finished it.

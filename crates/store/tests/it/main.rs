@@ -137,6 +137,8 @@ conform!(
     an_attempt_that_nobody_ended_has_failed,
     a_dead_event_comes_back_once,
     a_dead_event_whose_content_came_again_is_only_closed,
+    what_comes_back_as_it_was_is_marked,
+    definitions_are_kept_once,
     retries_of_a_day_are_bounded;
     backfills:
     one_backfill_of_a_dataset_is_under_way,
