@@ -45,6 +45,9 @@ impl Flow<'_> {
             for letter in &letters {
                 self.store.replay_event(run, letter, None, None).await?;
             }
+            if !letters.is_empty() {
+                self.forget_payloads(name).await?;
+            }
             summary.objects_new += new;
             summary.objects_duplicate += duplicates;
             let unsettled = look.unsettled;

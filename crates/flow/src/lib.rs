@@ -21,6 +21,7 @@ mod inbox;
 mod life;
 mod maintain;
 mod original;
+mod payload;
 mod plan;
 mod ports;
 mod publication;

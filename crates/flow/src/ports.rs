@@ -6,7 +6,11 @@ use alluvium_spec::{Dataset, Freshness, Project, Silver};
 use alluvium_store::{Discard, EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 /// A landing object that a source had not reported before, or that changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +231,12 @@ pub trait Engine: Send + Sync {
     /// No attempt of the step up to this number commits any more, wherever it goes on, and what they held back is held no more;
     /// `false`: one of them has committed. Idempotent.
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError>;
+
+    /// Whether the lake has the bytes of a landing object that became a dead letter.
+    async fn keeps(&self, dataset: &DatasetName, content: &ContentHash) -> Result<bool, StepError>;
+
+    /// Removes the bytes of the dataset's landing objects that are none of these, and tells of how many. Idempotent.
+    async fn forget_payloads(&self, dataset: &DatasetName, needed: &BTreeSet<ContentHash>) -> Result<u64, StepError>;
 
     /// Merges files and removes those that nothing needs, as far as it pays. Changes no row and gives way to any commit;
     /// dropping the future leaves staged files that nothing refers to. `since`: the first version that this run made;

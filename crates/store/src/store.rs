@@ -9,10 +9,10 @@ use crate::{
     RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles,
     Verdict, VersionRecord, Watch, WatermarkRecord,
 };
-use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -51,6 +51,9 @@ pub trait Store: Send + Sync {
 
     /// The landing objects of an ingest step, each by its path and the host of the process that recorded it, in no order.
     async fn found_by(&self, step: &StepKey) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Contents of the dataset's landing objects that are dead letters, or are not done with.
+    async fn unfinished_contents(&self, dataset: &DatasetName) -> Result<BTreeSet<ContentHash>, StoreError>;
 
     /// Dead letters of all datasets, by dataset, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;

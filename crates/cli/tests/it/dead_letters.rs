@@ -309,3 +309,85 @@ fn what_is_tried_later_is_told_with_its_time_and_its_budget() {
     fails(&p, &["run"]).said("used up");
     assert_eq!(p.cell("SELECT failures FROM state.steps WHERE state = 'failed'"), 3);
 }
+
+/// Orders that nobody can read, as the definition takes them for another format.
+fn unreadable() -> Project {
+    let p = Project::new(MARKET);
+    p.edit("datasets/bronze/orders.yaml", "settle: 0s", "settle: 0s, format: parquet");
+    p
+}
+
+fn readable(p: &Project) {
+    p.edit("datasets/bronze/orders.yaml", ", format: parquet", "");
+}
+
+fn kept(p: &Project) -> Vec<std::path::PathBuf> {
+    let folder = p.path("lake/dev/dead_letters/bronze.orders");
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|e| e.expect("an entry").path()).collect()
+}
+
+#[test]
+fn what_is_kept_of_a_dead_landing_object_comes_back_when_the_object_is_gone() {
+    let p = unreadable();
+    fails(&p, &["run"]);
+    let told = letters(&p);
+    assert_eq!((told.len(), kept(&p).len()), (2, 2), "{told:#?}");
+    for letter in &told {
+        let object = p.path("landing/orders").join(letter["object"].as_str().expect("a path"));
+        let payload = letter["payload"].as_str().expect("a place");
+        assert_eq!(fs::read(payload).expect("a file"), fs::read(object).expect("a file"));
+    }
+    fs::remove_dir_all(p.path("landing/orders")).expect("removed");
+    fs::create_dir(p.path("landing/orders")).expect("a folder");
+    // They are as wrong as they were, and stay.
+    fails(&p, REPLAY);
+    assert_eq!((letters(&p).len(), kept(&p).len()), (2, 2));
+
+    readable(&p);
+    p.done(REPLAY).said("done bronze.orders");
+    let all = rows(&p);
+    for (table, rows) in expected() {
+        // Events that came again have another id.
+        assert_eq!(all[&table].len(), rows.len(), "{table}");
+    }
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders WHERE _object = '2.csv'"), 3);
+    assert!(letters(&p).is_empty() && kept(&p).is_empty(), "nothing is kept for good");
+    p.done(REPLAY).said("nothing to do");
+    p.done(&["run"]).said("nothing to do");
+}
+
+#[test]
+fn a_kill_around_what_is_kept_loses_nothing_and_loads_it_once() {
+    let start = unreadable();
+    assert!(killed_failing(&start, &["run"], "payload.after_keep"), "it is not reached");
+    fails(&start, &["run"]);
+    assert_eq!((letters(&start).len(), kept(&start).len()), (2, 2));
+    fs::remove_file(start.path("landing/orders/2.csv")).expect("removed");
+    readable(&start);
+    for point in
+        ["replay.after_revive", "plan.after_record", "step.after_claim", "commit.after_main", "step.after_done"]
+    {
+        let p = copied(&start);
+        assert!(killed_at(&p, REPLAY, point, 1), "{point} is not reached");
+        p.done(REPLAY);
+        p.done(&["run"]);
+        assert_eq!(p.cell("SELECT count(*) FROM bronze.orders WHERE _object = '2.csv'"), 3, "{point}");
+        assert_eq!(p.cell("SELECT count(*) FROM bronze.orders WHERE _object = '1.csv'"), 5, "{point}");
+        assert!(letters(&p).is_empty(), "{point}");
+    }
+}
+
+#[test]
+fn what_was_corrected_in_its_place_is_kept_no_longer() {
+    let p = unreadable();
+    fails(&p, &["run"]);
+    readable(&p);
+    let corrected = format!("{ORDERS_HEAD}6,c2,2024-01-04,2,I,1\n");
+    p.put("landing/orders/2.csv", corrected.as_bytes());
+    // Its path holds other content, which is an event of its own: what was wrong is not loaded beside it.
+    p.done(REPLAY);
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders WHERE _object = '2.csv'"), 1);
+    assert!(letters(&p).is_empty() && kept(&p).is_empty());
+}

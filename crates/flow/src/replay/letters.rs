@@ -4,7 +4,7 @@
 //! decides. What comes back is then done as by any run.
 
 use super::Tried;
-use crate::{Flow, FlowError, NotKept, Options, Summary, drain::look_error, retire::Retired};
+use crate::{Arrival, Flow, FlowError, NotKept, Options, Summary, drain::look_error, retire::Retired};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{DeadLetter, NewEvent, VerdictKind};
@@ -51,7 +51,7 @@ pub enum Replayed {
     /// The letter is closed: its content came again by itself, or its path holds other content now, which is an event of
     /// its own.
     Closed,
-    /// It stays: nothing that could be read lies at this path.
+    /// It stays: nothing that could be read lies at this path, and no copy was kept.
     Missing { path: String },
     /// It stays: it was held under another definition than the project holds.
     OtherVersion { was: DefinitionVersion, now: DefinitionVersion },
@@ -101,7 +101,7 @@ impl Replayed {
     /// For a person, if it stays.
     pub fn why_it_stays(&self) -> Option<String> {
         match self {
-            Self::Missing { path } => Some(format!("there is no complete file at {path}")),
+            Self::Missing { path } => Some(format!("there is no complete file at {path}, and no copy of it was kept")),
             Self::OtherVersion { was, now } => {
                 let (was, now) = (was.brief(), now.brief());
                 Some(format!("it was tried under definition {was}, and the project holds {now}"))
@@ -156,12 +156,20 @@ impl Flow<'_> {
         tried: &mut Tried,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
+        let mut bronze = BTreeSet::new();
         for letter in self.chosen(which).await? {
+            if letter.event.is_some() {
+                bronze.insert(letter.dataset.clone());
+            }
             let done = self.replay_one(run, &letter, which.version, summary).await?;
             let id = id_of(&letter).to_owned();
             self.replayed(letter.dataset, id, done, tried, summary);
         }
-        self.what_follows(run, tried, summary).await
+        self.what_follows(run, tried, summary).await?;
+        for dataset in bronze {
+            self.forget_payloads(&dataset).await?;
+        }
+        Ok(())
     }
 
     /// Does what came back: its datasets, and what is made from those.
@@ -259,7 +267,7 @@ impl Flow<'_> {
         })
     }
 
-    /// The object's content decides. Its next delivery is another event, whose id follows from the dead one's: told
+    /// The object's content decides: what lies at its path, or, where nothing does, what was kept of it. Its next delivery is another event, whose id follows from the dead one's: told
     /// twice, or delivered meanwhile, it is still the same. `then`: the
     /// definition under which it is loaded, if that is not the present one.
     async fn replay_event(
@@ -277,7 +285,16 @@ impl Flow<'_> {
             None
         } else {
             let found = self.landing.find(dataset, path).await.map_err(|e| look_error(name, e))?;
-            let Some(found) = found else { return Ok(Replayed::Missing { path: path.to_owned() }) };
+            let found = match found {
+                None if self.engine.keeps(name, &dead.content).await.map_err(|e| look_error(name, e))? => Arrival {
+                    path: dead.path.clone(),
+                    bytes: dead.bytes,
+                    modified_nanos: dead.modified_nanos,
+                    content: dead.content.clone(),
+                },
+                None => return Ok(Replayed::Missing { path: path.to_owned() }),
+                Some(found) => found,
+            };
             (found.content == dead.content).then(|| NewEvent {
                 event: again,
                 dataset: name.clone(),

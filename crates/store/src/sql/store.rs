@@ -17,10 +17,10 @@ use crate::{
     RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
     Troubles, Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
-use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,10 @@ macro_rules! store_over {
 
             async fn events(&self, ids: &[EventId]) -> Result<Vec<EventRecord>, StoreError> {
                 within!(Read, self, |tx| events::by_id(tx, ids))
+            }
+
+            async fn unfinished_contents(&self, dataset: &DatasetName) -> Result<BTreeSet<ContentHash>, StoreError> {
+                within!(Read, self, |tx| events::unfinished(tx, dataset))
             }
 
             async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {

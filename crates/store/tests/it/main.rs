@@ -139,6 +139,7 @@ conform!(
     a_dead_event_whose_content_came_again_is_only_closed,
     what_comes_back_as_it_was_is_marked,
     definitions_are_kept_once,
+    what_may_still_be_needed_of_landing_objects_is_known,
     retries_of_a_day_are_bounded;
     backfills:
     one_backfill_of_a_dataset_is_under_way,

@@ -311,3 +311,20 @@ pub async fn definitions_are_kept_once(store: &dyn Store) {
     let texts = tables.iter().find(|t| t.name == "definition_files").expect("a table");
     assert_eq!(texts.rows.len(), 4, "a text once: {texts:?}");
 }
+
+pub async fn what_may_still_be_needed_of_landing_objects_is_known(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2", "3", "4"]).await;
+    planned(store, &ingest("s", &["1", "2"])).await;
+    planned(store, &ingest("t", &["3"])).await;
+    let needed = async || -> Vec<String> {
+        let all = store.unfinished_contents(&name("bronze.flights")).await.unwrap();
+        all.into_iter().map(|c| c.to_string()).collect()
+    };
+    assert_eq!(needed().await, ["1", "2", "3", "4"]);
+    store.finish(&StepDone { dead: vec![(event_id("1"), "D0001: broken".into())], ..done("s") }).await.unwrap();
+    assert_eq!(needed().await, ["1", "3", "4"], "what was loaded is done with, what died is not");
+    store.replay_event(&run(), &event_id("1"), None, None).await.unwrap();
+    assert_eq!(needed().await, ["3", "4"]);
+    assert!(store.unfinished_contents(&name("bronze.other")).await.unwrap().is_empty());
+}
