@@ -10,6 +10,7 @@ use crate::{
     odcs::{self, ContractDraft},
     paths::Fence,
     project_file::{self, ProjectFile},
+    rate::Said,
     resolve::{self, Resolved},
     shelf::Shelf,
     sinks,
@@ -72,7 +73,11 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
             let settings = project_file::read(&root, environment, &mut sink);
             let settings = settings.unwrap_or_else(|| ProjectFile::unusable(&root));
             let shelf = Shelf::Folder { root: &root, fence: &settings.fence };
-            let mut sources = Sources { defaults: settings.defaults, ..read_all(&shelf, &settings.fence, &mut sink) };
+            let mut sources = Sources {
+                defaults: settings.defaults,
+                rates: settings.sinks.rates.clone(),
+                ..read_all(&shelf, &settings.fence, &mut sink)
+            };
             note_uses(&mut sources);
             check_places(&sources.drafts, &settings, &mut sink);
             check_edges(&sources.drafts, &settings, &mut sink);
@@ -125,6 +130,8 @@ pub(crate) struct Sources {
     pub(crate) contracts: BTreeMap<String, ContractDraft>,
     pub(crate) defaults: EffortDraft,
     pub(crate) library: Library,
+    /// Of the sinks, by the keys that they share.
+    pub(crate) rates: BTreeMap<String, Said>,
     /// The texts of all of them, by path below the root.
     pub(crate) files: BTreeMap<String, String>,
 }

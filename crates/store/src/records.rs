@@ -47,13 +47,13 @@ pub struct PushedEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedList {
     pub events: Vec<PushedEvent>,
-    /// That it needs a place in.
-    pub rate: Option<Rate>,
+    /// Those that it needs a place in.
+    pub rates: Vec<Rate>,
 }
 
 impl From<Vec<PushedEvent>> for PushedList {
     fn from(events: Vec<PushedEvent>) -> Self {
-        Self { events, rate: None }
+        Self { events, rates: Vec::new() }
     }
 }
 

@@ -126,6 +126,7 @@ conform!(
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
     a_list_without_a_place_in_its_rate_is_not_taken,
+    a_list_takes_a_place_in_each_of_its_rates_or_in_none,
     what_another_process_landed_is_not_landed_again;
     retries:
     a_failed_step_waits_for_its_time,
