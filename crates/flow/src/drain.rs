@@ -162,13 +162,13 @@ impl Flow<'_> {
         }
     }
 
-    /// What a landing zone holds now of this dataset that no run has recorded. Records nothing.
+    /// What a landing zone holds now of this dataset that no run has recorded, or the first of that. Records nothing.
     ///
     /// # Errors
     /// When the state store fails or the landing zone cannot be read.
     pub async fn look(&self, dataset: &Dataset) -> Result<Look, FlowError> {
         let known = self.store.known_files(&dataset.name).await?;
-        self.landing.look(dataset, &known).await.map_err(|e| look_error(&dataset.name, e))
+        self.landing.look(dataset, &known, None).await.map_err(|e| look_error(&dataset.name, e))
     }
 
     /// In a service's turn a folder or table that cannot be read is the trouble of its dataset alone.

@@ -350,3 +350,20 @@ fn more_objects_than_a_page_has_are_looked_through() {
     p.done(&["run"]).said("nothing");
     assert_eq!(proxy.requests(), 2, "two pages");
 }
+
+#[test]
+fn a_first_look_at_a_large_bucket_keeps_what_it_recorded() {
+    let landed = Landed::new(Zone::Bucket(Cloud::S3), "glob: '*.csv', settle: 0s");
+    let contents: Vec<(String, Vec<u8>)> =
+        (0..1_100).map(|i| (format!("n{i:04}.csv"), format!("id\n{i}\n").into_bytes())).collect();
+    landed.put(&contents.iter().map(|(n, c)| (n.as_str(), c.as_slice())).collect::<Vec<_>>());
+    let proxy = Proxy::start(|_| Fault::None);
+    let p = Cloud::S3.through(landed.p, &proxy.endpoint());
+    assert!(killed_at(&p, &["run"], "events.after_record", 1));
+    assert_eq!(p.cell("SELECT count(*) FROM state.events"), 1_000);
+    let read = |proxy: &Proxy| proxy.seen().into_iter().filter(|r| r.starts_with("GET") && r.contains(".csv")).count();
+    let before = read(&proxy);
+    p.done(&["run"]);
+    assert_eq!((before, read(&proxy) - before), (1_000, 100), "what was recorded is not read again");
+    assert_eq!(p.cell("SELECT count(DISTINCT id) FROM bronze.names"), 1_100);
+}
