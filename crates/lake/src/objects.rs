@@ -40,8 +40,7 @@ impl Objects {
         Ok(whole.then_some(file))
     }
 
-    /// Opens the object: what was kept of it when it came to nothing, or else what lies where it came, if that still is what the event recorded: by its size and time, or by its content, where it came here at another
-    /// time. What was pushed is a file of the lake, and is fetched if it is not here; so is an object of a bucket.
+    /// Opens the object: what was kept of it when it came to nothing, or else what lies where it came.
     pub(crate) fn open(&self, bronze: &Bronze, event: &EventRecord) -> Result<File, DecodeError> {
         if let Some(mut file) = self.kept(event)?
             && holds(&mut file, event)?
@@ -51,6 +50,8 @@ impl Objects {
         self.landed(bronze, event)
     }
 
+    /// The object where it came, if it still is what the event recorded: by its size and time, or by its content, where it came here at
+    /// another time. What was pushed is a file of the lake, and is fetched if it is not here; so is an object of a bucket.
     fn landed(&self, bronze: &Bronze, event: &EventRecord) -> Result<File, DecodeError> {
         if let Some(folder) = &bronze.files.remote {
             return self.buckets.open(folder, &event.path, event.bytes, &event.content);

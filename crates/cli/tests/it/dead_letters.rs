@@ -121,8 +121,8 @@ fn a_step_is_done_under_the_definition_that_it_was_tried_under_or_under_the_pres
     assert_eq!(start.cell("SELECT count(*) FROM silver.orders WHERE op = 'I'"), 0);
     assert_eq!(
         start.cell("SELECT count(*) FROM silver.orders WHERE op = 'N' AND amount < 0"),
-        0,
-        "replaced by an update"
+        1,
+        "the contract of now"
     );
     assert!(rows(&start)["silver.orders"] != expected()["silver.orders"]);
 }

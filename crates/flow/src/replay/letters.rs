@@ -267,8 +267,8 @@ impl Flow<'_> {
         })
     }
 
-    /// The object's content decides: what lies at its path, or, where nothing does, what was kept of it. Its next delivery is another event, whose id follows from the dead one's: told
-    /// twice, or delivered meanwhile, it is still the same. `then`: the
+    /// The object's content decides: what lies at its path, or, where nothing does, what was kept of it. Its next delivery is
+    /// another event, whose id follows from the dead one's: told twice, or delivered meanwhile, it is still the same. `then`: the
     /// definition under which it is loaded, if that is not the present one.
     async fn replay_event(
         &self,

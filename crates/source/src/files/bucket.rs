@@ -320,7 +320,7 @@ mod tests {
         listed[7] = object(&names[7], 1_000);
         let landing = landing(Stub { listed, ..Stub::default() });
         for expected in [2 * MOST_NEW + 4, 2 * MOST_NEW + 5] {
-            let (mut found, mut after, mut parts, mut unsettled) = (Vec::new(), None, 0, 0);
+            let (mut found, mut after, mut parts, mut unsettled) = (Vec::new(), None::<String>, 0, 0);
             loop {
                 let part = look_after(&landing, "*", &Seen::new(), after.as_deref()).await.expect("a look");
                 assert!(part.arrivals.len() <= MOST_NEW);

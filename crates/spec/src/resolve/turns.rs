@@ -37,7 +37,7 @@ pub(super) fn check(sources: &Sources, sink: &mut Sink) {
         for (key, said, place) in rates_of(draft) {
             match rates.entry(key) {
                 Entry::Vacant(free) => {
-                    free.insert((said, &draft.file.path));
+                    free.insert((said, draft.file.path.as_path()));
                 }
                 Entry::Occupied(first) if first.get().0 != said => {
                     let ((limit, period, burst), file) = first.get();

@@ -70,7 +70,7 @@ pub(super) async fn begin_now(
     rates: &[Rate],
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let (mut begun, mut free) = (Vec::with_capacity(rates.len()), None);
+    let (mut begun, mut free) = (Vec::with_capacity(rates.len()), None::<i64>);
     for rate in rates {
         let key = name_of(rate);
         match begin(rate, full_at(tx, &key).await?, micros(now), 0) {
