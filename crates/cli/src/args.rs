@@ -182,7 +182,7 @@ pub enum Replay {
         /// Only these, by the start of their ids as `show dead-letters` lists them
         #[arg(long, value_name = "ID")]
         id: Vec<String>,
-        /// `original` leaves alone what was tried under another definition than the present one
+        /// The definition that each was tried under, or the present one
         #[arg(long, value_enum, default_value_t = UnderVersion::Current)]
         version: UnderVersion,
     },

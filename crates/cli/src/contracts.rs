@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 struct Contended;
 
 /// For commands that plan: the definitions are without a mistake, the state is open, and each contract that a dataset uses is
-/// registered in the version that is used from now on.
+/// registered in the version that is used from now on, and the definitions are kept.
 pub async fn admitted(global: &Global, dir: Option<&PathBuf>, accept: &[String]) -> Result<Wired, CliError> {
     let reading = load::look(global, dir).await?;
     if reading.found.has_errors() {
@@ -34,11 +34,22 @@ pub async fn admitted(global: &Global, dir: Option<&PathBuf>, accept: &[String])
         let done = new.is_empty()
             || wired.store.register(&new, registry.revision, wired.clock.now()).await? != Registered::Moved;
         if done {
+            keep_definitions(&wired).await?;
             render::diagnostic::warnings(&found, global.format);
             return Ok(wired);
         }
     }
     Err(StoreError::Busy { source: Box::new(Contended) }.into())
+}
+
+/// Before anything is planned under them.
+async fn keep_definitions(wired: &Wired) -> Result<(), StoreError> {
+    let all: Vec<_> = wired.project.datasets.values().map(|d| (d.name.clone(), d.version.clone())).collect();
+    let new = wired.store.undefined(&all).await?;
+    if !new.is_empty() {
+        wired.store.keep_definitions(&new, &wired.project.files, wired.clock.now()).await?;
+    }
+    Ok(())
 }
 
 /// What is to be said of the contracts beside their versions. A state that is not there has none.

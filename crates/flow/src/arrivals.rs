@@ -2,7 +2,7 @@
 //!
 //! Called by `drain.rs` for datasets that have a landing folder.
 
-use crate::{Flow, FlowError, Options, Signal, Summary};
+use crate::{Arrival, Flow, FlowError, Look, Options, Signal, Summary, drain::look_error};
 use alluvium_model::{EventId, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{EventState, NewEvent, Recorded};
@@ -25,30 +25,8 @@ impl Flow<'_> {
         let name = &dataset.name;
         let mut looks = if options.turn.is_some() { SETTLE_LOOKS } else { 0 };
         loop {
-            let look = self.look(dataset).await?;
-            let now = self.clock.now();
-            let events: Vec<NewEvent> = look
-                .arrivals
-                .into_iter()
-                .map(|a| NewEvent {
-                    event: EventId::of(name, &a.content),
-                    dataset: name.clone(),
-                    path: a.path,
-                    content: a.content,
-                    bytes: a.bytes,
-                    modified_nanos: a.modified_nanos,
-                    received_at: now,
-                })
-                .collect();
-            let (events, letters) = self.redelivered(events).await?;
-            let (new, duplicates) = self.record(run, &events).await?;
-            for letter in &letters {
-                self.store.replay_event(run, letter, None).await?;
-            }
-            summary.objects_new += new;
-            summary.objects_duplicate += duplicates;
+            let look = self.take_in(run, dataset, summary).await?;
             let unsettled = look.unsettled;
-            self.report.signal(Signal::Looked { dataset: name.clone(), new, duplicates, unsettled });
             looks += 1;
             if unsettled == 0 || looks >= SETTLE_LOOKS || look.settled_in > SETTLE_MOST {
                 summary.unsettled.insert(name.clone(), unsettled);
@@ -67,6 +45,59 @@ impl Flow<'_> {
             self.report.signal(Signal::Settling { dataset: name.clone(), files: unsettled, time });
             self.timer.wait(time).await;
         }
+    }
+
+    /// Looks once, and records what arrived, part by part where that is much: what is recorded stays, whatever becomes of the rest. The look of
+    /// the whole has no arrivals.
+    async fn take_in(&self, run: &RunId, dataset: &Dataset, summary: &mut Summary) -> Result<Look, FlowError> {
+        let name = &dataset.name;
+        let known = self.store.known_files(name).await?;
+        let (mut all, mut new, mut duplicates) = (Look::default(), 0, 0);
+        loop {
+            let look = self.landing.look(dataset, &known, all.upto.as_deref()).await;
+            let look = look.map_err(|e| look_error(name, e))?;
+            let (n, d) = self.record_arrivals(run, dataset, look.arrivals).await?;
+            (new, duplicates) = (new + n, duplicates + d);
+            summary.objects_new += n;
+            summary.objects_duplicate += d;
+            all.unsettled += look.unsettled;
+            all.settled_in = all.settled_in.max(look.settled_in);
+            all.refused.extend(look.refused);
+            all.upto = look.upto;
+            if all.upto.is_none() {
+                let unsettled = all.unsettled;
+                self.report.signal(Signal::Looked { dataset: name.clone(), new, duplicates, unsettled });
+                return Ok(all);
+            }
+        }
+    }
+
+    /// How many were new, and how many had come before.
+    async fn record_arrivals(
+        &self,
+        run: &RunId,
+        dataset: &Dataset,
+        arrivals: Vec<Arrival>,
+    ) -> Result<(u64, u64), FlowError> {
+        let (name, now) = (&dataset.name, self.clock.now());
+        let event = |a: Arrival| NewEvent {
+            event: EventId::of(name, &a.content),
+            dataset: name.clone(),
+            path: a.path,
+            content: a.content,
+            bytes: a.bytes,
+            modified_nanos: a.modified_nanos,
+            received_at: now,
+        };
+        let (events, letters) = self.redelivered(arrivals.into_iter().map(event).collect()).await?;
+        let recorded = self.record(run, &events).await?;
+        for letter in &letters {
+            self.store.replay_event(run, letter, None, None).await?;
+        }
+        if !letters.is_empty() {
+            self.forget_payloads(name).await?;
+        }
+        Ok(recorded)
     }
 
     /// Content that arrives again after it became a dead letter is another event: whoever delivers it wants it tried. The

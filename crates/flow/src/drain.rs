@@ -162,13 +162,13 @@ impl Flow<'_> {
         }
     }
 
-    /// What a landing zone holds now of this dataset that no run has recorded. Records nothing.
+    /// What a landing zone holds now of this dataset that no run has recorded, or the first of that. Records nothing.
     ///
     /// # Errors
     /// When the state store fails or the landing zone cannot be read.
     pub async fn look(&self, dataset: &Dataset) -> Result<Look, FlowError> {
         let known = self.store.known_files(&dataset.name).await?;
-        self.landing.look(dataset, &known).await.map_err(|e| look_error(&dataset.name, e))
+        self.landing.look(dataset, &known, None).await.map_err(|e| look_error(&dataset.name, e))
     }
 
     /// In a service's turn a folder or table that cannot be read is the trouble of its dataset alone.
@@ -424,9 +424,11 @@ impl Flow<'_> {
     ) -> Result<bool, FlowError> {
         let mut open: Vec<StepRecord> =
             self.store.open_steps().await?.into_iter().filter(|s| is_live(s) && s.dataset == dataset.name).collect();
+        let originals = self.originals(dataset, &open).await?;
         // The newest first: while an older one may still be executed elsewhere, what was planned after it goes.
         for at in (0..open.len()).rev() {
-            if open[at].version != dataset.version && self.replaced(run, dataset, &open[at], summary).await? {
+            let is_outdated = open[at].version != dataset.version && originals.of(&open[at]).is_none();
+            if is_outdated && self.replaced(run, dataset, &open[at], summary).await? {
                 open.remove(at);
             }
         }
@@ -436,7 +438,13 @@ impl Flow<'_> {
                 StepState::Dead => self.left_dead(run, dataset, step, summary).await?,
                 // Landing objects do not depend on each other: others go on.
                 _ if self.is_left(dataset, &step, summary).await? => continue,
-                _ => self.work(run, dataset, step, None, summary).await?,
+                _ => match originals.of(&step) {
+                    Some(project) => {
+                        let flow = self.over(project);
+                        flow.work(run, &project.datasets[&dataset.name], step, None, summary).await?
+                    }
+                    None => self.work(run, dataset, step, None, summary).await?,
+                },
             };
             if !self.goes_on(run, dataset, (kind, &key), worked, summary).await? {
                 return Ok(false);

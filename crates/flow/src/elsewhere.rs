@@ -5,8 +5,9 @@
 //! that was started anew is the same one.
 
 use crate::{Flow, FlowError, drain::look_error};
+use alluvium_model::EventId;
 use alluvium_spec::Dataset;
-use alluvium_store::{StepKind, StepRecord};
+use alluvium_store::{EventRecord, StepKind, StepRecord};
 
 /// A file that is missing here, and where it was found.
 pub(crate) struct Elsewhere {
@@ -38,10 +39,23 @@ impl Flow<'_> {
         }
         let mut files = self.store.found_by(&step.key).await?;
         files.retain(|(_, host)| asked(host));
-        let paths = files.iter().map(|(path, _)| path.clone()).collect();
-        let missing = self.landing.lacks(dataset, paths).await.map_err(|e| look_error(&dataset.name, e))?;
-        let file = missing.and_then(|path| files.into_iter().find(|(p, _)| *p == path));
-        Ok(file.map(|(path, host)| Elsewhere { path, host }))
+        loop {
+            let paths = files.iter().map(|(path, _)| path.clone()).collect();
+            let missing = self.landing.lacks(dataset, paths).await.map_err(|e| look_error(&dataset.name, e))?;
+            let Some(at) = missing.and_then(|path| files.iter().position(|(p, _)| *p == path)) else { return Ok(None) };
+            let (path, host) = files.swap_remove(at);
+            if !self.is_kept(dataset, step, &path).await? {
+                return Ok(Some(Elsewhere { path, host }));
+            }
+        }
+    }
+
+    /// Whether the lake has the bytes of the file, because it was a dead letter.
+    async fn is_kept(&self, dataset: &Dataset, step: &StepRecord, path: &str) -> Result<bool, FlowError> {
+        let events = self.store.events(&step.events).await?;
+        let of_path = |e: &&EventRecord| e.path == path && e.event != EventId::of(&e.dataset, &e.content);
+        let Some(event) = events.iter().find(of_path) else { return Ok(false) };
+        self.engine.keeps(&dataset.name, &event.content).await.map_err(|e| look_error(&dataset.name, e))
     }
 }
 

@@ -20,6 +20,8 @@ mod hands;
 mod inbox;
 mod life;
 mod maintain;
+mod original;
+mod payload;
 mod plan;
 mod ports;
 mod publication;
@@ -45,6 +47,7 @@ pub use drain::{Flow, Left, Options, Turn};
 pub use error::{FlowError, StepError};
 pub use event_types::{EVENT_TYPES, EventType};
 pub use hands::Hands;
+pub use original::NotKept;
 pub use ports::{
     Arrival, Buckets, Copies, Engine, Increment, Job, Landing, Listed, Look, Maintained, Outcome, Reader, Received,
     Refused, Timer, Usage,

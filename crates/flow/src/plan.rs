@@ -3,7 +3,7 @@
 use crate::Increment;
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, StepKeyBuilder};
 use alluvium_spec::{Dataset, IngestMode};
-use alluvium_store::{Claimed, EventRecord, NewStep, Selection, StepKind};
+use alluvium_store::{Claimed, EventRecord, NewEvent, NewStep, Selection, StepKind};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -45,6 +45,12 @@ impl Round<'_> {
             steps.push(step);
         }
         steps
+    }
+
+    /// The one event, which was none before.
+    pub(crate) fn again(&self, new: &NewEvent) -> NewStep {
+        let key = self.key("ingest").event(&new.event).finish();
+        NewStep { events: vec![new.event.clone()], ..self.step(StepKind::Ingest, key) }
     }
 
     /// Versions of `from` after `position`, in ranges of about `step_rows` rows. All of them are judged by the watermark of

@@ -6,7 +6,11 @@ use alluvium_spec::{Dataset, Freshness, Project, Silver};
 use alluvium_store::{Discard, EventRecord, QualityResult, Reached, StepRecord, Verdict};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 /// A landing object that a source had not reported before, or that changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct Look {
     /// Files younger than the source's settle time, and how long until the last of them is old enough.
     pub unsettled: u64,
     pub settled_in: Duration,
+    /// It ended at this path because it has so many arrivals: what comes after that is looked at when they are recorded.
+    pub upto: Option<String>,
 }
 
 /// Finds landing objects, and lays down what was pushed as such.
@@ -51,8 +57,14 @@ pub trait Landing: Send + Sync {
 
     /// Reads only; the same folder looked at twice gives the same answer.
     ///
-    /// `known`: size and modification time by path, of what need not be reported again.
-    async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError>;
+    /// `known`: size and modification time by path, of what need not be reported again. `after`: where a look ended that this one goes on
+    /// with.
+    async fn look(
+        &self,
+        dataset: &Dataset,
+        known: &BTreeMap<String, (u64, i64)>,
+        after: Option<&str>,
+    ) -> Result<Look, StepError>;
 }
 
 /// Between the files of a lake and their copies on this disk. Of a lake that is a folder there is nothing to do.
@@ -89,12 +101,13 @@ pub enum Received {
 /// Landing folders in object stores. Nothing is ever written, moved or deleted there.
 #[async_trait]
 pub trait Buckets: Send + Sync {
-    /// Tells each object below the folder, in the order of their names, and no more of them at once than a page of the store's
-    /// list has. `Err`: the name of one that no request can ask for.
+    /// Tells each object below the folder, or of those the ones after a path, in the order of their names, until one is answered by `false`; and
+    /// no more of them at once than a page of the store's list has. `Err`: the name of one that no request can ask for.
     async fn list(
         &self,
         folder: &LakeUrl,
-        tell: &mut (dyn FnMut(Result<Listed, String>) + Send),
+        after: Option<&str>,
+        tell: &mut (dyn FnMut(Result<Listed, String>) -> bool + Send),
     ) -> Result<(), StepError>;
 
     /// The object at a path; `None`: there is none.
@@ -227,6 +240,12 @@ pub trait Engine: Send + Sync {
     /// No attempt of the step up to this number commits any more, wherever it goes on, and what they held back is held no more;
     /// `false`: one of them has committed. Idempotent.
     async fn fence(&self, dataset: &Dataset, step: &StepRecord, attempt: u32) -> Result<bool, StepError>;
+
+    /// Whether the lake has the bytes of a landing object that became a dead letter.
+    async fn keeps(&self, dataset: &DatasetName, content: &ContentHash) -> Result<bool, StepError>;
+
+    /// Removes the bytes of the dataset's landing objects that are none of these, and tells of how many. Idempotent.
+    async fn forget_payloads(&self, dataset: &DatasetName, needed: &BTreeSet<ContentHash>) -> Result<u64, StepError>;
 
     /// Merges files and removes those that nothing needs, as far as it pays. Changes no row and gives way to any commit;
     /// dropping the future leaves staged files that nothing refers to. `since`: the first version that this run made;

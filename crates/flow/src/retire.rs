@@ -37,7 +37,8 @@ impl Flow<'_> {
             return Ok(Worked::Dead);
         }
         // Its commit happened, and only the word of it was lost.
-        if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_))) && self.store.revive_step(&step.key).await?
+        if matches!(self.engine.recover(dataset, &step).await, Ok(Some(_)))
+            && self.store.revive_step(&step.key, step.original).await?
         {
             return self.work(run, dataset, step, None, summary).await;
         }

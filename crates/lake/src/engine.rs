@@ -12,6 +12,7 @@ use crate::{
     ingest, maintain,
     meter::Meter,
     objects::Objects,
+    payload,
     pool::QueryPool,
     redrive, refine,
     remote::{self, Buckets, Remote},
@@ -21,13 +22,17 @@ use crate::{
     waiting,
 };
 use alluvium_flow::{Copies, Engine, Increment, Job, Maintained, Outcome, Report, StepError};
-use alluvium_model::{ByteSize, Clock, DatasetName, Entropy};
+use alluvium_model::{ByteSize, Clock, ContentHash, DatasetName, Entropy};
 use alluvium_spec::{Contract, Dataset, Freshness, Project, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Memory that one candidate of an upsert costs, with what is made of it while it is decided.
 const BYTES_PER_CANDIDATE: u64 = 64;
@@ -85,7 +90,12 @@ impl LakeEngine {
     }
 
     pub(crate) fn objects(&self) -> Objects {
-        Objects::new(self.tables.disk.clone(), self.buckets.clone())
+        Objects::new(self.tables.disk.clone(), self.buckets.clone(), self.root.clone())
+    }
+
+    /// The folder of the lake, or of its copies.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn scratch_dir(&self) -> PathBuf {
@@ -252,6 +262,14 @@ impl Engine for LakeEngine {
             held::forget(self, &dataset.name, &step.key).await.map_err(StepError::new)?;
         }
         Ok(is_off)
+    }
+
+    async fn keeps(&self, dataset: &DatasetName, content: &ContentHash) -> Result<bool, StepError> {
+        payload::has(self, dataset, content).await.map_err(StepError::new)
+    }
+
+    async fn forget_payloads(&self, dataset: &DatasetName, needed: &BTreeSet<ContentHash>) -> Result<u64, StepError> {
+        payload::forget(self, dataset, needed).await.map_err(StepError::new)
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {

@@ -12,6 +12,7 @@ use crate::{
     error::LakeError,
     lanes::{self, Shared},
     objects::Objects,
+    payload,
     quarantine::{self, Origin},
     refine::{self, Cause, Stamp},
     refining::{RefineLane, Refined, Refining},
@@ -164,6 +165,7 @@ pub(crate) async fn execute(
         _ => None,
     };
     let lost = dead.len() as u64;
+    payload::keep(engine, bronze, dead.keys().map(|i| job.events[*i].clone()).collect()).await?;
     let malformed: u64 = done.malformed.values().sum();
     let received = done.rows + malformed + done.aside;
     let balance = Balance {
@@ -514,7 +516,11 @@ impl Done {
 
 pub(crate) fn reason(event: &EventRecord, e: &DecodeError) -> String {
     let cause = e.cause().map_or_else(String::new, |c| format!(" ({c})"));
-    format!("{}: {}: {e}{cause}. {}", e.code(), event.path, e.remedy())
+    let kept = match event.bytes > payload::MOST.0 {
+        true => format!(". It is larger than {} and only where it came: keep it", payload::MOST),
+        false => String::new(),
+    };
+    format!("{}: {}: {e}{cause}. {}{kept}", e.code(), event.path, e.remedy())
 }
 
 /// The decoder's columns in the table's order, with where they came from.

@@ -36,6 +36,7 @@ mod library;
 mod maintain;
 mod meter;
 mod objects;
+mod payload;
 mod pool;
 mod profile;
 mod quarantine;

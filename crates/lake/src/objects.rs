@@ -4,6 +4,7 @@
 
 use crate::{
     decode::DecodeError,
+    payload,
     remote::{Buckets, Disk},
 };
 use alluvium_spec::Bronze;
@@ -11,22 +12,47 @@ use alluvium_store::EventRecord;
 use std::{
     fs::File,
     io::{self, Read, Seek},
+    path::PathBuf,
 };
 
 #[derive(Debug, Clone)]
 pub(crate) struct Objects {
     disk: Disk,
     buckets: Buckets,
+    /// The folder of the lake, or of its copies.
+    root: PathBuf,
 }
 
 impl Objects {
-    pub(crate) fn new(disk: Disk, buckets: Buckets) -> Self {
-        Self { disk, buckets }
+    pub(crate) fn new(disk: Disk, buckets: Buckets, root: PathBuf) -> Self {
+        Self { disk, buckets, root }
     }
 
-    /// Opens the object if it still is what the event recorded: by its size and time, or by its content, where it came here at another
-    /// time. What was pushed is a file of the lake, and is fetched if it is not here; so is an object of a bucket.
+    /// What was kept of an object that came to nothing before.
+    fn kept(&self, event: &EventRecord) -> Result<Option<File>, DecodeError> {
+        if !payload::is_redelivered(event) {
+            return Ok(None);
+        }
+        let path = payload::path(&self.root, &event.dataset, &event.content);
+        let there = self.disk.open_if_there(&path, Some(event.bytes));
+        let Some(file) = there.map_err(|e| DecodeError::Fetch { source: Box::new(e) })? else { return Ok(None) };
+        let whole = file.metadata().map_err(DecodeError::from_io)?.len() == event.bytes;
+        Ok(whole.then_some(file))
+    }
+
+    /// Opens the object: what was kept of it when it came to nothing, or else what lies where it came.
     pub(crate) fn open(&self, bronze: &Bronze, event: &EventRecord) -> Result<File, DecodeError> {
+        if let Some(mut file) = self.kept(event)?
+            && holds(&mut file, event)?
+        {
+            return Ok(file);
+        }
+        self.landed(bronze, event)
+    }
+
+    /// The object where it came, if it still is what the event recorded: by its size and time, or by its content, where it came here at
+    /// another time. What was pushed is a file of the lake, and is fetched if it is not here; so is an object of a bucket.
+    fn landed(&self, bronze: &Bronze, event: &EventRecord) -> Result<File, DecodeError> {
         if let Some(folder) = &bronze.files.remote {
             return self.buckets.open(folder, &event.path, event.bytes, &event.content);
         }
@@ -50,7 +76,8 @@ impl Objects {
     pub(crate) fn is_still(&self, bronze: &Bronze, event: &EventRecord) -> Result<(), DecodeError> {
         match bronze.files.remote {
             Some(_) => Ok(()),
-            None => self.open(bronze, event).map(drop),
+            None if self.kept(event)?.is_some() => Ok(()),
+            None => self.landed(bronze, event).map(drop),
         }
     }
 }

@@ -31,6 +31,7 @@ pub const CRASH_POINTS: &[CrashPoint] = &[
     CrashPoint("hold.after_verdict"),
     CrashPoint("remote.after_file"),
     CrashPoint("remote.after_upload"),
+    CrashPoint("payload.after_keep"),
     CrashPoint("commit.before_create"),
     CrashPoint("commit.after_create"),
     CrashPoint("commit.before_main"),

@@ -50,6 +50,12 @@ text_id!(
     ContentHash
 );
 
+impl ContentHash {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(blake3::hash(bytes).to_hex().to_string())
+    }
+}
+
 impl EventId {
     pub fn of(dataset: &DatasetName, content: &ContentHash) -> Self {
         let mut h = blake3::Hasher::new();

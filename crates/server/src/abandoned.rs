@@ -175,6 +175,7 @@ schema:
             committed: None,
             balance: alluvium_model::Balance::default(),
             error: None,
+            original: false,
         };
         News { ready: vec![step], ..News::default() }
     }

@@ -7,7 +7,7 @@ use alluvium_flow::Arrived;
 use alluvium_model::{Clock, DatasetName};
 use alluvium_store::{InboxBound, Pushed, PushedList, Store, StoreError};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -56,6 +56,8 @@ type Answer = Result<(Pushed, u64), Arc<StoreError>>;
 #[derive(Default)]
 struct Pending {
     datasets: Mutex<BTreeMap<DatasetName, Arrived>>,
+    /// Those of whose objects a store has told since the service began.
+    notified: Mutex<BTreeSet<DatasetName>>,
     told: Notify,
     /// Something was written into the state that nobody is told of otherwise.
     look: Notify,
@@ -98,6 +100,22 @@ impl Intake {
         self.arrived.datasets.lock().expect("no holder of this lock panics").extend(told);
         self.arrived.told.notify_one();
         newest
+    }
+
+    /// As [`Intake::tell`], because a store told of new objects.
+    pub(crate) fn tell_of_objects(&self, datasets: &BTreeSet<DatasetName>) -> u64 {
+        self.arrived.notified.lock().expect("no holder of this lock panics").extend(datasets.iter().cloned());
+        self.tell(datasets.iter().cloned())
+    }
+
+    /// Whether a store tells of the dataset's objects, so that one of which it did not tell is missed.
+    pub(crate) fn is_told_of(&self, dataset: &DatasetName) -> bool {
+        self.arrived.notified.lock().expect("no holder of this lock panics").contains(dataset)
+    }
+
+    /// Whether it was told to look there, and has not been heard yet.
+    pub(crate) fn has_notice(&self, dataset: &DatasetName) -> bool {
+        self.arrived.datasets.lock().expect("no holder of this lock panics").contains_key(dataset)
     }
 
     /// Something for the service is in the state: it looks at once.
@@ -188,10 +206,7 @@ mod tests {
     use alluvium_store::{PushedEvent, SqliteStore};
     use futures::future::join_all;
     use jiff::{SignedDuration, Timestamp};
-    use std::{
-        collections::BTreeSet,
-        sync::atomic::{AtomicI64, Ordering},
-    };
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     /// Another second each time that it is asked, as each transaction asks it once.
     #[derive(Default)]

@@ -12,6 +12,7 @@ mod intake;
 mod news;
 mod notices;
 mod outbox;
+mod rates;
 mod resting;
 mod service;
 mod signature;

@@ -451,12 +451,15 @@ impl Service<'_> {
     fn found(&self, agenda: &mut Agenda<'_>, busy: &BTreeSet<DatasetName>, found: Vec<Found>) {
         for Found { dataset, due, missed: files } in found {
             // A file may have come while the scan looked, and a turn may have taken it.
-            let told = agenda.is_waiting(&dataset) || busy.contains(&dataset) || self.watch.has_notice(&dataset);
-            // Of what is in a bucket the scan is the way to hear.
+            let noticed = self.watch.has_notice(&dataset) || self.intake.has_notice(&dataset);
+            let told = agenda.is_waiting(&dataset) || busy.contains(&dataset) || noticed;
+            // Of what is in a bucket that sends no notices the scan is the way to hear.
             let watched = self.flow.project.datasets.get(&dataset).is_some_and(|d| d.folder().is_some());
             agenda.at(&dataset, due);
-            if files > 0 && watched && !told {
-                self.watch.renew(&dataset);
+            if files > 0 && (watched || self.intake.is_told_of(&dataset)) && !told {
+                if watched {
+                    self.watch.renew(&dataset);
+                }
                 self.flow.report.signal(Signal::Missed { dataset, files });
             }
         }

@@ -14,12 +14,15 @@ use crate::{
     tables::{Asks, Commit, Place, Table, Tables, Takes},
 };
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
-use alluvium_model::{Balance, DatasetName, EventId};
+use alluvium_model::{Balance, ContentHash, DatasetName, EventId};
 use alluvium_spec::{Dataset, Freshness, Kind, Silver};
 use alluvium_store::{QualityResult, StepKind, StepRecord};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::oneshot;
 
 pub(crate) struct SimEngine {
@@ -305,6 +308,14 @@ impl Engine for SimEngine {
             return Err(StepError::new(ReplyLost));
         }
         Ok(is_off)
+    }
+
+    async fn keeps(&self, _: &DatasetName, _: &ContentHash) -> Result<bool, StepError> {
+        Ok(false)
+    }
+
+    async fn forget_payloads(&self, _: &DatasetName, _: &BTreeSet<ContentHash>) -> Result<u64, StepError> {
+        Ok(0)
     }
 
     async fn maintain(&self, _: &Dataset, _: i64, _: i64) -> Result<Maintained, StepError> {

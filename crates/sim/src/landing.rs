@@ -70,7 +70,12 @@ impl Landing for SimLanding {
         Ok(paths.into_iter().find(|path| !all.iter().any(|a| a.path == *path)))
     }
 
-    async fn look(&self, dataset: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
+    async fn look(
+        &self,
+        dataset: &Dataset,
+        known: &BTreeMap<String, (u64, i64)>,
+        _: Option<&str>,
+    ) -> Result<Look, StepError> {
         way(&self.sim, self.odds).await;
         if self.odds.is_some_and(|o| self.sim.once_in(o.reject * 4)) {
             return Err(StepError::new(Rejected));

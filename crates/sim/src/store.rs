@@ -10,7 +10,7 @@ use crate::{
     tables::Tables,
     witness::Witness,
 };
-use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use alluvium_spec::FROZEN;
 use alluvium_store::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
@@ -22,7 +22,10 @@ use alluvium_store::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::runtime::Runtime;
 
 #[derive(Clone)]
@@ -175,6 +178,7 @@ over_the_way! {
     newest_in_inbox(dataset: &DatasetName, limit: u32) -> Vec<InboxRecord>;
     pushed_at(source: &str, id: &str) -> Option<Timestamp>;
     events(ids: &[EventId]) -> Vec<EventRecord>;
+    unfinished_contents(dataset: &DatasetName) -> BTreeSet<ContentHash>;
     dead_letters() -> Vec<DeadLetter>;
     positions(dataset: &DatasetName) -> BTreeMap<DatasetName, i64>;
     commits(dataset: &DatasetName, range: Claimed) -> Commits;
@@ -194,10 +198,17 @@ over_the_way! {
     renew(key: &StepKey, owner: &Owner, now: Timestamp, ttl: Span) -> bool;
     hold_off(key: &StepKey, watch: &Watch<'_>) -> HeldOff;
     supersede(key: &StepKey, attempts: u32) -> bool;
-    revive_step(key: &StepKey) -> bool;
+    revive_step(key: &StepKey, original: bool) -> bool;
+    undefined(of: &[(DatasetName, DefinitionVersion)]) -> Vec<(DatasetName, DefinitionVersion)>;
+    keep_definitions(
+        of: &[(DatasetName, DefinitionVersion)],
+        files: &BTreeMap<String, String>,
+        now: Timestamp
+    ) -> ();
+    definition(dataset: &DatasetName, version: &DefinitionVersion) -> Option<BTreeMap<String, String>>;
     pass_verdict(verdict: &Verdict) -> bool;
     verdict(step: &StepKey) -> Option<Verdict>;
-    replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> bool;
+    replay_event(run: &RunId, dead: &EventId, again: Option<&NewEvent>, original: Option<&NewStep>) -> bool;
     ask_replay(new: &NewReplay, most: u32) -> AskedReplay;
     replay(id: &RunId, watch: &Watch<'_>) -> Option<ReplayRecord>;
     replay_under(key: &str, watch: &Watch<'_>) -> Option<ReplayRecord>;

@@ -50,6 +50,8 @@ pub struct Project {
     pub contracts: BTreeMap<String, Contract>,
     /// Functions that SQL can call.
     pub library: Library,
+    /// The text of each file that decides what a dataset is, by path below the root.
+    pub files: BTreeMap<String, String>,
     /// Every dataset after all that it reads, ties by name.
     pub order: Vec<DatasetName>,
     /// What is written and has no effect; warnings only.
@@ -200,6 +202,9 @@ pub struct Push {
     /// By type; none, or of every type.
     #[serde(skip)]
     pub schemas: BTreeMap<String, Arc<EventSchema>>,
+    /// Of the requests that bring them; `None`, or of signed calls: no other bound than the inbox.
+    #[serde(skip)]
+    pub rate: Option<Rate>,
 }
 
 /// What the data of all events of a type is. It is held to its earlier versions, and an event that breaks it is refused.
@@ -245,8 +250,10 @@ impl WebhookSource {
 }
 
 /// `limit` calls in each `period`, evenly, and up to `burst` at once after a pause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rate {
+    /// A name, the same for all that share it; `None`: it is not shared.
+    pub key: Option<String>,
     pub limit: u32,
     pub period: Span,
     pub burst: u32,

@@ -4,7 +4,7 @@ use crate::{
     codes,
     diagnostic::{Sink, quoted},
     nearest,
-    paths::Fence,
+    shelf::Shelf,
     source_file::{Place, SourceFile},
 };
 use alluvium_model::{DatasetName, Layer};
@@ -34,21 +34,21 @@ pub(crate) enum Found {
 }
 
 /// By path, so that every machine reports the same first file.
-pub(crate) fn definitions(root: &Path, fence: &Fence, sink: &mut Sink) -> Vec<Found> {
+pub(crate) fn definitions(shelf: &Shelf<'_>, sink: &mut Sink) -> Vec<Found> {
     let mut found = Vec::new();
-    for path in files(root, "contracts", fence, sink) {
+    for path in files(shelf, "contracts", sink) {
         found.extend(contract(path, sink));
     }
-    for path in files(root, "datasets", fence, sink) {
+    for path in files(shelf, "datasets", sink) {
         found.extend(dataset(path, sink));
     }
-    for path in files(root, "library", fence, sink) {
+    for path in files(shelf, "library", sink) {
         found.extend(library(path, sink));
     }
     for (folder, code) in
         [("functions", codes::NOT_AVAILABLE), ("policies", codes::NOT_AVAILABLE), ("tests", codes::TESTS_NOT_RUN)]
     {
-        if let Some(first) = files(root, folder, fence, sink).into_iter().next() {
+        if let Some(first) = files(shelf, folder, sink).into_iter().next() {
             let message = format!("`{folder}/` is not available yet in this version");
             sink.report(code, &SourceFile::new(first, ""), Place::WHOLE, message, None);
         }
@@ -56,8 +56,15 @@ pub(crate) fn definitions(root: &Path, fence: &Fence, sink: &mut Sink) -> Vec<Fo
     found
 }
 
-/// Regular files below `root/folder`, relative to `root`.
-fn files(root: &Path, folder: &str, fence: &Fence, sink: &mut Sink) -> Vec<PathBuf> {
+/// Regular files below the folder, relative to the project's root.
+fn files(shelf: &Shelf<'_>, folder: &str, sink: &mut Sink) -> Vec<PathBuf> {
+    let (root, fence) = match shelf {
+        Shelf::Folder { root, fence } => (*root, *fence),
+        Shelf::Kept(files) => {
+            let paths = files.keys().map(PathBuf::from);
+            return paths.filter(|path| path.starts_with(folder)).collect();
+        }
+    };
     let top = root.join(folder);
     if top.symlink_metadata().is_err() {
         return Vec::new();

@@ -10,7 +10,9 @@ use crate::{
     odcs::{self, ContractDraft},
     paths::Fence,
     project_file::{self, ProjectFile},
+    rate::Said,
     resolve::{self, Resolved},
+    shelf::Shelf,
     sinks,
     source_file::{Place, SourceFile},
 };
@@ -70,7 +72,12 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         Some(root) => {
             let settings = project_file::read(&root, environment, &mut sink);
             let settings = settings.unwrap_or_else(|| ProjectFile::unusable(&root));
-            let mut sources = Sources { defaults: settings.defaults, ..read_all(&root, &settings.fence, &mut sink) };
+            let shelf = Shelf::Folder { root: &root, fence: &settings.fence };
+            let mut sources = Sources {
+                defaults: settings.defaults,
+                rates: settings.sinks.rates.clone(),
+                ..read_all(&shelf, &settings.fence, &mut sink)
+            };
             note_uses(&mut sources);
             check_places(&sources.drafts, &settings, &mut sink);
             check_edges(&sources.drafts, &settings, &mut sink);
@@ -79,14 +86,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         }
         None => (root.to_owned(), ProjectFile::unusable(root), Sources::default()),
     };
-    let Resolved { mut datasets, mut contracts, mut order } = resolve::resolve(&sources, &mut sink);
-    let found = sink.finish();
-    let wrong: BTreeSet<&Path> = found.0.iter().filter(|d| d.severity == Level::Error).map(|d| &*d.file).collect();
-    contracts.retain(|_, c| !wrong.contains(&*c.file));
-    datasets.retain(|_, d| {
-        let contract = d.contract.as_ref().is_none_or(|c| contracts.contains_key(c));
-        contract && !wrong.contains(&*d.file)
-    });
+    let (Resolved { mut datasets, contracts, mut order }, found) = usable(&sources, sink);
     order.retain(|name| datasets.contains_key(name));
     for dataset in datasets.values_mut() {
         if let Kind::Bronze(bronze) = &mut dataset.kind
@@ -113,6 +113,7 @@ pub fn read(root: &Path, environment: &Environment) -> Reading {
         datasets,
         contracts,
         library: sources.library,
+        files: sources.files,
         order,
         notes,
     };
@@ -129,11 +130,40 @@ pub(crate) struct Sources {
     pub(crate) contracts: BTreeMap<String, ContractDraft>,
     pub(crate) defaults: EffortDraft,
     pub(crate) library: Library,
+    /// Of the sinks, by the keys that they share.
+    pub(crate) rates: BTreeMap<String, Said>,
+    /// The texts of all of them, by path below the root.
+    pub(crate) files: BTreeMap<String, String>,
 }
 
-fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
-    let all = discover::definitions(root, fence, sink);
-    let mut sources = Sources { library: read_library(root, &all, sink), ..Sources::default() };
+impl Sources {
+    fn read(&mut self, shelf: &Shelf<'_>, path: &Path, sink: &mut Sink) -> Option<Arc<SourceFile>> {
+        let file = shelf.read(path, sink)?;
+        if let Some(path) = path.to_str() {
+            self.files.insert(path.to_owned(), file.text.clone());
+        }
+        Some(file)
+    }
+}
+
+/// The datasets and contracts without a mistake, and all that was found.
+pub(crate) fn usable(sources: &Sources, mut sink: Sink) -> (Resolved, Diagnostics) {
+    let mut resolved = resolve::resolve(sources, &mut sink);
+    let found = sink.finish();
+    let wrong: BTreeSet<&Path> = found.0.iter().filter(|d| d.severity == Level::Error).map(|d| &*d.file).collect();
+    let Resolved { datasets, contracts, .. } = &mut resolved;
+    contracts.retain(|_, c| !wrong.contains(&*c.file));
+    datasets.retain(|_, d| {
+        let contract = d.contract.as_ref().is_none_or(|c| contracts.contains_key(c));
+        contract && !wrong.contains(&*d.file)
+    });
+    (resolved, found)
+}
+
+pub(crate) fn read_all(shelf: &Shelf<'_>, fence: &Fence, sink: &mut Sink) -> Sources {
+    let all = discover::definitions(shelf, sink);
+    let mut sources = Sources::default();
+    sources.library = read_library(shelf, &all, &mut sources, sink);
     for found in all {
         match found {
             Found::Library { .. } | Found::Cases { .. } => {}
@@ -150,7 +180,7 @@ fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
                     );
                     continue;
                 }
-                let Some(file) = SourceFile::read(root, &path, sink) else { continue };
+                let Some(file) = sources.read(shelf, &path, sink) else { continue };
                 sources.contracts.extend(odcs::read(file, Some(&sources.library), sink).map(|c| (stem, c)));
             }
             Found::Dataset { name, path } => {
@@ -166,7 +196,7 @@ fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
                     );
                     continue;
                 }
-                let Some(file) = SourceFile::read(root, &path, sink) else { continue };
+                let Some(file) = sources.read(shelf, &path, sink) else { continue };
                 let draft = read_dataset(name.clone(), file, fence, &sources.library, sink);
                 sources.drafts.extend(draft.map(|d| (name, d)));
             }
@@ -176,12 +206,13 @@ fn read_all(root: &Path, fence: &Fence, sink: &mut Sink) -> Sources {
 }
 
 /// Before all that may call its functions.
-fn read_library(root: &Path, all: &[Found], sink: &mut Sink) -> Library {
+fn read_library(shelf: &Shelf<'_>, all: &[Found], sources: &mut Sources, sink: &mut Sink) -> Library {
     let (mut functions, mut cases) = (Vec::new(), Vec::new());
     for found in all {
         match found {
-            Found::Library { path } => functions.extend(SourceFile::read(root, path, sink)),
-            Found::Cases { path } => cases.extend(SourceFile::read(root, path, sink)),
+            Found::Library { path } => functions.extend(sources.read(shelf, path, sink)),
+            // They decide no row.
+            Found::Cases { path } => cases.extend(shelf.read(path, sink)),
             Found::Contract { .. } | Found::Dataset { .. } => {}
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     nearest,
     paths::Fence,
     project_file::inside,
-    rate,
+    rate::{self, Said},
     secret::{self, Secret},
     source_file::{SourceFile, Spanned},
     yaml::{Node, Reader, Value},
@@ -151,11 +151,13 @@ impl WebhookUrl {
 pub(crate) struct Sinks {
     pub(crate) usable: BTreeMap<String, Sink>,
     pub(crate) names: Vec<String>,
+    /// By the keys that they share.
+    pub(crate) rates: BTreeMap<String, Said>,
 }
 
 impl Sinks {
     pub(crate) fn none() -> Self {
-        Self { usable: BTreeMap::new(), names: Vec::new() }
+        Self { usable: BTreeMap::new(), names: Vec::new(), rates: BTreeMap::new() }
     }
 
     /// Reports a name that is no sink's.
@@ -182,7 +184,19 @@ pub(crate) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Sinks {
             r.error(codes::INVALID_VALUE, e.key.place, format!("{} is no sink's name", quoted(name)), Some(help));
         }
         sinks.names.push(name.clone());
-        sinks.usable.extend(sink(&e.value, fence, r).map(|s| (name.clone(), s)));
+        let sink = sink(&e.value, fence, r);
+        if let Some(Sink::Webhook(Webhook { rate: Some(rate), .. })) = &sink
+            && let Some(key) = &rate.key
+        {
+            let said = *sinks.rates.entry(key.clone()).or_insert_with(|| rate.said());
+            if said != rate.said() {
+                let message = format!("the key {} has another rate elsewhere", quoted(key));
+                let (limit, period, burst) = said;
+                let help = format!("a sink above says `limit: {limit}, period: {period}, burst: {burst}`");
+                r.error(codes::CONTRADICTION, e.key.place, message, Some(help));
+            }
+        }
+        sinks.usable.extend(sink.map(|s| (name.clone(), s)));
     }
     sinks
 }

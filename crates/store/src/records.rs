@@ -47,13 +47,13 @@ pub struct PushedEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedList {
     pub events: Vec<PushedEvent>,
-    /// That it needs a place in.
-    pub rate: Option<Rate>,
+    /// Those that it needs a place in.
+    pub rates: Vec<Rate>,
 }
 
 impl From<Vec<PushedEvent>> for PushedList {
     fn from(events: Vec<PushedEvent>) -> Self {
-        Self { events, rate: None }
+        Self { events, rates: Vec::new() }
     }
 }
 
@@ -218,6 +218,8 @@ pub struct StepRecord {
     pub balance: Balance,
     /// Code and message of the last failed attempt.
     pub error: Option<String>,
+    /// A person wants it done under `version`, whatever the project holds.
+    pub original: bool,
 }
 
 /// A step that a run had to do with: it planned it, tried it or finished it.

@@ -9,10 +9,10 @@ use crate::{
     RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles,
     Verdict, VersionRecord, Watch, WatermarkRecord,
 };
-use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -52,11 +52,36 @@ pub trait Store: Send + Sync {
     /// The landing objects of an ingest step, each by its path and the host of the process that recorded it, in no order.
     async fn found_by(&self, step: &StepKey) -> Result<Vec<(String, String)>, StoreError>;
 
+    /// Contents of the dataset's landing objects that are dead letters, or are not done with.
+    async fn unfinished_contents(&self, dataset: &DatasetName) -> Result<BTreeSet<ContentHash>, StoreError>;
+
     /// Dead letters of all datasets, by dataset, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// The step is open again, as if it had never failed. `false`: it is no dead letter, and nothing was changed.
-    async fn revive_step(&self, key: &StepKey) -> Result<bool, StoreError>;
+    /// The step is open again, as if it had never failed; `original`: to be done under the definition that it was planned under. `false`: it
+    /// is no dead letter, and nothing was changed.
+    async fn revive_step(&self, key: &StepKey, original: bool) -> Result<bool, StoreError>;
+
+    /// Of these definitions, those that are not kept.
+    async fn undefined(
+        &self,
+        of: &[(DatasetName, DefinitionVersion)],
+    ) -> Result<Vec<(DatasetName, DefinitionVersion)>, StoreError>;
+
+    /// Keeps the definitions of these datasets for good, each made by `files`: texts by path. What is kept already stays as it is.
+    async fn keep_definitions(
+        &self,
+        of: &[(DatasetName, DefinitionVersion)],
+        files: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// The files that made the definition, as they were kept.
+    async fn definition(
+        &self,
+        dataset: &DatasetName,
+        version: &DefinitionVersion,
+    ) -> Result<Option<BTreeMap<String, String>>, StoreError>;
 
     /// Writes the verdict down, and the step is open again as by [`Store::revive_step`], both or neither. `false`: the step is not held,
     /// or not as the verdict says, and nothing was changed.
@@ -66,8 +91,15 @@ pub trait Store: Send + Sync {
     async fn verdict(&self, step: &StepKey) -> Result<Option<Verdict>, StoreError>;
 
     /// The event is a dead letter no more. `again` takes its place and is pending, unless it is known already.
+    /// `original`: the step that takes it, to be done under the definition that it names; nobody plans `again` otherwise.
     /// `false`: the event is no dead letter, and nothing was changed.
-    async fn replay_event(&self, run: &RunId, dead: &EventId, again: Option<&NewEvent>) -> Result<bool, StoreError>;
+    async fn replay_event(
+        &self,
+        run: &RunId,
+        dead: &EventId,
+        again: Option<&NewEvent>,
+        original: Option<&NewStep>,
+    ) -> Result<bool, StoreError>;
 
     /// Writes down that the replay is wanted, unless `most` of them wait. One that was asked for under the same key, or
     /// that waits and is the same, is told instead; nothing was changed then.

@@ -47,6 +47,7 @@ fn matrix(start: &Project, command: &[&str], again: &[&[&str]], reached: &[&str]
             "backfill.",
             "hold.",
             "maintain.",
+            "payload.",
             "remote.",
             "replay.",
             "fence.",

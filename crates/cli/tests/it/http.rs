@@ -6,6 +6,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     process::Command,
@@ -102,6 +103,40 @@ pub fn pushed_shop() -> Project {
     let p = Project::shop();
     p.put("datasets/bronze/orders.yaml", b"source: { http: { types: [\"com.shop.order.*\"] } }\n");
     p
+}
+
+#[test]
+fn events_beyond_the_rate_of_their_source_are_refused_and_taken_when_they_come_again() {
+    let p = pushed_shop();
+    let unlimited = fs::read(p.path("datasets/bronze/orders.yaml")).expect("a file");
+    let rated: &[u8] =
+        b"source: { http: { types: [\"com.shop.order.*\"], rate: { limit: 2, period: 1 hour, key: shop } } }\n";
+    p.put("datasets/bronze/orders.yaml", rated);
+    let serving = Serving::start(&p, &[]);
+    let at = serving.address();
+    serving.wait_for("ended");
+    for id in ["1", "2"] {
+        assert_eq!(post(&at, STRUCTURED, &event(id, "1")).status, 202);
+    }
+    let often = post(&at, STRUCTURED, &event("3", "1"));
+    assert_eq!((often.status, often.code().as_str()), (429, "H0213"), "{}", often.body);
+    let after = often.head.lines().find_map(|l| l.strip_prefix("retry-after: ")?.trim().parse::<u32>().ok());
+    // Half an hour, less what has passed since.
+    assert!(after.is_some_and(|s| (1..=1_800).contains(&s)), "{}", often.head);
+    assert_eq!(serving.stop().code, Some(0));
+    // Nothing of it was taken: it comes again.
+    p.put("datasets/bronze/orders.yaml", &unlimited);
+    let serving = Serving::start(&p, &[]);
+    assert_eq!(post(&serving.address(), STRUCTURED, &event("3", "1")).json()["accepted"], 1);
+    assert_eq!(serving.stop().code, Some(0));
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM bronze.orders"), 3, "each once");
+    // Who shares a key says the same of it.
+    p.put("datasets/bronze/orders.yaml", rated);
+    p.put("alluvium.yaml", b"name: shop\nsinks:\n  hook: { webhook: { url: https://a.example/, secret: { env: ALLUVIUM_A }, rate: { limit: 9, period: 1m, key: shop } } }\n");
+    let refused = p.alluvium(&["check"]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    refused.said("the key `shop` has another rate elsewhere");
 }
 
 #[test]

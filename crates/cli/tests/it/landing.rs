@@ -3,7 +3,7 @@
 use crate::{
     clouds::{Cloud, SECRET},
     harness::{Project, Ran},
-    http::post_to,
+    http::{Answer, post_to},
     market::{copied, killed_at, two_at_a_time},
     proxy::{Fault, Proxy, Request},
     server::SHARED,
@@ -16,7 +16,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
+
+/// A turn takes a moment, and a scan comes every 300 ms.
+const MOST_TRIES: u64 = 100;
 
 type Files = &'static [(&'static str, &'static [u8])];
 
@@ -144,6 +148,35 @@ fn young_objects_wait_and_totals_beside_them_are_read() {
     assert_eq!(p.cell("SELECT count(*) FROM bronze.names"), 2);
 }
 
+/// As S3 sends it.
+fn notice(at: &str, key: &str) -> Answer {
+    let object = json!({ "bucket": { "name": "lake" }, "object": { "key": key } });
+    let record = json!({ "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": object });
+    post_to(at, "/events", "application/json", json!({ "Records": [record] }).to_string().as_bytes())
+}
+
+#[test]
+fn the_scan_reports_what_the_notices_of_a_bucket_did_not_tell_of() {
+    let landed = Landed::new(Zone::Bucket(Cloud::S3), ANY);
+    let serving = Serving::start(&landed.p, &["--scan-every", "300ms"]);
+    let prefix = landed.place.strip_prefix("s3://lake/").expect("a prefix");
+    serving.wait_for("ended");
+    // Of a bucket that has told of nothing yet nothing is missed, whoever finds it first.
+    landed.put(&FIRST[..1]);
+    assert_eq!(notice(&serving.address(), &format!("{prefix}/a.csv")).status, 202);
+    serving.wait_for("done bronze.names");
+    // The turn of that notice may take what came meanwhile.
+    let warning = "warning bronze.names: 1 file found by the scan, of which no notice came";
+    let more = (0..MOST_TRIES).find(|i| {
+        landed.put(&[(&format!("more-{i}.csv"), format!("id,name\n{i},x\n").as_bytes())]);
+        serving.says_within(Duration::from_secs(30), warning)
+    });
+    let more = more.expect("it is reported");
+    let rows = |p: &Project| p.cell("SELECT count(*) FROM bronze.names").as_u64();
+    serving.until("the last object", || rows(&landed.p) == Some(3 + more));
+    assert_eq!(serving.stop().code, Some(0));
+}
+
 #[test]
 fn a_notice_is_enough_and_names_the_bucket_alone() {
     // Nobody looks for a long time without it.
@@ -154,11 +187,7 @@ fn a_notice_is_enough_and_names_the_bucket_alone() {
     serving.wait_for("ended");
     landed.put(&FIRST[..1]);
     let prefix = landed.place.strip_prefix("s3://lake/").expect("a prefix");
-    let notice = |key: String| {
-        let object = json!({ "bucket": { "name": "lake" }, "object": { "key": key } });
-        let record = json!({ "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": object });
-        post_to(&at, "/events", "application/json", json!({ "Records": [record] }).to_string().as_bytes())
-    };
+    let notice = |key: String| notice(&at, &key);
     assert_eq!(notice(format!("{prefix}x/a.csv")).code(), "H0209", "of another folder in the same bucket");
     let answer = notice(format!("{prefix}/a.csv"));
     assert_eq!((answer.status, &answer.json()["datasets"]), (202, &json!(["bronze.names"])));
@@ -320,4 +349,21 @@ fn more_objects_than_a_page_has_are_looked_through() {
     proxy.requests();
     p.done(&["run"]).said("nothing");
     assert_eq!(proxy.requests(), 2, "two pages");
+}
+
+#[test]
+fn a_first_look_at_a_large_bucket_keeps_what_it_recorded() {
+    let landed = Landed::new(Zone::Bucket(Cloud::S3), "glob: '*.csv', settle: 0s");
+    let contents: Vec<(String, Vec<u8>)> =
+        (0..1_100).map(|i| (format!("n{i:04}.csv"), format!("id\n{i}\n").into_bytes())).collect();
+    landed.put(&contents.iter().map(|(n, c)| (n.as_str(), c.as_slice())).collect::<Vec<_>>());
+    let proxy = Proxy::start(|_| Fault::None);
+    let p = Cloud::S3.through(landed.p, &proxy.endpoint());
+    assert!(killed_at(&p, &["run"], "events.after_record", 1));
+    assert_eq!(p.cell("SELECT count(*) FROM state.events"), 1_000);
+    let read = |proxy: &Proxy| proxy.seen().into_iter().filter(|r| r.starts_with("GET") && r.contains(".csv")).count();
+    let before = read(&proxy);
+    p.done(&["run"]);
+    assert_eq!((before, read(&proxy) - before), (1_000, 100), "what was recorded is not read again");
+    assert_eq!(p.cell("SELECT count(DISTINCT id) FROM bronze.names"), 1_100);
 }

@@ -44,7 +44,7 @@ impl Flow<'_> {
         }
         let made = self.made(record).await?;
         for dead in made.values().filter(|s| s.state == StepState::Dead) {
-            self.store.revive_step(&dead.key).await?;
+            self.store.revive_step(&dead.key, false).await?;
         }
         let missing = windows.iter().filter(|w| made.get(w).is_none_or(|s| s.state != StepState::Done));
         let missing: Vec<Window> = missing.copied().collect();

@@ -4,12 +4,16 @@
 //! decides. What comes back is then done as by any run.
 
 use super::Tried;
-use crate::{Flow, FlowError, Options, Summary, drain::look_error, retire::Retired};
+use crate::{Arrival, Flow, FlowError, NotKept, Options, Summary, drain::look_error, retire::Retired};
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, crash_point};
 use alluvium_spec::Dataset;
 use alluvium_store::{DeadLetter, NewEvent, VerdictKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+
+/// The code of a letter whose original definition cannot be had.
+const NOT_KEPT: &str = "F0117";
+const NOT_KEPT_REMEDY: &str = "replay it under the present definition, with `--version current`";
 
 /// Which dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +33,7 @@ pub enum Version {
     /// The one that the project holds now. What was planned under another one is planned anew.
     #[default]
     Current,
-    /// Only the one that it was tried under before.
+    /// The one that it was tried under before.
     Original,
 }
 
@@ -47,10 +51,12 @@ pub enum Replayed {
     /// The letter is closed: its content came again by itself, or its path holds other content now, which is an event of
     /// its own.
     Closed,
-    /// It stays: nothing that could be read lies at this path.
+    /// It stays: nothing that could be read lies at this path, and no copy was kept.
     Missing { path: String },
-    /// It stays: its original definition was asked for, and the project holds another one.
+    /// It stays: it was held under another definition than the project holds.
     OtherVersion { was: DefinitionVersion, now: DefinitionVersion },
+    /// It stays: its original definition was asked for, and cannot be had.
+    NotKept { was: DefinitionVersion, why: NotKept },
     /// It stays: the project has no such dataset any more.
     NoDataset,
     /// It was held back, and its gate lets it pass now; or its input is dropped.
@@ -66,7 +72,12 @@ impl Replayed {
     pub(super) fn is_work(&self) -> bool {
         match self {
             Self::Step | Self::PlannedAnew | Self::Finished | Self::Event | Self::Closed | Self::Settled(_) => true,
-            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset | Self::NoInput | Self::Gone => false,
+            Self::Missing { .. }
+            | Self::OtherVersion { .. }
+            | Self::NotKept { .. }
+            | Self::NoDataset
+            | Self::NoInput
+            | Self::Gone => false,
         }
     }
 
@@ -79,6 +90,7 @@ impl Replayed {
             Self::Closed | Self::Gone => "closed",
             Self::Missing { .. } => "missing",
             Self::OtherVersion { .. } => "other_version",
+            Self::NotKept { .. } => "not_kept",
             Self::NoDataset => "no_dataset",
             Self::Settled(VerdictKind::Release) => "released",
             Self::Settled(VerdictKind::Drop) => "dropped",
@@ -89,10 +101,18 @@ impl Replayed {
     /// For a person, if it stays.
     pub fn why_it_stays(&self) -> Option<String> {
         match self {
-            Self::Missing { path } => Some(format!("there is no complete file at {path}")),
+            Self::Missing { path } => Some(format!("there is no complete file at {path}, and no copy of it was kept")),
             Self::OtherVersion { was, now } => {
                 let (was, now) = (was.brief(), now.brief());
                 Some(format!("it was tried under definition {was}, and the project holds {now}"))
+            }
+            Self::NotKept { was, why } => {
+                let was = was.brief();
+                let why = match why {
+                    NotKept::Never => "which was used last by a release that kept no definitions",
+                    NotKept::ReadOtherwise => "which this release reads otherwise",
+                };
+                Some(format!("{NOT_KEPT}: it was tried under definition {was}, {why}; {NOT_KEPT_REMEDY}"))
             }
             Self::NoDataset => Some("the project has no such dataset".to_owned()),
             Self::NoInput => {
@@ -111,7 +131,11 @@ impl Replayed {
     /// Whether the letter is still one.
     pub fn stays(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::OtherVersion { .. } | Self::NoDataset | Self::NoInput => true,
+            Self::Missing { .. }
+            | Self::OtherVersion { .. }
+            | Self::NotKept { .. }
+            | Self::NoDataset
+            | Self::NoInput => true,
             Self::Step
             | Self::PlannedAnew
             | Self::Finished
@@ -132,12 +156,20 @@ impl Flow<'_> {
         tried: &mut Tried,
         summary: &mut Summary,
     ) -> Result<(), FlowError> {
+        let mut bronze = BTreeSet::new();
         for letter in self.chosen(which).await? {
+            if letter.event.is_some() {
+                bronze.insert(letter.dataset.clone());
+            }
             let done = self.replay_one(run, &letter, which.version, summary).await?;
             let id = id_of(&letter).to_owned();
             self.replayed(letter.dataset, id, done, tried, summary);
         }
-        self.what_follows(run, tried, summary).await
+        self.what_follows(run, tried, summary).await?;
+        for dataset in bronze {
+            self.forget_payloads(&dataset).await?;
+        }
+        Ok(())
     }
 
     /// Does what came back: its datasets, and what is made from those.
@@ -199,14 +231,20 @@ impl Flow<'_> {
     ) -> Result<Replayed, FlowError> {
         let Some(dataset) = self.project.datasets.get(&letter.dataset) else { return Ok(Replayed::NoDataset) };
         let changed = letter.version != dataset.version;
-        if changed && version == Version::Original {
-            return Ok(Replayed::OtherVersion { was: letter.version.clone(), now: dataset.version.clone() });
-        }
+        let original = if changed && version == Version::Original {
+            match self.original(&dataset.name, &letter.version).await? {
+                Ok(project) => Some(project),
+                Err(why) => return Ok(Replayed::NotKept { was: letter.version.clone(), why }),
+            }
+        } else {
+            None
+        };
+        let then = original.as_ref().map(|project| &project.datasets[&dataset.name]);
         crash_point("replay.before_revive");
         let done = match (&letter.event, &letter.object) {
-            (Some(event), Some(path)) => self.replay_event(run, dataset, event, path).await?,
-            _ if changed => self.plan_anew(run, dataset, letter, summary).await?,
-            _ if self.store.revive_step(&letter.step).await? => Replayed::Step,
+            (Some(event), Some(path)) => self.replay_event(run, (dataset, then), event, path).await?,
+            _ if changed && then.is_none() => self.plan_anew(run, dataset, letter, summary).await?,
+            _ if self.store.revive_step(&letter.step, then.is_some()).await? => Replayed::Step,
             _ => Replayed::Gone,
         };
         crash_point("replay.after_revive");
@@ -229,12 +267,13 @@ impl Flow<'_> {
         })
     }
 
-    /// The object's content decides. Its next delivery is another event, whose id follows from the dead one's: told
-    /// twice, or delivered meanwhile, it is still the same.
+    /// The object's content decides: what lies at its path, or, where nothing does, what was kept of it. Its next delivery is
+    /// another event, whose id follows from the dead one's: told twice, or delivered meanwhile, it is still the same. `then`: the
+    /// definition under which it is loaded, if that is not the present one.
     async fn replay_event(
         &self,
         run: &RunId,
-        dataset: &Dataset,
+        (dataset, then): (&Dataset, Option<&Dataset>),
         event: &alluvium_model::EventId,
         path: &str,
     ) -> Result<Replayed, FlowError> {
@@ -246,7 +285,16 @@ impl Flow<'_> {
             None
         } else {
             let found = self.landing.find(dataset, path).await.map_err(|e| look_error(name, e))?;
-            let Some(found) = found else { return Ok(Replayed::Missing { path: path.to_owned() }) };
+            let found = match found {
+                None if self.engine.keeps(name, &dead.content).await.map_err(|e| look_error(name, e))? => Arrival {
+                    path: dead.path.clone(),
+                    bytes: dead.bytes,
+                    modified_nanos: dead.modified_nanos,
+                    content: dead.content.clone(),
+                },
+                None => return Ok(Replayed::Missing { path: path.to_owned() }),
+                Some(found) => found,
+            };
             (found.content == dead.content).then(|| NewEvent {
                 event: again,
                 dataset: name.clone(),
@@ -257,7 +305,11 @@ impl Flow<'_> {
                 received_at: self.clock.now(),
             })
         };
-        let replayed = self.store.replay_event(run, event, new.as_ref()).await?;
+        let original = match (then, &new) {
+            (Some(then), Some(new)) => Some(self.round(run, then).await?.again(new)),
+            _ => None,
+        };
+        let replayed = self.store.replay_event(run, event, new.as_ref(), original.as_ref()).await?;
         Ok(match (replayed, new) {
             (false, _) => Replayed::Gone,
             (true, Some(_)) => Replayed::Event,

@@ -45,7 +45,7 @@ async fn a_dead_letter_is_told_until_it_is_replayed() {
     look(&world).await;
     assert!(told(&world).await.is_empty(), "it lasts");
     let dead = world.store.dead_letters().await.expect("letters");
-    assert!(world.store.revive_step(&dead[0].step).await.expect("revived"));
+    assert!(world.store.revive_step(&dead[0].step, false).await.expect("revived"));
     world.run(&Options::default()).await;
     assert_eq!(told(&world).await, ["resolved dead_letter silver.t"]);
 }

@@ -4,7 +4,7 @@ use crate::{
     bronze, silver,
     stub::{Stage, World},
 };
-use alluvium_flow::{Letters, Options, Replay, Replayed, Signal, Turn, Version};
+use alluvium_flow::{Letters, NotKept, Options, Replay, Replayed, Signal, Turn, Version};
 use alluvium_model::{Blame, DatasetName, Fault, RetryClass};
 use alluvium_store::{AskedReplay, DeadLetter, EventState, Store};
 
@@ -75,11 +75,12 @@ async fn under_a_corrected_definition_its_input_is_planned_anew() {
     let mut world = with_dead_step().await;
     let was = world.version(&silver());
     world.redefine(&silver());
-    let now = world.version(&silver());
     let original = Letters { version: Version::Original, ..Letters::default() };
     let refused = world.replay_letters(&original).await;
     assert!(!refused.complete());
-    assert_eq!(replayed(&world), [Replayed::OtherVersion { was, now }]);
+    let told = replayed(&world);
+    assert_eq!(told, [Replayed::NotKept { was, why: NotKept::Never }], "nothing kept definitions here");
+    assert!(told[0].why_it_stays().is_some_and(|why| why.starts_with("F0117: ") && why.contains("--version current")));
     assert_eq!(letters(&world).await.len(), 1);
     // Nothing was made under the older one, so nothing is held.
     let anew = world.replay_letters(&Letters::default()).await;

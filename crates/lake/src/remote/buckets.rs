@@ -253,20 +253,26 @@ impl alluvium_flow::Buckets for Buckets {
     async fn list(
         &self,
         folder: &LakeUrl,
-        tell: &mut (dyn FnMut(Result<Listed, String>) + Send),
+        after: Option<&str>,
+        tell: &mut (dyn FnMut(Result<Listed, String>) -> bool + Send),
     ) -> Result<(), StepError> {
         let client = self.client(folder).map_err(StepError::new)?;
         let (prefix, below) = (prefix(folder), below(folder));
-        let mut pages = client.list((!below.is_empty()).then_some(&prefix));
-        while let Some(about) = pages.next().await {
+        let within = (!below.is_empty()).then_some(&prefix);
+        let mut pages = match after.and_then(|path| key(folder, path)) {
+            Some(after) => client.list_with_offset(within, &after),
+            None => client.list(within),
+        };
+        let mut goes_on = true;
+        while goes_on && let Some(about) = pages.next().await {
             let about = about.map_err(|e| StepError::new(failed(folder, "")(e)))?;
             match page::unmended(about.location.as_ref()) {
                 // What some programs lay down in the place of a folder.
                 Some(name) if name.ends_with('/') && !name.ends_with("//") => {}
-                Some(name) => tell(Err(name.strip_prefix(&below).unwrap_or(&name).to_owned())),
+                Some(name) => goes_on = tell(Err(name.strip_prefix(&below).unwrap_or(&name).to_owned())),
                 None => {
                     if let Some(path) = about.location.as_ref().strip_prefix(&below) {
-                        tell(Ok(listed(path, &about)));
+                        goes_on = tell(Ok(listed(path, &about)));
                     }
                 }
             }
@@ -403,8 +409,11 @@ mod tests {
 
         async fn listed(&self) -> Vec<Listed> {
             let mut all = Vec::new();
-            let mut tell = |one: Result<Listed, String>| all.push(one.expect("a name"));
-            self.buckets.list(&self.url, &mut tell).await.expect("a list");
+            let mut tell = |one: Result<Listed, String>| {
+                all.push(one.expect("a name"));
+                true
+            };
+            self.buckets.list(&self.url, None, &mut tell).await.expect("a list");
             all
         }
 

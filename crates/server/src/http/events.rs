@@ -11,17 +11,21 @@ use crate::{
     audit::Refused,
     cloudevents::{self, Event, Mode, NoEvent},
     notices::{self, Object},
+    rates::counted,
 };
 use alluvium_model::DatasetName;
-use alluvium_spec::EventSchema;
-use alluvium_store::{Pushed, PushedEvent, PushedList, RefusalKind};
+use alluvium_spec::{EventSchema, Push};
+use alluvium_store::{Pushed, PushedEvent, PushedList, Rate, RefusalKind};
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{HeaderMap, StatusCode, header},
 };
 use serde_json::json;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const MOST_BYTES: usize = 1 << 20;
 /// For one body.
@@ -66,7 +70,12 @@ async fn take(state: &State, peer: Peer, request: Request) -> Result<Taken, Prob
     let takers: BTreeSet<DatasetName> = taken.iter().flat_map(|e| e.datasets.iter().cloned()).collect();
     let is_data = created.is_empty() && others == 0;
     // In a batch of both, what is data is durable first.
-    let durable = if is_data || !taken.is_empty() { Some(pushed(state, taken.into()).await?) } else { None };
+    let durable = if is_data || !taken.is_empty() {
+        let rates = rates(state, &takers);
+        Some(pushed(state, PushedList { events: taken, rates }).await?)
+    } else {
+        None
+    };
     let mut told = match durable {
         Some(Durable { new, duplicates, .. }) if is_data => {
             Taken::new(StatusCode::ACCEPTED, json!({ "accepted": new, "duplicates": duplicates }))
@@ -78,6 +87,17 @@ async fn take(state: &State, peer: Peer, request: Request) -> Result<Taken, Prob
         told.due.extend(takers.into_iter().map(|name| (name, newest)));
     }
     Ok(told)
+}
+
+/// Those of the datasets that take something of a request, each once.
+fn rates(state: &State, takers: &BTreeSet<DatasetName>) -> Vec<Rate> {
+    let of = |(name, push): &(DatasetName, Push)| {
+        let rate = push.rate.as_ref().filter(|_| takers.contains(name))?;
+        let rate = counted(rate, || format!("http {name}"));
+        Some((rate.key.clone(), rate))
+    };
+    let by_key: BTreeMap<String, Rate> = state.takers.iter().filter_map(of).collect();
+    by_key.into_values().collect()
 }
 
 /// What became of events that were pushed.

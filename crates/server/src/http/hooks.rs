@@ -11,6 +11,7 @@ use super::{
 use crate::{
     audit::Refused,
     cloudevents::{self, Event, NoEvent},
+    rates::counted,
     signature::{self, Key},
 };
 use alluvium_model::DatasetName;
@@ -96,8 +97,7 @@ pub(super) fn of(project: &Project, variables: &dyn Fn(&str) -> Option<String>) 
 
 /// All processes that take calls of the path share it.
 fn rate(source: &WebhookSource) -> Rate {
-    let alluvium_spec::Rate { limit, period, burst } = source.rate;
-    Rate { key: format!("hook {}", source.path), limit, period, burst }
+    counted(&source.rate, || format!("hook {}", source.path))
 }
 
 pub(super) async fn post(
@@ -154,7 +154,7 @@ pub(super) async fn post(
         datasets: vec![hook.dataset.clone()],
         record: event.record,
     };
-    let list = PushedList { events: vec![event], rate: Some(hook.rate.clone()) };
+    let list = PushedList { events: vec![event], rates: vec![hook.rate.clone()] };
     let Durable { new, duplicates, .. } = match pushed(&state, list).await {
         Err(Problem::TooFrequent(wait)) => {
             hook.full.tell(state.clock.now(), wait);

@@ -57,7 +57,7 @@ pub(super) async fn made_due(state: &Shared, created: &[Object], others: usize, 
             return Err(problem);
         }
     }
-    let newest = state.intake.tell(due.iter().cloned());
+    let newest = state.intake.tell_of_objects(&due);
     let body = json!({
         "objects": created.len() - unmatched.len(),
         "datasets": due,

@@ -49,7 +49,7 @@ pub(super) enum Problem {
     Forged(&'static str),
     #[error("the call's time is further than {0} from ours")]
     Stale(String),
-    #[error("this webhook is called too often")]
+    #[error("this is called more often than its `rate` allows")]
     TooFrequent(Duration),
     #[error("{0}")]
     Parameter(String),

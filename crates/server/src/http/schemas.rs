@@ -226,6 +226,7 @@ fn waiting() -> Group {
         ("version", text()),
         ("object", or_null(text())),
         ("bytes", or_null(whole())),
+        ("payload", or_null(text())),
         ("objects", whole()),
         ("inputs", by_name(object([("after", whole()), ("upto", whole())]))),
         ("code", or_null(text())),

@@ -8,7 +8,7 @@ use super::{
     receiver::{Receiver, Variables},
     webhook,
 };
-use crate::Stop;
+use crate::{Stop, rates::counted};
 use alluvium_flow::{Report, Signal, Timer};
 use alluvium_model::{Clock, Entropy, Fault, Span, crash_point};
 use alluvium_spec::Sink;
@@ -309,11 +309,10 @@ enum Part {
     Failed(SinkError),
 }
 
-/// All lanes of the sink share it, in all processes.
+/// All lanes of the sink share it, in all processes; and whoever else names its key.
 fn rate(name: &str, sink: &Sink) -> Option<Rate> {
     let Sink::Webhook(webhook) = sink else { return None };
-    let alluvium_spec::Rate { limit, period, burst } = webhook.rate?;
-    Some(Rate { key: format!("sink {name}"), limit, period, burst })
+    Some(counted(webhook.rate.as_ref()?, || format!("sink {name}")))
 }
 
 /// An error and its causes in one line.

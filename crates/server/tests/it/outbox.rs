@@ -413,7 +413,7 @@ async fn two_processes_do_not_tell_the_same() {
 async fn a_rate_holds_over_all_lanes_and_processes() {
     let (bench, receiver) = (Bench::new().await, Receiver::start(&[Reply::Status(500)]).await);
     let Sink::Webhook(webhook) = at(&receiver) else { unreachable!("a webhook") };
-    let rate = Some(Rate { limit: 6, period: Span::from_secs(60), burst: 2 });
+    let rate = Some(Rate { key: None, limit: 6, period: Span::from_secs(60), burst: 2 });
     let sinks = [("hook", Sink::Webhook(Webhook { rate, ..webhook }))];
     for version in 1..=4 {
         bench.committed("silver.a", version, &["hook"]).await;
@@ -440,13 +440,35 @@ async fn a_rate_holds_over_all_lanes_and_processes() {
     assert_eq!(failed, 0, "to wait for a place is no failure");
 }
 
+/// Two sinks lie at one receiver, which is called as often as their key says.
+#[tokio::test]
+async fn sinks_that_name_a_key_share_its_rate() {
+    let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
+    let Sink::Webhook(webhook) = at(&receiver) else { unreachable!("a webhook") };
+    let rate = Some(Rate { key: Some("partner".to_owned()), limit: 6, period: Span::from_secs(60), burst: 2 });
+    let sink = || Sink::Webhook(Webhook { rate: rate.clone(), ..webhook.clone() });
+    let sinks = [("hook", sink()), ("other", sink())];
+    for version in 1..=2 {
+        bench.committed("silver.a", version, &["hook", "other"]).await;
+    }
+    let outbox = bench.outbox(1, &sinks);
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        outbox.clone().once(LONG).await.expect("the state is read");
+        calls.push(receiver.calls().len());
+        bench.later(10);
+    }
+    assert_eq!(calls, [2, 3, 4, 4]);
+    assert_eq!(bench.waiting().await, 0, "nothing of either is left out");
+}
+
 /// Two calls a second, and somebody else is always a little faster.
 #[tokio::test]
 async fn a_lane_that_is_overtaken_in_its_rate_is_given_back() {
     let (bench, receiver) = (Bench::new().await, Receiver::start(&[]).await);
     let Sink::Webhook(webhook) = at(&receiver) else { unreachable!("a webhook") };
     let (limit, period, burst) = (120, Span::from_secs(60), 1);
-    let sinks = [("hook", Sink::Webhook(Webhook { rate: Some(Rate { limit, period, burst }), ..webhook }))];
+    let sinks = [("hook", Sink::Webhook(Webhook { rate: Some(Rate { key: None, limit, period, burst }), ..webhook }))];
     for version in 1..=3 {
         bench.committed("silver.a", version, &["hook"]).await;
     }

@@ -1,7 +1,7 @@
 //! One look at a landing folder that is in an object store. As of a folder on a disk, but that an object is complete
 //! when it is there, and that every machine sees it.
 //!
-//! Called by `landing.rs`. Holds of a list what is new, however long it is.
+//! Called by `landing.rs`. Holds of a list what is new, up to a number: then it says how far it came, and is asked to go on.
 
 use super::{
     landing::{CHANGED_WAIT, FileLanding, Seen, unsettled},
@@ -13,6 +13,8 @@ use alluvium_model::{DatasetName, LakeUrl};
 use alluvium_spec::FileSource;
 use std::time::Duration;
 
+/// New objects of one look: these are read and recorded before more are looked for.
+const MOST_NEW: usize = 1_000;
 /// Refusals of each kind that are told.
 const MOST_REFUSED: usize = 100;
 
@@ -24,7 +26,7 @@ impl FileLanding {
         folder: &LakeUrl,
         source: &FileSource,
         beside: Option<&str>,
-        known: &Seen,
+        (known, after): (&Seen, Option<&str>),
     ) -> Result<Look, StepError> {
         let glob = pattern(&source.glob).map_err(StepError::new)?;
         let is_own = |path: &str| {
@@ -36,18 +38,23 @@ impl FileLanding {
             Ok(object) => {
                 let is_known = known.get(&object.path) == Some(&(object.bytes, object.modified_nanos));
                 if !is_known && is_own(&object.path) {
+                    if found.len() == MOST_NEW - 1 {
+                        look.upto = Some(object.path.clone());
+                    }
                     found.push(object);
                 }
+                look.upto.is_none()
             }
             Err(path) => {
                 if glob.is_match(&path) && look.refused.len() < MOST_REFUSED {
                     look.refused.push(Refusal::NoName.at(path.as_ref()));
                 }
+                true
             }
         };
-        self.buckets.list(folder, &mut tell).await?;
+        self.buckets.list(folder, after, &mut tell).await?;
         let state = |o: &Listed| (o.path.clone(), (o.bytes, o.modified_nanos));
-        let ready = self.ready(name, source.settle, found, state, known, &mut look);
+        let ready = self.ready(name, (source.settle, after.is_some()), found, state, known, &mut look);
         let ready = self.remembered(name, ready, &mut look);
         let mut left = ready.len();
         let wait = Duration::from(source.settle).max(CHANGED_WAIT);
@@ -165,9 +172,12 @@ mod tests {
         async fn list(
             &self,
             _: &LakeUrl,
-            tell: &mut (dyn FnMut(Result<Listed, String>) + Send),
+            after: Option<&str>,
+            tell: &mut (dyn FnMut(Result<Listed, String>) -> bool + Send),
         ) -> Result<(), StepError> {
-            self.listed.iter().cloned().for_each(tell);
+            let path = |listed: &Result<Listed, String>| listed.as_ref().map_or_else(Clone::clone, |o| o.path.clone());
+            let rest = self.listed.iter().filter(|listed| after.is_none_or(|after| path(listed).as_str() > after));
+            let _ = rest.cloned().all(tell);
             Ok(())
         }
 
@@ -224,6 +234,15 @@ mod tests {
     }
 
     async fn look(landing: &FileLanding, glob: &str, known: &Seen) -> Result<Look, StepError> {
+        look_after(landing, glob, known, None).await
+    }
+
+    async fn look_after(
+        landing: &FileLanding,
+        glob: &str,
+        known: &Seen,
+        after: Option<&str>,
+    ) -> Result<Look, StepError> {
         let name: DatasetName = "bronze.drops".parse().expect("a name");
         let url: LakeUrl = "s3://bucket/in".parse().expect("a url");
         let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
@@ -235,7 +254,7 @@ mod tests {
             format: None,
             csv,
         };
-        landing.objects(&name, &url, &source, Some(".ctl"), known).await
+        landing.objects(&name, &url, &source, Some(".ctl"), (known, after)).await
     }
 
     fn paths(look: &Look) -> Vec<&str> {
@@ -291,6 +310,32 @@ mod tests {
         let known = found.arrivals.iter().map(|a| (a.path.clone(), (a.bytes, a.modified_nanos))).collect();
         let error = look(&landing, "*", &known).await.expect_err("it alone is new");
         assert_eq!(error.code(), "L0509");
+    }
+
+    #[tokio::test]
+    async fn a_large_bucket_is_looked_through_part_by_part() {
+        let names: Vec<String> = (0..2 * MOST_NEW + 5).map(|i| format!("{i:05}.csv")).collect();
+        let mut listed: Vec<_> = names.iter().map(|name| object(name, 50)).collect();
+        // Its time lies in the future: it has to be found unchanged by two looks, however many parts these have.
+        listed[7] = object(&names[7], 1_000);
+        let landing = landing(Stub { listed, ..Stub::default() });
+        for expected in [2 * MOST_NEW + 4, 2 * MOST_NEW + 5] {
+            let (mut found, mut after, mut parts, mut unsettled) = (Vec::new(), None::<String>, 0, 0);
+            loop {
+                let part = look_after(&landing, "*", &Seen::new(), after.as_deref()).await.expect("a look");
+                assert!(part.arrivals.len() <= MOST_NEW);
+                unsettled += part.unsettled;
+                found.extend(part.arrivals.into_iter().map(|a| a.path));
+                parts += 1;
+                after = part.upto;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!((found.len(), parts), (expected, 3));
+            assert_eq!(found.len() + usize::try_from(unsettled).expect("few"), names.len());
+            assert!(found.is_sorted() && found.iter().all(|path| names.contains(path)));
+        }
     }
 
     #[tokio::test]

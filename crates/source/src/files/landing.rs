@@ -36,8 +36,8 @@ pub struct FileLanding {
     pub(super) buckets: Arc<dyn Buckets>,
     /// Objects of buckets that the last look read, so that a look which is followed by another one reads them once.
     pub(super) received: Mutex<BTreeMap<DatasetName, BTreeMap<String, Arrival>>>,
-    /// Files whose time lies in the future, as the last look found them.
-    ahead: Mutex<BTreeMap<DatasetName, Seen>>,
+    /// Files whose time lies in the future, as the last look found them and as this one has so far.
+    ahead: Mutex<BTreeMap<DatasetName, (Seen, Seen)>>,
 }
 
 impl FileLanding {
@@ -61,7 +61,7 @@ impl FileLanding {
         }
         let mut look = Look { refused, ..Look::default() };
         let state = |file: &Found| (file.path.clone(), (file.stat.bytes, file.stat.modified_nanos));
-        let ready = self.ready(name, source.settle, files, state, known, &mut look);
+        let ready = self.ready(name, (source.settle, false), files, state, known, &mut look);
         for (file, hashed) in hash_all(ready).await? {
             match hashed {
                 Hashed::Content(content) => look.arrivals.push(Arrival {
@@ -81,11 +81,11 @@ impl FileLanding {
         Ok(look)
     }
 
-    /// The files that are not known and have rested; counts those that have not.
+    /// The files that are not known and have rested; counts those that have not. `goes_on`: they are a further part of the same look.
     pub(super) fn ready<F>(
         &self,
         name: &DatasetName,
-        settle: Span,
+        (settle, goes_on): (Span, bool),
         files: Vec<F>,
         state: impl Fn(&F) -> (String, (u64, i64)),
         known: &Seen,
@@ -93,8 +93,10 @@ impl FileLanding {
     ) -> Vec<F> {
         let now = self.clock.now().as_nanosecond();
         let mut ahead = self.ahead.lock().expect("no holder of this lock panics");
-        let before = ahead.remove(name).unwrap_or_default();
-        let mut again = Seen::new();
+        let (before, again) = ahead.entry(name.clone()).or_default();
+        if !goes_on {
+            *before = std::mem::take(again);
+        }
         let mut ready = Vec::new();
         for file in files {
             let (path, state) = state(&file);
@@ -111,7 +113,6 @@ impl FileLanding {
                 Age::Young(left) => unsettled(look, left),
             }
         }
-        ahead.insert(name.clone(), again);
         ready
     }
 }
@@ -175,7 +176,7 @@ impl Landing for FileLanding {
         looked.map_err(|e| StepError::new(FilesError::from(e)))
     }
 
-    async fn look(&self, dataset: &Dataset, known: &Seen) -> Result<Look, StepError> {
+    async fn look(&self, dataset: &Dataset, known: &Seen, after: Option<&str>) -> Result<Look, StepError> {
         if dataset.is_pushed() {
             return Ok(Look::default());
         }
@@ -183,7 +184,7 @@ impl Landing for FileLanding {
             Kind::Bronze(bronze) => {
                 let beside = dataset.accept.totals.map(|_| CONTROL_FILE);
                 if let Some(url) = &bronze.files.remote {
-                    return self.objects(&dataset.name, url, &bronze.files, beside, known).await;
+                    return self.objects(&dataset.name, url, &bronze.files, beside, (known, after)).await;
                 }
                 self.files(&dataset.name, &bronze.files, beside, known).await.map_err(StepError::new)
             }
@@ -224,7 +225,12 @@ mod tests {
     /// Nor is one in a bucket.
     #[async_trait]
     impl Buckets for Elsewhere {
-        async fn list(&self, _: &LakeUrl, _: &mut (dyn FnMut(Result<Listed, String>) + Send)) -> Result<(), StepError> {
+        async fn list(
+            &self,
+            _: &LakeUrl,
+            _: Option<&str>,
+            _: &mut (dyn FnMut(Result<Listed, String>) -> bool + Send),
+        ) -> Result<(), StepError> {
             unreachable!("no folder is in a bucket")
         }
 

@@ -67,12 +67,12 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
     if let Some(http) = f.take("http") {
         let (push, taken) = push::read(http, fence, r)?;
         f.finish(r);
-        return Some(pushed(&taken, Some(push), None));
+        return Some(pushed(taken, Some(push), None));
     }
     if let Some(hook) = f.take_entry("webhook").filter(|e| !e.value.is_null()) {
         let (source, taken) = webhook::read(&hook.value, fence, r)?;
         f.finish(r);
-        return Some(pushed(&taken, None, Some(Spanned::new(source, hook.key.place))));
+        return Some(pushed(taken, None, Some(Spanned::new(source, hook.key.place))));
     }
     let others = ["kafka", "nats", "postgres"];
     let other = others.iter().any(|k| node.get(k).is_some());
@@ -101,6 +101,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         batch: Batch::default(),
         mode,
         order_by: OrderBy::default(),
+        rate: None,
         drift: DriftPolicies::default(),
     })
 }
@@ -199,7 +200,7 @@ fn schedule(node: &Node, r: &mut Reader<'_>) -> Option<Schedule> {
 }
 
 /// What is pushed is laid down as NDJSON; the folder follows from the lake.
-fn pushed(taken: &Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSource>>) -> BronzeDraft {
+fn pushed(taken: Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSource>>) -> BronzeDraft {
     let csv = CsvOptions { delimiter: None, quote: b'"', columns: None };
     let glob = "*.ndjson".to_owned();
     let (folder, settle) = (PathBuf::new(), taken.settle);
@@ -215,6 +216,7 @@ fn pushed(taken: &Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSour
         batch: Batch::default(),
         mode: IngestMode::default(),
         order_by: taken.order_by,
+        rate: taken.rate,
         drift: DriftPolicies::default(),
     }
 }

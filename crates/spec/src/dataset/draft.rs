@@ -6,7 +6,7 @@ use crate::{
     acceptance::Accept,
     condition::Condition,
     definition::{
-        Batch, FileSource, IngestMode, Normalize, Notified, OrderBy, Push, Watermark, WebhookSource, WindowSpec,
+        Batch, FileSource, IngestMode, Normalize, Notified, OrderBy, Push, Rate, Watermark, WebhookSource, WindowSpec,
     },
     drift::DriftPolicies,
     schedule::Schedule,
@@ -95,6 +95,8 @@ pub(crate) struct BronzeDraft {
     pub(crate) batch: Batch,
     pub(crate) mode: IngestMode,
     pub(crate) order_by: OrderBy,
+    /// Of what comes over HTTP.
+    pub(crate) rate: Option<Spanned<Rate>>,
     pub(crate) drift: DriftPolicies,
 }
 

@@ -4,11 +4,12 @@
 use crate::{
     codes,
     compatibility::Mode,
-    definition::{EventSchema, OrderBy, Push},
+    definition::{EventSchema, OrderBy, Push, Rate},
     diagnostic::quoted,
     json_schema,
     paths::Fence,
     project_file::inside,
+    rate,
     source_file::{Place, SourceFile, Spanned},
     yaml::{Fields, Node, Reader, Value},
 };
@@ -23,12 +24,14 @@ pub(super) struct Taken {
     /// Those that follow each other within this time are one batch.
     pub(super) settle: Span,
     pub(super) order_by: OrderBy,
+    pub(super) rate: Option<Spanned<Rate>>,
 }
 
 pub(super) fn taken(f: &mut Fields<'_>, r: &mut Reader<'_>) -> Taken {
     let settle = f.take("settle").and_then(|n| r.parsed::<Span>(n)).map_or(Span::ZERO, |s| s.value);
     let order_by = f.take("order_by").and_then(|n| r.choice(n, &ORDERS)).map(|o| o.value).unwrap_or_default();
-    Taken { settle, order_by }
+    let rate = |n: &Node| rate::read(n, |limit| limit, r).map(|rate| Spanned::new(rate, n.place));
+    Taken { settle, order_by, rate: f.take("rate").and_then(rate) }
 }
 
 pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(Push, Taken)> {
@@ -36,7 +39,7 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(Pu
     let push = f.require("types", r).and_then(|n| types(n, fence, r));
     let taken = taken(&mut f, r);
     f.finish(r);
-    Some((push?, taken))
+    Some((Push { rate: taken.rate.as_ref().map(|rate| rate.value.clone()), ..push? }, taken))
 }
 
 pub(super) fn types(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<Push> {
@@ -59,7 +62,7 @@ pub(super) fn types(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<Pu
         r.wrong_type(node, TYPES);
         return None;
     }
-    Some(Push { types: names.into_iter().map(|t| t.value).collect(), schemas })
+    Some(Push { types: names.into_iter().map(|t| t.value).collect(), schemas, rate: None })
 }
 
 type WithSchemas = (Vec<Spanned<String>>, BTreeMap<String, Arc<EventSchema>>);

@@ -4,14 +4,12 @@ use crate::{
     codes,
     definition::{Concurrency, Throttle},
     diagnostic::quoted,
+    rate::{OWN, key},
     source_file::{Place, Spanned},
     yaml::{Fields, Node, Reader},
 };
 use alluvium_model::{DatasetName, Span};
 
-/// The key that means the dataset itself.
-const OWN: &str = "dataset";
-const LONGEST_KEY: usize = 63;
 const MOST: u32 = 1_000_000;
 const SCOPES: [(&str, Scope); 2] = [("dataset", Scope::Dataset), ("project", Scope::Project)];
 
@@ -96,19 +94,6 @@ fn throttle(name: &DatasetName, node: &Node, r: &mut Reader<'_>) -> Option<(Thro
     }
     let key = if key.value == OWN { name.to_string() } else { key.value };
     Some((Throttle { key, limit: limit.value, period: period.value, burst }, limit.place))
-}
-
-fn key(node: &Node, r: &mut Reader<'_>) -> Option<Spanned<String>> {
-    let key = r.name(node)?;
-    let fits = key.value.len() <= LONGEST_KEY
-        && key.value.starts_with(|c: char| c.is_ascii_lowercase())
-        && key.value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
-    if !fits {
-        let help = "write `dataset`, or a name of lower case letters, digits, `_` and `-`".to_owned();
-        r.error(codes::INVALID_VALUE, key.place, format!("{} is no key", quoted(&key.value)), Some(help));
-        return None;
-    }
-    Some(key)
 }
 
 /// At least one.

@@ -8,7 +8,7 @@ use crate::{
     definition::{Notified, Rate, WebhookSource},
     diagnostic::quoted,
     paths::Fence,
-    rate, secret,
+    secret,
     yaml::{Node, Reader},
 };
 use alluvium_model::{ByteSize, Span};
@@ -20,7 +20,7 @@ const DEFAULT_TOLERANCE: Span = Span::from_secs(300);
 const LONGEST_TOLERANCE: Span = Span::from_secs(86_400);
 const DEFAULT_BYTES: ByteSize = ByteSize(256 << 10);
 const MOST_BYTES: ByteSize = ByteSize::mib(1);
-const DEFAULT_RATE: Rate = Rate { limit: 100, period: Span::from_secs(1), burst: 100 };
+const DEFAULT_RATE: Rate = Rate { key: None, limit: 100, period: Span::from_secs(1), burst: 100 };
 
 pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(WebhookSource, Taken)> {
     let mut f =
@@ -29,7 +29,6 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(We
     let secrets = f.require("secret", r).and_then(|n| secret::read_all(n, r));
     let tolerance = f.take("tolerance").map_or(Some(DEFAULT_TOLERANCE), |n| tolerance(n, r));
     let max_bytes = f.take("max_bytes").map_or(Some(DEFAULT_BYTES), |n| max_bytes(n, r));
-    let rate = f.take("rate").map_or(Some(DEFAULT_RATE), |n| rate::read(n, |limit| limit, r));
     let types = f.take("types").map_or(Some(None), |n| push::types(n, fence, r).map(Some));
     let taken = push::taken(&mut f, r);
     f.finish(r);
@@ -39,7 +38,7 @@ pub(super) fn read(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<(We
         secrets: secrets?,
         tolerance: tolerance?,
         max_bytes: max_bytes?,
-        rate: rate?,
+        rate: taken.rate.as_ref().map_or(DEFAULT_RATE, |rate| rate.value.clone()),
     };
     Some((source, taken))
 }

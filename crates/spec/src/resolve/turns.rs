@@ -1,18 +1,24 @@
-//! Keys that datasets share: each says the same of them.
+//! Keys that datasets, their sources and sinks share: each says the same of them.
 
+use crate::rate::Said;
 use crate::{
     codes,
-    dataset::Draft,
+    dataset::{Body, Draft},
     diagnostic::{Sink, quoted},
     load::Sources,
+    project_file::PROJECT_FILE,
+    source_file::Place,
 };
-use alluvium_model::Span;
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 /// What is said first of a key, by name of the dataset, is what the others have to say.
 pub(super) fn check(sources: &Sources, sink: &mut Sink) {
     let mut slots: BTreeMap<&str, (u32, &Draft)> = BTreeMap::new();
-    let mut rates: BTreeMap<&str, ((u32, Span, u32), &Draft)> = BTreeMap::new();
+    let of_sinks = sources.rates.iter().map(|(key, said)| (key.as_str(), (*said, Path::new(PROJECT_FILE))));
+    let mut rates: BTreeMap<&str, (Said, &Path)> = of_sinks.collect();
     for draft in sources.drafts.values() {
         for (c, place) in &draft.turns.concurrency {
             match slots.entry(&c.key) {
@@ -28,20 +34,30 @@ pub(super) fn check(sources: &Sources, sink: &mut Sink) {
                 Entry::Occupied(_) => {}
             }
         }
-        let Some((t, place)) = &draft.turns.throttle else { continue };
-        let said = (t.limit, t.period, t.burst);
-        match rates.entry(&t.key) {
-            Entry::Vacant(free) => {
-                free.insert((said, draft));
+        for (key, said, place) in rates_of(draft) {
+            match rates.entry(key) {
+                Entry::Vacant(free) => {
+                    free.insert((said, draft.file.path.as_path()));
+                }
+                Entry::Occupied(first) if first.get().0 != said => {
+                    let ((limit, period, burst), file) = first.get();
+                    let message = format!("the key {} has another rate elsewhere", quoted(key));
+                    let file = file.display();
+                    let help = format!("{file} says `limit: {limit}, period: {period}, burst: {burst}`");
+                    sink.report(codes::CONTRADICTION, &draft.file, place, message, help);
+                }
+                Entry::Occupied(_) => {}
             }
-            Entry::Occupied(first) if first.get().0 != said => {
-                let ((limit, period, burst), other) = first.get();
-                let message = format!("the key {} has another rate elsewhere", quoted(&t.key));
-                let file = other.file.path.display();
-                let help = format!("{file} says `limit: {limit}, period: {period}, burst: {burst}`");
-                sink.report(codes::CONTRADICTION, &draft.file, *place, message, help);
-            }
-            Entry::Occupied(_) => {}
         }
     }
+}
+
+fn rates_of(draft: &Draft) -> impl Iterator<Item = (&str, Said, Place)> {
+    let throttle = draft.turns.throttle.iter().map(|(t, place)| (t.key.as_str(), (t.limit, t.period, t.burst), *place));
+    let source = match &draft.body {
+        Body::Bronze(bronze) => bronze.rate.as_ref(),
+        Body::Silver(_) | Body::Gold(_) | Body::Unusable => None,
+    };
+    let source = source.and_then(|rate| Some((rate.value.key.as_deref()?, rate.value.said(), rate.place)));
+    throttle.chain(source)
 }

@@ -63,12 +63,12 @@ fn a_sink_says_how_often_it_is_called() {
         read(&[("alluvium.yaml", &format!("name: x\nsinks:\n  a: {{ webhook: {{ {url}{rate} }} }}\n"))])
     };
     let of = |rate: &str| match &rated(rate).unwrap_or_else(|d| panic!("{d}")).sinks["a"] {
-        Sink::Webhook(hook) => hook.rate,
+        Sink::Webhook(hook) => hook.rate.clone(),
         Sink::Files { .. } => panic!("no webhook"),
     };
     assert_eq!(of(""), None);
-    let minute = Rate { limit: 9, period: Span::from_secs(60), burst: 1 };
-    assert_eq!(of(", rate: { limit: 9, period: 1m }"), Some(minute));
+    let minute = Rate { key: None, limit: 9, period: Span::from_secs(60), burst: 1 };
+    assert_eq!(of(", rate: { limit: 9, period: 1m }"), Some(minute.clone()));
     assert_eq!(of(", rate: { limit: 9, period: 1m, burst: 4 }"), Some(Rate { burst: 4, ..minute }));
     for (wrong, code) in [
         ("{ limit: 0, period: 1m }", "E0009"),
@@ -79,6 +79,38 @@ fn a_sink_says_how_often_it_is_called() {
         ("{ limit: 1, period: 1s, brust: 2 }", "E0007"),
     ] {
         let said = rated(&format!(", rate: {wrong}")).expect_err(wrong);
+        assert_eq!(said.0[0].code, code, "{wrong}");
+    }
+}
+
+#[test]
+fn sinks_sources_and_datasets_share_a_rate_by_its_key() {
+    let all = |sink: &str, source: &str, throttle: &str| {
+        let url = "url: https://a.example/, secret: { env: ALLUVIUM_A }";
+        let project = format!(
+            "name: x\nsinks:\n  a: {{ webhook: {{ {url}, rate: {{ limit: 9, period: 1m, burst: 2, key: partner }} }} }}\n  b: {{ webhook: {{ {url}, rate: {sink} }} }}\n"
+        );
+        let source = format!("source: {{ http: {{ types: [a], rate: {source} }} }}\n");
+        let other = format!("source: {{ http: {{ types: [b] }} }}\nthrottle: {throttle}\n");
+        read(&[("alluvium.yaml", &project), ("datasets/bronze/a.yaml", &source), ("datasets/bronze/b.yaml", &other)])
+    };
+    let same = "{ limit: 9, period: 1m, burst: 2, key: partner }";
+    let p = all(same, same, same).unwrap_or_else(|d| panic!("{d}"));
+    let rate = p.datasets.values().find_map(|d| d.push()?.rate.clone()).expect("a rate");
+    assert_eq!((rate.key.as_deref(), rate.limit, rate.burst), (Some("partner"), 9, 2));
+    let other = "{ limit: 8, period: 1m, burst: 2, key: partner }";
+    for (wrong, at) in [
+        (all(other, same, same), "alluvium.yaml"),
+        (all(same, other, same), "datasets/bronze/a.yaml"),
+        (all(same, same, other), "datasets/bronze/b.yaml"),
+    ] {
+        let said = wrong.expect_err(at);
+        assert_eq!((said.0.len(), said.0[0].code, said.0[0].file.to_str()), (1, "E0109", Some(at)), "{said}");
+    }
+    let own = all(same, "{ limit: 8, period: 1m }", "{ limit: 7, period: 1m, key: dataset }");
+    assert!(own.is_ok(), "what names no key is its own");
+    for (wrong, code) in [("Partner", "E0009"), ("dataset", "E0109")] {
+        let said = all(same, &format!("{{ limit: 9, period: 1m, burst: 2, key: {wrong} }}"), same).expect_err(wrong);
         assert_eq!(said.0[0].code, code, "{wrong}");
     }
 }
@@ -134,15 +166,19 @@ fn a_webhook_has_its_usual_bounds() {
     assert!(dataset.is_pushed() && dataset.push().is_none());
     assert_eq!((webhook.path.as_str(), webhook.tolerance), ("/hooks/pay", Span::from_secs(300)));
     assert_eq!(
-        (webhook.max_bytes, webhook.rate),
-        (ByteSize(256 << 10), Rate { limit: 100, period: Span::from_secs(1), burst: 100 })
+        (webhook.max_bytes, webhook.rate.clone()),
+        (ByteSize(256 << 10), Rate { key: None, limit: 100, period: Span::from_secs(1), burst: 100 })
     );
     let rated = hook(
         "source: { webhook: { path: /hooks/pay, secret: { env: ALLUVIUM_PAY }, rate: { limit: 3, period: 1m } } }\n",
     );
     let rated = rated.unwrap_or_else(|d| panic!("{d}"));
-    let rate = rated.datasets.values().next().and_then(|d| Some(d.webhook()?.rate));
-    assert_eq!(rate, Some(Rate { limit: 3, period: Span::from_secs(60), burst: 3 }), "all at once, as before");
+    let rate = rated.datasets.values().next().and_then(|d| Some(d.webhook()?.rate.clone()));
+    assert_eq!(
+        rate,
+        Some(Rate { key: None, limit: 3, period: Span::from_secs(60), burst: 3 }),
+        "all at once, as before"
+    );
     for path in ["/hooks/", "/hooks//a", "/hooks/..", "/hooks/a?b", "/events", "hooks/a", "/hooks/{x}"] {
         let said = hook(&format!("source: {{ webhook: {{ path: \"{path}\", secret: {{ env: ALLUVIUM_PAY }} }} }}\n"));
         assert_eq!(said.expect_err(path).0[0].code, "E0009", "{path}");

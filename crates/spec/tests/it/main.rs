@@ -9,6 +9,7 @@ mod effort;
 mod events;
 mod export;
 mod hostile;
+mod kept;
 mod library;
 mod lint;
 mod mistakes;

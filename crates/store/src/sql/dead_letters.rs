@@ -5,10 +5,10 @@
 use super::{
     Row, Session,
     codec::{Cells, Word},
-    events, runs, steps,
+    events, plan, runs, steps,
 };
 use crate::{
-    DeadLetter, NewEvent, StoreError,
+    DeadLetter, NewEvent, NewStep, Planned, StoreError,
     machine::{event, step::Command},
 };
 use alluvium_model::{DefinitionVersion, EventId, RunId, StepKey};
@@ -42,10 +42,11 @@ pub(super) async fn all(tx: &mut Session<'_>) -> Result<Vec<DeadLetter>, StoreEr
     rows.iter().map(letter).collect()
 }
 
-pub(super) async fn revive_step(tx: &mut Session<'_>, key: &StepKey) -> Result<bool, StoreError> {
+pub(super) async fn revive_step(tx: &mut Session<'_>, key: &StepKey, original: bool) -> Result<bool, StoreError> {
     let head = steps::head(tx, key).await?;
     let Ok(next) = head.step.after(Command::Replay) else { return Ok(false) };
     steps::bring_back(tx, &head, next).await?;
+    mark(tx, key, original).await?;
     Ok(true)
 }
 
@@ -54,6 +55,7 @@ pub(super) async fn replay_event(
     run: &RunId,
     dead: &EventId,
     again: Option<&NewEvent>,
+    original: Option<&NewStep>,
 ) -> Result<bool, StoreError> {
     runs::require(tx, [run.as_str()]).await?;
     let known = events::by_id(tx, std::slice::from_ref(dead)).await?.pop();
@@ -69,5 +71,17 @@ pub(super) async fn replay_event(
     if let Some(again) = again {
         events::record(tx, run, std::slice::from_ref(again)).await?;
     }
+    if let Some(step) = original
+        && plan::plan(tx, std::slice::from_ref(step)).await? == [Planned::New]
+    {
+        mark(tx, &step.key, true).await?;
+    }
     Ok(true)
+}
+
+/// Of a dataset that is taken.
+async fn mark(tx: &mut Session<'_>, key: &StepKey, original: bool) -> Result<(), StoreError> {
+    let sql = "UPDATE steps SET original = $2 WHERE key = $1 AND original <> $2";
+    tx.execute(sql, &[key.as_str().into(), i64::from(original).into()]).await?;
+    Ok(())
 }

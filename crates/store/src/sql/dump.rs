@@ -39,6 +39,8 @@ const SHAPES: &[Shape] = &[
     REPLAYS,
     CONTRACTS,
     CONTRACTS_IN_FORCE,
+    DEFINITIONS,
+    DEFINITION_FILES,
     ALERTS,
     PUBLICATIONS,
     LANES,
@@ -91,10 +93,11 @@ const STEPS: Shape = Shape {
         ("windows", TEXT),
         ("watermark", TIME),
         ("error", TEXT),
+        ("original", INTEGER),
     ],
     select: "SELECT run, dataset, key, kind, version, state, attempts, failures, retry_at, planned_at, failed_at, finished_at,
                     finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, json_array_length(events),
-                    inputs, lookups, windows, watermark, error
+                    inputs, lookups, windows, watermark, error, original
              FROM steps ORDER BY seq",
 };
 
@@ -324,6 +327,21 @@ const CONTRACTS_IN_FORCE: Shape = Shape {
     name: "contracts_in_force",
     columns: &[("subject", TEXT), ("version", INTEGER), ("from", TIME), ("until", TIME)],
     select: "SELECT subject, number, from_micros, until_micros FROM schemas_in_force ORDER BY subject, turn",
+};
+
+const DEFINITIONS: Shape = Shape {
+    name: "definitions",
+    columns: &[("dataset", TEXT), ("version", TEXT), ("files", TEXT), ("kept_at", TIME)],
+    select: "SELECT d.dataset, d.version, f.text, d.kept_at
+             FROM definitions AS d JOIN definition_files AS f ON f.content = d.files
+             ORDER BY d.dataset, d.kept_at, d.version",
+};
+
+const DEFINITION_FILES: Shape = Shape {
+    name: "definition_files",
+    columns: &[("content", TEXT), ("text", TEXT)],
+    select: "SELECT content, text FROM definition_files
+             WHERE content NOT IN (SELECT files FROM definitions) ORDER BY content",
 };
 
 const WATERMARKS: Shape = Shape {

@@ -9,9 +9,9 @@ use super::{
     sets::over,
 };
 use crate::{EventRecord, EventState, NewEvent, Recorded, StoreError};
-use alluvium_model::{DatasetName, EventId, RunId, StepKey};
+use alluvium_model::{ContentHash, DatasetName, EventId, RunId, StepKey};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 macro_rules! select_events {
     ($tail:expr) => {
@@ -168,6 +168,22 @@ async fn insert_arrivals(tx: &mut Session<'_>, run: &RunId, rows: &[EventRow<'_>
     )
     .await?;
     Ok(arrived)
+}
+
+/// By way of the indexes of what waits and of open steps: most objects are done with.
+pub(super) async fn unfinished(
+    tx: &mut Session<'_>,
+    dataset: &DatasetName,
+) -> Result<BTreeSet<ContentHash>, StoreError> {
+    let sql = concat!(
+        "SELECT content FROM events WHERE dataset = $1 AND state = 'pending'
+         UNION SELECT content FROM events WHERE dataset = $1 AND state = 'dead'
+         UNION SELECT e.content FROM steps AS s JOIN events AS e ON e.step = s.key
+               WHERE s.dataset = $1 AND s.kind = 'ingest' AND s.state NOT IN ",
+        over!()
+    );
+    let rows = tx.rows(sql, &[dataset.to_string().into()]).await?;
+    rows.iter().map(|row| Ok(ContentHash::from_stored(Cells(row).text("content")?))).collect()
 }
 
 pub(super) async fn pending(tx: &mut Session<'_>, dataset: &DatasetName) -> Result<Vec<EventRecord>, StoreError> {

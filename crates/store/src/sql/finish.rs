@@ -34,7 +34,15 @@ struct Head {
     seq: i64,
     step: Step,
     kind: StepKind,
+    original: bool,
     activation: Activation,
+}
+
+impl Head {
+    /// Rows under a definition that the project may have left, beside those that are there: because of them nobody goes back to it.
+    fn adds_as_before(&self) -> bool {
+        self.original && matches!(self.kind, StepKind::Ingest | StepKind::Refine)
+    }
 }
 
 /// `false`: some did not end, as their newest attempt may still commit.
@@ -74,8 +82,10 @@ async fn finish_chunk(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<bool, 
     }
     // What stands beside the live table, or takes nothing into it, made none of its rows.
     let live = ending.into_iter().filter(|(_, head)| !matches!(head.kind, StepKind::Backfill | StepKind::Discard));
-    let order: Vec<Activation> = live.map(|(_, head)| head.activation).collect();
-    versions::activate(tx, &order).await?;
+    let (old, order): (Vec<Head>, Vec<Head>) = live.map(|(_, head)| head).partition(Head::adds_as_before);
+    let activations = |heads: Vec<Head>| heads.into_iter().map(|head| head.activation).collect::<Vec<_>>();
+    versions::activate_first(tx, activations(old)).await?;
+    versions::activate(tx, &activations(order)).await?;
     Ok(ended)
 }
 
@@ -86,7 +96,7 @@ async fn heads(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<HashMap<Strin
     let datasets: Vec<String> = datasets.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
     tx.take_datasets(datasets).await?;
     let sql = "SELECT s.seq, s.key, s.kind, s.dataset, s.version, s.planned_at, s.state, s.attempts, s.failures,
-                      s.retry_at
+                      s.retry_at, s.original
                FROM json_each($1) AS j CROSS JOIN steps AS s WHERE s.key = j.value ->> 0";
     let rows = tx.rows(sql, &keys).await?;
     let head = |row: &Row| {
@@ -97,7 +107,8 @@ async fn heads(tx: &mut Session<'_>, chunk: &[StepDone]) -> Result<HashMap<Strin
             seen: cells.integer("planned_at")?,
         };
         let (seq, kind, step) = (cells.integer("seq")?, cells.word("kind")?, step_of(&cells)?);
-        Ok((cells.text("key")?, Some(Head { seq, step, kind, activation })))
+        let original = cells.integer("original")? != 0;
+        Ok((cells.text("key")?, Some(Head { seq, step, kind, original, activation })))
     };
     rows.iter().map(head).collect()
 }

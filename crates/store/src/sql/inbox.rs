@@ -45,7 +45,7 @@ pub(super) async fn push(
     let takers: BTreeSet<String> =
         lists.iter().flat_map(|l| &l.events).flat_map(|e| &e.datasets).map(ToString::to_string).collect();
     tx.take_backlogs(&takers).await?;
-    terms::take_rates(tx, lists.iter().filter_map(|l| l.rate.as_ref())).await?;
+    terms::take_rates(tx, lists.iter().flat_map(|l| &l.rates)).await?;
     let mut answers = Vec::with_capacity(lists.len());
     for list in lists {
         answers.push(push_list(tx, list, bound, now).await?);
@@ -55,7 +55,7 @@ pub(super) async fn push(
 
 async fn push_list(
     tx: &mut Session<'_>,
-    PushedList { events: list, rate }: &PushedList,
+    PushedList { events: list, rates }: &PushedList,
     bound: InboxBound,
     now: Timestamp,
 ) -> Result<Pushed, StoreError> {
@@ -81,9 +81,7 @@ async fn push_list(
         }
     }
     // The last that it can be refused for: what is not taken uses up no place.
-    if let Some(rate) = rate
-        && let Some(until) = terms::begin_now(tx, rate, now).await?
-    {
+    if let Some(until) = terms::begin_now(tx, rates, now).await? {
         return Ok(Pushed::TooFrequent { until });
     }
     insert(tx, &new, now).await?;

@@ -10,6 +10,7 @@ mod backfills;
 mod codec;
 mod dead_letters;
 mod decisions;
+mod definitions;
 mod discards;
 mod dump;
 mod endings;

@@ -27,7 +27,7 @@ macro_rules! select_steps {
         concat!(
             "SELECT key, run, kind, dataset, version, events, inputs, lookups, windows, watermark, state, attempts, failures, \
              retry_at, planned_at, finished_at, finished_by, committed, received, loaded, quarantined, dropped, dead, duplicates, late, \
-             error",
+             error, original",
             $more,
             " FROM steps ",
             $tail
@@ -213,6 +213,7 @@ fn record_of(row: &Row) -> Result<StepRecord, StoreError> {
         committed: cells.optional_integer("committed")?,
         balance: cells.balance()?,
         error: cells.optional_text("error")?,
+        original: cells.integer("original")? != 0,
     })
 }
 

@@ -4,8 +4,8 @@
 //! was already on its way.
 
 use super::{
-    alerts, audit, backfills, dead_letters, decisions, discards, dump, endings, events, finish, inbox, lanes, leases,
-    measures, plan, registry, replays, retries, runs, steps, terms, verdicts,
+    alerts, audit, backfills, dead_letters, decisions, definitions, discards, dump, endings, events, finish, inbox,
+    lanes, leases, measures, plan, registry, replays, retries, runs, steps, terms, verdicts,
     versions::{self, Activation},
     watermarks,
 };
@@ -17,10 +17,10 @@ use crate::{
     RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
     Troubles, Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
-use alluvium_model::{DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
+use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +109,40 @@ macro_rules! store_over {
                 within!(Read, self, |tx| events::by_id(tx, ids))
             }
 
+            async fn unfinished_contents(&self, dataset: &DatasetName) -> Result<BTreeSet<ContentHash>, StoreError> {
+                within!(Read, self, |tx| events::unfinished(tx, dataset))
+            }
+
             async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
                 within!(Read, self, |tx| dead_letters::all(tx))
             }
 
-            async fn revive_step(&self, key: &StepKey) -> Result<bool, StoreError> {
-                within!(Write, self, |tx| dead_letters::revive_step(tx, key))
+            async fn revive_step(&self, key: &StepKey, original: bool) -> Result<bool, StoreError> {
+                within!(Write, self, |tx| dead_letters::revive_step(tx, key, original))
+            }
+
+            async fn undefined(
+                &self,
+                of: &[(DatasetName, DefinitionVersion)],
+            ) -> Result<Vec<(DatasetName, DefinitionVersion)>, StoreError> {
+                within!(Read, self, |tx| definitions::missing(tx, of))
+            }
+
+            async fn keep_definitions(
+                &self,
+                of: &[(DatasetName, DefinitionVersion)],
+                files: &BTreeMap<String, String>,
+                now: Timestamp,
+            ) -> Result<(), StoreError> {
+                within!(Write, self, |tx| definitions::keep(tx, of, files, now))
+            }
+
+            async fn definition(
+                &self,
+                dataset: &DatasetName,
+                version: &DefinitionVersion,
+            ) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+                within!(Read, self, |tx| definitions::read(tx, dataset, version))
             }
 
             async fn pass_verdict(&self, verdict: &Verdict) -> Result<bool, StoreError> {
@@ -130,8 +158,9 @@ macro_rules! store_over {
                 run: &RunId,
                 dead: &EventId,
                 again: Option<&NewEvent>,
+                original: Option<&NewStep>,
             ) -> Result<bool, StoreError> {
-                within!(Write, self, |tx| dead_letters::replay_event(tx, run, dead, again))
+                within!(Write, self, |tx| dead_letters::replay_event(tx, run, dead, again, original))
             }
 
             async fn ask_replay(&self, new: &NewReplay, most: u32) -> Result<AskedReplay, StoreError> {

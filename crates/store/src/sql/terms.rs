@@ -61,16 +61,30 @@ pub(super) async fn take_rates(tx: &mut Session<'_>, rates: impl Iterator<Item =
 /// For who waits in no row, as calls do: takes a place, or tells when there is one.
 pub(super) async fn pace(tx: &mut Session<'_>, rate: &Rate, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     take_rates(tx, std::iter::once(rate)).await?;
-    begin_now(tx, rate, now).await
+    begin_now(tx, std::slice::from_ref(rate), now).await
 }
 
-/// As [`pace`], of a rate that the transaction has taken.
+/// As [`pace`], of rates that the transaction has taken: a place in each of them, or in none.
 pub(super) async fn begin_now(
     tx: &mut Session<'_>,
-    rate: &Rate,
+    rates: &[Rate],
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    begin_after(tx, rate, micros(now), 0).await
+    let (mut begun, mut free) = (Vec::with_capacity(rates.len()), None::<i64>);
+    for rate in rates {
+        let key = name_of(rate);
+        match begin(rate, full_at(tx, &key).await?, micros(now), 0) {
+            Ok(full_at) => begun.push((key, full_at)),
+            Err(until) => free = free.max(Some(until)),
+        }
+    }
+    if free.is_some() {
+        return Ok(free.map(time_of));
+    }
+    for (key, full_at) in begun {
+        write(tx, &key, full_at).await?;
+    }
+    Ok(None)
 }
 
 async fn begin_after(
@@ -81,14 +95,20 @@ async fn begin_after(
 ) -> Result<Option<Timestamp>, StoreError> {
     let key = name_of(rate);
     match begin(rate, full_at(tx, &key).await?, now, before) {
-        Ok(full_at) => {
-            let sql = "INSERT INTO rates (key, full_at) VALUES ($1, $2)
-                       ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at";
-            tx.execute(sql, &[key.as_str().into(), full_at.into()]).await?;
-            Ok(None)
-        }
-        Err(until) => Ok(Some(Timestamp::from_microsecond(until).unwrap_or(Timestamp::MAX))),
+        Ok(full_at) => write(tx, &key, full_at).await.map(|()| None),
+        Err(until) => Ok(Some(time_of(until))),
     }
+}
+
+async fn write(tx: &mut Session<'_>, key: &str, full_at: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO rates (key, full_at) VALUES ($1, $2)
+               ON CONFLICT (key) DO UPDATE SET full_at = excluded.full_at";
+    tx.execute(sql, &[key.into(), full_at.into()]).await?;
+    Ok(())
+}
+
+fn time_of(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
 }
 
 fn name_of(rate: &Rate) -> String {

@@ -10,7 +10,7 @@ use crate::{StoreError, VersionRecord};
 use alluvium_model::{DatasetName, DefinitionVersion};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A version that becomes its dataset's active one.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +31,18 @@ impl Activation {
 pub(super) async fn activate_one(tx: &mut Session<'_>, activation: Activation) -> Result<(), StoreError> {
     tx.take_datasets([&activation.dataset]).await?;
     activate(tx, &[activation]).await
+}
+
+/// Only of datasets that have no active version.
+pub(super) async fn activate_first(tx: &mut Session<'_>, mut order: Vec<Activation>) -> Result<(), StoreError> {
+    if order.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT dataset FROM versions WHERE active = 1 AND dataset IN (SELECT value ->> 0 FROM json_each($1))";
+    let rows = tx.rows(sql, &[Arg::column(order.iter().map(|a| &a.dataset))]).await?;
+    let active: BTreeSet<String> = rows.iter().map(|row| Cells(row).text("dataset")).collect::<Result<_, _>>()?;
+    order.retain(|a| !active.contains(&a.dataset));
+    activate(tx, &order).await
 }
 
 /// In this order: the last version of a dataset stays the active one.

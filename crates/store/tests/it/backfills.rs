@@ -81,7 +81,7 @@ pub async fn windows_stand_beside_the_live_step(store: &dyn Store) {
     // One that is given up is no dead letter, and comes back when the backfill goes on.
     assert_eq!(fail(store, &failure("b", 5, 1, 1)).await, AfterFailure::Dead);
     assert!(store.dead_letters().await.unwrap().is_empty());
-    assert!(store.revive_step(&key("b")).await.unwrap());
+    assert!(store.revive_step(&key("b"), false).await.unwrap());
     // A lease whose holder is gone is free.
     assert!(claim(store, "b", 13, 6).await.is_taken());
     assert!(claim(store, "b", 2, 7).await.is_taken());

@@ -550,6 +550,8 @@ pub async fn tables_show_what_happened(store: &dyn Store) {
             "replays",
             "contracts",
             "contracts_in_force",
+            "definitions",
+            "definition_files",
             "alerts",
             "publications",
             "lanes",

@@ -151,7 +151,7 @@ pub async fn a_word_that_is_not_true_any_more_is_not_said(store: &dyn Store) {
     store.finish(&done("c")).await.unwrap();
     assert!(!tell(&early).await, "one more is done");
     let later = ended_at(store, &run, 4).await;
-    assert!(store.revive_step(&key("b")).await.unwrap());
+    assert!(store.revive_step(&key("b"), false).await.unwrap());
     store.finish(&done("b")).await.unwrap();
     assert!(!tell(&later).await, "a dead letter came back");
     assert!(store.lanes().await.unwrap().is_empty());

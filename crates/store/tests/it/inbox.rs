@@ -55,7 +55,8 @@ pub async fn a_full_inbox_takes_nothing_of_a_list(store: &dyn Store) {
 pub async fn a_list_without_a_place_in_its_rate_is_not_taken(store: &dyn Store) {
     started(store).await;
     let rate = Some(Rate { key: "hook /hooks/a".into(), limit: 2, period: MINUTE, burst: 2 });
-    let of = |id: &str, rate: &Option<Rate>| PushedList { events: vec![pushed(id)], rate: rate.clone() };
+    let of =
+        |id: &str, rate: &Option<Rate>| PushedList { events: vec![pushed(id)], rates: rate.iter().cloned().collect() };
     let lists = [of("1", &rate), of("2", &None), of("3", &rate), of("4", &rate), of("5", &None)];
     let too_frequent = Pushed::TooFrequent { until: at(30) };
     let expected = [accepted(1, 0), accepted(1, 0), accepted(1, 0), too_frequent.clone(), accepted(1, 0)];
@@ -68,6 +69,22 @@ pub async fn a_list_without_a_place_in_its_rate_is_not_taken(store: &dyn Store) 
     assert_eq!(store.push(&lists, narrow, at(90)).await.unwrap(), vec![full; 3]);
     let expected = [accepted(1, 0), accepted(1, 0), Pushed::TooFrequent { until: at(120) }];
     assert_eq!(store.push(&lists, WIDE, at(90)).await.unwrap(), expected, "nor did those for which there was no room");
+}
+
+pub async fn a_list_takes_a_place_in_each_of_its_rates_or_in_none(store: &dyn Store) {
+    started(store).await;
+    let rate = |key: &str, limit| Rate { key: key.into(), limit, period: MINUTE, burst: 1 };
+    let (quick, slow) = (rate("quick", 60), rate("slow", 1));
+    let of = |id: &str, rates: &[&Rate]| PushedList {
+        events: vec![pushed(id)],
+        rates: rates.iter().map(|r| (*r).clone()).collect(),
+    };
+    let push = async |list: PushedList, second: i64| store.push(&[list], WIDE, at(second)).await.unwrap().remove(0);
+    assert_eq!(push(of("1", &[&quick, &slow]), 0).await, accepted(1, 0));
+    // The later of the two says when.
+    assert_eq!(push(of("2", &[&quick, &slow]), 30).await, Pushed::TooFrequent { until: at(60) });
+    assert_eq!(push(of("3", &[&quick]), 30).await, accepted(1, 0), "the refused one took no place of the other");
+    assert_eq!(push(of("2", &[&slow, &quick]), 60).await, accepted(1, 0));
 }
 
 pub async fn what_another_process_landed_is_not_landed_again(store: &dyn Store) {

@@ -126,6 +126,7 @@ conform!(
     a_pushed_event_is_kept_once_until_it_is_landed,
     a_full_inbox_takes_nothing_of_a_list,
     a_list_without_a_place_in_its_rate_is_not_taken,
+    a_list_takes_a_place_in_each_of_its_rates_or_in_none,
     what_another_process_landed_is_not_landed_again;
     retries:
     a_failed_step_waits_for_its_time,
@@ -137,6 +138,9 @@ conform!(
     an_attempt_that_nobody_ended_has_failed,
     a_dead_event_comes_back_once,
     a_dead_event_whose_content_came_again_is_only_closed,
+    what_comes_back_as_it_was_is_marked,
+    definitions_are_kept_once,
+    what_may_still_be_needed_of_landing_objects_is_known,
     retries_of_a_day_are_bounded;
     backfills:
     one_backfill_of_a_dataset_is_under_way,

@@ -304,7 +304,7 @@ async fn apply(call: &Call, store: &dyn Store, model: &mut Model, now: i64) {
         Call::Revive { key: k } => {
             let k = format!("k{k}");
             let expected = model.revive(&k);
-            let answer = store.revive_step(&key(&k)).await;
+            let answer = store.revive_step(&key(&k), false).await;
             assert_eq!(answer.as_ref().ok(), expected.as_ref());
             refused(answer.map(drop), expected.is_some());
         }

@@ -1,10 +1,10 @@
 //! What [`Store`] promises of attempts that failed, and of dead letters.
 
 use crate::build::*;
-use alluvium_model::RetryClass;
+use alluvium_model::{DefinitionVersion, RetryClass};
 use alluvium_store::{
-    AfterFailure, Claim, Claimed, EventState, Failure, NewEvent, NewStep, NotYet, Planned, RunState, StepState, Store,
-    StoreError, Terms, Value, Verdict, VerdictKind,
+    AfterFailure, Claim, Claimed, EventState, Failure, NewEvent, NewStep, NotYet, Planned, RunState, StepDone,
+    StepState, Store, StoreError, Terms, Value, Verdict, VerdictKind,
 };
 use std::collections::BTreeMap;
 
@@ -87,7 +87,7 @@ pub async fn what_a_gate_measured_is_kept_while_the_step_is_held(store: &dyn Sto
     claim(store, "a", 1, 2).await;
     fail(store, &of("first", 3, 1)).await;
     assert_eq!(kept().await, [text("first")]);
-    assert!(store.revive_step(&key("a")).await.unwrap());
+    assert!(store.revive_step(&key("a"), false).await.unwrap());
     assert!(kept().await.is_empty(), "it goes on");
     claim(store, "a", 1, 4).await;
     fail(store, &of("second", 5, 1)).await;
@@ -97,7 +97,7 @@ pub async fn what_a_gate_measured_is_kept_while_the_step_is_held(store: &dyn Sto
     assert!(kept().await.is_empty(), "it is planned anew");
     claim(store, "a", 1, 6).await;
     fail(store, &of("again", 7, 1)).await;
-    assert!(store.revive_step(&key("a")).await.unwrap());
+    assert!(store.revive_step(&key("a"), false).await.unwrap());
     claim(store, "a", 1, 8).await;
     let mut end = done("a");
     (end.quality, end.ledger.attempt) = (vec![quality("third", None), quality("fourth", None)], 2);
@@ -108,11 +108,11 @@ pub async fn what_a_gate_measured_is_kept_while_the_step_is_held(store: &dyn Sto
 pub async fn a_dead_step_comes_back_once(store: &dyn Store) {
     started(store).await;
     planned(store, &refine("a", -1, 3)).await;
-    assert!(!store.revive_step(&key("a")).await.unwrap(), "it is no dead letter");
+    assert!(!store.revive_step(&key("a"), false).await.unwrap(), "it is no dead letter");
     claim(store, "a", 1, 0).await;
     fail(store, &failure("a", 1, 0, 1)).await;
-    assert!(store.revive_step(&key("a")).await.unwrap());
-    assert!(!store.revive_step(&key("a")).await.unwrap());
+    assert!(store.revive_step(&key("a"), false).await.unwrap());
+    assert!(!store.revive_step(&key("a"), false).await.unwrap());
     let back = found(store, "a").await;
     assert_eq!((back.state, back.attempts, back.failures), (StepState::Planned, 1, 0));
     assert!(store.dead_letters().await.unwrap().is_empty());
@@ -122,7 +122,7 @@ pub async fn a_dead_step_comes_back_once(store: &dyn Store) {
     // A process that nobody waited for any more had committed it after all.
     store.finish(&done("a")).await.unwrap();
     assert_eq!(found(store, "a").await.state, StepState::Done);
-    assert!(store.dead_letters().await.unwrap().is_empty() && !store.revive_step(&key("a")).await.unwrap());
+    assert!(store.dead_letters().await.unwrap().is_empty() && !store.revive_step(&key("a"), false).await.unwrap());
 }
 
 pub async fn a_held_step_takes_one_verdict(store: &dyn Store) {
@@ -168,7 +168,7 @@ pub async fn a_dead_step_can_give_back_what_it_took(store: &dyn Store) {
         (found(store, "s").await.state, event_state(store, "1").await),
         (StepState::Superseded, EventState::Pending)
     );
-    assert!(store.dead_letters().await.unwrap().is_empty() && !store.revive_step(&key("s")).await.unwrap());
+    assert!(store.dead_letters().await.unwrap().is_empty() && !store.revive_step(&key("s"), false).await.unwrap());
     assert_eq!(planned(store, &ingest("s", &["1"])).await, Planned::New);
 }
 
@@ -194,18 +194,18 @@ pub async fn a_dead_event_comes_back_once(store: &dyn Store) {
     end.dead = vec![(event_id("1"), "D0013: gone".into()), (event_id("2"), "D0013: gone".into())];
     store.finish(&end).await.unwrap();
     let again = NewEvent { event: event_id("1").again(), modified_nanos: 7, ..event("1.csv", "1") };
-    assert!(store.replay_event(&run(), &event_id("1"), Some(&again)).await.unwrap());
-    assert!(!store.replay_event(&run(), &event_id("1"), Some(&again)).await.unwrap());
+    assert!(store.replay_event(&run(), &event_id("1"), Some(&again), None).await.unwrap());
+    assert!(!store.replay_event(&run(), &event_id("1"), Some(&again), None).await.unwrap());
     assert_eq!(event_state(store, "1").await, EventState::Replayed);
     let pending = store.pending_events(&name("bronze.flights")).await.unwrap();
     assert_eq!(pending.iter().map(|e| &e.event).collect::<Vec<_>>(), [&again.event]);
     assert_eq!((pending[0].path.as_str(), pending[0].modified_nanos), ("1.csv", 7));
     // Nothing takes the place of one whose file holds something else now.
-    assert!(store.replay_event(&run(), &event_id("2"), None).await.unwrap());
+    assert!(store.replay_event(&run(), &event_id("2"), None, None).await.unwrap());
     assert!(store.dead_letters().await.unwrap().is_empty());
     let done = NewEvent { event: again.event.clone(), ..again.clone() };
-    assert!(!store.replay_event(&run(), &event_id("2"), Some(&done)).await.unwrap());
-    let unknown = store.replay_event(&run(), &event_id("3"), None).await;
+    assert!(!store.replay_event(&run(), &event_id("2"), Some(&done), None).await.unwrap());
+    let unknown = store.replay_event(&run(), &event_id("3"), None, None).await;
     assert!(matches!(unknown, Err(StoreError::Unknown { what: "event", .. })), "{unknown:?}");
 }
 
@@ -222,7 +222,7 @@ pub async fn a_dead_event_whose_content_came_again_is_only_closed(store: &dyn St
     planned(store, &NewStep { events: vec![again.event.clone()], ..ingest("t", &[]) }).await;
     store.finish(&crate::build::done("t")).await.unwrap();
     let here = NewEvent { path: "1.csv".into(), ..again.clone() };
-    assert!(store.replay_event(&run(), &event_id("1"), Some(&here)).await.unwrap());
+    assert!(store.replay_event(&run(), &event_id("1"), Some(&here), None).await.unwrap());
     assert!(store.pending_events(&name("bronze.flights")).await.unwrap().is_empty());
     assert_eq!(store.events(&[again.event]).await.unwrap()[0].state, EventState::Done);
 }
@@ -256,7 +256,75 @@ pub async fn retries_of_a_day_are_bounded(store: &dyn Store) {
     assert_eq!(store.retries(at(MIDNIGHT)).await.unwrap()[&name("silver.flights")], 1);
     // One that came back from the dead begins anew.
     fail(store, &failure("b", MIDNIGHT, 0, 1)).await;
-    assert!(store.revive_step(&key("b")).await.unwrap());
+    assert!(store.revive_step(&key("b"), false).await.unwrap());
     assert!(try_once("b", MIDNIGHT).await.is_taken());
     assert_eq!(store.retries(at(MIDNIGHT)).await.unwrap()[&name("silver.flights")], 1);
+}
+
+pub async fn what_comes_back_as_it_was_is_marked(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1"]).await;
+    planned(store, &ingest("s", &["1"])).await;
+    store.finish(&StepDone { dead: vec![(event_id("1"), "D0013: gone".into())], ..done("s") }).await.unwrap();
+    let active = DefinitionVersion::from_stored("v9");
+    store.activate(&name("bronze.flights"), &active, at(5)).await.unwrap();
+    let again = NewEvent { event: event_id("1").again(), ..event("1.csv", "1") };
+    let step = NewStep { events: vec![again.event.clone()], ..ingest("t", &[]) };
+    assert!(store.replay_event(&run(), &event_id("1"), Some(&again), Some(&step)).await.unwrap());
+    // No planner finds the event free.
+    assert!(store.pending_events(&name("bronze.flights")).await.unwrap().is_empty());
+    let open = store.open_steps().await.unwrap();
+    assert_eq!((open.len(), open[0].original, &open[0].events), (1, true, &vec![again.event]));
+    store.finish(&done("t")).await.unwrap();
+    let versions = store.versions().await.unwrap();
+    assert_eq!(versions.iter().find(|v| v.active).map(|v| &v.version), Some(&active), "{versions:?}");
+
+    planned(store, &refine("a", -1, 3)).await;
+    claim(store, "a", 1, 0).await;
+    fail(store, &failure("a", 1, 0, 1)).await;
+    assert!(store.revive_step(&key("a"), true).await.unwrap());
+    assert!(found(store, "a").await.original);
+    claim(store, "a", 1, 2).await;
+    fail(store, &failure("a", 3, 0, 1)).await;
+    assert!(store.revive_step(&key("a"), false).await.unwrap());
+    assert!(!found(store, "a").await.original, "the last word counts");
+}
+
+pub async fn definitions_are_kept_once(store: &dyn Store) {
+    let of = |d: &str, v: &str| (name(d), DefinitionVersion::from_stored(v));
+    let files = |texts: &[(&str, &str)]| -> BTreeMap<String, String> {
+        texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    };
+    let (a, b) = (of("silver.flights", "v1"), of("silver.other", "v1"));
+    assert_eq!(store.undefined(&[a.clone(), b.clone()]).await.unwrap(), [a.clone(), b.clone()]);
+    let first = files(&[("x.yaml", "one"), ("y.sql", "it's \0 \u{1} \u{1F600}\n"), ("empty", "")]);
+    store.keep_definitions(&[a.clone(), b.clone()], &first, at(1)).await.unwrap();
+    assert_eq!(store.undefined(&[a.clone(), b.clone()]).await.unwrap(), []);
+    let second = files(&[("x.yaml", "two"), ("y.sql", "it's \0 \u{1} \u{1F600}\n")]);
+    // What is there stays.
+    let c = of("silver.flights", "v2");
+    store.keep_definitions(&[a.clone(), c.clone()], &second, at(2)).await.unwrap();
+    assert_eq!(store.definition(&a.0, &a.1).await.unwrap(), Some(first));
+    assert_eq!(store.definition(&c.0, &c.1).await.unwrap(), Some(second));
+    assert_eq!(store.definition(&c.0, &DefinitionVersion::from_stored("v3")).await.unwrap(), None);
+    let tables = store.tables(&watch(0)).await.unwrap();
+    let texts = tables.iter().find(|t| t.name == "definition_files").expect("a table");
+    assert_eq!(texts.rows.len(), 4, "a text once: {texts:?}");
+}
+
+pub async fn what_may_still_be_needed_of_landing_objects_is_known(store: &dyn Store) {
+    started(store).await;
+    recorded(store, &["1", "2", "3", "4"]).await;
+    planned(store, &ingest("s", &["1", "2"])).await;
+    planned(store, &ingest("t", &["3"])).await;
+    let needed = async || -> Vec<String> {
+        let all = store.unfinished_contents(&name("bronze.flights")).await.unwrap();
+        all.into_iter().map(|c| c.to_string()).collect()
+    };
+    assert_eq!(needed().await, ["1", "2", "3", "4"]);
+    store.finish(&StepDone { dead: vec![(event_id("1"), "D0001: broken".into())], ..done("s") }).await.unwrap();
+    assert_eq!(needed().await, ["1", "3", "4"], "what was loaded is done with, what died is not");
+    store.replay_event(&run(), &event_id("1"), None, None).await.unwrap();
+    assert_eq!(needed().await, ["3", "4"]);
+    assert!(store.unfinished_contents(&name("bronze.other")).await.unwrap().is_empty());
 }

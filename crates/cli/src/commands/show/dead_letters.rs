@@ -8,10 +8,11 @@ use crate::{
     render::{Align, brief_time, diagnostic, json_time, printable, progress, size},
     wire::Wired,
 };
-use alluvium_store::{Claimed, DeadLetter, StepKind};
+use alluvium_model::{DatasetName, EventId};
+use alluvium_store::{Claimed, DeadLetter, EventRecord, StepKind};
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters of an id in the table; `replay dead-letters --id` takes them.
 const ID: usize = 12;
@@ -29,6 +30,8 @@ pub struct Line {
     version: String,
     object: Option<String>,
     bytes: Option<u64>,
+    /// Where its bytes are kept.
+    payload: Option<String>,
     objects: u64,
     /// Versions of tables, `after` excluded.
     inputs: BTreeMap<String, Claimed>,
@@ -44,8 +47,9 @@ pub struct Line {
 const COLUMNS: &[Column<Line>] = &[
     ("id", Align::Left, |l| l.id().chars().take(ID).collect()),
     ("dataset", Align::Left, |l| l.dataset.clone()),
-    ("what", Align::Left, Line::payload),
+    ("what", Align::Left, Line::described),
     ("size", Align::Right, |l| or_dash(l.bytes.map(size))),
+    ("kept", Align::Left, |l| or_dash(l.payload.as_ref().map(|_| "yes"))),
     ("code", Align::Left, |l| or_dash(l.code.as_deref().map(printable))),
     ("class", Align::Left, |l| or_dash(l.class.as_deref())),
     ("attempts", Align::Right, |l| l.attempts.to_string()),
@@ -65,11 +69,35 @@ pub async fn show(global: &Global, wired: &Wired) -> Result<(), CliError> {
 }
 
 pub async fn lines(wired: &Wired) -> Result<Vec<Line>, CliError> {
-    Ok(wired.store.dead_letters().await?.into_iter().map(Line::new).collect())
+    let letters = wired.store.dead_letters().await?;
+    let kept = kept(wired, &letters).await?;
+    let payload = |letter: &DeadLetter| kept.get(letter.event.as_ref()?).cloned();
+    let line = |letter: DeadLetter| {
+        let payload = payload(&letter);
+        Line::new(letter, payload)
+    };
+    Ok(letters.into_iter().map(line).collect())
+}
+
+/// Where the bytes of dead landing objects are.
+async fn kept(wired: &Wired, letters: &[DeadLetter]) -> Result<BTreeMap<EventId, String>, CliError> {
+    let ids: Vec<EventId> = letters.iter().filter_map(|l| l.event.clone()).collect();
+    let events = wired.store.events(&ids).await?;
+    let datasets: BTreeSet<&DatasetName> = events.iter().map(|e| &e.dataset).collect();
+    let mut places = BTreeMap::new();
+    for dataset in datasets {
+        match wired.engine.payloads(dataset).await {
+            Ok(all) => places.extend(all.into_iter().map(|(c, at)| ((dataset, c), at.display().to_string()))),
+            // The letters themselves are in the state.
+            Err(error) => tracing::warn!(%dataset, %error, "what is kept of its dead letters cannot be seen"),
+        }
+    }
+    let place = |e: &EventRecord| Some((e.event.clone(), places.get(&(&e.dataset, e.content.clone()))?.clone()));
+    Ok(events.iter().filter_map(place).collect())
 }
 
 impl Line {
-    fn new(letter: DeadLetter) -> Self {
+    fn new(letter: DeadLetter, payload: Option<String>) -> Self {
         Self {
             event: letter.event.map(|e| e.to_string()),
             step: letter.step.to_string(),
@@ -79,6 +107,7 @@ impl Line {
             version: letter.version.to_string(),
             object: letter.object,
             bytes: letter.bytes,
+            payload,
             objects: letter.objects,
             inputs: letter.inputs.into_iter().map(|(input, claimed)| (input.to_string(), claimed)).collect(),
             code: letter.code,
@@ -95,7 +124,7 @@ impl Line {
     }
 
     /// The landing object, or the step and what it would have read.
-    fn payload(&self) -> String {
+    fn described(&self) -> String {
         if let Some(object) = &self.object {
             return printable(object);
         }

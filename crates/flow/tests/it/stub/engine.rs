@@ -2,7 +2,7 @@
 
 use super::faults::{Frozen, Held, Late, Rejected, Told};
 use alluvium_flow::{Engine, Increment, Job, Maintained, Outcome, Report, StepError};
-use alluvium_model::{Balance, Blame, DatasetName, RetryClass, StepKey};
+use alluvium_model::{Balance, Blame, ContentHash, DatasetName, RetryClass, StepKey};
 use alluvium_spec::{Dataset, Freshness, Silver};
 use alluvium_store::{StepKind, StepRecord};
 use async_trait::async_trait;
@@ -428,6 +428,14 @@ impl Engine for StubEngine {
         let fence = tables.fences.entry(step.key.clone()).or_default();
         *fence = attempt.max(*fence);
         Ok(!tables.committed.contains_key(&step.key))
+    }
+
+    async fn keeps(&self, _: &DatasetName, _: &ContentHash) -> Result<bool, StepError> {
+        Ok(false)
+    }
+
+    async fn forget_payloads(&self, _: &DatasetName, _: &BTreeSet<ContentHash>) -> Result<u64, StepError> {
+        Ok(0)
     }
 
     async fn maintain(&self, dataset: &Dataset, since: i64, needed: i64) -> Result<Maintained, StepError> {

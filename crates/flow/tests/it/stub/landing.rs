@@ -38,7 +38,12 @@ impl Landing for StubLanding {
         Ok(paths.into_iter().find(|path| !all.iter().any(|a| a.path == *path)))
     }
 
-    async fn look(&self, _: &Dataset, known: &BTreeMap<String, (u64, i64)>) -> Result<Look, StepError> {
+    async fn look(
+        &self,
+        _: &Dataset,
+        known: &BTreeMap<String, (u64, i64)>,
+        _: Option<&str>,
+    ) -> Result<Look, StepError> {
         let state = *self.state.lock().expect("no holder panics");
         match state {
             Folder::Readable => {}
