@@ -105,6 +105,8 @@ pub enum FlowError {
     Store(#[from] StoreError),
     #[error("{dataset} could not be looked at")]
     Look { dataset: DatasetName, source: StepError },
+    #[error("the state belongs to the lake `{known}`, and {}", names(.found.as_deref()))]
+    OtherLake { known: String, found: Option<String> },
     #[error("{0} is not a dataset of this project")]
     UnknownDataset(DatasetName),
     #[error("{0} has no quarantine to replay: gold sets no row aside")]
@@ -141,11 +143,16 @@ pub enum FlowError {
     PartOfDefinition(DatasetName),
 }
 
+fn names(found: Option<&str>) -> String {
+    found.map_or_else(|| "this one has no name".to_owned(), |id| format!("this one is `{id}`"))
+}
+
 impl Fault for FlowError {
     fn code(&self) -> &'static str {
         match self {
             Self::Store(e) => e.code(),
             Self::Look { source, .. } => source.code(),
+            Self::OtherLake { .. } => "F0118",
             Self::UnknownDataset(_) => "F0101",
             Self::NoQuarantine(_) => "F0102",
             Self::Contended(_) => "F0103",
@@ -184,7 +191,7 @@ impl Fault for FlowError {
             | Self::BackfillRedefined(_)
             | Self::NotBuilt(_)
             | Self::PartOfDefinition(_) => RetryClass::Schema,
-            Self::NotTheirs { .. } => RetryClass::Auth,
+            Self::NotTheirs { .. } | Self::OtherLake { .. } => RetryClass::Auth,
             Self::ReplayNotUnderstood { .. } => RetryClass::Internal,
             Self::Contended(_) => RetryClass::Transient,
         }
@@ -194,6 +201,9 @@ impl Fault for FlowError {
         match self {
             Self::Store(e) => e.remedy(),
             Self::Look { source, .. } => source.remedy(),
+            Self::OtherLake { .. } => {
+                "mount the disk of the lake, or name the lake that was used before; nothing was read or written"
+            }
             Self::UnknownDataset(_) => "name a dataset that `alluvium show datasets` lists",
             Self::NoQuarantine(_) => "name a bronze or silver dataset",
             Self::NotSilver(_) => "name a silver dataset",

@@ -21,6 +21,7 @@ mod inbox;
 mod life;
 mod maintain;
 mod original;
+mod own_lake;
 mod payload;
 mod plan;
 mod ports;

@@ -60,6 +60,7 @@ impl Flow<'_> {
             biased;
             () = stop => None,
             done = async {
+                self.own_lake().await?;
                 work(run, &mut summary).await?;
                 self.maintain(&summary).await
             } => Some(done),

@@ -202,6 +202,9 @@ pub struct Usage {
 /// Executes steps. Every commit carries its step key, so that a step commits once however often it is executed.
 #[async_trait]
 pub trait Engine: Send + Sync {
+    /// The name that lies in the lake, by which a state knows it; `first` becomes it where there is none.
+    async fn name(&self, first: Option<&str>) -> Result<Option<String>, StepError>;
+
     /// Newest version of the dataset's table; `None` when there is no table yet.
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError>;
 

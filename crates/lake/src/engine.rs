@@ -11,6 +11,7 @@ use crate::{
     incremental::Gone,
     ingest, maintain,
     meter::Meter,
+    name,
     objects::Objects,
     payload,
     pool::QueryPool,
@@ -189,6 +190,10 @@ pub(crate) fn declared(contract: &Contract, silver: Option<&Silver>) -> Result<S
 
 #[async_trait]
 impl Engine for LakeEngine {
+    async fn name(&self, first: Option<&str>) -> Result<Option<String>, StepError> {
+        name::name(&self.root, &self.tables.disk, first).await.map_err(StepError::new)
+    }
+
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
         self.tables.head(&Place::Dataset(dataset.clone())).await.map_err(StepError::new)
     }

@@ -35,6 +35,7 @@ mod lateness;
 mod library;
 mod maintain;
 mod meter;
+mod name;
 mod objects;
 mod payload;
 mod pool;

@@ -204,6 +204,10 @@ fn record(event: &EventId, n: u64) -> String {
 
 #[async_trait]
 impl Engine for SimEngine {
+    async fn name(&self, _: Option<&str>) -> Result<Option<String>, StepError> {
+        Ok(Some("the lake".to_owned()))
+    }
+
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
         self.look().await?;
         Ok(self.table(dataset).map(|t| t.head()))

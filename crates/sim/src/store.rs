@@ -168,6 +168,8 @@ macro_rules! over_the_way {
 }
 
 over_the_way! {
+    lake() -> Option<String>;
+    belong(id: &str) -> String;
     known_files(dataset: &DatasetName) -> BTreeMap<String, (u64, i64)>;
     record_events(run: &RunId, events: &[NewEvent]) -> Vec<Recorded>;
     push(lists: &[PushedList], bound: InboxBound, now: Timestamp) -> Vec<Pushed>;

@@ -16,6 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// The name of the lake that the state belongs to, once it was used with one.
+    async fn lake(&self) -> Result<Option<String>, StoreError>;
+
+    /// From now on the state belongs to the lake of this name, unless it belongs to one. Tells which.
+    async fn belong(&self, id: &str) -> Result<String, StoreError>;
+
     /// Size and modification time of every path recorded for the dataset, so that a known file is not read again.
     async fn known_files(&self, dataset: &DatasetName) -> Result<BTreeMap<String, (u64, i64)>, StoreError>;
 

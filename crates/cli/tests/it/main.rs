@@ -40,6 +40,7 @@ mod maintain;
 mod market;
 mod memory;
 mod order;
+mod other_lake;
 mod parquet;
 mod postgres;
 mod proxy;

@@ -9,7 +9,8 @@ use crate::{error::LakeError, snapshots::Entry};
 use alluvium_model::{ByteSize, Clock, Fault, LakeUrl, crash_point};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart, path::Path as Key,
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart,
+    path::Path as Key,
 };
 use std::{
     collections::HashMap,
@@ -254,6 +255,32 @@ impl Remote {
                 let _ = upload.abort().await;
                 Err(e)
             }
+        }
+    }
+
+    /// What a small object says, which is not kept as a copy; `first` is put there where there is none.
+    pub(crate) async fn text(&self, path: &Path, first: Option<&str>) -> Result<Option<String>, LakeError> {
+        let key = self.key(path);
+        if let Some(text) = self.text_at(path, &key).await? {
+            return Ok(Some(text));
+        }
+        let Some(first) = first else { return Ok(None) };
+        let put = self.store.put_opts(&key, first.to_owned().into(), PutMode::Create.into()).await;
+        match put {
+            // Another process may have been first.
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => self.text_at(path, &key).await,
+            Err(e) => Err(self.failed(path)(e)),
+        }
+    }
+
+    async fn text_at(&self, path: &Path, key: &Key) -> Result<Option<String>, LakeError> {
+        match self.store.get(key).await {
+            Ok(got) => {
+                let bytes = got.bytes().await.map_err(self.failed(path))?;
+                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+            }
+            Err(object_store::Error::NotFound { source, .. }) if !is_bucket(source.as_ref()) => Ok(None),
+            Err(e) => Err(self.failed(path)(e)),
         }
     }
 

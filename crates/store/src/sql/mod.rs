@@ -17,6 +17,7 @@ mod endings;
 mod events;
 mod finish;
 mod inbox;
+mod lake;
 mod lanes;
 mod leases;
 mod measures;

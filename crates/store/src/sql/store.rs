@@ -5,7 +5,7 @@
 
 use super::{
     alerts, audit, backfills, dead_letters, decisions, definitions, discards, dump, endings, events, finish, inbox,
-    lanes, leases, measures, plan, registry, replays, retries, runs, steps, terms, verdicts,
+    lake, lanes, leases, measures, plan, registry, replays, retries, runs, steps, terms, verdicts,
     versions::{self, Activation},
     watermarks,
 };
@@ -56,6 +56,14 @@ macro_rules! store_over {
     ($store:ty) => {
         #[async_trait]
         impl Store for $store {
+            async fn lake(&self) -> Result<Option<String>, StoreError> {
+                within!(Read, self, |tx| lake::lake(tx))
+            }
+
+            async fn belong(&self, id: &str) -> Result<String, StoreError> {
+                within!(Write, self, |tx| lake::belong(tx, id))
+            }
+
             async fn known_files(&self, dataset: &DatasetName) -> Result<BTreeMap<String, (u64, i64)>, StoreError> {
                 within!(Read, self, |tx| events::known_files(tx, dataset))
             }

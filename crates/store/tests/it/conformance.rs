@@ -8,6 +8,13 @@ use alluvium_store::{
 };
 use std::collections::BTreeMap;
 
+pub async fn a_state_belongs_to_the_first_lake(store: &dyn Store) {
+    assert_eq!(store.lake().await.unwrap(), None);
+    assert_eq!(store.belong("a").await.unwrap(), "a");
+    assert_eq!(store.belong("b").await.unwrap(), "a");
+    assert_eq!(store.lake().await.unwrap().as_deref(), Some("a"));
+}
+
 pub async fn arrivals_are_told_apart(store: &dyn Store) {
     started(store).await;
     let list = [event("a", "1"), event("b", "1"), event("c", "2"), event("c", "2")];

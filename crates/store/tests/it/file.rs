@@ -182,7 +182,7 @@ async fn a_newer_file_is_refused_and_left_alone() {
     let mut conn = raw(&path).await;
     sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut conn).await.unwrap();
     let error = SqliteStore::open(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 16 }), "{error:?}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 17 }), "{error:?}");
     assert_eq!(error.class(), RetryClass::Schema);
     assert!(error.remedy().starts_with("use a newer alluvium"));
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut conn).await.unwrap();
@@ -271,7 +271,7 @@ async fn a_file_of_the_first_version_goes_on() {
     first_version(&path).await;
     let before = std::fs::read(&path).unwrap();
     let error = SqliteStore::read(&path).await.unwrap_err();
-    assert!(matches!(error, StoreError::Older { found: 1, known: 16 }), "{error:?}");
+    assert!(matches!(error, StoreError::Older { found: 1, known: 17 }), "{error:?}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 
     let store = sqlite(&folder).await;

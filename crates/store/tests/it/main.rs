@@ -83,6 +83,7 @@ macro_rules! conform {
 
 conform!(
     conformance:
+    a_state_belongs_to_the_first_lake,
     arrivals_are_told_apart,
     a_path_that_is_told_again_counts_once,
     the_objects_of_a_step_tell_where_they_were_found,

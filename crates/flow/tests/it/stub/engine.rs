@@ -267,6 +267,10 @@ impl StubEngine {
 
 #[async_trait]
 impl Engine for StubEngine {
+    async fn name(&self, _: Option<&str>) -> Result<Option<String>, StepError> {
+        Ok(Some("the lake".to_owned()))
+    }
+
     async fn head(&self, dataset: &DatasetName) -> Result<Option<i64>, StepError> {
         Ok(self.tables().rows.get(dataset).map(|v| v.len() as i64))
     }
