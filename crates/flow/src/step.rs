@@ -1,13 +1,13 @@
 //! One step: take its lease, execute it or find that it committed earlier, record what it did.
 //!
-//! Called by `drain.rs` and `assist.rs`; the one way in which any process executes a step. How often a step failed and when it may be tried again is in the state, so that all processes agree;
+//! Called by `drain.rs`, `assist.rs` and backfills; the one way in which any process executes a step. How often a step failed and when it may be tried again is in the state, so that all processes agree;
 //! a run only decides whether it waits for that.
 
 use crate::{
     Dependency, Flow, FlowError, HELD, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
     drain::is_live,
     error::Stopped,
-    hands::Held,
+    hands::{Held, Size},
     plan::versions_mix,
     publication,
     retry::{after, delay, policy},
@@ -144,9 +144,9 @@ impl Flow<'_> {
         uses: &[Dependency],
     ) -> Result<Taken<'_>, FlowError> {
         let (mut told, mut wait) = (false, FIRST_LOOK);
-        let small = self.is_small(step).await;
+        let size = self.size(step).await;
         loop {
-            let mut hand = pin!(self.hands.take(small));
+            let mut hand = pin!(self.hands.take(size));
             // Others may do the step while this process's hands are full.
             let hand = loop {
                 tokio::select! {
@@ -175,7 +175,8 @@ impl Flow<'_> {
                     if let Some((until, why)) = not_before(&refused) {
                         return Ok(Taken::Later { until, why });
                     }
-                    if !std::mem::replace(&mut told, true) {
+                    // Of a backfill's windows others may make any.
+                    if is_live(step) && !std::mem::replace(&mut told, true) {
                         self.tell(dataset, refused);
                     }
                 }
@@ -200,17 +201,21 @@ impl Flow<'_> {
         if let Some(later) = self.left_alone(&uses) {
             return Ok(Some(later));
         }
-        let Some(hand) = self.hands.try_take(self.is_small(step).await) else { return Ok(None) };
+        let Some(hand) = self.hands.try_take(self.size(step).await) else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
             Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _held: hand, attempt, failures })),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
     }
 
-    /// Whether it takes a part of a hand. What reads all of an input does not.
-    async fn is_small(&self, step: &StepRecord) -> bool {
+    /// What it takes of the process's hands. What reads all of an input is not small.
+    async fn size(&self, step: &StepRecord) -> Size {
         let adds = step.kind == StepKind::Curate && step.inputs.values().all(|range| range.after >= 0);
-        adds && self.engine.is_small(step).await
+        match step.kind {
+            StepKind::Backfill => Size::Window,
+            _ if adds && self.engine.is_small(step).await => Size::Small,
+            _ => Size::Whole,
+        }
     }
 
     /// Whether a breaker holds the step off.
@@ -226,7 +231,7 @@ impl Flow<'_> {
         step: &StepRecord,
         uses: &[Dependency],
     ) -> Result<Claim, FlowError> {
-        // What a backfill does at once is bounded by itself: it takes no slot from the live work.
+        // What a backfill does at once it says by itself, and the state counts: it takes no slot from the live work.
         let terms = match step.kind {
             StepKind::Backfill => Terms { retries_per_day: dataset.effort.retries_per_day, ..Terms::default() },
             _ => terms(dataset),

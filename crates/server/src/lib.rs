@@ -18,6 +18,7 @@ mod signature;
 mod stale;
 mod stop;
 mod turns;
+mod windows;
 mod worker;
 
 pub use audit::Audit;
