@@ -15,7 +15,8 @@ use crate::{
 use alluvium_model::{Blame, Fault, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
 use alluvium_store::{
-    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState, Terms,
+    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState,
+    StoreError, Terms,
 };
 use jiff::Timestamp;
 use std::{pin::pin, time::Duration};
@@ -386,7 +387,7 @@ impl Flow<'_> {
         StepError::new(Stopped::TooLong(timeout, blame))
     }
 
-    /// `false`: it committed nothing, and somebody else tries it by now.
+    /// `false`: it committed nothing, and somebody else tries it by now, or nobody wants it any more.
     pub(crate) async fn done(
         &self,
         run: &RunId,
@@ -424,7 +425,11 @@ impl Flow<'_> {
             publish: publication::of(self.project, dataset, step, run, &outcome, recovered, finished_at),
         };
         crash_point("step.before_done");
-        let ended = self.store.finish(&done).await?;
+        let ended = match self.store.finish(&done).await {
+            // Its backfill is over, and with it what was made.
+            Err(StoreError::Superseded { .. }) if !is_live(step) => false,
+            ended => ended?,
+        };
         crash_point("step.after_done");
         if !ended {
             return Ok(false);

@@ -184,6 +184,25 @@ async fn who_is_to_stop_takes_no_other_window() {
 }
 
 #[tokio::test]
+async fn who_makes_a_window_of_a_backfill_that_is_dropped_goes_on() {
+    let world = world().await;
+    left_behind(&world, 3).await;
+    world.engine.let_them_meet(2);
+    let (helper, mut shared) = (world.worker(), SharedWindows::default());
+    let dropped = async {
+        while world.engine.windows().0.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.flow().drop_backfill(&Calm::default(), &gold()).await.expect("dropped");
+        world.engine.let_them_meet(0);
+    };
+    let (made, ()) = tokio::join!(helper.make_windows(&mut shared, || false, pending()), dropped);
+    assert_eq!(made.expect("that is no error").failed_steps, 0);
+    assert!(world.engine.windows().0.is_empty(), "and takes no other of it");
+    assert!(world.store.open_steps().await.expect("steps").is_empty());
+}
+
+#[tokio::test]
 async fn a_window_that_takes_long_keeps_its_place_and_no_hand() {
     let world = world().await;
     world.engine.hang_window(0);
