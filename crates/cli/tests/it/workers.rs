@@ -12,8 +12,10 @@ use crate::{
 use alluvium_model::{Clock, Entropy, SeededEntropy, SystemClock};
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -226,6 +228,38 @@ fn windows_of_a_backfill_are_made_by_all_processes_and_outlive_a_killed_one() {
     let by = |command: &str| made.iter().filter(|(c, _)| c == command).map(|(_, n)| *n).sum::<u64>();
     assert_eq!((by("backfill"), by("windows")), (1, 4), "{made:?}");
     assert!(made.len() >= 3, "each made one: {made:?}");
+    assert_eq!(p.tables(), from_scratch().tables());
+}
+
+/// Steps that committed to what the backfill makes beside the table, in any order.
+fn committed_beside(p: &Project) -> Vec<String> {
+    let below =
+        |at: &Path| fs::read_dir(at).expect("a folder").map(|e| e.expect("an entry").path()).collect::<Vec<_>>();
+    let tables = below(&p.path("lake/dev/backfill/gold.daily"));
+    let log = tables.iter().flat_map(|table| below(&table.join("_delta_log")));
+    let texts =
+        log.filter(|f| f.extension().is_some_and(|e| e == "json")).map(|f| fs::read_to_string(f).expect("a log"));
+    let steps = texts.flat_map(|text| {
+        let actions = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("an action"));
+        actions.filter_map(|a| Some(a["txn"]["appId"].as_str()?.to_owned())).collect::<Vec<_>>()
+    });
+    steps.collect()
+}
+
+/// Its leases end while it is about to commit; another process makes all, and then it goes on.
+#[test]
+fn a_window_whose_process_was_taken_for_dead_is_made_once() {
+    let p = Project::new(MARKET);
+    to_backfill(&p);
+    let build = BACKFILL.iter().copied().filter(|word| *word != "--swap").collect::<Vec<_>>();
+    let stopped = Stopped::at(&p, &build, "commit.before_main");
+    leases_end(&p);
+    p.done(&["backfill", "gold.daily", "--resume"]).said("5 of 5 windows made");
+    let ran = stopped.go_on();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let (all, each) = (committed_beside(&p), committed_beside(&p).into_iter().collect::<BTreeSet<_>>());
+    assert_eq!((all.len(), each.len()), (5, 5), "{all:?}");
+    p.done(&["backfill", "gold.daily", "--swap"]).said("swapped in");
     assert_eq!(p.tables(), from_scratch().tables());
 }
 
