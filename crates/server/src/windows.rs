@@ -32,7 +32,7 @@ impl Windows<'_> {
                 Err(error) => return Err(error),
             };
             tokio::select! {
-                () = self.rest(rests) => {}
+                () = self.rest(&rests) => {}
                 () = stop.clone().said() => {}
             }
         }
@@ -55,7 +55,7 @@ impl Windows<'_> {
     }
 
     /// Windows can wait a little: each write of the live work would be a reason to look.
-    async fn rest(&self, rests: Resting) {
+    async fn rest(&self, rests: &Resting) {
         self.flow.timer.wait(LOOK_EVERY).await;
         if rests.lasts(self.flow) {
             tokio::select! {
