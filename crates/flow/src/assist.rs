@@ -21,6 +21,21 @@ const MOST_PASSED: usize = 16;
 #[derive(Debug, Default)]
 pub struct Refused(BTreeMap<StepKey, Timestamp>);
 
+impl Refused {
+    pub(crate) fn until(&mut self, step: StepKey, time: Timestamp) {
+        self.0.insert(step, time);
+    }
+
+    pub(crate) fn holds(&self, step: &StepKey) -> bool {
+        self.0.contains_key(step)
+    }
+
+    /// Of those whose time has come.
+    pub(crate) fn forget(&mut self, now: Timestamp) {
+        self.0.retain(|_, until| *until > now);
+    }
+}
+
 impl Flow<'_> {
     /// Whether a step waits that this process may take.
     ///
@@ -58,7 +73,7 @@ impl Flow<'_> {
                     match self.take_now(run, dataset, &step).await? {
                         None | Some(Taken::Ended(_)) => {}
                         Some(Taken::Later { until, why }) => {
-                            refused.0.insert(step.key.clone(), until);
+                            refused.until(step.key.clone(), until);
                             let (step, dataset) = (step.key, dataset.name.clone());
                             self.report.signal(Signal::StepWaits { step, dataset, until, why });
                         }
@@ -86,8 +101,8 @@ impl Flow<'_> {
     async fn asked(&self, refused: &mut Refused) -> Result<Vec<(&Dataset, StepRecord)>, FlowError> {
         let watch = self.watch();
         let ready = self.store.ready_steps(&watch).await?;
-        refused.0.retain(|_, until| *until > watch.now);
-        let own = ready.into_iter().filter(|s| !refused.0.contains_key(&s.key));
+        refused.forget(watch.now);
+        let own = ready.into_iter().filter(|s| !refused.holds(&s.key));
         let mut own: Vec<(&Dataset, StepRecord)> = own.filter_map(|s| Some((self.own(&s)?, s))).collect();
         if own.iter().any(|(d, _)| can_freeze(d)) {
             let open = self.store.open_steps().await?;
@@ -106,7 +121,7 @@ impl Flow<'_> {
         for (dataset, oldest) in unseen {
             for step in loads_behind(&oldest, &open, watch.now).take(MOST_PASSED) {
                 // It waits for its time, and what follows with it.
-                if refused.0.contains_key(&step.key) {
+                if refused.holds(&step.key) {
                     break;
                 }
                 if step.version == dataset.version && self.sees_files_of(dataset, step).await? {
@@ -119,7 +134,7 @@ impl Flow<'_> {
     }
 
     /// The step's dataset, if the step was planned under the same definition as this process has.
-    fn own(&self, step: &StepRecord) -> Option<&Dataset> {
+    pub(crate) fn own(&self, step: &StepRecord) -> Option<&Dataset> {
         self.project.datasets.get(&step.dataset).filter(|d| d.version == step.version)
     }
 }

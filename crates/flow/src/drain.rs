@@ -512,7 +512,7 @@ pub(crate) fn look_error(dataset: &DatasetName, source: crate::StepError) -> Flo
     FlowError::Look { dataset: dataset.clone(), source }
 }
 
-/// Windows of a backfill are done by nobody else.
+/// Windows of a backfill are none of the live work.
 pub(crate) fn is_live(step: &StepRecord) -> bool {
     step.kind != StepKind::Backfill
 }

@@ -39,8 +39,8 @@ pub use alert::{ALERT_CODES, Ages, Judged, runbook};
 pub use anomaly::{Anomaly, HISTORY_DAYS, Unusual, Watched, anomalies};
 pub use assist::Refused as RefusedSteps;
 pub use backfill::{
-    Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Windowed,
-    parts as backfill_parts,
+    Backfill, Backfilled, Beside, Compared, Comparison, Difference, Extent, Measure, Part, Shared as SharedWindows,
+    Windowed, parts as backfill_parts,
 };
 pub use branch::{numbers, what_waits};
 pub use breaker::{Breakers, Dependency};

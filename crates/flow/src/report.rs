@@ -170,6 +170,10 @@ pub enum Signal {
         path: String,
         host: String,
     },
+    /// A backfill is made under another definition of its dataset than this process has: its windows are left to others.
+    WindowsLeft {
+        dataset: DatasetName,
+    },
     /// The step waits for a slot of a concurrency key.
     StepWaitsForSlot {
         dataset: DatasetName,

@@ -1,13 +1,13 @@
 //! One step: take its lease, execute it or find that it committed earlier, record what it did.
 //!
-//! Called by `drain.rs` and `assist.rs`; the one way in which any process executes a step. How often a step failed and when it may be tried again is in the state, so that all processes agree;
+//! Called by `drain.rs`, `assist.rs` and backfills; the one way in which any process executes a step. How often a step failed and when it may be tried again is in the state, so that all processes agree;
 //! a run only decides whether it waits for that.
 
 use crate::{
     Dependency, Flow, FlowError, HELD, Job, Outcome, Reader, Signal, StepError, StepWait, Summary,
     drain::is_live,
     error::Stopped,
-    hands::Held,
+    hands::{Held, Size},
     plan::versions_mix,
     publication,
     retry::{after, delay, policy},
@@ -15,7 +15,8 @@ use crate::{
 use alluvium_model::{Blame, Fault, RunId, Span, crash_point};
 use alluvium_spec::{Dataset, Kind, Timeout};
 use alluvium_store::{
-    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState, Terms,
+    AfterFailure, Claim, Failure, LedgerEntry, NotYet, Rate, Slot, StepDone, StepKind, StepRecord, StepState,
+    StoreError, Terms,
 };
 use jiff::Timestamp;
 use std::{pin::pin, time::Duration};
@@ -144,9 +145,9 @@ impl Flow<'_> {
         uses: &[Dependency],
     ) -> Result<Taken<'_>, FlowError> {
         let (mut told, mut wait) = (false, FIRST_LOOK);
-        let small = self.is_small(step).await;
+        let size = self.size(step).await;
         loop {
-            let mut hand = pin!(self.hands.take(small));
+            let mut hand = pin!(self.hands.take(size));
             // Others may do the step while this process's hands are full.
             let hand = loop {
                 tokio::select! {
@@ -175,7 +176,8 @@ impl Flow<'_> {
                     if let Some((until, why)) = not_before(&refused) {
                         return Ok(Taken::Later { until, why });
                     }
-                    if !std::mem::replace(&mut told, true) {
+                    // Of a backfill's windows others may make any.
+                    if is_live(step) && !std::mem::replace(&mut told, true) {
                         self.tell(dataset, refused);
                     }
                 }
@@ -200,17 +202,21 @@ impl Flow<'_> {
         if let Some(later) = self.left_alone(&uses) {
             return Ok(Some(later));
         }
-        let Some(hand) = self.hands.try_take(self.is_small(step).await) else { return Ok(None) };
+        let Some(hand) = self.hands.try_take(self.size(step).await) else { return Ok(None) };
         Ok(match self.claim(run, dataset, step, &uses).await? {
             Claim::Taken { attempt, failures } => Some(Taken::Now(Hand { _held: hand, attempt, failures })),
             refused => not_before(&refused).map(|(until, why)| Taken::Later { until, why }),
         })
     }
 
-    /// Whether it takes a part of a hand. What reads all of an input does not.
-    async fn is_small(&self, step: &StepRecord) -> bool {
+    /// What it takes of the process's hands. What reads all of an input is not small.
+    async fn size(&self, step: &StepRecord) -> Size {
         let adds = step.kind == StepKind::Curate && step.inputs.values().all(|range| range.after >= 0);
-        adds && self.engine.is_small(step).await
+        match step.kind {
+            StepKind::Backfill => Size::Window,
+            _ if adds && self.engine.is_small(step).await => Size::Small,
+            _ => Size::Whole,
+        }
     }
 
     /// Whether a breaker holds the step off.
@@ -226,7 +232,7 @@ impl Flow<'_> {
         step: &StepRecord,
         uses: &[Dependency],
     ) -> Result<Claim, FlowError> {
-        // What a backfill does at once is bounded by itself: it takes no slot from the live work.
+        // What a backfill does at once it says by itself, and the state counts: it takes no slot from the live work.
         let terms = match step.kind {
             StepKind::Backfill => Terms { retries_per_day: dataset.effort.retries_per_day, ..Terms::default() },
             _ => terms(dataset),
@@ -381,7 +387,7 @@ impl Flow<'_> {
         StepError::new(Stopped::TooLong(timeout, blame))
     }
 
-    /// `false`: it committed nothing, and somebody else tries it by now.
+    /// `false`: it committed nothing, and somebody else tries it by now, or nobody wants it any more.
     pub(crate) async fn done(
         &self,
         run: &RunId,
@@ -419,7 +425,11 @@ impl Flow<'_> {
             publish: publication::of(self.project, dataset, step, run, &outcome, recovered, finished_at),
         };
         crash_point("step.before_done");
-        let ended = self.store.finish(&done).await?;
+        let ended = match self.store.finish(&done).await {
+            // Its backfill is over, and with it what was made.
+            Err(StoreError::Superseded { .. }) if !is_live(step) => false,
+            ended => ended?,
+        };
         crash_point("step.after_done");
         if !ended {
             return Ok(false);

@@ -19,6 +19,7 @@ mod signature;
 mod stale;
 mod stop;
 mod turns;
+mod windows;
 mod worker;
 
 pub use audit::Audit;

@@ -11,6 +11,8 @@ use crate::{
     news::{News, Seen},
     resting::{LOOK_AT_REST, LOOK_EVERY, Resting},
     stale::{Age, Stale},
+    stop::Stopper,
+    windows::Windows,
 };
 use alluvium_flow::{Agenda, Arrived, Flow, FlowError, Judged, Left, Options, Signal, Summary, Tried, Turn};
 use alluvium_model::{DatasetName, Fault, RunId};
@@ -143,6 +145,23 @@ impl Service<'_> {
     /// # Errors
     /// When the state fails in a way that does not pass. Failing steps and unreadable folders are reported and tried again.
     pub async fn run(&self, stop: &Stop) -> Result<Over, ServerError> {
+        let (ends, ended) = Stopper::new();
+        let live = async {
+            let over = self.live(stop).await;
+            ends.stop();
+            over
+        };
+        let windows = async {
+            let windows = Windows { flow: &self.flow, grace: Duration::ZERO };
+            if let Err(error) = windows.run(&ended).await {
+                tracing::warn!(code = error.code(), error = %error, "this service makes no more windows of backfills");
+            }
+        };
+        let (over, ()) = tokio::join!(live, windows);
+        over
+    }
+
+    async fn live(&self, stop: &Stop) -> Result<Over, ServerError> {
         let flow = &self.flow;
         let mut unwatched = BTreeSet::new();
         // Watched before the first turn looks, so that nothing comes in between.

@@ -1,11 +1,12 @@
 //! The loop of a worker: waits until a step is there that others planned, and executes what there is.
 //!
-//! Called by cli. It plans nothing, and keeps nothing that a restart needs. While nothing is planned it waits until the state's files tell
+//! Called by cli. Windows of backfills have a lane of their own beside it. It plans nothing, and keeps nothing that a restart needs. While nothing is planned it waits until the state's files tell
 //! that somebody writes; where they tell nothing, it costs one small question to the state a second, and one more where the end of runs is told.
 
 use crate::{
     ServerError, Stop,
     resting::{LOOK_AT_REST, LOOK_EVERY, Resting},
+    windows::Windows,
 };
 use alluvium_flow::{Flow, FlowError, RefusedSteps};
 use alluvium_model::Fault;
@@ -27,6 +28,12 @@ impl Worker<'_> {
     /// # Errors
     /// When the state fails in a way that does not pass. A step that fails is reported, and tried again at its time.
     pub async fn run(&self, stop: &Stop) -> Result<(), ServerError> {
+        let windows = Windows { flow: &self.flow, grace: self.grace };
+        tokio::try_join!(self.live(stop), async { Ok(windows.run(stop).await?) })?;
+        Ok(())
+    }
+
+    async fn live(&self, stop: &Stop) -> Result<(), ServerError> {
         let (mut wait, mut refused) = (FIRST_WAIT, RefusedSteps::default());
         while !stop.is_said() {
             let rests = match self.look(&mut refused, stop).await {

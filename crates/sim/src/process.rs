@@ -14,7 +14,7 @@ use crate::{
     witness::Witness,
 };
 use alluvium_flow::{
-    Backfill, Breakers, Flow, FlowError, Hands, Judged, Options, RefusedSteps, Report, Signal, Summary,
+    Backfill, Breakers, Flow, FlowError, Hands, Judged, Options, RefusedSteps, Report, SharedWindows, Signal, Summary,
 };
 use alluvium_model::Window;
 use alluvium_spec::Project;
@@ -70,7 +70,7 @@ pub(crate) struct Process {
     pub(crate) breakers: Breakers,
 }
 
-/// Windows of a backfill are made at once; of live steps a run executes one a dataset.
+/// Of live steps a run executes one a dataset.
 const HANDS: usize = 2;
 
 /// Of the dataset that has windows.
@@ -89,7 +89,7 @@ impl Report for Quiet {
 impl Process {
     /// Until it is killed. What it cannot do now, it tries again later.
     pub(crate) async fn live(self, role: Role) {
-        let mut refused = RefusedSteps::default();
+        let (mut refused, mut shared) = (RefusedSteps::default(), SharedWindows::default());
         loop {
             let done = self.with(async |flow| match role {
                 Role::Planner => match people::serve(flow, &self.common.sim, self.number).await {
@@ -98,7 +98,14 @@ impl Process {
                 },
                 Role::Worker => match flow.is_asked(&mut refused).await {
                     Ok(true) => flow.assist(&mut refused, || false, std::future::pending()).await.map(drop),
-                    other => other.map(drop),
+                    // A real one has two lanes for both.
+                    Ok(false) => match flow.asked_for_windows(&mut shared).await {
+                        Ok((true, _)) => {
+                            flow.make_windows(&mut shared, || false, std::future::pending()).await.map(drop)
+                        }
+                        other => other.map(drop),
+                    },
+                    Err(error) => Err(error),
                 },
                 Role::Backfiller => self.backfill(flow).await,
                 Role::Person => people::act(flow, &self.common.sim, self.number).await,

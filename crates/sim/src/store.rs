@@ -15,10 +15,10 @@ use alluvium_spec::FROZEN;
 use alluvium_store::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane,
-    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Past, Planned, Publication, Pushed,
-    PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
-    RunStep, SchemaVersion, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms,
-    Topic, Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, OpenWindows, Owner, Past, Planned, Publication,
+    Pushed, PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord,
+    RunState, RunStep, SchemaVersion, SqliteStore, Stamp, StepDone, StepRecord, StepState, Store, StoreError,
+    TableDump, Terms, Topic, Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -194,6 +194,7 @@ over_the_way! {
     quarantine_notes(dataset: &DatasetName) -> Vec<QuarantineNote>;
     open_steps() -> Vec<StepRecord>;
     ready_steps(watch: &Watch<'_>) -> Vec<StepRecord>;
+    open_windows(watch: &Watch<'_>) -> OpenWindows;
     step(key: &StepKey) -> Option<StepRecord>;
     step_state(key: &StepKey) -> Option<StepState>;
     is_busy(watch: &Watch<'_>) -> bool;

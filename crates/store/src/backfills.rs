@@ -1,5 +1,6 @@
 //! Backfills, as values: what is made beside a live table, of which range, and how far it has come.
 
+use crate::StepRecord;
 use alluvium_model::{DatasetName, DefinitionVersion, RunId, Stride, Window};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub struct BackfillRecord {
     pub stride: Stride,
     /// The version of each input that it shows.
     pub inputs: BTreeMap<DatasetName, i64>,
-    /// Windows made at once.
+    /// Windows made at once, by all processes together.
     pub max_active: u32,
     /// Of the windows, in hundredths of a percent.
     pub tolerated: u32,
@@ -50,4 +51,13 @@ pub struct BackfillRecord {
     pub started_at: Timestamp,
     /// When its state changed last.
     pub changed_at: Timestamp,
+}
+
+/// Windows that wait to be made, of backfills that are being built.
+#[derive(Debug, Clone, Default)]
+pub struct OpenWindows {
+    /// Those that may be taken now: of each backfill that has a place left the oldest that is due and that nobody holds.
+    pub ready: Vec<StepRecord>,
+    /// Whether any is open, whoever is at it and whenever it is due.
+    pub any: bool,
 }

@@ -24,7 +24,7 @@ mod verdicts;
 
 pub use alerts::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Troubles, Warned};
 pub use audit::{Refusal, RefusalKind};
-pub use backfills::{BackfillRecord, BackfillState, Forgotten};
+pub use backfills::{BackfillRecord, BackfillState, Forgotten, OpenWindows};
 pub use decisions::{Commits, Decision};
 pub use discards::{Discard, QuarantineNote, Selection};
 pub use endings::{EndedRun, EndedSteps, Ending};

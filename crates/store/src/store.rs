@@ -4,10 +4,10 @@
 use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane,
-    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Past, Planned, Publication, Pushed,
-    PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
-    RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic, Troubles,
-    Verdict, VersionRecord, Watch, WatermarkRecord,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, OpenWindows, Owner, Past, Planned, Publication,
+    Pushed, PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord,
+    RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, StoreError, TableDump, Terms, Topic,
+    Troubles, Verdict, VersionRecord, Watch, WatermarkRecord,
 };
 use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -188,6 +188,9 @@ pub trait Store: Send + Sync {
     /// and nobody holds the dataset. Dead letters of ingestion are passed over; others hold up their dataset. Oldest first.
     async fn ready_steps(&self, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError>;
 
+    /// What a process that has time may make of backfills.
+    async fn open_windows(&self, watch: &Watch<'_>) -> Result<OpenWindows, StoreError>;
+
     async fn step(&self, key: &StepKey) -> Result<Option<StepRecord>, StoreError>;
 
     /// Of [`Store::step`] its state alone, for who looks often.
@@ -196,7 +199,8 @@ pub trait Store: Send + Sync {
     /// Takes the lease of a step and of its dataset (one step of a dataset runs at a time, beside windows of a backfill, each
     /// of which has a lease of its own) and counts the attempt as
     /// one of `run`. A lease that does not hold any more is free, and the attempt under it has failed. A step that failed
-    /// is taken from its time on. With the lease it takes what `terms` ask for, or nothing at all. Of steps that were refused a
+    /// is taken from its time on. Of the windows of a backfill as many have a lease at once as it says, whoever holds them. With the lease it
+    /// takes what `terms` ask for, or nothing at all. Of steps that were refused a
     /// key, the one planned first gets what comes free, as long as it asks again within five seconds.
     async fn claim(
         &self,

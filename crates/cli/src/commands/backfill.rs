@@ -10,7 +10,7 @@ use crate::{
     render::{Style, backfill, progress::Reporter},
     wire::Wired,
 };
-use alluvium_flow::{Backfill, Flow, Hands};
+use alluvium_flow::Backfill;
 use alluvium_model::{Exit, Stride, Window};
 use alluvium_store::BackfillState;
 use std::sync::Arc;
@@ -71,10 +71,7 @@ async fn work(global: &Global, args: &Args, range: Option<(Window, Stride)>) -> 
         swap: args.swap,
     };
     let reporter = Arc::clone(&work.reporter);
-    // The backfill itself bounds how many windows are made at once.
-    let hands = Hands::new(usize::MAX);
-    let flow = Flow { hands: &hands, ..wired.flow(reporter.as_ref()) };
-    let done = flow.backfill(&wired.engine, &asked, &command, stop).await;
+    let done = wired.flow(reporter.as_ref()).backfill(&wired.engine, &asked, &command, stop).await;
     let done = work.tell(done).await?.ok_or(CliError::Stopped)?;
     let failed = done.record.state == BackfillState::Failed || (args.swap && done.committed.is_none());
     let told = backfill::Told::new(&done);

@@ -333,6 +333,7 @@ impl Heard {
             | Signal::StepHeldBy { .. }
             | Signal::StepWaitsForSlot { .. }
             | Signal::StepDoneElsewhere { .. }
+            | Signal::WindowsLeft { .. }
             | Signal::Elsewhere { .. }
             | Signal::BreakerOpened { .. }
             | Signal::BreakerClosed { .. }

@@ -116,6 +116,7 @@ impl Bars {
             | Signal::StepHeldBy { .. }
             | Signal::StepWaits { .. }
             | Signal::StepWaitsForSlot { .. }
+            | Signal::WindowsLeft { .. }
             | Signal::StepDoneElsewhere { .. }
             | Signal::Elsewhere { .. }
             | Signal::StepDead { .. }
@@ -320,6 +321,10 @@ pub(super) fn line(signal: &Signal, style: Style) -> Option<String> {
                 style.yellow("left")
             )
         }
+        Signal::WindowsLeft { dataset } => format!(
+            "{} {dataset}: windows of a backfill were planned under another definition than this process has, and are left to others",
+            style.yellow("left")
+        ),
         Signal::StepWaitsForSlot { dataset, key } => format!("{dataset}: waiting for a slot of `{key}`"),
         Signal::RunStarted { .. }
         | Signal::CommitsSeen

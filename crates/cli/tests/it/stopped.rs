@@ -11,6 +11,12 @@ pub fn signalled(process: u32, signal: &str) {
     assert!(told.success(), "process {process} is there");
 }
 
+/// Whether the process is stopped, neither alive nor dead.
+pub fn is_stopped(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.is_ok_and(|s| s.rsplit(") ").next().is_some_and(|s| s.starts_with('T')))
+}
+
 pub struct Stopped(Option<Child>);
 
 impl Stopped {
@@ -19,10 +25,7 @@ impl Stopped {
         let mut command = p.command(args);
         command.env("ALLUVIUM_STOP_AT", point).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
-        let stat = format!("/proc/{}/stat", child.id());
-        let is_stopped =
-            || fs::read_to_string(&stat).is_ok_and(|s| s.rsplit(") ").next().is_some_and(|s| s.starts_with('T')));
-        while !is_stopped() {
+        while !is_stopped(child.id()) {
             assert!(child.try_wait().expect("a child").is_none(), "{point} is never reached");
             std::thread::yield_now();
         }

@@ -7,13 +7,15 @@ use crate::{
     proxy::{Fault, Proxy},
     server::Server,
     serving::Serving,
-    stopped::{Stopped, signalled},
+    stopped::{Stopped, is_stopped, signalled},
 };
 use alluvium_model::{Clock, Entropy, SeededEntropy, SystemClock};
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -159,6 +161,127 @@ fn a_service_does_not_wait_for_what_others_hold() {
     serving.wait_for("done gold.daily");
     assert_eq!(serving.stop().code, Some(0));
     assert_eq!(p.cell("SELECT count(*) FROM silver.clicks"), 3);
+}
+
+const BACKFILL: [&str; 11] = [
+    "backfill",
+    "gold.daily",
+    "--from",
+    "2024-01-01",
+    "--to",
+    "2024-01-11",
+    "--window",
+    "2d",
+    "--swap",
+    "--max-active-runs",
+    "3",
+];
+/// Of the five.
+const MADE: &str = "SELECT count(*) FROM state.steps WHERE kind = 'backfill' AND state = 'done'";
+
+/// After its first run gold is defined in another way. Whoever is stopped keeps what it has.
+fn to_backfill(p: &Project) {
+    p.edit("alluvium.yaml", "name: market", "limits: { lease: 1h }\nname: market");
+    p.done(&["run"]);
+    p.edit("datasets/gold/daily.sql", "sum(amount) AS amount", "sum(amount) * 2 AS amount");
+}
+
+/// What a run makes of the new definition.
+fn from_scratch() -> Project {
+    let anew = Project::new(MARKET);
+    anew.edit("datasets/gold/daily.sql", "sum(amount) AS amount", "sum(amount) * 2 AS amount");
+    anew.done(&["run"]);
+    anew
+}
+
+/// How many windows each run made, with the run's command.
+fn makers(p: &Project) -> Vec<(String, u64)> {
+    let sql = "SELECT r.command, count(*) AS n FROM state.steps AS s JOIN state.runs AS r ON s.finished_by = r.run
+               WHERE s.kind = 'backfill' GROUP BY r.run, r.command ORDER BY n";
+    let maker = |row: &serde_json::Value| {
+        let command = row["command"].as_str().expect("a command").split(' ').next().expect("a word").to_owned();
+        (command, row["n"].as_u64().expect("a number"))
+    };
+    p.rows(sql).iter().map(maker).collect()
+}
+
+/// The command has one window and stands still, one worker has made one and is killed with its second, another one makes the rest.
+#[test]
+fn windows_of_a_backfill_are_made_by_all_processes_and_outlive_a_killed_one() {
+    let server = Server::start();
+    let p = over(&server, &Project::new(MARKET));
+    to_backfill(&p);
+    let command = Stopped::at(&p, &BACKFILL, "step.after_claim");
+    let mut first = p.command(&["worker"]);
+    first.env("ALLUVIUM_STOP_AT", "commit.before_main:2");
+    let first = Serving::spawn(first);
+    first.until("its second window", || is_stopped(first.process()));
+    assert_eq!(p.cell(MADE), 1);
+    let second = worker(&p);
+    second.until("what nobody has", || p.cell(MADE) == 3);
+    first.kill();
+    second.until("what the killed one had", || p.cell(MADE) == 4);
+    let ran = command.go_on();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(second.stop().code, Some(0));
+    let made = makers(&p);
+    let by = |command: &str| made.iter().filter(|(c, _)| c == command).map(|(_, n)| *n).sum::<u64>();
+    assert_eq!((by("backfill"), by("windows")), (1, 4), "{made:?}");
+    assert!(made.len() >= 3, "each made one: {made:?}");
+    assert_eq!(p.tables(), from_scratch().tables());
+}
+
+/// Steps that committed to what the backfill makes beside the table, in any order.
+fn committed_beside(p: &Project) -> Vec<String> {
+    let below =
+        |at: &Path| fs::read_dir(at).expect("a folder").map(|e| e.expect("an entry").path()).collect::<Vec<_>>();
+    let tables = below(&p.path("lake/dev/backfill/gold.daily"));
+    let log = tables.iter().flat_map(|table| below(&table.join("_delta_log")));
+    let texts =
+        log.filter(|f| f.extension().is_some_and(|e| e == "json")).map(|f| fs::read_to_string(f).expect("a log"));
+    let steps = texts.flat_map(|text| {
+        let actions = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("an action"));
+        actions.filter_map(|a| Some(a["txn"]["appId"].as_str()?.to_owned())).collect::<Vec<_>>()
+    });
+    steps.collect()
+}
+
+/// Its leases end while it is about to commit; another process makes all, and then it goes on.
+#[test]
+fn a_window_whose_process_was_taken_for_dead_is_made_once() {
+    let p = Project::new(MARKET);
+    to_backfill(&p);
+    let build = BACKFILL.iter().copied().filter(|word| *word != "--swap").collect::<Vec<_>>();
+    let stopped = Stopped::at(&p, &build, "commit.before_main");
+    leases_end(&p);
+    p.done(&["backfill", "gold.daily", "--resume"]).said("5 of 5 windows made");
+    let ran = stopped.go_on();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let (all, each) = (committed_beside(&p), committed_beside(&p).into_iter().collect::<BTreeSet<_>>());
+    assert_eq!((all.len(), each.len()), (5, 5), "{all:?}");
+    p.done(&["backfill", "gold.daily", "--swap"]).said("swapped in");
+    assert_eq!(p.tables(), from_scratch().tables());
+}
+
+#[test]
+fn a_service_makes_windows_beside_its_live_work() {
+    let p = Project::new(MARKET);
+    to_backfill(&p);
+    // So that the service has nothing to make anew by itself.
+    p.edit("datasets/gold/daily.sql", "sum(amount) * 2 AS amount", "sum(amount) AS amount");
+    let command = Stopped::at(&p, &BACKFILL, "step.after_claim");
+    let serving = Serving::start(&p, &[]);
+    serving.until("all but one", || p.cell(MADE) == 4);
+    put_all(&p, MORE);
+    serving.wait_for("done gold.daily curate");
+    let ran = command.go_on();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(serving.stop().code, Some(0));
+    let calm = Project::new(MARKET);
+    calm.done(&["run"]);
+    put_all(&calm, MORE);
+    calm.done(&["run"]);
+    assert_eq!(p.tables(), calm.tables());
 }
 
 fn clicks(has_table: bool) -> Project {

@@ -1,6 +1,7 @@
 //! Fan-out over the windows, and fan-in: what was expected against what was made, and the comparison with the live table.
 //!
-//! Called by `request.rs`. What is made is in the state, so that any process goes on where another one ended.
+//! Called by `request.rs`. What is planned and made is in the state: any process takes windows meanwhile, as `share.rs` does, and goes on
+//! where another one ended.
 
 use super::{
     Beside, Comparison, Part, Windowed,
@@ -11,7 +12,7 @@ use crate::{
     drain::look_error,
     step::{FIRST_LOOK, LAST_LOOK, Worked},
 };
-use alluvium_model::{DatasetName, RunId, Window};
+use alluvium_model::{DatasetName, RunId, StepKey, Window};
 use alluvium_store::{
     BackfillRecord, BackfillState, NewStep, Planned, StepKind, StepRecord, StepState, Store, StoreError, Watch,
 };
@@ -38,19 +39,26 @@ impl Flow<'_> {
         record: &mut BackfillRecord,
         windows: &[Window],
     ) -> Result<(), FlowError> {
-        if record.state != BackfillState::Building {
-            record.state = BackfillState::Building;
-            self.change(record).await?;
-        }
-        let made = self.made(record).await?;
-        for dead in made.values().filter(|s| s.state == StepState::Dead) {
-            self.store.revive_step(&dead.key, false).await?;
-        }
+        let made = self.reopened(record).await?;
         let missing = windows.iter().filter(|w| made.get(w).is_none_or(|s| s.state != StepState::Done));
         let missing: Vec<Window> = missing.copied().collect();
         let inputs = record.inputs.clone();
         self.make(run, of, record, (&missing, windows.len()), &made, &inputs).await?;
         self.settle(of, beside, record, windows).await
+    }
+
+    /// The newest step of each window, of which those that were given up are open again. What is not made and would show other versions of
+    /// the inputs than the backfill does by now is planned anew.
+    async fn reopened(&self, record: &BackfillRecord) -> Result<BTreeMap<Window, StepRecord>, FlowError> {
+        let made = self.made(record).await?;
+        for step in made.values().filter(|s| s.state != StepState::Done) {
+            if step.lookups != record.inputs {
+                self.store.supersede(&step.key, step.attempts).await?;
+            } else if step.state == StepState::Dead {
+                self.store.revive_step(&step.key).await?;
+            }
+        }
+        self.made(record).await
     }
 
     /// Makes these windows, at most so many at once as the backfill may, and ends early when too many of all failed.
@@ -115,14 +123,34 @@ impl Flow<'_> {
     }
 
     async fn make_one(&self, run: &RunId, of: Windowed<'_>, step: StepRecord) -> Result<Worked, FlowError> {
+        let mut own = Summary { patience: PATIENCE, ..Summary::default() };
+        loop {
+            self.give_way(|| false).await?;
+            let worked = self.work(run, of.dataset, step.clone(), None, &mut own).await?;
+            if worked != Worked::Waits || self.is_given_up(&step.key).await? {
+                return Ok(worked);
+            }
+        }
+    }
+
+    /// Live work goes first, for a time, or until `enough`.
+    pub(super) async fn give_way(&self, enough: impl Fn() -> bool) -> Result<(), FlowError> {
         let (mut waited, mut wait) = (Duration::ZERO, FIRST_LOOK);
-        while waited < MOST_WAIT && self.store.is_busy(&self.watch()).await? {
+        while waited < MOST_WAIT && !enough() && self.store.is_busy(&self.watch()).await? {
             self.timer.wait(wait).await;
             waited += wait;
             wait = (wait * 2).min(LAST_LOOK);
         }
-        let mut own = Summary { patience: PATIENCE, ..Summary::default() };
-        self.work(run, of.dataset, step, None, &mut own).await
+        Ok(())
+    }
+
+    /// Nobody makes the window later, when what was made is compared already. `false`: another process is at it.
+    async fn is_given_up(&self, key: &StepKey) -> Result<bool, FlowError> {
+        match self.store.step(key).await? {
+            Some(step) if step.state == StepState::Running => Ok(false),
+            Some(step) if step.state.is_open() => Ok(self.store.supersede(key, step.attempts).await?),
+            _ => Ok(true),
+        }
     }
 
     /// Fan-in: all windows are made, but for those that are tolerated, and what they hold is compared with the live table.
@@ -156,8 +184,10 @@ impl Flow<'_> {
         Ok(made(self.steps_of(record).await?))
     }
 
+    /// In planning order, without those that will never run.
     pub(super) async fn steps_of(&self, record: &BackfillRecord) -> Result<Vec<StepRecord>, FlowError> {
-        Ok(steps_of(self.store, record, &self.watch()).await?)
+        let own = self.store.run_steps(&record.id, &self.watch()).await?.into_iter().map(|s| s.step);
+        Ok(own.filter(|s| s.run == record.id && s.state != StepState::Superseded).collect())
     }
 }
 
@@ -166,22 +196,15 @@ impl Flow<'_> {
 /// # Errors
 /// When the state store fails.
 pub async fn parts(store: &dyn Store, record: &BackfillRecord, watch: &Watch<'_>) -> Result<Vec<Part>, StoreError> {
-    let made = made(steps_of(store, record, watch).await?);
-    let part = |window: Window| match made.get(&window) {
-        Some(step) => Part { window, state: step.state, error: step.error.clone() },
-        None => Part { window, state: StepState::Planned, error: None },
+    let all = store.run_steps(&record.id, watch).await?.into_iter().map(|s| s.step).filter(|s| s.run == record.id);
+    let (given_up, steps): (Vec<_>, Vec<_>) = all.partition(|s| s.state == StepState::Superseded);
+    let (given_up, made) = (made(given_up), made(steps));
+    let part = |window: Window| match (made.get(&window), given_up.get(&window).and_then(|s| s.error.clone())) {
+        (Some(step), _) => Part { window, state: step.state, error: step.error.clone() },
+        (None, Some(error)) => Part { window, state: StepState::Failed, error: Some(error) },
+        (None, None) => Part { window, state: StepState::Planned, error: None },
     };
     Ok(cut(record).into_iter().map(part).collect())
-}
-
-/// In planning order, without those that will never run.
-async fn steps_of(
-    store: &dyn Store,
-    record: &BackfillRecord,
-    watch: &Watch<'_>,
-) -> Result<Vec<StepRecord>, StoreError> {
-    let own = store.run_steps(&record.id, watch).await?.into_iter().map(|s| s.step);
-    Ok(own.filter(|s| s.run == record.id && s.state != StepState::Superseded).collect())
 }
 
 /// The newest step of each window.

@@ -64,8 +64,7 @@ impl Flow<'_> {
                 (None, Some(record)) => record,
                 (range, _) => self.begin(run, of, beside, range.expect("a new one has a range"), asked).await?,
             };
-            record.max_active = asked.max_active.unwrap_or(record.max_active);
-            record.tolerated = asked.tolerated.unwrap_or(record.tolerated);
+            self.take_up(&mut record, asked).await?;
             let windows = plan::windows(of, record.range, record.stride)?;
             if asked.range.is_some() || asked.resume {
                 self.build(run, of, beside, &mut record, &windows).await?;
@@ -177,6 +176,17 @@ impl Flow<'_> {
         // What an earlier one left behind, whose process was killed at its end.
         self.remove_beside(beside, &record.dataset).await?;
         Ok(record)
+    }
+
+    /// As it is asked for now, where other processes read it.
+    async fn take_up(&self, record: &mut BackfillRecord, asked: &Backfill) -> Result<(), FlowError> {
+        let before = record.clone();
+        record.max_active = asked.max_active.unwrap_or(record.max_active);
+        record.tolerated = asked.tolerated.unwrap_or(record.tolerated);
+        if asked.resume {
+            record.state = BackfillState::Building;
+        }
+        if *record == before { Ok(()) } else { self.change(record).await }
     }
 
     pub(super) async fn change(&self, record: &mut BackfillRecord) -> Result<(), FlowError> {

@@ -147,9 +147,10 @@ impl Flow<'_> {
         let made = self.done_of(record, windows).await?;
         let touched = beside.touched(of, &changes, &made).await.map_err(|e| look_error(&record.dataset, e))?;
         let stale: Vec<Window> = made.iter().zip(touched).filter(|(_, t)| *t).map(|(w, _)| *w).collect();
-        let none = BTreeMap::new();
-        self.make(run, of, record, (&stale, windows.len()), &none, &heads).await?;
         if !stale.is_empty() {
+            record.state = BackfillState::Building;
+            self.change(record).await?;
+            self.make(run, of, record, (&stale, windows.len()), &BTreeMap::new(), &heads).await?;
             self.settle(of, beside, record, windows).await?;
             if record.state != BackfillState::Built {
                 return Ok(false);

@@ -2,16 +2,20 @@
 
 use crate::stub::World;
 use alluvium_flow::{
-    Backfill, Backfilled, Beside, Compared, Extent, Flow, FlowError, Hands, Options, StepError, Windowed,
+    Backfill, Backfilled, Beside, Compared, Extent, Flow, FlowError, Options, SharedWindows, Signal, StepError,
+    Windowed,
 };
 use alluvium_model::{DatasetName, DefinitionVersion, Layer, RunId, Span, StepKey, Window};
-use alluvium_store::{BackfillState, Claimed, NewStep, Owner, StepKind, StepState, Store, Terms, Topic};
+use alluvium_store::{BackfillState, Claimed, NewStep, Owner, RunState, StepKind, StepState, Store, Terms, Topic};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::pending,
     sync::Mutex,
+    time::Duration,
 };
+use tokio::sync::oneshot;
 
 const DAY: i64 = 86_400_000_000;
 const GOLD: &str = "/* window: { column: day, size: 1 day } */
@@ -95,9 +99,7 @@ async fn ask(world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
 }
 
 async fn ask_over(beside: &Calm, world: &World, asked: &Backfill) -> Result<Backfilled, FlowError> {
-    let hands = Hands::new(64);
-    let flow = Flow { hands: &hands, ..world.flow() };
-    let done = flow.backfill(beside, asked, "backfill", std::future::pending()).await?;
+    let done = world.flow().backfill(beside, asked, "backfill", std::future::pending()).await?;
     Ok(done.expect("nobody stopped it"))
 }
 
@@ -138,6 +140,140 @@ async fn a_backfill_goes_on_with_what_is_not_made() {
     assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 40));
     let expected: Vec<i64> = (4..40).map(|d| d * DAY).collect();
     assert_eq!(world.engine.windows().0, expected, "what was made is not made again");
+}
+
+/// A backfill of so many windows is begun by a process that is gone when it makes the first.
+async fn left_behind(world: &World, windows: i64) {
+    world.engine.hang_window(0);
+    let (calm, begun, stop) = (Calm::default(), days(windows, 1, 0), world.engine.hangs.notified());
+    let begun = world.flow().backfill(&calm, &begun, "backfill", stop).await;
+    assert!(begun.expect("it works").is_none(), "it was stopped");
+    assert_eq!(world.engine.windows().0, [0]);
+}
+
+async fn asked(flow: &Flow<'_>, shared: &mut SharedWindows) -> (bool, bool) {
+    flow.asked_for_windows(shared).await.expect("the state works")
+}
+
+#[tokio::test]
+async fn windows_that_a_process_planned_are_made_by_another() {
+    let world = world().await;
+    world.engine.maintained();
+    left_behind(&world, 40).await;
+    let (helper, mut shared) = (world.worker(), SharedWindows::default());
+    assert_eq!(asked(&helper, &mut shared).await, (true, true));
+    helper.make_windows(&mut shared, || false, pending()).await.expect("the state works");
+    assert_eq!(world.engine.windows().0, (0..40).map(|d| d * DAY).collect::<Vec<_>>());
+    assert_eq!(asked(&helper, &mut shared).await, (false, false));
+    let run = world.store.runs(1, &world.watch()).await.expect("runs").remove(0);
+    assert_eq!((run.command.as_str(), run.state), ("windows", RunState::Done));
+    assert!(world.engine.maintained().is_empty(), "the live table is as it was");
+
+    let done = ask(&world, &resume()).await.expect("it works");
+    assert_eq!((done.record.state, made(&done)), (BackfillState::Built, 40));
+    assert!(world.engine.windows().0.is_empty(), "it has only to compare them");
+}
+
+#[tokio::test]
+async fn who_is_to_stop_takes_no_other_window() {
+    let world = world().await;
+    left_behind(&world, 3).await;
+    let summary = world.worker().make_windows(&mut SharedWindows::default(), || true, pending()).await;
+    assert_eq!(summary.expect("the state works").failed_steps, 0);
+    assert!(world.engine.windows().0.is_empty());
+}
+
+#[tokio::test]
+async fn who_makes_a_window_of_a_backfill_that_is_dropped_goes_on() {
+    let world = world().await;
+    left_behind(&world, 3).await;
+    world.engine.let_them_meet(2);
+    let (helper, mut shared) = (world.worker(), SharedWindows::default());
+    let dropped = async {
+        while world.engine.windows().0.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        world.flow().drop_backfill(&Calm::default(), &gold()).await.expect("dropped");
+        world.engine.let_them_meet(0);
+    };
+    let (made, ()) = tokio::join!(helper.make_windows(&mut shared, || false, pending()), dropped);
+    assert_eq!(made.expect("that is no error").failed_steps, 0);
+    assert!(world.engine.windows().0.is_empty(), "and takes no other of it");
+    assert!(world.store.open_steps().await.expect("steps").is_empty());
+}
+
+#[tokio::test]
+async fn a_window_that_takes_long_keeps_its_place_and_no_hand() {
+    let world = world().await;
+    world.engine.hang_window(0);
+    let (enough, stop) = oneshot::channel::<()>();
+    let begun = days(3, 1, 0);
+    let (calm, flow) = (Calm::default(), world.flow());
+    let backfill = flow.backfill(&calm, &begun, "backfill", async { drop(stop.await) });
+    let meanwhile = async {
+        world.engine.hangs.notified().await;
+        let found = asked(&world.worker(), &mut SharedWindows::default()).await;
+        assert_eq!(found, (false, true), "one at once, whoever makes it");
+        // Of the same process.
+        world.arrive("b.csv", 10);
+        let summary = world.run(&Options::default()).await;
+        assert!(summary.complete() && summary.datasets.contains_key(&gold()));
+        drop(enough);
+    };
+    let (stopped, ()) = tokio::join!(backfill, meanwhile);
+    assert!(stopped.expect("it works").is_none(), "the window went on all the time");
+}
+
+#[tokio::test]
+async fn windows_of_another_definition_are_left_alone_and_told_once() {
+    let mut world = world().await;
+    left_behind(&world, 3).await;
+    let (version, mut shared) = (world.version(&gold()), SharedWindows::default());
+    world.redefine(&gold());
+    for _ in 0..2 {
+        assert_eq!(asked(&world.worker(), &mut shared).await, (false, true));
+    }
+    let told = world.signals().into_iter().filter(|s| matches!(s, Signal::WindowsLeft { .. })).count();
+    assert_eq!(told, 1);
+    world.define(&gold(), version);
+    assert_eq!(asked(&world.worker(), &mut shared).await, (true, true));
+}
+
+/// Else it would come when what was made has been compared, and maybe over older input than what is swapped in.
+#[tokio::test]
+async fn a_window_that_is_not_waited_for_is_made_by_nobody_until_the_backfill_goes_on() {
+    let mut world = world().await;
+    world.effort(&gold()).retries_per_day = Some(0);
+    world.engine.conflict_next(&gold());
+    let built = ask(&world, &days(10, 1, 1_000)).await.expect("it works");
+    assert_eq!((built.record.state, made(&built)), (BackfillState::Built, 9));
+    let missing: Vec<_> = built.parts.iter().filter(|p| !p.is_made()).collect();
+    assert_eq!((missing.len(), missing[0].state, missing[0].window.from), (1, StepState::Failed, 0));
+    assert!(missing[0].error.as_ref().is_some_and(|e| e.starts_with("T0003")), "{missing:?}");
+    world.pass(Duration::from_secs(2 * 86_400));
+    assert_eq!(asked(&world.worker(), &mut SharedWindows::default()).await, (false, false));
+    assert_eq!(made(&ask(&world, &resume()).await.expect("it works")), 10);
+}
+
+/// It would take the place of what live work made of newer input.
+#[tokio::test]
+async fn a_window_that_is_made_late_shows_what_its_backfill_shows_by_then() {
+    let world = world().await;
+    world.engine.break_window(0, true);
+    let built = ask(&world, &days(4, 1, 2_500)).await.expect("it works");
+    assert_eq!((built.record.state, made(&built)), (BackfillState::Built, 3));
+    world.arrive("b.csv", 10);
+    world.run(&Options::default()).await;
+    world.engine.fail_next(&gold());
+    let swap = Backfill { resume: false, swap: true, tolerated: None, ..resume() };
+    let failed = ask(&world, &swap).await.expect("a failing swap is no error");
+    assert!(failed.committed.is_none() && failed.record.inputs != built.record.inputs, "it follows the live table");
+    world.engine.break_window(0, false);
+    let done = ask(&world, &resume()).await.expect("it works");
+    assert_eq!(made(&done), 4);
+    let steps = world.store.run_steps(&built.record.id, &world.watch()).await.expect("steps").into_iter();
+    let late = steps.map(|s| s.step).rfind(|s| s.windows == Some(vec![Window { from: 0, to: DAY }]));
+    assert_eq!(late.expect("its step").lookups, done.record.inputs);
 }
 
 #[tokio::test]

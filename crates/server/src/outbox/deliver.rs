@@ -77,6 +77,7 @@ impl Report for Waking<'_> {
             signal,
             Signal::StepDone { .. }
                 | Signal::StepDoneElsewhere { .. }
+                | Signal::WindowsLeft { .. }
                 | Signal::RunTold { .. }
                 | Signal::AlertTold { .. }
                 | Signal::CommitsSeen

@@ -4,12 +4,17 @@
 
 use super::{
     Arg, Row, Session,
-    codec::{Cells, Word, json, micros},
-    lanes, runs, steps,
+    codec::{Cells, Word, json, micros, number},
+    lanes, leases, runs,
+    sets::over,
+    steps,
 };
-use crate::{BackfillRecord, BackfillState, Ending, Forgotten, StepState, StoreError, Topic, machine::step::Command};
-use alluvium_model::{DefinitionVersion, RunId, Window};
-use std::collections::HashSet;
+use crate::{
+    BackfillRecord, BackfillState, Ending, Forgotten, OpenWindows, StepState, StoreError, Topic, Watch,
+    machine::step::Command,
+};
+use alluvium_model::{DefinitionVersion, RunId, StepKey, Window};
+use std::collections::{HashMap, HashSet};
 
 pub(super) async fn start(tx: &mut Session<'_>, new: &BackfillRecord) -> Result<Option<RunId>, StoreError> {
     runs::require(tx, [new.id.as_str()]).await?;
@@ -123,6 +128,44 @@ pub(super) async fn forget(tx: &mut Session<'_>, id: &RunId) -> Result<Forgotten
     move_windows(tx, id, Command::Forget).await?;
     let forgotten = tx.execute("DELETE FROM backfills WHERE id = $1", &[id.as_str().into()]).await?;
     Ok(if forgotten == 1 { Forgotten::Now } else { Forgotten::NotThere })
+}
+
+/// Windows of backfills that are being built. What was left of one that failed waits until somebody goes on with it.
+pub(super) async fn open(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<OpenWindows, StoreError> {
+    let sql = concat!(
+        "SELECT s.key, s.run, s.retry_at, b.max_active FROM steps AS s JOIN backfills AS b ON b.id = s.run
+         WHERE s.state NOT IN ",
+        over!(),
+        " AND s.state <> 'dead' AND s.kind = 'backfill' AND b.state = $1 ORDER BY s.seq"
+    );
+    let rows = tx.rows(sql, &[BackfillState::Building.word().into()]).await?;
+    let mut windows = OpenWindows { ready: Vec::new(), any: !rows.is_empty() };
+    if !windows.any {
+        return Ok(windows);
+    }
+    let held = leases::windows(tx, watch).await?;
+    let mut at_work: HashMap<&str, i64> = HashMap::new();
+    held.values().for_each(|run| *at_work.entry(run).or_default() += 1);
+    let mut told = HashSet::new();
+    for cells in rows.iter().map(Cells) {
+        let (key, run) = (cells.text("key")?, cells.text("run")?);
+        let is_due = cells.optional_time("retry_at")?.is_none_or(|at| at <= watch.now);
+        let most = cells.integer("max_active")?.max(1);
+        let is_full = at_work.get(run.as_str()).is_some_and(|n| *n >= most);
+        if is_due && !is_full && !held.contains_key(&key) && told.insert(run) {
+            windows.ready.extend(steps::by_key(tx, &StepKey::from_stored(key)).await?);
+        }
+    }
+    Ok(windows)
+}
+
+/// Whether as many windows of the backfill that this one is of are made at once as may be. Who asks has taken its dataset.
+pub(super) async fn is_full(tx: &mut Session<'_>, window: &StepKey, watch: &Watch<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT b.id, b.max_active FROM steps AS s JOIN backfills AS b ON b.id = s.run WHERE s.key = $1";
+    let Some(row) = tx.row(sql, &[window.as_str().into()]).await? else { return Ok(false) };
+    let id = Cells(&row).text("id")?;
+    let at_work = leases::windows(tx, watch).await?.into_values().filter(|run| *run == id).count();
+    Ok(number(at_work) >= Cells(&row).integer("max_active")?.max(1))
 }
 
 /// Of those runs that are named, backfills that are under way.

@@ -4,7 +4,7 @@
 //! that holds it change together.
 
 use super::{
-    Arg, Row, Session,
+    Arg, Row, Session, backfills,
     codec::{Cells, micros, micros_after},
     retries, steps, terms,
 };
@@ -14,7 +14,7 @@ use crate::{
 };
 use alluvium_model::{DatasetName, RunId, Span, StepKey};
 use jiff::Timestamp;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 struct Lease {
     step: String,
@@ -80,6 +80,20 @@ pub(super) async fn holder_of(
     Ok(lease.map(|l| l.by))
 }
 
+/// Windows of backfills that somebody makes, and lives, each with its backfill.
+pub(super) async fn windows(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<HashMap<String, String>, StoreError> {
+    let sql = "SELECT s.run, l.step, l.host, l.process, l.started_ticks, l.until
+               FROM leases AS l JOIN steps AS s ON s.key = l.step WHERE s.kind = 'backfill'";
+    let mut held = HashMap::new();
+    for row in tx.rows(sql, &[]).await? {
+        let lease = record_of(&row)?;
+        if watch.holds(&lease.by, lease.until) {
+            held.insert(lease.step, Cells(&row).text("run")?);
+        }
+    }
+    Ok(held)
+}
+
 /// Whether somebody executes a live step, and lives.
 pub(super) async fn is_busy(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<bool, StoreError> {
     Ok(!held(tx, watch).await?.is_empty())
@@ -118,6 +132,9 @@ pub(super) async fn claim(
         Err(Refusal::NotYet { until }) => return Ok(Claim::NotYet { until, why: NotYet::Delay }),
         Err(_) => return Ok(Claim::Closed),
     };
+    if head.kind == StepKind::Backfill && backfills::is_full(tx, key, watch).await? {
+        return Ok(Claim::Full { key: "windows".to_owned() });
+    }
     let is_retry = next.failures > 0;
     if is_retry
         && let Some(retries_per_day) = terms.retries_per_day

@@ -12,10 +12,10 @@ use super::{
 use crate::{
     AfterFailure, AlertChange, Alerts, AskedReplay, BackfillRecord, Claim, Claimed, Commits, DeadLetter, Decision,
     Discard, EndedRun, Ending, EventRecord, Failure, Forgotten, HeldOff, InboxBound, InboxPart, InboxRecord, Lane,
-    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, Owner, Past, Planned, Publication, Pushed,
-    PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord, RunState,
-    RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms, Topic,
-    Troubles, Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
+    LaneEnd, Measures, NewEvent, NewReplay, NewSchema, NewStep, News, OpenWindows, Owner, Past, Planned, Publication,
+    Pushed, PushedList, QuarantineNote, Rate, Recorded, Refusal, Registered, Registry, ReplayRecord, RunRecord,
+    RunState, RunStep, SchemaVersion, Stamp, StepDone, StepRecord, StepState, Store, StoreError, TableDump, Terms,
+    Topic, Troubles, Verdict, VersionRecord, Watch, WatermarkRecord, postgres::PostgresStore, sqlite::SqliteStore,
 };
 use alluvium_model::{ContentHash, DatasetName, DefinitionVersion, EventId, RunId, Span, StepKey};
 use async_trait::async_trait;
@@ -267,6 +267,10 @@ macro_rules! store_over {
 
             async fn open_steps(&self) -> Result<Vec<StepRecord>, StoreError> {
                 within!(Read, self, |tx| steps::open(tx))
+            }
+
+            async fn open_windows(&self, watch: &Watch<'_>) -> Result<OpenWindows, StoreError> {
+                within!(Read, self, |tx| backfills::open(tx, watch))
             }
 
             async fn ready_steps(&self, watch: &Watch<'_>) -> Result<Vec<StepRecord>, StoreError> {

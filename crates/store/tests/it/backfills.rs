@@ -105,6 +105,72 @@ pub async fn a_backfill_that_is_dropped_is_forgotten(store: &dyn Store) {
     assert!(!store.renew(&key("b"), &owner(1), at(3), MINUTE).await.unwrap(), "whoever works on it stops");
 }
 
+/// Windows that somebody may take, and whether any is open.
+async fn open(store: &dyn Store, now: i64) -> (Vec<String>, bool) {
+    let windows = store.open_windows(&watch(now)).await.unwrap();
+    (windows.ready.iter().map(|s| s.key.to_string()).collect(), windows.any)
+}
+
+fn one(step: &str) -> (Vec<String>, bool) {
+    (vec![step.to_owned()], true)
+}
+
+fn full() -> Claim {
+    Claim::Full { key: "windows".into() }
+}
+
+pub async fn windows_are_bounded_over_all_processes(store: &dyn Store) {
+    started(store).await;
+    store.start_backfill(&BackfillRecord { max_active: 2, ..record() }).await.unwrap();
+    assert_eq!(open(store, 2).await, (Vec::new(), false));
+    let steps = [refine("live", -1, 1), window("a", 0), window("b", 1), window("c", 2), window("d", 3)];
+    store.plan_many(&steps).await.unwrap();
+    for (step, process) in [("a", 1), ("b", 2)] {
+        assert_eq!(open(store, 2).await, one(step), "the oldest that nobody has");
+        assert!(claim(store, step, process, 2).await.is_taken());
+    }
+    assert_eq!(open(store, 2).await, (Vec::new(), true));
+    assert_eq!(claim(store, "c", 3, 2).await, full());
+    assert!(claim(store, "live", 3, 2).await.is_taken(), "live work has nothing to do with it");
+
+    // Both are past their end; one was only late, the other is taken, and its holder hears of it.
+    assert_eq!(open(store, 62).await, one("a"));
+    assert!(store.renew(&key("a"), &owner(1), at(62), MINUTE).await.unwrap());
+    assert_eq!(open(store, 62).await, one("b"));
+    assert!(claim(store, "b", 3, 62).await.is_taken());
+    assert!(!store.renew(&key("b"), &owner(2), at(62), MINUTE).await.unwrap());
+    assert_eq!(claim(store, "c", 2, 62).await, full());
+
+    store.finish(&done("a")).await.unwrap();
+    assert!(claim(store, "c", 13, 63).await.is_taken());
+    assert_eq!(open(store, 63).await, one("c"), "with its process its place is gone");
+    assert!(claim(store, "c", 2, 63).await.is_taken());
+    assert_eq!(claim(store, "d", 1, 63).await, full());
+    assert!(store.change_backfill(&record()).await.unwrap());
+    assert_eq!(open(store, 63).await, one("d"), "it has three by now");
+    assert!(claim(store, "d", 1, 63).await.is_taken());
+}
+
+pub async fn a_window_waits_for_its_time_and_for_its_backfill(store: &dyn Store) {
+    started(store).await;
+    store.start_backfill(&record()).await.unwrap();
+    store.plan_many(&[window("a", 0), window("b", 1), window("c", 2)]).await.unwrap();
+    claim(store, "a", 1, 2).await;
+    assert_eq!(fail(store, &failure("a", 3, 60, 9)).await, AfterFailure::Open);
+    claim(store, "b", 1, 3).await;
+    assert_eq!(fail(store, &failure("b", 3, 60, 1)).await, AfterFailure::Dead);
+    assert_eq!(open(store, 3).await, one("c"));
+    store.finish(&done("c")).await.unwrap();
+    assert_eq!(open(store, 62).await, (Vec::new(), true));
+    assert_eq!(open(store, 63).await, one("a"));
+    for state in [BackfillState::Failed, BackfillState::Built] {
+        store.change_backfill(&BackfillRecord { state, ..record() }).await.unwrap();
+        assert_eq!(open(store, 63).await, (Vec::new(), false), "{state:?}");
+    }
+    store.change_backfill(&record()).await.unwrap();
+    assert_eq!(open(store, 63).await, one("a"));
+}
+
 /// Those windows take their place.
 fn swap(step: &str) -> NewStep {
     NewStep { kind: StepKind::Swap, ..window(step, 0) }

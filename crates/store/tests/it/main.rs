@@ -148,6 +148,8 @@ conform!(
     windows_stand_beside_the_live_step,
     a_backfill_that_is_dropped_is_forgotten,
     a_backfill_that_is_over_plans_nothing,
+    windows_are_bounded_over_all_processes,
+    a_window_waits_for_its_time_and_for_its_backfill,
     a_whole_table_is_not_swapped_over_open_steps;
     endings:
     what_waits_is_what_was_committed_in_the_range,

@@ -58,6 +58,7 @@ struct Tables {
     tidying: BTreeSet<DatasetName>,
     /// Beginnings of windows of backfills that fail, those that were executed, and how many at once.
     broken: BTreeSet<i64>,
+    hanging_windows: BTreeSet<i64>,
     windows: Vec<i64>,
     at_once: usize,
     most_at_once: usize,
@@ -212,6 +213,11 @@ impl StubEngine {
         };
     }
 
+    /// Making the window that begins there never ends, until who makes it is stopped.
+    pub fn hang_window(&self, from: i64) {
+        self.tables().hanging_windows.insert(from);
+    }
+
     /// Beginnings of the windows that were executed since the last time, and how many of them, or of gold steps, at once.
     pub fn windows(&self) -> (Vec<i64>, usize) {
         let mut tables = self.tables();
@@ -248,8 +254,16 @@ impl StubEngine {
     async fn window(&self, job: &Job<'_>) -> Result<Outcome, StepError> {
         let from = job.step.windows.as_ref().expect("a window")[0].from;
         self.tables().windows.push(from);
+        let hangs = self.tables().hanging_windows.remove(&from);
+        if hangs {
+            self.hangs.notify_one();
+            std::future::pending::<()>().await;
+        }
         self.meet().await;
         let mut tables = self.tables();
+        if tables.late.remove(&job.dataset.name) {
+            return Err(StepError::new(Late));
+        }
         if tables.broken.contains(&from) {
             return Err(StepError::new(Told));
         }
