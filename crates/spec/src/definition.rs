@@ -151,6 +151,9 @@ pub struct Bronze {
     /// What those contracts say of the values of a column, where the source's value reaches the contract as it is.
     pub inside: BTreeMap<String, Inside>,
     pub drift: DriftPolicies,
+    /// By silver dataset reading this one, the columns without which it takes no row. Empty where a reader takes rows without
+    /// any one column, and where `drift` says what becomes of missing ones.
+    pub required: BTreeMap<DatasetName, BTreeSet<String>>,
 }
 
 /// How much of what arrived is taken in together.

@@ -39,7 +39,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     if let Some(source) = &mut source {
         source.freshness = freshness(&mut f, source, &mut r);
         source.batch = f.take("batch").and_then(|n| batch(n, source, &mut r)).unwrap_or_default();
-        source.drift = drift::read(&mut f, source.source.format, &mut r);
+        (source.drift, source.said_missing) = drift::read(&mut f, source.source.format, &mut r);
     }
     let accept = accept::read(&mut f, &mut r);
     let turns = turns::read(&name, &mut f, &mut r);
@@ -102,6 +102,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         mode,
         order_by: OrderBy::default(),
         drift: DriftPolicies::default(),
+        said_missing: false,
     })
 }
 
@@ -216,6 +217,7 @@ fn pushed(taken: &Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSour
         mode: IngestMode::default(),
         order_by: taken.order_by,
         drift: DriftPolicies::default(),
+        said_missing: false,
     }
 }
 

@@ -96,6 +96,8 @@ pub(crate) struct BronzeDraft {
     pub(crate) mode: IngestMode,
     pub(crate) order_by: OrderBy,
     pub(crate) drift: DriftPolicies,
+    /// Whether the file says what becomes of missing columns.
+    pub(crate) said_missing: bool,
 }
 
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::{
     source_file::Spanned,
 };
 use alluvium_model::{DatasetName, Layer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) struct Resolved {
     pub(crate) datasets: BTreeMap<DatasetName, Dataset>,
@@ -126,7 +126,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         Body::Bronze(b) => {
             let expected = expected_of(&draft.name, names);
             let inside = inside_of(&draft.name, names);
-            let version = version::bronze(b, &expected, &inside);
+            let required = if b.said_missing { BTreeMap::new() } else { required_by(&draft.name, names) };
+            let version = version::bronze(b, &expected, &inside, &required);
             (
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
@@ -141,6 +142,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                     expected,
                     inside,
                     drift: b.drift,
+                    required,
                 }),
                 version,
             )
@@ -201,6 +203,21 @@ fn inside_of(bronze: &DatasetName, names: &Names<'_>) -> BTreeMap<String, Inside
                 *said = Inside::Any;
             }
         }
+    }
+    out
+}
+
+/// Nothing where some reader takes rows that lack any one column: then whatever comes can be of use.
+fn required_by(bronze: &DatasetName, names: &Names<'_>) -> BTreeMap<DatasetName, BTreeSet<String>> {
+    let mut out = BTreeMap::new();
+    for d in names.sources.drafts.values() {
+        let Body::Silver(s) = &d.body else { continue };
+        let Some(object) = names.object_of(d).filter(|_| s.from.value == *bronze) else { continue };
+        let required = expected::required_of(s, object);
+        if required.is_empty() {
+            return BTreeMap::new();
+        }
+        out.insert(d.name.clone(), required);
     }
     out
 }

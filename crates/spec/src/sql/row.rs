@@ -29,6 +29,8 @@ pub(crate) struct RowQuery {
     pub(crate) makes: Vec<String>,
     /// Whether a `*` passes the other columns on.
     pub(crate) passes_all: bool,
+    /// Whether a WHERE leaves rows out.
+    pub(crate) filters: bool,
     pub(crate) uses: Vec<Spanned<String>>,
 }
 
@@ -105,6 +107,7 @@ pub(crate) fn row_query(sql: &str, library: Option<&Library>) -> Result<RowQuery
             calls: expanded.calls,
             makes: select.projection.iter().filter_map(output_name).collect(),
             passes_all: select.projection.iter().any(wild),
+            filters: select.selection.is_some(),
             uses,
         })
     })
