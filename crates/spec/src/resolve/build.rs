@@ -1,6 +1,6 @@
 //! Drafts to datasets.
 
-use super::{accept, columns, contracts, expected, graph::Graph, names::Names, turns, version};
+use super::{accept, columns, contracts, expected, graph::Graph, names::Names, turns, unique, version};
 use crate::{
     codes,
     contract::Contract,
@@ -72,6 +72,7 @@ fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
                 }
             }
             columns::silver(draft, s, names, sink);
+            unique::check(draft, s, names, sink);
         }
         Body::Gold(g) => {
             for t in &g.tables {
