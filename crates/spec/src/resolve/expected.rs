@@ -72,8 +72,8 @@ pub(super) fn required_of(silver: &SilverDraft, object: &ObjectDraft) -> BTreeSe
         match step {
             StepDraft::Validate => {}
             StepDraft::Enrich(e) => required.retain(|c| !e.take.iter().any(|(new, _)| new.value == *c)),
-            // What is filtered may have left no row that lacks the column.
-            StepDraft::Sql { query, .. } if query.passes_all && !query.filters => {
+            // What is filtered may leave no row that lacks the column.
+            StepDraft::Sql { query, .. } if query.passes_as_is => {
                 required.retain(|c| !query.makes.contains(c));
             }
             StepDraft::Sql { .. } => required.clear(),

@@ -165,6 +165,10 @@ fn what_has_to_be_there_is_what_comes_straight_from_the_source() {
     );
     assert_eq!(one("steps: [{ sql: \"SELECT *, 1 AS id FROM input\" }, validate]\n"), "silver.t: day");
     assert_eq!(one("steps: [{ sql: \"SELECT * FROM input WHERE word = 'x'\" }, validate]\n"), "");
+    assert_eq!(
+        one("steps: [{ sql: \"SELECT * REPLACE (coalesce(day, '2026-01-01') AS day) FROM input\" }, validate]\n"),
+        ""
+    );
     assert_eq!(one("steps: [{ sql: \"SELECT a AS id, b AS day, word, told FROM input\" }, validate]\n"), "");
 }
 
