@@ -2,7 +2,7 @@
 
 use crate::{
     acceptance::Accept,
-    compatibility::Mode,
+    compatibility::{Language, Mode},
     condition::Condition,
     contract::{Check, Contract},
     diagnostic::Diagnostics,
@@ -211,6 +211,8 @@ pub struct EventSchema {
     /// Below the project's root, where it is in it.
     pub file: PathBuf,
     pub text: String,
+    /// A JSON Schema, or Avro.
+    pub language: Language,
     pub mode: Mode,
     pub validator: Validator,
     /// Where the dataset names it.
