@@ -97,7 +97,7 @@ fn compared(reading: &Reading, registry: &Registry, accept: &BTreeSet<&str>) -> 
         }
     }
     for (name, schema) in project.event_schemas() {
-        match Document::read(Language::JsonSchema, &schema.file, &schema.text) {
+        match Document::read(schema.language, &schema.file, &schema.text) {
             Ok(document) => {
                 let said = |against: &Against| event_verdict(name, schema, against);
                 out.add(name, &document, Some(schema.mode), registry, accept, said);

@@ -27,6 +27,9 @@ use std::{
 
 /// Expressions are walked by recursion where they are executed, too. It is memory only as far as it is used.
 const STACK_BYTES: usize = 16 << 20;
+/// Of the first thread, which plans what a command asks: without optimisation a long chain of operators takes most of the
+/// eight megabytes that a system gives.
+const FIRST_STACK_BYTES: usize = 64 << 20;
 /// What a thread has freed is its own until it ends or asks for more: those that wait for work hold as much as those that do it.
 const THREADS_WAIT: Duration = Duration::from_millis(200);
 
@@ -56,7 +59,7 @@ fn start(cli: &Cli) -> Result<Exit, CliError> {
         .thread_keep_alive(THREADS_WAIT)
         .build()
         .map_err(CliError::Runtime)?;
-    let done = runtime.block_on(commands::dispatch(cli));
+    let done = stacker::grow(FIRST_STACK_BYTES, || runtime.block_on(commands::dispatch(cli)));
     // Threads that still read for a command that was stopped must not hold up its end. What they wait for ends with the runtime, and
     // some panic over that: it tells nobody anything.
     panic::set_hook(Box::new(|_| ()));

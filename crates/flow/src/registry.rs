@@ -12,16 +12,19 @@ const LANGUAGES: [(Language, &str); 3] =
 
 /// A document as a version of the subject.
 pub fn new_version(subject: &str, document: &Document, accepted: bool) -> NewSchema {
-    let language = document.language();
-    let word = LANGUAGES.iter().find(|(l, _)| *l == language).expect("every language has its word").1;
     NewSchema {
         subject: subject.to_owned(),
-        language: word.to_owned(),
+        language: word_of(document.language()).to_owned(),
         identity: document.identity.clone(),
         fingerprint: document.fingerprint.clone(),
         text: document.text.clone(),
         accepted,
     }
+}
+
+/// As the state has it.
+pub fn word_of(language: Language) -> &'static str {
+    LANGUAGES.iter().find(|(l, _)| *l == language).expect("every language has its word").1
 }
 
 pub fn language_of(version: &SchemaVersion) -> Option<Language> {
@@ -30,7 +33,7 @@ pub fn language_of(version: &SchemaVersion) -> Option<Language> {
 
 /// The error says what cannot be read any more: it was registered by a release that read it.
 pub fn document_of(version: &SchemaVersion) -> Result<Document, Diagnostics> {
-    Document::read(language_of(version).unwrap_or_default(), Path::new(&name_of(version)), &version.text)
+    Document::registered(language_of(version).unwrap_or_default(), Path::new(&name_of(version)), &version.text)
 }
 
 /// As [`document_of`], only to be compared.

@@ -51,7 +51,7 @@ pub(crate) fn admit(
     let mut gates = Vec::with_capacity(job.events.len());
     let mut grown = BTreeSet::new();
     for (i, event) in job.events.iter().enumerate() {
-        let judged = if bronze.drift == DriftPolicies::default() || dead.contains_key(&i) {
+        let judged = if dead.contains_key(&i) || !is_looked_at(bronze, &event.path) {
             Ok(Gate::default())
         } else {
             judge(objects, bronze, event, job.project.limits.record.0, &columns)
@@ -71,6 +71,17 @@ pub(crate) fn admit(
     Ok(Admitted { schema: with_metadata(columns)?, grown, gates, dead })
 }
 
+/// Whether something could follow from what an object's header, first records or footer say.
+fn is_looked_at(bronze: &Bronze, path: &str) -> bool {
+    bronze.drift != DriftPolicies::default() || !bronze.required.is_empty() && names_its_columns(bronze, path)
+}
+
+/// Whether the object says once which columns it has. Each record of NDJSON has fields of its own, and the next may bring
+/// what the first ones lack.
+fn names_its_columns(bronze: &Bronze, path: &str) -> bool {
+    format(bronze, path) != Format::Ndjson
+}
+
 fn judge(
     objects: &Objects,
     bronze: &Bronze,
@@ -79,6 +90,9 @@ fn judge(
     columns: &[Field],
 ) -> Result<Gate, DecodeError> {
     let found = discover(objects, bronze, event, limit)?;
+    if names_its_columns(bronze, &event.path) {
+        drift::fits(&found, columns, &bronze.required)?;
+    }
     drift::gate(&found, columns, &bronze.inside, bronze.drift, format(bronze, &event.path))
 }
 

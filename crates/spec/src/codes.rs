@@ -200,6 +200,9 @@ codes! {
     LATER_STANDARD "W0006" Warning "of a later version of the standard"
         "The contract names a version of ODCS v3 that is not known here. It is read as the newest known one, and keys that this one lacks stay documentation."
         "Check that nothing of importance stands in these keys; a later version may read them.";
+    NOT_KEPT_UNIQUE "W0007" Warning "uniqueness that nothing keeps"
+        "The contract has a primary key or a `unique` for a silver table that is appended to, or upserted by other keys. It is checked among the rows of each step, and rows of two steps can be equal in it."
+        "Write the table by `write: { keys: […] }`, or add the SQL rule that the message shows, which tells of it over the whole table.";
     UNPROMISED "W0050" Warning "contract that cannot read what was written before"
         "The contract changed since the version that is in force, and breaks BACKWARD. It declares no mode, so it is registered all the same."
         "Declare `alluvium.compatibility` in the contract to have such changes refused.";

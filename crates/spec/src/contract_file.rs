@@ -5,7 +5,7 @@ use crate::{
     compatibility::{self, Comparison, Language, Mode, Shape},
     contract::Contract,
     diagnostic::{Diagnostics, Sink},
-    json_schema::{self, JsonSchema},
+    json_schema::{self, JsonSchema, Undecidable, Validator},
     odcs::{self, Terms},
     source_file::SourceFile,
 };
@@ -114,6 +114,18 @@ impl SchemaFile {
         match self {
             Self::Contract(c) => Some(&c.notes),
             Self::Avro(_) | Self::JsonSchema(_) => None,
+        }
+    }
+
+    /// What decides over values of JSON; `None`: a contract does that row by row.
+    ///
+    /// # Errors
+    /// With the first of its patterns or keywords that cannot be decided.
+    pub fn validator(&self) -> Option<Result<Validator, Undecidable>> {
+        match self {
+            Self::Contract(_) => None,
+            Self::Avro(schema) => Some(JsonSchema::made(schema.plain()).validator()),
+            Self::JsonSchema(schema) => Some(schema.validator()),
         }
     }
 

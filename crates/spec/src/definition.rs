@@ -2,7 +2,7 @@
 
 use crate::{
     acceptance::Accept,
-    compatibility::Mode,
+    compatibility::{Language, Mode},
     condition::Condition,
     contract::{Check, Contract},
     diagnostic::Diagnostics,
@@ -153,6 +153,9 @@ pub struct Bronze {
     /// What those contracts say of the values of a column, where the source's value reaches the contract as it is.
     pub inside: BTreeMap<String, Inside>,
     pub drift: DriftPolicies,
+    /// By silver dataset reading this one, the columns without which it takes no row. Empty where a reader takes rows without
+    /// any one column, and where `drift` says what becomes of missing ones.
+    pub required: BTreeMap<DatasetName, BTreeSet<String>>,
 }
 
 /// How much of what arrived is taken in together.
@@ -213,6 +216,8 @@ pub struct EventSchema {
     /// Below the project's root, where it is in it.
     pub file: PathBuf,
     pub text: String,
+    /// A JSON Schema, or Avro.
+    pub language: Language,
     pub mode: Mode,
     pub validator: Validator,
     /// Where the dataset names it.

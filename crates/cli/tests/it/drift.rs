@@ -201,6 +201,59 @@ fn missing_fields_are_null_or_their_rows_wait() {
     }
 }
 
+/// As [`project`], with `n` required, after a file without it came.
+fn without_what_is_required(format: &str, drift: &str, others: &[(&str, &str)]) -> (Project, Ran) {
+    let p = project(format, drift);
+    p.edit(
+        "contracts/t.odcs.yaml",
+        "name: n, logicalType: integer }",
+        "name: n, logicalType: integer, required: true }",
+    );
+    others.iter().for_each(|(path, text)| p.put(path, text.as_bytes()));
+    file(&p, format, "missing");
+    let ran = p.alluvium(&["run", "--adopt", "silver.t"]);
+    (p, ran)
+}
+
+#[test]
+fn a_file_without_what_is_required_stops_at_the_gate_until_it_fits() {
+    for format in ["csv", "parquet"] {
+        let (p, ran) = without_what_is_required(format, "{ new: rescue }", &[]);
+        assert_eq!(ran.code, Some(1), "{format}\n{ran}");
+        ran.said(&format!("D0040: missing.{format}: its fields do not fit: missing `n`"));
+        ran.said("required by silver.t");
+        assert_eq!(counts(&p), (2, 0), "{format}");
+        assert_eq!(p.cell("SELECT count(*) FROM silver.t"), 2, "{format}");
+        let edited = "name: n, logicalType: integer }";
+        p.edit("contracts/t.odcs.yaml", "name: n, logicalType: integer, required: true }", edited);
+        // The file is loaded; silver waits for a word about its contract.
+        p.alluvium(&["replay", "dead-letters"]);
+        assert_eq!(counts(&p), (4, 0), "{format}");
+        p.done(&["run", "--adopt", "silver.t"]);
+        assert_eq!(p.cell("SELECT count(*) FROM silver.t"), 4, "{format}");
+    }
+}
+
+#[test]
+fn what_could_fit_is_loaded_though_a_required_column_is_missing() {
+    // Of NDJSON each record is judged; an explicit policy is obeyed; another reader takes the file.
+    for (format, drift) in [("ndjson", "{ new: rescue }"), ("csv", "{ missing: evolve }")] {
+        let (p, ran) = without_what_is_required(format, drift, &[]);
+        assert_eq!(ran.code, Some(0), "{format}\n{ran}");
+        assert_eq!(counts(&p), (4, 0), "{format}");
+        assert_eq!(p.cell("SELECT count(*) FROM silver.t"), 2, "{format}");
+    }
+    let other = CONTRACT.replace("id: t", "id: u").replace("name: t", "name: u");
+    let silver = "from: bronze.t\ncontract: u\nsteps: [validate]\nwrite: append\n";
+    let others = [("contracts/u.odcs.yaml", other.as_str()), ("datasets/silver/u.yaml", silver)];
+    let (p, ran) = without_what_is_required("csv", "{ new: rescue }", &others);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(
+        (p.cell("SELECT count(*) FROM silver.t"), p.cell("SELECT count(*) FROM silver.u")),
+        (json!(2), json!(4))
+    );
+}
+
 #[test]
 fn retyped_fields_are_rescued_or_wait() {
     let (p, ran) = differs("parquet", "retyped", "rescue");

@@ -131,3 +131,12 @@ fn distinct_values_are_estimated_nearly() {
     let found = p.cell("SELECT approx_distinct(value) FROM generate_series(1, 300000)").as_u64().expect("a number");
     assert!(found.abs_diff(300_000) < 6_000, "{found}");
 }
+
+/// As long as the SQL of a project may be.
+#[test]
+fn a_long_chain_of_operators_is_planned() {
+    let p = ran();
+    let chain = vec!["coalesce(customer, '')"; 800].join(" || ");
+    let length = p.cell(&format!("SELECT max(length({chain})) FROM silver.orders"));
+    assert!(length.as_u64().is_some_and(|n| n >= 800), "{length}");
+}

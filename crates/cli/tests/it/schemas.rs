@@ -123,6 +123,12 @@ fn shop() -> Project {
     p.edit("datasets/bronze/orders.yaml", "settle: 0s", mounted);
     p.edit("datasets/bronze/orders.yaml", "*.csv", "*.csv{,.gz}");
     p.put("landing/orders/broken.csv.gz", b"\x1f\x8b\x08 and no more of a gzip");
+    // The third has no orders.
+    p.edit(
+        "landing/orders/2024-01-01.csv",
+        "3,c1,2024-01-02",
+        "5,c1,2024-01-04,1.00,2024-01-04T09:00:00Z\n3,c1,2024-01-02",
+    );
     p.edit("datasets/silver/orders.yaml", "write:", "publish: out\naccept: { invalid: { warn_above: 10% } }\nwrite:");
     p.edit("datasets/silver/customers.yaml", "from:", "when: received >= 1\nfrom:");
     p.edit("datasets/gold/daily.sql", "window:", "publish: out\nwindow:");
@@ -204,13 +210,17 @@ fn look(service: &mut Asked) {
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
         service.get(path, path);
     }
-    for path in ["datasets", "catalog", "runs", "dead-letters", "events", "publications", "alerts"] {
+    for path in ["datasets", "catalog", "gaps", "runs", "dead-letters", "events", "publications", "alerts"] {
         service.list(&format!("/api/{path}"));
     }
     let landed = service.get("/api/events/{id}", "/api/events/2024-01-01.csv").json();
     assert!(landed["publications"].as_array().is_some_and(|a| !a.is_empty()), "{landed}");
     let pushed = service.get("/api/events/{id}", "/api/events/1?source=/s").json();
     assert_eq!(pushed["id"], "1");
+    let weeks = service.get("/api/gaps", "/api/gaps?dataset=gold.daily&window=1%20week").json();
+    assert_eq!(weeks, json!([]), "a week has all of it");
+    assert_eq!(service.get("/api/gaps", "/api/gaps?dataset=gold.dialy").status, 404);
+    assert_eq!(service.get("/api/gaps", "/api/gaps?window=long").status, 400);
     let runs = service.get("/api/runs", "/api/runs?limit=100").json();
     // The first one, which did the most.
     let first = runs.as_array().and_then(|r| r.last()).and_then(|r| r["run"].as_str()).expect("a run").to_owned();

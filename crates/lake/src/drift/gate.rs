@@ -5,6 +5,7 @@ use super::{
     difference::{Difference, against, compare, sentence},
 };
 use crate::decode::{self, DecodeError};
+use alluvium_model::DatasetName;
 use alluvium_spec::{DriftKind, DriftPolicies, DriftPolicy, Format, Inside};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,30 @@ pub(crate) fn gate(
     let grows = room(columns, &grows);
     let typed = differences.into_iter().filter(|d| d.field.contains(['.', '['])).collect();
     Ok(Gate { grows, absent, typed })
+}
+
+/// Refuses an object none of whose rows a reader could take: by reader, the columns that it requires.
+pub(crate) fn fits(
+    found: &[Field],
+    columns: &[Field],
+    required: &BTreeMap<DatasetName, BTreeSet<String>>,
+) -> Result<(), DecodeError> {
+    if found.is_empty() || required.is_empty() {
+        return Ok(());
+    }
+    let mut missing = compare(found, columns, false);
+    missing.retain(|d| d.kind == DriftKind::Missing);
+    let lacked = |of: &BTreeSet<String>| missing.iter().any(|d| of.contains(&d.field));
+    if !required.values().all(lacked) {
+        return Ok(());
+    }
+    missing.retain_mut(|d| {
+        let by: Vec<String> =
+            required.iter().filter(|(_, c)| c.contains(&d.field)).map(|(r, _)| r.to_string()).collect();
+        d.detail = format!("{}; required by {}", d.detail, by.join(", "));
+        !by.is_empty()
+    });
+    Err(DecodeError::Unfit { differences: sentence(missing.iter()) })
 }
 
 /// Refuses an object that differs in a way which the dataset does not take. One that is a dead letter holds nothing up.
@@ -139,6 +164,26 @@ mod tests {
         let Err(DecodeError::Unfit { differences }) = judged else { panic!("{judged:?}") };
         assert!(differences.contains("it is object, where the contract has a single value"), "{differences}");
         assert!(gate(&part, &part, &said, all(DriftPolicy::Rescue), Format::Parquet).is_ok());
+    }
+
+    #[test]
+    fn what_no_reader_can_take_stops_and_tells_who_asks_for_it() {
+        let columns = text(&["id", "day", "amount"]);
+        let reader = |name: &str, needs: &[&str]| {
+            (name.parse().expect("a name"), needs.iter().map(|c| (*c).to_owned()).collect::<BTreeSet<_>>())
+        };
+        let judged = |found: &[&str], readers: &[(DatasetName, BTreeSet<String>)]| {
+            fits(&text(found), &columns, &readers.iter().cloned().collect()).map_err(|e| e.to_string())
+        };
+        let both = [reader("silver.a", &["id", "day"]), reader("silver.b", &["amount"])];
+        assert_eq!(judged(&["id", "day"], &both), Ok(()), "silver.a takes it");
+        assert_eq!(judged(&["amount"], &both), Ok(()), "silver.b takes it");
+        assert_eq!(judged(&["id", "Day"], &both[..1]), Ok(()), "other letters are another kind of drift");
+        assert_eq!(judged(&[], &both), Ok(()), "an empty file lacks nothing");
+        assert_eq!(judged(&["x"], &[]), Ok(()));
+        let said = judged(&["id", "amuont"], &both).expect_err("nobody takes it");
+        assert!(said.contains("missing `amount` (the column is there and no field for it; the field `amuont` is near; required by silver.b)"), "{said}");
+        assert!(said.contains("missing `day`") && said.contains("required by silver.a"), "{said}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod seen;
 mod watch;
 
 pub(crate) use difference::{Difference, compare, rule};
-pub(crate) use gate::{Gate, gate, grown, room, stop};
+pub(crate) use gate::{Gate, fits, gate, grown, room, stop};
 pub(crate) use seen::{Found, Seen, differences_of};
 pub(crate) use watch::{Aside, Object, Reason, Watch};
 

@@ -189,6 +189,26 @@ const ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Get,
+        path: "/api/gaps",
+        id: "gaps",
+        summary: "As `alluvium show gaps --format json`",
+        guarded: true,
+        parameters: &[
+            Parameter { name: "dataset", place: Place::Query, what: "Only those of this dataset", whole_number: false },
+            Parameter {
+                name: "window",
+                place: Place::Query,
+                what: "How long windows are, as `1 hour`",
+                whole_number: false,
+            },
+        ],
+        takes: &[],
+        answers: &[(200, "One object a gap", Content::List("Gap"))],
+        errors: &[400, 401, 403, 404, 500, 503],
+        handler: || get(views::gaps),
+    },
+    Route {
+        method: Method::Get,
         path: "/api/runs",
         id: "runs",
         summary: "As `alluvium show runs --format json`, newest first",

@@ -288,7 +288,20 @@ fn waiting() -> Group {
         ("publications", list(object(told))),
     ];
     let pushed = [("source", text()), ("id", text()), ("received_at", time()), ("loaded", list(of("EventOfObject")))];
+    let gap = [
+        ("dataset", text()),
+        ("column", described(text(), "The time of the rows")),
+        ("from", time()),
+        ("to", described(time(), "The first moment after it")),
+        ("window", text()),
+        ("windows", whole()),
+        (
+            "state",
+            described(or_null(word(&["closed", "open"])), "Closed: what comes for it now is late; null: nothing tells"),
+        ),
+    ];
     vec![
+        ("Gap", object(gap)),
         ("DeadLetter", object(letter)),
         ("WaitingEvent", object(event)),
         ("EventOfObject", object(way)),

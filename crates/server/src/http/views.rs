@@ -2,7 +2,7 @@
 
 use super::{api::State, problem::Problem};
 use alluvium_flow::{FlowError, Replay};
-use alluvium_model::{DatasetName, Fault, RunId};
+use alluvium_model::{DatasetName, Fault, RunId, Span};
 use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
 use axum::{
@@ -26,6 +26,9 @@ pub trait Views: Send + Sync {
 
     /// Those that all words are found in.
     async fn catalog(&self, words: &[String]) -> Result<Value, ApiError>;
+
+    /// Windows without rows; of datasets that have windows, or of one, whose windows may be taken as so long.
+    async fn gaps(&self, dataset: Option<&DatasetName>, window: Option<Span>) -> Result<Value, ApiError>;
 
     /// Newest first.
     async fn runs(&self, limit: u32) -> Result<Value, ApiError>;
@@ -92,6 +95,36 @@ pub(super) struct Words {
 pub(super) async fn catalog(state: axum::extract::State<State>, Query(words): Query<Words>) -> Answer {
     let words: Vec<String> = words.q.iter().flat_map(|q| q.split_whitespace()).map(str::to_owned).collect();
     shown(state.views.catalog(&words).await)
+}
+
+/// A dataset of the project.
+#[derive(Deserialize)]
+pub(super) struct Which {
+    dataset: Option<String>,
+}
+
+impl Which {
+    pub(super) fn known(self, state: &State) -> Result<Option<DatasetName>, Problem> {
+        let Some(name) = self.dataset else { return Ok(None) };
+        let found = name.parse().ok().filter(|_| state.datasets.contains(&name));
+        found.map(Some).ok_or_else(|| Problem::no_dataset(name, &state.datasets))
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Windows {
+    window: Option<String>,
+}
+
+pub(super) async fn gaps(
+    state: axum::extract::State<State>,
+    Query(which): Query<Which>,
+    Query(windows): Query<Windows>,
+) -> Answer {
+    let dataset = which.known(&state)?;
+    let window = windows.window.map(|text| text.parse::<Span>()).transpose();
+    let window = window.map_err(|e| Problem::Parameter(format!("`window`: {e}")))?;
+    shown(state.views.gaps(dataset.as_ref(), window).await)
 }
 
 pub(super) async fn runs(state: axum::extract::State<State>, Query(limit): Query<Limit>) -> Answer {

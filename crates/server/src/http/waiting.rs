@@ -3,19 +3,13 @@
 use super::{
     api::State,
     problem::Problem,
-    views::{Answer, Limit, shown},
+    views::{Answer, Limit, Which, shown},
 };
-use alluvium_model::DatasetName;
 use axum::{
     Json,
     extract::{Path, Query},
 };
 use serde::Deserialize;
-
-#[derive(Deserialize)]
-pub(super) struct Which {
-    dataset: Option<String>,
-}
 
 #[derive(Deserialize)]
 pub(super) struct From {
@@ -27,13 +21,8 @@ pub(super) async fn list(
     Query(which): Query<Which>,
     Query(limit): Query<Limit>,
 ) -> Answer {
-    let dataset = which.dataset.map(|name| known(&state, name)).transpose()?;
+    let dataset = which.known(&state)?;
     shown(state.views.events(dataset.as_ref(), limit.rows()?).await)
-}
-
-fn known(state: &State, name: String) -> Result<DatasetName, Problem> {
-    let found = name.parse().ok().filter(|_| state.datasets.contains(&name));
-    found.ok_or_else(|| Problem::no_dataset(name, &state.datasets))
 }
 
 pub(super) async fn one(

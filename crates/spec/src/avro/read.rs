@@ -1,11 +1,12 @@
 //! A schema's JSON to [`Avro`]. JSON is YAML, so the reader that keeps places reads it. What the specification does not name is
 //! somebody's own attribute, and stays unread.
 
-use super::schema::{Avro, Body, Field, Logical, Named, PRIMITIVES, Type};
+use super::schema::{Avro, Body, Field, FieldDefault, Logical, Named, PRIMITIVES, Type};
 use crate::{
     codes,
     diagnostic::{Sink, quoted},
     nearest,
+    registered::of_yaml,
     source_file::{SourceFile, Spanned},
     yaml::{self, Fields, Node, Reader, Value},
 };
@@ -26,13 +27,14 @@ pub(crate) fn read(file: &SourceFile, sink: &mut Sink) -> Option<Avro> {
         }
     }
     let complete = names.used.iter().all(|u| names.known.contains_key(&u.value));
-    root.filter(|_| complete && !names.wrong).map(|root| Avro { root, named: names.known })
+    root.filter(|_| complete && !names.wrong).map(|root| Avro { root, named: names.known, defaults: names.defaults })
 }
 
 #[derive(Default)]
 struct Names {
     known: BTreeMap<String, Named>,
     used: Vec<Spanned<String>>,
+    defaults: Vec<FieldDefault>,
     wrong: bool,
 }
 
@@ -147,6 +149,10 @@ fn field(node: &Node, namespace: &str, names: &mut Names, r: &mut Reader<'_>) ->
     let aliases: BTreeSet<String> =
         f.take("aliases").and_then(|n| r.names(n)).unwrap_or_default().into_iter().map(|a| a.value).collect();
     // `null` is a default, too.
-    let has_default = f.take_entry("default").is_some();
-    Some(Field { name: name?.value, aliases, kind: kind?, has_default })
+    let default = f.take_entry("default");
+    let (name, kind, has_default) = (name?.value, kind?, default.is_some());
+    if let Some((entry, value)) = default.and_then(|e| Some((e, serde_json::from_str(&of_yaml(&e.value)).ok()?))) {
+        names.defaults.push(FieldDefault { value, kind: kind.clone(), place: entry.value.place });
+    }
+    Some(Field { name, aliases, kind, has_default })
 }

@@ -1,5 +1,7 @@
 //! A schema with its named types taken out, so that types that hold themselves are finite.
 
+use crate::source_file::Place;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,6 +9,15 @@ pub struct Avro {
     pub(super) root: Type,
     /// By full name.
     pub(super) named: BTreeMap<String, Named>,
+    pub(super) defaults: Vec<FieldDefault>,
+}
+
+/// What a field is where data has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldDefault {
+    pub(super) value: Value,
+    pub(super) kind: Type,
+    pub(super) place: Place,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

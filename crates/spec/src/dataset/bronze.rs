@@ -39,7 +39,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
     if let Some(source) = &mut source {
         source.freshness = freshness(&mut f, source, &mut r);
         source.batch = f.take("batch").and_then(|n| batch(n, source, &mut r)).unwrap_or_default();
-        source.drift = drift::read(&mut f, source.source.format, &mut r);
+        (source.drift, source.said_missing) = drift::read(&mut f, source.source.format, &mut r);
     }
     let accept = accept::read(&mut f, &mut r);
     let turns = turns::read(&name, &mut f, &mut r);
@@ -103,6 +103,7 @@ fn source(node: &Node, fence: &Fence, r: &mut Reader<'_>) -> Option<BronzeDraft>
         order_by: OrderBy::default(),
         rate: None,
         drift: DriftPolicies::default(),
+        said_missing: false,
     })
 }
 
@@ -218,6 +219,7 @@ fn pushed(taken: Taken, push: Option<Push>, webhook: Option<Spanned<WebhookSourc
         order_by: taken.order_by,
         rate: taken.rate,
         drift: DriftPolicies::default(),
+        said_missing: false,
     }
 }
 

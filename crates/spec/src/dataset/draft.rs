@@ -98,6 +98,8 @@ pub(crate) struct BronzeDraft {
     /// Of what comes over HTTP.
     pub(crate) rate: Option<Spanned<Rate>>,
     pub(crate) drift: DriftPolicies,
+    /// Whether the file says what becomes of missing columns.
+    pub(crate) said_missing: bool,
 }
 
 #[derive(Debug)]

@@ -11,20 +11,22 @@ use crate::{
 
 const KEYS: [&str; 5] = ["new", "missing", "retyped", "reordered", "recased"];
 
-/// `format`: as the source declares it.
-pub(super) fn read(f: &mut Fields<'_>, format: Option<Format>, r: &mut Reader<'_>) -> DriftPolicies {
+/// `format`: as the source declares it. With it, whether the file says what becomes of missing columns.
+pub(super) fn read(f: &mut Fields<'_>, format: Option<Format>, r: &mut Reader<'_>) -> (DriftPolicies, bool) {
     let mut policies = DriftPolicies::default();
-    let Some(node) = f.take("drift") else { return policies };
+    let mut said_missing = false;
+    let Some(node) = f.take("drift") else { return (policies, said_missing) };
     if let Value::Scalar(_) = &node.value {
         if let Some(policy) = word(node, r) {
             // One word for all that take it; the others stay as they are.
             let takes = |k: &&DriftKind| k.policies().contains(&policy.value);
             DriftKind::ALL.iter().filter(takes).for_each(|k| policies.set(*k, policy.value));
+            said_missing = takes(&&DriftKind::Missing);
         }
-        return policies;
+        return (policies, said_missing);
     }
     let wanted = "a policy such as `rescue`, or a mapping such as `{ new: evolve, retyped: quarantine }`";
-    let Some(mut fields) = r.fields(node, wanted) else { return policies };
+    let Some(mut fields) = r.fields(node, wanted) else { return (policies, said_missing) };
     for (key, kind) in KEYS.into_iter().zip(DriftKind::ALL) {
         let Some(entry) = fields.take_entry(key).filter(|e| !e.value.is_null()) else { continue };
         if let Some(reason) = never(kind, format) {
@@ -35,6 +37,7 @@ pub(super) fn read(f: &mut Fields<'_>, format: Option<Format>, r: &mut Reader<'_
         let Some(policy) = word(&entry.value, r) else { continue };
         if kind.policies().contains(&policy.value) {
             policies.set(kind, policy.value);
+            said_missing |= kind == DriftKind::Missing;
         } else {
             let message =
                 format!("{} makes no sense for `{key}`: {}", quoted(policy.value.word()), why(kind, policy.value));
@@ -44,7 +47,7 @@ pub(super) fn read(f: &mut Fields<'_>, format: Option<Format>, r: &mut Reader<'_
         }
     }
     fields.finish(r);
-    policies
+    (policies, said_missing)
 }
 
 fn word(node: &Node, r: &mut Reader<'_>) -> Option<Spanned<DriftPolicy>> {

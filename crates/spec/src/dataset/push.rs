@@ -2,8 +2,9 @@
 //! signed calls.
 
 use crate::{
-    codes,
+    avro, codes,
     compatibility::Mode,
+    contract_file::SchemaFile,
     definition::{EventSchema, OrderBy, Push, Rate},
     diagnostic::quoted,
     json_schema,
@@ -97,14 +98,22 @@ fn schema(node: &Node, place: Place, fence: &Fence, r: &mut Reader<'_>) -> Optio
     let (path, mode) = (path?, mode?);
     let found = inside(&path, fence, r)?;
     let shown = found.strip_prefix(fence.root()).unwrap_or(&found).to_owned();
-    if shown.extension().is_none_or(|e| e != "json") {
-        let help = Some("a JSON Schema, whose name ends with `.json`".to_owned());
-        r.error(codes::INVALID_VALUE, path.place, format!("{} is no schema of events", quoted(&path.value)), help);
+    let is_avro = shown.extension().is_some_and(|e| e == "avsc");
+    if !is_avro && shown.extension().is_none_or(|e| e != "json") {
+        let help = "a JSON Schema, whose name ends with `.json`, or an Avro schema, `.avsc`".to_owned();
+        let message = format!("{} is no schema of events", quoted(&path.value));
+        r.error(codes::INVALID_VALUE, path.place, message, Some(help));
         return None;
     }
     let file = SourceFile::read(fence.root(), &shown, r.sink)?;
-    let read = json_schema::read(&file, r.sink)?;
-    let validator = match read.validator() {
+    let read = match is_avro {
+        true => {
+            let schema = avro::read(&file, r.sink)?;
+            avro::check_defaults(&schema, &file, r.sink).then_some(SchemaFile::Avro(schema))?
+        }
+        false => SchemaFile::JsonSchema(json_schema::read(&file, r.sink)?),
+    };
+    let validator = match read.validator()? {
         Ok(validator) => validator,
         Err(e) => {
             let help = "say it with other keywords, or leave it out".to_owned();
@@ -112,5 +121,6 @@ fn schema(node: &Node, place: Place, fence: &Fence, r: &mut Reader<'_>) -> Optio
             return None;
         }
     };
-    Some(EventSchema { file: shown, text: file.text.clone(), mode, validator, place })
+    let language = read.language();
+    Some(EventSchema { file: shown, text: file.text.clone(), language, mode, validator, place })
 }

@@ -11,6 +11,13 @@ const MOST_PARTS: usize = 500;
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonSchema(pub(super) Value);
 
+impl JsonSchema {
+    /// Of one that was made, and whose references all lead somewhere in it.
+    pub(crate) const fn made(value: Value) -> Self {
+        Self(value)
+    }
+}
+
 /// A document with its schemas by their own names, and the patterns that were compiled.
 pub(super) struct Document<'a> {
     pub(super) root: &'a Value,

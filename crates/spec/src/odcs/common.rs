@@ -17,6 +17,9 @@ pub(super) const ACTION: &str = "action";
 /// What a new version may change; of a document.
 pub(super) const COMPATIBILITY: &str = "compatibility";
 
+/// How a column is shown to those who may not see it; of a property. Nothing is masked in this version.
+pub(super) const MASKING: &str = "masking";
+
 pub(super) const ACTIONS: [(&str, Action); 4] =
     [("warn", Action::Warn), ("quarantine", Action::Quarantine), ("drop", Action::Drop), ("fail", Action::Fail)];
 
@@ -105,7 +108,13 @@ pub(super) fn word<T: Copy>(node: &Node, words: &[(&'static str, T)]) -> Option<
 
 /// The prefix is ours, so that a name under it which means nothing at this place is a mistake.
 fn strange(name: &Spanned<String>, known: Option<&str>, r: &mut Reader<'_>) {
-    if name.value.starts_with(PREFIX) {
+    let Some(own) = name.value.strip_prefix(PREFIX) else { return };
+    if own == MASKING {
+        let message =
+            format!("{} is not available yet in this version: columns are shown as they are", quoted(&name.value));
+        let help = Some("leave out what nobody may see, by a `sql` step".to_owned());
+        r.error(codes::NOT_AVAILABLE, name.place, message, help);
+    } else {
         let known: Vec<String> = known.into_iter().map(|k| format!("{PREFIX}{k}")).collect();
         let help = nearest::help(&name.value, known.iter().map(String::as_str));
         r.error(codes::UNKNOWN_KEY, name.place, format!("{} means nothing here", quoted(&name.value)), help);

@@ -2,7 +2,7 @@
 //! no mistake, and stays in the contract.
 
 use super::{
-    common::{ACTION, ACTIONS, COMPATIBILITY, PREFIX, word},
+    common::{ACTION, ACTIONS, COMPATIBILITY, MASKING, PREFIX, word},
     document::{Standard, standard},
 };
 use crate::{
@@ -68,6 +68,10 @@ pub(crate) fn lint(file: &SourceFile, sink: &mut Sink) {
 fn property(node: &Node, newest: bool, r: &mut Reader<'_>) {
     idle(node, &PROPERTY, r);
     foreign(node, ACTION, &ACTIONS, r);
+    for masking in custom(node, MASKING) {
+        let message = format!("{} is told to people only: columns are shown as they are", quoted(MASKING));
+        r.error(codes::FOR_PEOPLE, masking.place, message, None);
+    }
     quality(node, newest, r);
     let inside = list(node, "properties").iter().chain(node.get("items"));
     inside.for_each(|n| property(n, newest, r));
@@ -97,13 +101,16 @@ fn idle(node: &Node, keys: &[(&str, &str)], r: &mut Reader<'_>) {
 
 /// A custom property that is named like one of ours, and says something else.
 fn foreign<T: Copy>(node: &Node, name: &str, words: &[(&'static str, T)], r: &mut Reader<'_>) {
-    let named = list(node, "customProperties").iter().filter(|c| c.get("property").is_some_and(|n| is_text(n, name)));
-    for value in named.filter_map(|c| c.get("value")).filter(|n| word(n, words).is_none()) {
+    for value in custom(node, name).filter_map(|c| c.get("value")).filter(|n| word(n, words).is_none()) {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let message = format!("{} is told to people only: its value is none of ours", quoted(name));
         let help = format!("write `{PREFIX}{name}` with one of {}", all.join(", "));
         r.error(codes::FOR_PEOPLE, value.place, message, Some(help));
     }
+}
+
+fn custom<'n>(node: &'n Node, name: &str) -> impl Iterator<Item = &'n Node> {
+    list(node, "customProperties").iter().filter(move |c| c.get("property").is_some_and(|n| is_text(n, name)))
 }
 
 fn given_up(e: &Entry, why: &str, help: &str, r: &mut Reader<'_>) {

@@ -17,7 +17,7 @@ pub(super) fn of_json(value: &Value) -> String {
 }
 
 /// Of YAML; a number keeps its digits, and a text is the same however it is quoted.
-pub(super) fn of_yaml(node: &Node) -> String {
+pub(crate) fn of_yaml(node: &Node) -> String {
     match &node.value {
         Yaml::Map(entries) => {
             let mut fields: Vec<_> = entries.iter().collect();

@@ -2,6 +2,7 @@
 
 use super::{avro, canonical};
 use crate::{
+    avro::check_defaults,
     compatibility::{Comparison, Language, Mode},
     contract_file::{SchemaFile, read_text},
     diagnostic::{Diagnostics, Sink},
@@ -24,8 +25,20 @@ pub struct Document {
 }
 
 impl Document {
-    /// The error holds all mistakes, at their places in a file of that name.
+    /// Of a text that is new. The error holds all mistakes, at their places in a file of that name.
     pub fn read(language: Language, name: &Path, text: &str) -> Result<Self, Diagnostics> {
+        let document = Self::registered(language, name, text)?;
+        if let SchemaFile::Avro(schema) = &document.schema {
+            let mut sink = Sink::default();
+            if !check_defaults(schema, &SourceFile::new(name, text), &mut sink) {
+                return Err(sink.finish());
+            }
+        }
+        Ok(document)
+    }
+
+    /// Of one that is a version already: what is asked of new ones only is not asked again.
+    pub fn registered(language: Language, name: &Path, text: &str) -> Result<Self, Diagnostics> {
         let schema = read_text(language, name, text)?;
         let (identity, fingerprint) = match language {
             Language::Odcs => {
@@ -126,6 +139,32 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         assert!(Document::read(Language::Avro, Path::new("x"), "\"no_type\"").is_err());
+        let record = |fields: &str| format!("{{\"type\": \"record\", \"name\": \"r\", \"fields\": [{fields}]}}");
+        let field = |kind: &str, default: &str| {
+            record(&format!(
+                "{{\"name\": \"a\", \"type\": \"int\"}},\n{{\"name\": \"b\", \"type\": {kind}, \"default\": {default}}}"
+            ))
+        };
+        for (kind, default, said) in [
+            ("\"int\"", "\"0\"", "the default is no integer"),
+            ("\"long\"", "null", "the default is no integer"),
+            ("[\"null\", \"int\"]", "\"null\"", "the default is no integer"),
+            ("{\"type\": \"array\", \"items\": \"string\"}", "[\"a\", 1]", "`/1` of the default is no string"),
+            ("[\"null\", \"r\"]", "{}", "the default has no `a`"),
+        ] {
+            let schema = field(kind, default);
+            let found = Document::read(Language::Avro, Path::new("x"), &schema).expect_err(default);
+            assert!(found.0[0].message.starts_with(said) && found.0[0].line == 2, "{found}");
+            assert!(Document::registered(Language::Avro, Path::new("x"), &schema).is_ok(), "{default}");
+        }
+        for (kind, default) in [
+            ("[\"null\", \"int\"]", "1"),
+            ("\"double\"", "0"),
+            ("[\"int\", \"null\"]", "null"),
+            ("[\"null\", \"r\"]", "{\"a\": 1}"),
+        ] {
+            read(Language::Avro, &field(kind, default));
+        }
         assert!(Document::read(Language::JsonSchema, Path::new("x"), "{").is_err());
         assert!(Document::read(Language::Odcs, Path::new("x"), "a: [").is_err());
     }

@@ -7,5 +7,6 @@ mod canonical;
 mod document;
 mod verdict;
 
+pub(crate) use canonical::of_yaml;
 pub use document::Document;
 pub use verdict::{event_verdict, not_compared, verdict};

@@ -1,6 +1,6 @@
 //! Drafts to datasets.
 
-use super::{accept, columns, contracts, expected, graph::Graph, names::Names, turns, version};
+use super::{accept, columns, contracts, expected, graph::Graph, names::Names, turns, unique, version};
 use crate::{
     codes,
     contract::Contract,
@@ -13,7 +13,7 @@ use crate::{
     source_file::Spanned,
 };
 use alluvium_model::{DatasetName, Layer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) struct Resolved {
     pub(crate) datasets: BTreeMap<DatasetName, Dataset>,
@@ -72,6 +72,7 @@ fn check(draft: &Draft, names: &Names<'_>, graph: &mut Graph, sink: &mut Sink) {
                 }
             }
             columns::silver(draft, s, names, sink);
+            unique::check(draft, s, names, sink);
         }
         Body::Gold(g) => {
             for t in &g.tables {
@@ -126,7 +127,8 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
         Body::Bronze(b) => {
             let expected = expected_of(&draft.name, names);
             let inside = inside_of(&draft.name, names);
-            let version = version::bronze(b, &expected, &inside);
+            let required = if b.said_missing { BTreeMap::new() } else { required_by(&draft.name, names) };
+            let version = version::bronze(b, &expected, &inside, &required);
             (
                 Kind::Bronze(Bronze {
                     files: b.source.clone(),
@@ -141,6 +143,7 @@ fn build(draft: &Draft, names: &Names<'_>, contracts: &BTreeMap<String, Contract
                     expected,
                     inside,
                     drift: b.drift,
+                    required,
                 }),
                 version,
             )
@@ -201,6 +204,21 @@ fn inside_of(bronze: &DatasetName, names: &Names<'_>) -> BTreeMap<String, Inside
                 *said = Inside::Any;
             }
         }
+    }
+    out
+}
+
+/// Nothing where some reader takes rows that lack any one column: then whatever comes can be of use.
+fn required_by(bronze: &DatasetName, names: &Names<'_>) -> BTreeMap<DatasetName, BTreeSet<String>> {
+    let mut out = BTreeMap::new();
+    for d in names.sources.drafts.values() {
+        let Body::Silver(s) = &d.body else { continue };
+        let Some(object) = names.object_of(d).filter(|_| s.from.value == *bronze) else { continue };
+        let required = expected::required_of(s, object);
+        if required.is_empty() {
+            return BTreeMap::new();
+        }
+        out.insert(d.name.clone(), required);
     }
     out
 }

@@ -1,9 +1,10 @@
 //! Which source columns the silver datasets of a bronze one need, found by walking their steps backwards.
 
 use crate::{
-    dataset::{SilverDraft, StepDraft},
+    contract::{Action, Check},
+    dataset::{NormalizeDraft, SilverDraft, StepDraft},
     drift::Inside,
-    odcs::{ObjectDraft, RESERVED},
+    odcs::{CheckDraft, ObjectDraft, RESERVED, RuleDraft},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,4 +62,36 @@ pub(super) fn inside_of(silver: &SilverDraft, object: &ObjectDraft) -> BTreeMap<
         }
     }
     known
+}
+
+/// Source columns without which no row can be one of the contract: what it requires, as far as it comes straight from the source.
+pub(super) fn required_of(silver: &SilverDraft, object: &ObjectDraft) -> BTreeSet<String> {
+    let mut required: BTreeSet<String> =
+        object.rules.iter().filter(|r| refuses_null(r)).flat_map(|r| r.columns.iter().cloned()).collect();
+    for step in silver.steps.iter().rev() {
+        match step {
+            StepDraft::Validate => {}
+            StepDraft::Enrich(e) => required.retain(|c| !e.take.iter().any(|(new, _)| new.value == *c)),
+            // What is filtered may leave no row that lacks the column.
+            StepDraft::Sql { query, .. } if query.passes_as_is => {
+                required.retain(|c| !query.makes.contains(c));
+            }
+            StepDraft::Sql { .. } => required.clear(),
+            StepDraft::Normalize(n) => required = before(n, required),
+        }
+    }
+    required.retain(|c| !RESERVED.contains(&c.to_lowercase().as_str()));
+    required
+}
+
+fn refuses_null(rule: &RuleDraft) -> bool {
+    matches!(rule.check, CheckDraft::Ready(Check::Required))
+        && rule.inside.is_none()
+        && rule.threshold.is_none()
+        && matches!(rule.action, Action::Quarantine | Action::Fail)
+}
+
+fn before(n: &NormalizeDraft, required: BTreeSet<String>) -> BTreeSet<String> {
+    let given = required.into_iter().filter(|c| !n.step.default.contains_key(c));
+    given.map(|c| n.renames.iter().find(|(_, new)| new.value == c).map_or(c, |(old, _)| old.value.clone())).collect()
 }

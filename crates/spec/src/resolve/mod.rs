@@ -8,6 +8,7 @@ mod expected;
 mod graph;
 mod names;
 mod turns;
+mod unique;
 mod version;
 
 pub(crate) use build::{Resolved, resolve};

@@ -9,19 +9,27 @@ use crate::{
     drift::{DriftPolicies, Inside},
     sql,
 };
-use alluvium_model::DefinitionVersion;
+use alluvium_model::{DatasetName, DefinitionVersion};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Raised when a release computes other rows from the same definition.
 const ENGINE_RULES_VERSION: u32 = 1;
 
-pub(super) fn bronze(b: &BronzeDraft, expected: &[String], inside: &BTreeMap<String, Inside>) -> DefinitionVersion {
+pub(super) fn bronze(
+    b: &BronzeDraft,
+    expected: &[String],
+    inside: &BTreeMap<String, Inside>,
+    required: &BTreeMap<DatasetName, BTreeSet<String>>,
+) -> DefinitionVersion {
     let mut all = json!({ "layer": "bronze", "format": b.source.format, "csv": b.source.csv, "expected": expected });
     // As it has always been, drift decides no row beyond what the columns do.
     if b.drift != DriftPolicies::default() {
         all["drift"] = json!(b.drift);
         all["inside"] = json!(inside);
+    }
+    if !required.is_empty() {
+        all["required"] = json!(required.values().collect::<BTreeSet<_>>());
     }
     hash(&all)
 }

@@ -13,6 +13,7 @@ use crate::{
 };
 use sqlparser::ast::{
     Expr, GroupByExpr, Query as Ast, Select, SelectItem, SetExpr, Spanned as _, Statement, TableFactor, Visit, Visitor,
+    WildcardAdditionalOptions,
 };
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -29,6 +30,8 @@ pub(crate) struct RowQuery {
     pub(crate) makes: Vec<String>,
     /// Whether a `*` passes the other columns on.
     pub(crate) passes_all: bool,
+    /// Whether what a `*` passes is in every row, and as it was: there is no WHERE, and the `*` replaces and renames nothing.
+    pub(crate) passes_as_is: bool,
     pub(crate) uses: Vec<Spanned<String>>,
 }
 
@@ -105,9 +108,14 @@ pub(crate) fn row_query(sql: &str, library: Option<&Library>) -> Result<RowQuery
             calls: expanded.calls,
             makes: select.projection.iter().filter_map(output_name).collect(),
             passes_all: select.projection.iter().any(wild),
+            passes_as_is: select.selection.is_none() && select.projection.iter().any(is_plain_star),
             uses,
         })
     })
+}
+
+fn is_plain_star(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::Wildcard(options) if *options == WildcardAdditionalOptions::default())
 }
 
 fn is_plain(q: &Ast) -> bool {

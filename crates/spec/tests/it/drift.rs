@@ -118,3 +118,67 @@ schema:
     let item = Inside::Object([("x".to_owned(), Inside::Scalar)].into());
     assert_eq!(inside.get("Parts"), Some(&Inside::Array(Box::new(item))));
 }
+
+/// By reader, the columns without which it takes no row.
+fn required(bronze_file: &str, silver: &[(&str, &str)]) -> Vec<String> {
+    let contract = "apiVersion: v3.1.0
+kind: DataContract
+id: t
+name: t
+version: 1.0.0
+status: active
+schema:
+  - name: t
+    properties:
+      - { name: id, logicalType: integer, primaryKey: true }
+      - { name: day, logicalType: date, required: true }
+      - { name: word, logicalType: string }
+      - { name: told, logicalType: string, required: true, customProperties: [{ property: alluvium.action, value: warn }] }
+";
+    let files: Vec<(String, String)> = silver
+        .iter()
+        .map(|(name, text)| (format!("datasets/silver/{name}.yaml"), format!("from: bronze.t\ncontract: t\n{text}")))
+        .collect();
+    let mut all = vec![
+        ("alluvium.yaml", "name: x\n"),
+        ("datasets/bronze/t.yaml", bronze_file),
+        ("contracts/t.odcs.yaml", contract),
+    ];
+    all.extend(files.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    let dir = folder(&all);
+    let project = load(dir.path(), &Environment::default()).unwrap_or_else(|d| panic!("{d}"));
+    let line = |(reader, columns): (&alluvium_model::DatasetName, &std::collections::BTreeSet<String>)| {
+        format!("{reader}: {}", columns.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+    };
+    bronze(&project, "bronze.t").required.iter().map(line).collect()
+}
+
+#[test]
+fn what_has_to_be_there_is_what_comes_straight_from_the_source() {
+    let file = "source: { files: landing/ }\n";
+    let one = |steps: &str| required(file, &[("t", steps)]).join("; ");
+    assert_eq!(one(""), "silver.t: day id");
+    assert_eq!(one("steps: [{ normalize: { rename: { Tag: day } } }, validate]\n"), "silver.t: Tag id");
+    assert_eq!(
+        one("steps: [{ normalize: { rename: { Tag: day }, default: { day: \"2026-01-01\" } } }, validate]\n"),
+        "silver.t: id"
+    );
+    assert_eq!(one("steps: [{ sql: \"SELECT *, 1 AS id FROM input\" }, validate]\n"), "silver.t: day");
+    assert_eq!(one("steps: [{ sql: \"SELECT * FROM input WHERE word = 'x'\" }, validate]\n"), "");
+    assert_eq!(
+        one("steps: [{ sql: \"SELECT * REPLACE (coalesce(day, '2026-01-01') AS day) FROM input\" }, validate]\n"),
+        ""
+    );
+    assert_eq!(one("steps: [{ sql: \"SELECT a AS id, b AS day, word, told FROM input\" }, validate]\n"), "");
+}
+
+#[test]
+fn nothing_has_to_be_there_where_a_reader_goes_without_or_the_file_says_so() {
+    let file = "source: { files: landing/ }\n";
+    let free = "steps: [{ sql: \"SELECT * FROM input WHERE word = 'x'\" }, validate]\n";
+    assert_eq!(required(file, &[("t", ""), ("u", "")]), ["silver.t: day id", "silver.u: day id"]);
+    assert_eq!(required(file, &[("t", ""), ("u", free)]), [""; 0]);
+    assert_eq!(required(&format!("{file}drift: {{ missing: evolve }}\n"), &[("t", "")]), [""; 0]);
+    assert_eq!(required(&format!("{file}drift: evolve\n"), &[("t", "")]), [""; 0]);
+    assert_eq!(required(&format!("{file}drift: rescue\n"), &[("t", "")]), ["silver.t: day id"]);
+}

@@ -183,7 +183,7 @@ fn mistakes_in_schemas_are_told() {
     let types = |of: &str| format!("source: {{ http: {{ types: {of} }} }}\n");
     for (of, schema, code, part) in [
         ("{ order.*: schemas/order.json }", "true", "E0009", "a schema is that of one"),
-        ("{ order.placed: schemas/order.avsc }", "true", "E0009", "ends with `.json`"),
+        ("{ order.placed: schemas/order.yaml }", "true", "E0009", "ends with `.json`, or an Avro schema, `.avsc`"),
         ("{ order.placed: ../order.json }", "true", "E0013", "outside the project"),
         ("{ order.placed: schemas/none.json }", "true", "E0001", "cannot be read"),
         (
@@ -244,4 +244,160 @@ fn hostile_schemas_and_events_end() {
     for undecidable in [json!({ "pattern": "(?=a)" }), json!({ "$dynamicRef": "#a", "$dynamicAnchor": "a" })] {
         assert!(validator(&undecidable).is_none(), "{undecidable}");
     }
+}
+
+fn avro(schema: &Value) -> SchemaFile {
+    read_schema_text(Language::Avro, Path::new("schema.avsc"), &schema.to_string()).unwrap_or_else(|d| panic!("{d}"))
+}
+
+/// What breaks an Avro schema, a value of plain JSON.
+fn breaks(schema: &Value, value: &Value) -> Vec<String> {
+    let validator = avro(schema).validator().expect("of an Avro schema").expect("it can be decided");
+    validator.breaches(value).iter().map(ToString::to_string).collect()
+}
+
+fn order(fields: &Value) -> Value {
+    json!({ "type": "record", "name": "Order", "namespace": "shop", "fields": fields })
+}
+
+#[test]
+fn plain_json_is_held_to_an_avro_schema() {
+    let schema = order(&json!([
+        { "name": "id", "type": "long" },
+        { "name": "n", "type": "int", "default": 0 },
+        { "name": "amount", "type": ["null", "double"], "default": null },
+        { "name": "state", "type": { "type": "enum", "name": "State", "symbols": ["NEW", "PAID"] }, "default": "NEW" },
+        { "name": "either", "type": ["null", "string", "State", "boolean"], "default": null },
+        { "name": "tags", "type": { "type": "map", "values": { "type": "array", "items": "string" } }, "default": {} },
+        { "name": "hash", "type": ["null", { "type": "fixed", "name": "Hash", "size": 2 }], "default": null },
+        { "name": "before", "type": ["null", "Order"], "default": null },
+        { "name": "buyer", "aliases": ["customer"], "type": "bytes" },
+        { "name": "day", "type": { "type": "int", "logicalType": "date" }, "default": 0 },
+    ]));
+    let with = |more: &Value| {
+        let mut value = json!({ "id": 1, "buyer": "b" });
+        value.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        breaks(&schema, &value)
+    };
+    for sound in [
+        json!({}),
+        json!({ "id": i64::MAX, "n": i32::MIN, "amount": 1.5, "state": "PAID", "either": true, "tags": { "a": ["b"] } }),
+        json!({ "amount": 1, "hash": "\u{ff}\u{0}", "day": 20_000, "more": { "that": "went" } }),
+        json!({ "before": { "id": 2, "customer": "c", "before": null } }),
+    ] {
+        assert_eq!(with(&sound), [""; 0], "{sound}");
+    }
+    for (broken, said) in [
+        (json!({ "id": 9_223_372_036_854_775_808_u64 }), "`/id` is not below 9223372036854775808 (`exclusiveMaximum`)"),
+        (json!({ "id": 1.5 }), "`/id` is no integer (`type`)"),
+        (json!({ "id": "1" }), "`/id` is no integer (`type`)"),
+        (json!({ "n": 2_147_483_648_u32 }), "`/n` is not at most 2147483647 (`maximum`)"),
+        (json!({ "amount": { "double": 1.5 } }), "`/amount` is no number (`type`)"),
+        (json!({ "state": "GONE" }), "`/state` is none of the values that are allowed (`enum`)"),
+        (json!({ "either": 1 }), "`/either` fits none of the alternatives (`anyOf`)"),
+        (json!({ "tags": { "a": [1] } }), "`/tags/a/0` is no string (`type`)"),
+        (json!({ "hash": "abc" }), "`/hash` has not 2 to 2 characters (`maxLength`)"),
+        (json!({ "hash": "a\u{100}" }), "`/hash` does not match `^[\\x00-\\xff]*$` (`pattern`)"),
+        (json!({ "before": { "id": 2 } }), "`/before` has no `buyer` (`required`)"),
+        (json!({ "buyer": 1 }), "`/buyer` is no string (`type`)"),
+        (json!({ "day": "2026-11-27" }), "`/day` is no integer (`type`)"),
+    ] {
+        assert_eq!(with(&broken), [said], "{broken}");
+    }
+    assert_eq!(breaks(&schema, &json!({ "id": 1 })), ["has no `buyer` (`required`)"]);
+    assert_eq!(breaks(&schema, &json!([])), ["is no object (`type`)"]);
+    assert_eq!(breaks(&json!("string"), &json!("a")), [""; 0], "a schema need not be a record");
+}
+
+/// A schema without what it says of data that others wrote.
+fn of_writer(schema: &Value) -> Value {
+    match schema {
+        Value::Object(map) => {
+            let own = map.iter().filter(|(key, _)| !["default", "aliases"].contains(&key.as_str()));
+            own.map(|(key, v)| (key.clone(), of_writer(v))).collect()
+        }
+        Value::Array(all) => all.iter().map(of_writer).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Whether a producer under this schema could send the value: every field of its record, and no other.
+fn writes(schema: &Value, value: &Value) -> bool {
+    let names: Vec<&Value> = schema["fields"].as_array().into_iter().flatten().map(|f| &f["name"]).collect();
+    let has_more = value.as_object().is_some_and(|v| v.keys().any(|k| !names.contains(&&json!(k))));
+    (names.is_empty() || !has_more) && breaks(&of_writer(schema), value).is_empty()
+}
+
+/// What resolution calls compatible lets through what was written under the other.
+#[test]
+fn compatible_avro_schemas_take_what_the_others_did() {
+    let field = |name: &str, kind: Value| json!({ "name": name, "type": kind });
+    let given = |name: &str, kind: Value, default: Value| json!({ "name": name, "type": kind, "default": default });
+    let state = |name: &str, symbols: Value| json!({ "type": "enum", "name": name, "symbols": symbols });
+    let kinds = [
+        json!("int"),
+        json!("long"),
+        json!("double"),
+        json!("string"),
+        json!("bytes"),
+        json!(["null", "int"]),
+        json!(["int", "string"]),
+        state("S", json!(["A", "B"])),
+        state("S", json!(["A"])),
+        json!({ "type": "enum", "name": "S", "symbols": ["A"], "default": "A" }),
+        json!({ "type": "array", "items": "int" }),
+        json!({ "type": "map", "values": "long" }),
+        json!({ "type": "fixed", "name": "F", "size": 1 }),
+        json!({ "type": "record", "name": "R", "fields": [field("x", json!("int"))] }),
+        json!({ "type": "record", "name": "R", "fields": [given("y", json!("int"), json!(1)), field("x", json!("long"))] }),
+        json!({ "type": "record", "name": "R", "fields": [{ "name": "z", "aliases": ["x"], "type": "long" }] }),
+    ];
+    let values = [
+        json!(null),
+        json!(1),
+        json!(2_147_483_648_u32),
+        json!(1.5),
+        json!("A"),
+        json!("B"),
+        json!("\u{100}b"),
+        json!([1]),
+        json!(["a"]),
+        json!({}),
+        json!({ "x": 1 }),
+        json!({ "x": 4_000_000_000_u32 }),
+        json!({ "x": "a" }),
+        json!({ "z": 1 }),
+        json!({ "x": 1, "y": 2 }),
+        json!({ "x": 1, "y": "a" }),
+    ];
+    let (mut pairs, mut written) = (0, 0);
+    for old in &kinds {
+        for new in &kinds {
+            if !avro(old).compare(&avro(new)).expect("one language").is_compatible(Mode::Backward) {
+                continue;
+            }
+            pairs += 1;
+            for value in values.iter().filter(|v| writes(old, v)) {
+                written += 1;
+                assert_eq!(breaks(new, value), [""; 0], "{old}\n{new}\n{value}");
+            }
+        }
+    }
+    assert!(pairs > kinds.len() + 8 && written > 50, "{pairs} {written}");
+}
+
+#[test]
+fn a_type_may_have_an_avro_schema() {
+    let bronze = "source: { http: { types: { order.placed: schemas/order.avsc } } }\n";
+    let load_with = |schema: &str| {
+        let dir = folder(&[("alluvium.yaml", "name: shop\n"), (BRONZE, bronze), ("schemas/order.avsc", schema)]);
+        load(dir.path(), &Environment::default())
+    };
+    let schema = order(&json!([{ "name": "id", "type": "long" }])).to_string();
+    let project = load_with(&schema).expect("a project");
+    let schemas = project.event_schemas();
+    assert_eq!(schemas["order.placed"].language, Language::Avro);
+    assert_eq!(schemas["order.placed"].validator.breaches(&json!({})).len(), 1);
+    let found = load_with("{\"type\": \"lnog\"}").expect_err("no type");
+    assert!(found.to_string().contains("E0312") && found.to_string().contains("did you mean `long`"), "{found}");
 }

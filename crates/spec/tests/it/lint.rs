@@ -1,6 +1,7 @@
 //! What `contract lint` tells of a contract.
 
-use alluvium_spec::lint_contract;
+use crate::folder;
+use alluvium_spec::{Environment, lint_contract, read};
 
 const CONTRACT: &str = "apiVersion: v3.1.0
 kind: DataContract
@@ -69,6 +70,25 @@ fn a_time_zone_that_is_not_applied_is_told() {
     assert_eq!(zoned("Etc/UTC"), Vec::<String>::new());
 }
 
+/// Nobody should believe that a column is masked.
+#[test]
+fn masking_is_told_wherever_it_is_written() {
+    let with = |name: &str| {
+        let masked = format!("partitioned: true\n        customProperties: [{{ property: {name}, value: sha256 }}]");
+        lint(&CONTRACT.replace("partitioned: true", &masked))
+    };
+    let told = with("masking").expect("warnings");
+    assert!(
+        told.iter().any(|w| w == "W0004 24: `masking` is told to people only: columns are shown as they are"),
+        "{told:?}"
+    );
+    let refused = with("alluvium.masking").expect_err("it is ours, and does nothing yet");
+    assert!(
+        refused.contains("`alluvium.masking` is not available yet") && refused.contains("by a `sql` step"),
+        "{refused}"
+    );
+}
+
 /// Tools of others name their own properties as they like.
 #[test]
 fn a_word_of_others_is_told_to_people_only() {
@@ -115,4 +135,44 @@ fn a_later_version_is_read_and_what_it_adds_is_told() {
 fn a_mistake_is_one() {
     let found = lint(&CONTRACT.replace("logicalType: integer", "logicalType: intger")).expect_err("a mistake");
     assert!(found.contains("E0010") && found.contains("W0004"), "{found}");
+}
+
+/// What a table's write does not keep unique, `check` tells, with the rule that would tell it of the data.
+#[test]
+fn uniqueness_that_nothing_keeps_is_told() {
+    let told = |write: &str, key: &str, quality: &str| {
+        let contract = format!(
+            "apiVersion: v3.1.0\nkind: DataContract\nid: t\nname: t\nversion: 1.0.0\nstatus: active\nschema:\n  - name: t\n    quality: [{quality}]\n    properties:\n      - {{ name: id, logicalType: integer{key} }}\n      - {{ name: Day, logicalType: date{key} }}\n"
+        );
+        let silver = format!("from: bronze.t\ncontract: t\nwrite: {write}\n");
+        let dir = folder(&[
+            ("alluvium.yaml", "name: x\n"),
+            ("landing/keep", ""),
+            ("datasets/bronze/t.yaml", "source: { files: landing/ }\n"),
+            ("datasets/silver/t.yaml", &silver),
+            ("contracts/t.odcs.yaml", &contract),
+        ]);
+        let reading = read(dir.path(), &Environment::default());
+        let of = |d: &alluvium_spec::Diagnostic| {
+            format!("{} {}: {}\n{}", d.code, d.line, d.message, d.help.as_deref().unwrap_or_default())
+        };
+        reading.found.0.iter().map(of).collect::<Vec<_>>()
+    };
+    let key = ", primaryKey: true";
+    assert_eq!(
+        told("append", key, ""),
+        [
+            "W0007 11: nothing keeps `id, Day` unique over silver.t: its rows are appended\neach step checks its own rows; `write: { keys: [id, Day] }` keeps the table so, and a rule under the object's `quality` tells: `{ type: sql, query: \"SELECT count(*) FROM (SELECT id, \\\"Day\\\" FROM ${object} WHERE id IS NOT NULL AND \\\"Day\\\" IS NOT NULL GROUP BY id, \\\"Day\\\" HAVING count(*) > 1) AS twice\", mustBe: 0 }`"
+        ]
+    );
+    let single = told("{ keys: [Day] }", ", unique: true", "");
+    assert_eq!(single.len(), 1, "{single:?}");
+    assert!(single[0].contains("`id` unique over silver.t: its upsert has other keys"), "{single:?}");
+    assert!(single[0].contains("SELECT count(id) - count(DISTINCT id) FROM ${object}"), "{single:?}");
+    assert_eq!(told("{ keys: [id, Day] }", key, ""), [""; 0]);
+    assert_eq!(told("{ keys: [id] }", key, ""), [""; 0], "some of the columns keep them all");
+    // The rule that the help shows ends it.
+    let rule = told("append", key, "").remove(0);
+    let rule = rule.rsplit_once("tells: `").expect("a rule").1.trim_end_matches('`').to_owned();
+    assert_eq!(told("append", key, &rule), [""; 0]);
 }

@@ -7,7 +7,7 @@ use crate::{
     render::{Align, brief_time, json_time, json_time_if_any, printable},
     wire::Wired,
 };
-use alluvium_flow::registry::document_of;
+use alluvium_flow::registry::{document_of, word_of};
 use alluvium_spec::{Document, EventSchema, Language};
 use alluvium_store::{Registry, SchemaVersion};
 use jiff::Timestamp;
@@ -119,7 +119,7 @@ fn line(wired: &Wired, events: &BTreeMap<&str, &EventSchema>, registry: &Registr
     let since = registry.in_force.iter().find(|f| f.subject == subject && f.until.is_none()).map(|f| f.from);
     let contract = wired.project.contracts.get(subject).map(|c| (Language::Odcs, &c.file, &*c.text));
     let event = events.get(subject).copied();
-    let own = contract.or(event.map(|e| (Language::JsonSchema, &e.file, &*e.text)));
+    let own = contract.or(event.map(|e| (e.language, &e.file, &*e.text)));
     let defined = own.and_then(|(language, file, text)| Document::read(language, file, text).ok());
     let declared = match (&defined, in_force) {
         _ if event.is_some() => event.map(|e| e.mode),
@@ -129,7 +129,7 @@ fn line(wired: &Wired, events: &BTreeMap<&str, &EventSchema>, registry: &Registr
     };
     Line {
         contract: subject.to_owned(),
-        language: in_force.map_or(if event.is_some() { "json-schema" } else { "odcs" }, |v| &v.language).to_owned(),
+        language: in_force.map_or(word_of(own.map(|(l, ..)| l).unwrap_or_default()), |v| &v.language).to_owned(),
         version: current,
         id: in_force.map(|v| v.id),
         fingerprint: in_force.map(|v| v.fingerprint.clone()),

@@ -23,7 +23,7 @@ use serde::Serialize;
 const MOST: usize = 1_000;
 
 #[derive(Debug, Serialize)]
-struct Line {
+pub struct Line {
     dataset: String,
     column: String,
     /// Half-open.
@@ -61,6 +61,19 @@ pub async fn show(
     only: Option<&DatasetName>,
     size: Option<Span>,
 ) -> Result<(), CliError> {
+    let lines = lines(wired, only, size).await?;
+    let alone = only.and_then(|name| wired.project.datasets.get(name));
+    if let Some(dataset) = alone.filter(|d| windows(wired, d, size, &[], wired.clock.now()).is_none()) {
+        say(&format!(
+            "{} has no windows: gold has a `window`, and silver a `watermark` and the agreed `frequency` of its contract, or --window\n",
+            dataset.name
+        ));
+    }
+    list(global, COLUMNS, &lines, "no window is missing")
+}
+
+/// `size`: of the windows, where another is wanted than the usual one.
+pub async fn lines(wired: &Wired, only: Option<&DatasetName>, size: Option<Span>) -> Result<Vec<Line>, CliError> {
     if let Some(name) = only
         && !wired.project.datasets.contains_key(name)
     {
@@ -72,16 +85,11 @@ pub async fn show(
         if only.is_some_and(|name| *name != dataset.name) {
             continue;
         }
-        match windows(wired, dataset, size, &watermarks, now) {
-            Some(windows) => lines.extend(gaps(wired, &windows).await?),
-            None if only.is_some() => say(&format!(
-                "{} has no windows: gold has a `window`, and silver a `watermark` and the agreed `frequency` of its contract, or --window\n",
-                dataset.name
-            )),
-            None => {}
+        if let Some(windows) = windows(wired, dataset, size, &watermarks, now) {
+            lines.extend(gaps(wired, &windows).await?);
         }
     }
-    list(global, COLUMNS, &lines, "no window is missing")
+    Ok(lines)
 }
 
 fn windows<'a>(

@@ -1,9 +1,9 @@
 //! The views as a service shows them: the same lines, over HTTP.
 
-use super::{alerts, catalog, datasets, dead_letters, event, publications, replays, run, runs, waiting};
+use super::{alerts, catalog, datasets, dead_letters, event, gaps, publications, replays, run, runs, waiting};
 use crate::{error::CliError, wire::Wired};
 use alluvium_flow::{FlowError, Replay, Report, Signal};
-use alluvium_model::{DatasetName, RunId};
+use alluvium_model::{DatasetName, RunId, Span};
 use alluvium_server::{ApiError, Views};
 use alluvium_store::{AskedReplay, Lane, Measures};
 use async_trait::async_trait;
@@ -28,6 +28,10 @@ impl Views for Served {
 
     async fn catalog(&self, words: &[String]) -> Result<Value, ApiError> {
         json(catalog::lines(&self.0, words).await)
+    }
+
+    async fn gaps(&self, dataset: Option<&DatasetName>, window: Option<Span>) -> Result<Value, ApiError> {
+        json(gaps::lines(&self.0, dataset, window).await)
     }
 
     async fn runs(&self, limit: u32) -> Result<Value, ApiError> {

@@ -1,16 +1,13 @@
 //! One value against a compiled schema.
 
 use super::{
-    super::{
-        node::{Type, type_of},
-        numbers::{keeps_high, keeps_low},
-    },
+    super::node::{Type, type_of},
     equal::{all_differ, same},
     keyword::{At, Keyword, Validator},
 };
 use crate::{decimal::is_multiple, diagnostic::quoted};
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use serde_json::{Map, Number, Value};
+use std::{cmp::Ordering, collections::BTreeSet};
 
 /// Schemas applied to one event; alternatives of alternatives multiply.
 const MOST_STEPS: usize = 1_000_000;
@@ -115,20 +112,19 @@ impl<'a, 'v> Check<'a, 'v> {
     }
 
     fn keyword(&mut self, keyword: &'a Keyword, value: &'v Value, seen: &mut Seen) -> bool {
-        let number = value.as_f64();
         let what = match (keyword, value) {
             (Keyword::Never, _) => Err("is not allowed".to_owned()),
             (Keyword::Type(types), _) => says(types.contains(&type_of(value)), || format!("is no {}", words(types))),
             (Keyword::Values(all), _) => {
                 says(all.iter().any(|known| same(known, value)), || "is none of the values that are allowed".to_owned())
             }
-            (Keyword::Low(bound, open), Value::Number(_)) => {
-                let ok = number.is_none_or(|n| keeps_low((n, false), (*bound, *open)));
-                says(ok, || format!("is not {} {bound}", if *open { "above" } else { "at least" }))
+            (Keyword::Low(bound, open), Value::Number(n)) => {
+                let ok = beside(n, *bound).is_none_or(|o| o.is_gt() || o.is_eq() && !open);
+                says(ok, || format!("is not {} {}", if *open { "above" } else { "at least" }, digits(*bound)))
             }
-            (Keyword::High(bound, open), Value::Number(_)) => {
-                let ok = number.is_none_or(|n| keeps_high((n, false), (*bound, *open)));
-                says(ok, || format!("is not {} {bound}", if *open { "below" } else { "at most" }))
+            (Keyword::High(bound, open), Value::Number(n)) => {
+                let ok = beside(n, *bound).is_none_or(|o| o.is_lt() || o.is_eq() && !open);
+                says(ok, || format!("is not {} {}", if *open { "below" } else { "at most" }, digits(*bound)))
             }
             (Keyword::MultipleOf(step), Value::Number(n)) => {
                 says(is_multiple(&n.to_string(), step), || format!("is no multiple of {step}"))
@@ -332,6 +328,22 @@ impl Validator {
         let mut check = Check { validator: self, steps, told: Vec::new(), quiet: 1, path: Vec::new(), ended: false };
         check.schema(at, &value).is_some()
     }
+}
+
+/// Where a number lies beside a bound. Whole numbers are compared in all their digits.
+fn beside(number: &Number, bound: f64) -> Option<Ordering> {
+    match number.as_i128() {
+        Some(whole) if is_whole(bound) => Some(whole.cmp(&(bound as i128))),
+        _ => number.as_f64()?.partial_cmp(&bound),
+    }
+}
+
+fn is_whole(bound: f64) -> bool {
+    bound.fract() == 0.0 && bound.abs() < 1e36
+}
+
+fn digits(bound: f64) -> String {
+    if is_whole(bound) { format!("{bound:.0}") } else { bound.to_string() }
 }
 
 fn says(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
