@@ -130,6 +130,56 @@ fn groups_are_kept_and_added_to() {
     assert_eq!(days(), anew());
 }
 
+/// By a query beside the day's own rows, and by an order of who had none.
+#[test]
+fn windows_that_a_row_of_another_day_decides_are_made_again() {
+    let p = Project::shop();
+    let queries = [
+        (
+            "share",
+            "SELECT day, sum(amount) AS amount, (SELECT sum(amount) FROM silver.orders) AS of FROM silver.orders GROUP BY day",
+        ),
+        (
+            "later",
+            "SELECT a.day, count(DISTINCT b.id) AS orders FROM silver.orders AS a \
+             LEFT JOIN silver.orders AS b ON b.day > a.day GROUP BY a.day",
+        ),
+        (
+            "idle",
+            "SELECT o.day, count(DISTINCT c.customer) AS customers FROM silver.customers AS c \
+             LEFT JOIN silver.orders AS o ON o.customer = c.customer GROUP BY o.day",
+        ),
+    ];
+    for (name, sql) in queries {
+        let gold = format!("/* window: {{ column: day, size: 1 day }} */\n{sql}\n");
+        p.put(&format!("datasets/gold/{name}.sql"), gold.as_bytes());
+    }
+    p.done(&["run"]);
+    p.put("landing/orders/b.csv", b"id,customer,day,amount,updated_at\n9,c2,2024-01-03,2,2024-01-03T09:00:00Z\n");
+    p.done(&["run"]);
+    for (name, sql) in queries {
+        assert_eq!(
+            p.rows(&format!("SELECT * FROM gold.{name} ORDER BY day")),
+            p.rows(&format!("{sql} ORDER BY day")),
+            "{name}"
+        );
+    }
+}
+
+/// The window of a row that the query leaves out need not be one.
+#[test]
+fn a_row_that_has_no_window_and_is_left_out_holds_up_none() {
+    let p = Project::shop();
+    let gold = "/* window: { column: day, size: 1 day } */\nSELECT CAST(name AS DATE) AS day, max(customer) AS customer \
+                FROM silver.customers WHERE name LIKE '2%' GROUP BY CAST(name AS DATE)\n";
+    p.put("datasets/gold/named.sql", gold.as_bytes());
+    p.put("landing/customers/days.csv", b"customer,name\nd1,2024-01-01\n");
+    p.done(&["run"]);
+    p.put("landing/customers/more.csv", b"customer,name\nd2,no day\nd3,2024-01-02\n");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM gold.named"), 2);
+}
+
 #[test]
 fn windows_before_1970_are_counted_like_the_others() {
     let p = Project::shop();
