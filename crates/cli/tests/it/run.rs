@@ -181,6 +181,30 @@ fn a_row_that_has_no_window_and_is_left_out_holds_up_none() {
 }
 
 #[test]
+fn a_value_of_gold_that_does_not_fit_its_contract_is_no_null() {
+    let p = Project::shop();
+    p.edit("datasets/gold/daily.sql", "count(*) AS orders, sum(amount) AS amount", "3000000000 + count(*) AS orders");
+    p.put(
+        "contracts/daily.odcs.yaml",
+        b"apiVersion: v3.1.0\nkind: DataContract\nid: daily\nversion: 1.0.0\nstatus: active\nschema:
+  - name: daily
+    properties:
+      - { name: day, logicalType: date }
+      - { name: orders, logicalType: integer, physicalType: int }
+",
+    );
+    p.edit("datasets/gold/daily.sql", "window:", "contract: daily\nwindow:");
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    for part in ["L0103", "column `orders` has a value that does not fit", "3000000001"] {
+        ran.said(part);
+    }
+    p.edit("contracts/daily.odcs.yaml", "physicalType: int }", "physicalType: bigint }");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT max(orders) FROM gold.daily"), 3_000_000_001_i64);
+}
+
+#[test]
 fn windows_before_1970_are_counted_like_the_others() {
     let p = Project::shop();
     p.edit("datasets/gold/daily.sql", "size: 1 day", "size: 2 days");
