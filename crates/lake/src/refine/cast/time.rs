@@ -100,6 +100,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     };
     // Milliseconds, as most write them.
     if let [a, b, c, rest @ ..] = digits
+        && c.is_ascii_digit()
         && !rest.first().is_some_and(u8::is_ascii_digit)
     {
         let (tens, last) = (two(&[*a, *b])?, two(&[b'0', *c])?);
@@ -178,6 +179,10 @@ mod tests {
             ("2025-07-01T12:00:00.000001000Z", noon + 1),
             ("2025-07-01", noon - 43_200_000_000),
             ("1969-12-31T23:59:59.5Z", -500_000),
+            ("2025-07-01T12:00:00.12Z", noon + 120_000),
+            ("2025-07-01T14:00:00.5+02:00", noon + 500_000),
+            ("2025-07-01T14:00:00.12+02", noon + 120_000),
+            ("2025-07-01T14:00:00.123+02", noon + 123_000),
         ] {
             assert_eq!(parse_timestamp(text.as_bytes()), Some(want), "{text}");
         }
