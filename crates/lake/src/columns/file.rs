@@ -35,7 +35,9 @@ pub(crate) struct FileWriter<W: Write + Send> {
     file: SerializedFileWriter<BufWriter<W>>,
     others: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
+    /// A row group ends with so many rows, or when about so many bytes of it are held.
     row_group_rows: usize,
+    row_group_bytes: usize,
     open: Option<RowGroup>,
     packer: Packer,
 }
@@ -58,10 +60,11 @@ impl<W: Write + Send> FileWriter<W> {
     pub(crate) fn new(to: W, schema: SchemaRef, properties: WriterProperties) -> Result<Self, LakeError> {
         let columns = ArrowSchemaConverter::new().convert(&schema)?;
         let row_group_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
+        let row_group_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX);
         let to = BufWriter::with_capacity(BUFFER_BYTES, to);
         let file = SerializedFileWriter::new(to, columns.root_schema_ptr(), Arc::new(properties))?;
         let others = ArrowRowGroupWriterFactory::new(&file, schema.clone());
-        Ok(Self { file, others, schema, row_group_rows, open: None, packer: Packer::new() })
+        Ok(Self { file, others, schema, row_group_rows, row_group_bytes, open: None, packer: Packer::new() })
     }
 
     /// `batch`: of the file's columns; one of text may be a dictionary of it.
@@ -74,7 +77,7 @@ impl<W: Write + Send> FileWriter<W> {
             };
             let rows = rest.num_rows().min(self.row_group_rows - open.rows);
             open.write(&self.schema, &rest.slice(0, rows), &mut self.packer)?;
-            if open.rows == self.row_group_rows {
+            if open.rows == self.row_group_rows || open.bytes() >= self.row_group_bytes {
                 self.end_row_group()?;
             }
             rest = rest.slice(rows, rest.num_rows() - rows);
@@ -141,9 +144,21 @@ impl RowGroup {
         self.rows += batch.num_rows();
         Ok(())
     }
+
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(Column::bytes).sum()
+    }
 }
 
 impl Column {
+    /// What is held of it, texts as they were before they were packed: so many a reader has in memory as well.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.bytes(),
+            Self::Other { writers, .. } => writers.iter().map(ArrowColumnWriter::memory_size).sum(),
+        }
+    }
+
     fn write(&mut self, field: &Field, values: &ArrayRef, packer: &mut Packer) -> Result<(), LakeError> {
         match self {
             Self::Text(text) => text.write(values, packer),
