@@ -37,7 +37,7 @@ pub(super) fn encode_records(bronze: &RecordBatch, picked: &UInt32Array) -> Resu
     for (field, column) in bronze.schema_ref().fields().iter().zip(bronze.columns()) {
         if !SYSTEM_COLUMNS.contains(&field.name().as_str()) {
             let column = take(column, picked, None).map_err(&failed)?;
-            data.push((field, Written::of(column).map_err(&failed)?));
+            data.push((field, Written::of(&column).map_err(&failed)?));
         }
     }
     let rescued = match bronze.column_by_name(RESCUED) {
@@ -101,9 +101,9 @@ struct Written {
 }
 
 impl Written {
-    fn of(column: ArrayRef) -> Result<Self, ArrowError> {
-        let otherwise = is_beyond(&column).then(|| cast(&column, &written_as(column.data_type(), true))).transpose()?;
-        Ok(Self { values: cast(&column, &written_as(column.data_type(), false))?, otherwise })
+    fn of(column: &ArrayRef) -> Result<Self, ArrowError> {
+        let otherwise = is_beyond(column).then(|| cast(column, &written_as(column.data_type(), true))).transpose()?;
+        Ok(Self { values: cast(column, &written_as(column.data_type(), false))?, otherwise })
     }
 }
 
