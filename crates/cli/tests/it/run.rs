@@ -204,6 +204,22 @@ fn a_value_of_gold_that_does_not_fit_its_contract_is_no_null() {
     assert_eq!(p.cell("SELECT max(orders) FROM gold.daily"), 3_000_000_001_i64);
 }
 
+/// They cannot be kept group by group, and their totals follow each change.
+#[test]
+fn gold_by_several_sets_of_groups_follows_its_input() {
+    let p = Project::shop();
+    let sql = "SELECT day, customer, count(*) AS n FROM silver.orders GROUP BY ROLLUP(day, customer)";
+    p.put("datasets/gold/totals.sql", format!("{sql}\n").as_bytes());
+    for (id, day) in [(7, "2024-01-02"), (8, "2024-01-05")] {
+        p.done(&["run"]);
+        let order = format!("id,customer,day,amount,updated_at\n{id},c2,{day},1.50,2024-01-03T09:00:00Z\n");
+        p.put(&format!("landing/orders/{id}.csv"), order.as_bytes());
+    }
+    p.done(&["run"]);
+    let order = "ORDER BY day, customer";
+    assert_eq!(p.rows(&format!("SELECT * FROM gold.totals {order}")), p.rows(&format!("{sql} {order}")));
+}
+
 #[test]
 fn windows_before_1970_are_counted_like_the_others() {
     let p = Project::shop();
