@@ -356,7 +356,7 @@ async fn follow_in(
     let at = engine.clock.now().as_millisecond();
     // What takes deleted keys away takes all of them, and those that come may be of another form.
     let anew = matches!(place, Place::Tombstones(_)) && !change.remove.is_empty() && !change.add.is_empty();
-    let mut actions: Vec<Action> = table.with_columns(schema, anew)?.into_iter().collect();
+    let mut actions: Vec<Action> = table.with_columns(schema, anew)?;
     actions.extend(change.add.iter().map(|f| f.add(at)));
     let taken = aside::taken(engine, place, &table, change).await?;
     actions.extend(taken.remove.into_iter().map(|r| Action::Remove(Remove { deletion_timestamp: Some(at), ..r })));

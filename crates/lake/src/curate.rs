@@ -7,15 +7,19 @@ use crate::{
     files::Files,
     incremental::{self, Advance, Shape},
     lanes::{self, Shared},
-    rewrite, scan, session,
+    rewrite, session,
     stage::{StagedFile, Stager},
     table::{Place, Table},
     windows::{self, Touched},
 };
 use alluvium_flow::{Job, Outcome, Report, Signal};
 use alluvium_spec::{Gold, Kind};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::{dataframe::DataFrame, physical_plan::execute_stream};
+use arrow::{
+    array::{RecordBatch, new_null_array},
+    compute::{CastOptions, cast_with_options},
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
+};
+use datafusion::{dataframe::DataFrame, error::DataFusionError, physical_plan::execute_stream};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -143,12 +147,25 @@ pub(crate) async fn stage(
     let mut lane = stager.lane();
     let mut rows = 0;
     while let Some(batch) = merged.next().await {
-        let batch = scan::conform(&batch?, stager.schema())?;
+        let batch = fitted(&batch?, stager.schema())?;
         rows += batch.num_rows() as u64;
         lane.write(&batch)?;
         progress(rows);
     }
     lane.finish()
+}
+
+/// The result's columns in the types of the table. A value that is none of its column's type is no null: it ends the step.
+fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeError> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(found) => cast_with_options(found, field.data_type(), &strict).map_err(|source| {
+            let place = format!("column `{}` has a value that does not fit", field.name());
+            LakeError::Query(Box::new(DataFusionError::from(source).context(place)))
+        }),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    });
+    Ok(RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }
 
 /// Takes the touched windows' rows out of the stored files.

@@ -152,3 +152,41 @@ impl TableProvider for Files {
         Ok(DataSourceExec::from_data_source(config))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        maintain::fixture::{World, ids},
+        session,
+    };
+    use arrow::array::{ArrayRef, Float32Array, Float64Array, RecordBatch};
+    use datafusion::logical_expr::{col, lit};
+    use std::sync::Arc;
+
+    /// In SQL it is greater than any number, and bounds do not tell of it.
+    #[tokio::test]
+    async fn a_row_that_is_no_number_is_found_whatever_lies_beside_it() {
+        let world = World::new();
+        let place = World::silver();
+        for (step, beside) in [("small", 1.0_f32), ("large", 9.0)] {
+            let columns: [(&str, ArrayRef); 3] = [
+                ("id", ids(&[1, 2]).column(0).clone()),
+                ("wide", Arc::new(Float64Array::from(vec![f64::from(beside), f64::NAN]))),
+                ("narrow", Arc::new(Float32Array::from(vec![beside, f32::NAN]))),
+            ];
+            let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true))).expect("columns");
+            let told: serde_json::Value =
+                serde_json::from_str(&world.append(&place, step, &batch).await.stats).expect("JSON");
+            let nulls = serde_json::json!({ "id": 0, "wide": 0, "narrow": 0 });
+            let bounds = [&told["minValues"], &told["maxValues"], &told["nullCount"]];
+            assert_eq!(bounds, [&serde_json::json!({ "id": 1 }), &serde_json::json!({ "id": 2 }), &nulls]);
+        }
+        let table = world.table(&place).await;
+        let session = session::bare(&world.engine).expect("a session");
+        for column in ["wide", "narrow"] {
+            let rows = session.read_table(Arc::new(session::provider(&table).expect("files"))).expect("a table");
+            let above = rows.filter(col(column).gt(lit(5.0))).expect("a filter");
+            assert_eq!(above.count().await.expect("counted"), 3, "{column}");
+        }
+    }
+}

@@ -36,6 +36,8 @@ use std::{
 pub(crate) const TARGET_BYTES: u64 = 128 << 20;
 /// Rows of one row group: bounds the memory of an open file and the unit of skipping.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Of long rows fewer make a row group, or its memory would follow their length.
+const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// A finished Parquet file, relative to its table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,6 +201,7 @@ impl Stager {
     fn writer(&self, file: File, first: &RecordBatch) -> Result<FileWriter<File>, LakeError> {
         let properties = WriterProperties::builder()
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("alluvium".into());
         let properties = encoding::choose(properties, self.compression, first)?.build();

@@ -20,9 +20,9 @@ use arrow::{
 use datafusion::{
     common::{
         Column, ScalarValue,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Distinct, Expr, LogicalPlan, cast as cast_in_sql, ident, lit, try_cast},
+    logical_expr::{Distinct, Expr, JoinType, LogicalPlan, TableScan, cast as cast_in_sql, ident, lit, try_cast},
     prelude::{DataFrame, SessionContext},
 };
 use std::{
@@ -81,13 +81,15 @@ pub(crate) async fn touched(
         if changes.is_empty() {
             continue;
         }
-        if *input != driver {
+        if *input != driver || spreads(&plan, &driver) {
             return Ok(Touched::All);
         }
         let parts = changes.iter().flat_map(rows_changed).map(|p| table.part(p));
         let files = Files::new(table.schema()?, &parts.collect::<Result<Vec<_>, _>>()?)?;
         let changed = session.read_table(Arc::new(files))?.select(vec![expression.clone().alias("w")])?;
-        found.extend(changed.distinct()?.collect().await?);
+        // The query may leave out rows of which it cannot be told.
+        let Ok(windows) = changed.distinct()?.collect().await else { return Ok(Touched::All) };
+        found.extend(windows);
     }
     holding(&found, window)
 }
@@ -276,15 +278,45 @@ fn follow(plan: &LogicalPlan, index: usize, tables: &mut BTreeSet<DatasetName>) 
             follow(&w.input, index, tables)
         }
         LogicalPlan::TableScan(t) => {
-            let name = match (t.table_name.schema(), t.table_name.table()) {
-                (Some(s), n) => format!("{s}.{n}"),
-                (None, n) => format!("silver.{n}"),
-            };
-            tables.insert(name.parse().map_err(|_| "comes from a table that is no dataset")?);
+            tables.insert(dataset_of(t).ok_or("comes from a table that is no dataset")?);
             Ok(Expr::Column(Column::from_name(plan.schema().field(index).name())))
         }
         _ => Err("cannot be followed to a column of one input"),
     }
+}
+
+fn dataset_of(scan: &TableScan) -> Option<DatasetName> {
+    let (layer, name) = (scan.table_name.schema().unwrap_or("silver"), scan.table_name.table());
+    format!("{layer}.{name}").parse().ok()
+}
+
+/// Whether a row of the table may change rows of windows other than its own: the table is read in several places, or an outer join tells
+/// of rows that have none in it.
+fn spreads(plan: &LogicalPlan, table: &DatasetName) -> bool {
+    let mut outer = false;
+    let mut counted = 0;
+    let looked = plan.apply_with_subqueries(|p| {
+        match p {
+            LogicalPlan::TableScan(t) => counted += usize::from(dataset_of(t).as_ref() == Some(table)),
+            LogicalPlan::Join(j) => {
+                let (left, right) = match j.join_type {
+                    JoinType::Left => (false, true),
+                    JoinType::Right => (true, false),
+                    JoinType::Full => (true, true),
+                    _ => (false, false),
+                };
+                outer |= left && reads(&j.left, table) || right && reads(&j.right, table);
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    looked.is_err() || outer || counted != 1
+}
+
+fn reads(plan: &LogicalPlan, table: &DatasetName) -> bool {
+    let is_it = |p: &LogicalPlan| Ok(matches!(p, LogicalPlan::TableScan(t) if dataset_of(t).as_ref() == Some(table)));
+    plan.exists(is_it).unwrap_or(true)
 }
 
 /// An expression over a plan's output, as one over the tables below.
@@ -295,7 +327,7 @@ fn below(expression: &Expr, input: &LogicalPlan, tables: &mut BTreeSet<DatasetNa
         let found = input.schema().maybe_index_of_column(c);
         match found.ok_or("names a column that is not there").and_then(|i| follow(input, i, tables)) {
             // What was put in place of a column is done: its own columns belong to the table.
-            Ok(e) => Ok(Transformed::new(e, true, datafusion::common::tree_node::TreeNodeRecursion::Jump)),
+            Ok(e) => Ok(Transformed::new(e, true, TreeNodeRecursion::Jump)),
             Err(reason) => {
                 failed = Some(reason);
                 Ok(Transformed::no(e))
@@ -312,12 +344,60 @@ fn below(expression: &Expr, input: &LogicalPlan, tables: &mut BTreeSet<DatasetNa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{maintain::fixture::World, session};
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::datasource::MemTable;
+
+    /// Whether rows of `silver.t` change no windows but their own.
+    async fn stays(sql: &str) -> bool {
+        let day = Field::new("day", DataType::Date32, true);
+        let others = ["id", "x"].map(|name| Field::new(name, DataType::Int64, true));
+        let schema = Arc::new(Schema::new([vec![day], others.to_vec()].concat()));
+        let world = World::new();
+        let session = session::bare(&world.engine).expect("a session");
+        for name in ["t", "u"] {
+            let table = MemTable::try_new(schema.clone(), vec![vec![RecordBatch::new_empty(schema.clone())]]);
+            session::register(&session, "silver", name, Arc::new(table.expect("a table"))).expect("registered");
+        }
+        let plan = session.sql(sql).await.expect("a query").logical_plan().clone();
+        let name = "gold.t".parse().expect("a name");
+        let (driver, _) = source(&plan, &name, "day").expect("a column of one input");
+        assert_eq!(driver.to_string(), "silver.t", "{sql}");
+        !spreads(&plan, &driver)
+    }
+
+    #[tokio::test]
+    async fn a_row_that_other_windows_look_at_changes_them_too() {
+        for sql in [
+            "SELECT day, avg(x) FROM silver.t GROUP BY day",
+            "SELECT t.day, avg(u.x) FROM silver.t JOIN silver.u ON t.id = u.id GROUP BY t.day",
+            "SELECT t.day, u.x FROM silver.t LEFT JOIN silver.u ON t.id = u.id",
+            "SELECT t.day, u.x FROM silver.u RIGHT JOIN silver.t ON t.id = u.id",
+            "SELECT day FROM silver.t WHERE id IN (SELECT id FROM silver.u)",
+        ] {
+            assert!(stays(sql).await, "{sql}");
+        }
+        for sql in [
+            "SELECT day, sum(x), (SELECT sum(x) FROM silver.t) AS of FROM silver.t GROUP BY day",
+            "SELECT day FROM silver.t WHERE x > (SELECT avg(x) FROM silver.t)",
+            "SELECT day FROM silver.t WHERE id IN (SELECT id FROM t)",
+            "SELECT a.day, b.x FROM silver.t AS a LEFT JOIN silver.t AS b ON a.id = b.x",
+            "SELECT t.day, avg(u.x) FROM silver.t, silver.u WHERE u.x IN (SELECT x FROM silver.t) GROUP BY t.day",
+            "WITH a AS (SELECT id, day FROM silver.t) SELECT a.day FROM a JOIN a AS b ON a.id = b.id + 1",
+            "SELECT t.day, count(*) FROM silver.u LEFT JOIN silver.t ON t.id = u.id GROUP BY t.day",
+            "SELECT t.day, count(*) FROM (SELECT * FROM silver.t) AS t RIGHT JOIN silver.u ON t.id = u.id GROUP BY t.day",
+            "SELECT t.day, u.x FROM silver.t FULL JOIN silver.u ON t.id = u.id",
+        ] {
+            assert!(!stays(sql).await, "{sql}");
+        }
+    }
 
     #[test]
     fn a_day_begins_at_its_midnight() {
         assert_eq!([-DAY_MICROS, -1, 0, 1, DAY_MICROS].map(first_day), [-1, 0, 0, 1, 1]);
         assert_eq!((first_day(i64::MAX), first_day(i64::MIN)), (106_751_992, -106_751_991));
     }
+
     #[test]
     fn adjacent_windows_are_one_range_and_each_counts() {
         let window = |n: i64| Window { from: n * DAY_MICROS, to: (n + 1) * DAY_MICROS };

@@ -130,6 +130,96 @@ fn groups_are_kept_and_added_to() {
     assert_eq!(days(), anew());
 }
 
+/// By a query beside the day's own rows, and by an order of who had none.
+#[test]
+fn windows_that_a_row_of_another_day_decides_are_made_again() {
+    let p = Project::shop();
+    let queries = [
+        (
+            "share",
+            "SELECT day, sum(amount) AS amount, (SELECT sum(amount) FROM silver.orders) AS of FROM silver.orders GROUP BY day",
+        ),
+        (
+            "later",
+            "SELECT a.day, count(DISTINCT b.id) AS orders FROM silver.orders AS a \
+             LEFT JOIN silver.orders AS b ON b.day > a.day GROUP BY a.day",
+        ),
+        (
+            "idle",
+            "SELECT o.day, count(DISTINCT c.customer) AS customers FROM silver.customers AS c \
+             LEFT JOIN silver.orders AS o ON o.customer = c.customer GROUP BY o.day",
+        ),
+    ];
+    for (name, sql) in queries {
+        let gold = format!("/* window: {{ column: day, size: 1 day }} */\n{sql}\n");
+        p.put(&format!("datasets/gold/{name}.sql"), gold.as_bytes());
+    }
+    p.done(&["run"]);
+    p.put("landing/orders/b.csv", b"id,customer,day,amount,updated_at\n9,c2,2024-01-03,2,2024-01-03T09:00:00Z\n");
+    p.done(&["run"]);
+    for (name, sql) in queries {
+        assert_eq!(
+            p.rows(&format!("SELECT * FROM gold.{name} ORDER BY day")),
+            p.rows(&format!("{sql} ORDER BY day")),
+            "{name}"
+        );
+    }
+}
+
+/// The window of a row that the query leaves out need not be one.
+#[test]
+fn a_row_that_has_no_window_and_is_left_out_holds_up_none() {
+    let p = Project::shop();
+    let gold = "/* window: { column: day, size: 1 day } */\nSELECT CAST(name AS DATE) AS day, max(customer) AS customer \
+                FROM silver.customers WHERE name LIKE '2%' GROUP BY CAST(name AS DATE)\n";
+    p.put("datasets/gold/named.sql", gold.as_bytes());
+    p.put("landing/customers/days.csv", b"customer,name\nd1,2024-01-01\n");
+    p.done(&["run"]);
+    p.put("landing/customers/more.csv", b"customer,name\nd2,no day\nd3,2024-01-02\n");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT count(*) FROM gold.named"), 2);
+}
+
+#[test]
+fn a_value_of_gold_that_does_not_fit_its_contract_is_no_null() {
+    let p = Project::shop();
+    p.edit("datasets/gold/daily.sql", "count(*) AS orders, sum(amount) AS amount", "3000000000 + count(*) AS orders");
+    p.put(
+        "contracts/daily.odcs.yaml",
+        b"apiVersion: v3.1.0\nkind: DataContract\nid: daily\nversion: 1.0.0\nstatus: active\nschema:
+  - name: daily
+    properties:
+      - { name: day, logicalType: date }
+      - { name: orders, logicalType: integer, physicalType: int }
+",
+    );
+    p.edit("datasets/gold/daily.sql", "window:", "contract: daily\nwindow:");
+    let ran = p.alluvium(&["run"]);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    for part in ["L0103", "column `orders` has a value that does not fit", "3000000001"] {
+        ran.said(part);
+    }
+    p.edit("contracts/daily.odcs.yaml", "physicalType: int }", "physicalType: bigint }");
+    p.done(&["run"]);
+    assert_eq!(p.cell("SELECT max(orders) FROM gold.daily"), 3_000_000_001_i64);
+}
+
+/// They cannot be kept group by group, and their totals follow each change.
+#[test]
+fn gold_by_several_sets_of_groups_follows_its_input() {
+    let p = Project::shop();
+    let sql = "SELECT day, customer, count(*) AS n FROM silver.orders GROUP BY ROLLUP(day, customer)";
+    p.put("datasets/gold/totals.sql", format!("{sql}\n").as_bytes());
+    for (id, day) in [(7, "2024-01-02"), (8, "2024-01-05")] {
+        p.done(&["run"]);
+        let order = format!("id,customer,day,amount,updated_at\n{id},c2,{day},1.50,2024-01-03T09:00:00Z\n");
+        p.put(&format!("landing/orders/{id}.csv"), order.as_bytes());
+    }
+    p.done(&["run"]);
+    let order = "ORDER BY day, customer";
+    assert_eq!(p.rows(&format!("SELECT * FROM gold.totals {order}")), p.rows(&format!("{sql} {order}")));
+}
+
 #[test]
 fn windows_before_1970_are_counted_like_the_others() {
     let p = Project::shop();

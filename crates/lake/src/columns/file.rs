@@ -6,18 +6,20 @@ use super::{
 };
 use crate::error::LakeError;
 use arrow::{
-    array::{ArrayRef, RecordBatch},
-    datatypes::{Field, SchemaRef},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    datatypes::{DataType, Field, Float32Type, Float64Type, SchemaRef},
 };
 use parquet::{
     arrow::{
         ArrowSchemaConverter,
         arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
+    basic::Type,
     errors::ParquetError,
     file::{
-        metadata::ParquetMetaData,
+        metadata::{ColumnChunkMetaData, ParquetMetaData},
         properties::WriterProperties,
+        statistics::Statistics,
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
 };
@@ -33,7 +35,9 @@ pub(crate) struct FileWriter<W: Write + Send> {
     file: SerializedFileWriter<BufWriter<W>>,
     others: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
+    /// A row group ends with so many rows, or when about so many bytes of it are held.
     row_group_rows: usize,
+    row_group_bytes: usize,
     open: Option<RowGroup>,
     packer: Packer,
 }
@@ -46,17 +50,21 @@ struct RowGroup {
 enum Column {
     Text(Box<TextColumn>),
     /// A nested one is several columns of the file.
-    Other(Vec<ArrowColumnWriter>),
+    Other {
+        writers: Vec<ArrowColumnWriter>,
+        has_nan: bool,
+    },
 }
 
 impl<W: Write + Send> FileWriter<W> {
     pub(crate) fn new(to: W, schema: SchemaRef, properties: WriterProperties) -> Result<Self, LakeError> {
         let columns = ArrowSchemaConverter::new().convert(&schema)?;
         let row_group_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
+        let row_group_bytes = properties.max_row_group_bytes().unwrap_or(usize::MAX);
         let to = BufWriter::with_capacity(BUFFER_BYTES, to);
         let file = SerializedFileWriter::new(to, columns.root_schema_ptr(), Arc::new(properties))?;
         let others = ArrowRowGroupWriterFactory::new(&file, schema.clone());
-        Ok(Self { file, others, schema, row_group_rows, open: None, packer: Packer::new() })
+        Ok(Self { file, others, schema, row_group_rows, row_group_bytes, open: None, packer: Packer::new() })
     }
 
     /// `batch`: of the file's columns; one of text may be a dictionary of it.
@@ -69,7 +77,7 @@ impl<W: Write + Send> FileWriter<W> {
             };
             let rows = rest.num_rows().min(self.row_group_rows - open.rows);
             open.write(&self.schema, &rest.slice(0, rows), &mut self.packer)?;
-            if open.rows == self.row_group_rows {
+            if open.rows == self.row_group_rows || open.bytes() >= self.row_group_bytes {
                 self.end_row_group()?;
             }
             rest = rest.slice(rows, rest.num_rows() - rows);
@@ -119,7 +127,7 @@ impl RowGroup {
             let leaves = (0..descriptor.num_columns()).filter(|leaf| descriptor.get_column_root_idx(*leaf) == root);
             let mut own = others.by_ref().take(leaves.count());
             if !text::is_text(field.data_type()) {
-                return Column::Other(own.map(|(_, writer)| writer).collect());
+                return Column::Other { writers: own.map(|(_, writer)| writer).collect(), has_nan: false };
             }
             let at = own.next().map_or(root, |(leaf, _)| leaf);
             let column = TextColumn::new(at, descriptor.column(at), field.data_type(), file.properties());
@@ -136,13 +144,26 @@ impl RowGroup {
         self.rows += batch.num_rows();
         Ok(())
     }
+
+    fn bytes(&self) -> usize {
+        self.columns.iter().map(Column::bytes).sum()
+    }
 }
 
 impl Column {
+    /// What is held of it, texts as they were before they were packed: so many a reader has in memory as well.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.bytes(),
+            Self::Other { writers, .. } => writers.iter().map(ArrowColumnWriter::memory_size).sum(),
+        }
+    }
+
     fn write(&mut self, field: &Field, values: &ArrayRef, packer: &mut Packer) -> Result<(), LakeError> {
         match self {
             Self::Text(text) => text.write(values, packer),
-            Self::Other(writers) => {
+            Self::Other { writers, has_nan } => {
+                *has_nan = *has_nan || holds_nan(values);
                 for (leaf, writer) in compute_leaves(field, values)?.iter().zip(writers) {
                     writer.write(leaf)?;
                 }
@@ -161,12 +182,37 @@ impl Column {
                 let (pages, result) = text.close(packer)?;
                 to.append_column(&pages, result)?;
             }
-            Self::Other(writers) => {
+            Self::Other { writers, has_nan } => {
                 for writer in writers {
-                    writer.close()?.append_to_row_group(to)?;
+                    let mut chunk = writer.close()?;
+                    if has_nan {
+                        let closed = chunk.close_mut();
+                        closed.metadata = unbounded(closed.metadata.clone())?;
+                    }
+                    chunk.append_to_row_group(to)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Whether a column of floating-point numbers has one that is none. To readers it is above all numbers, and the library's bounds
+/// know nothing of it.
+fn holds_nan(values: &ArrayRef) -> bool {
+    match values.data_type() {
+        DataType::Float32 => values.as_primitive::<Float32Type>().values().iter().any(|v| v.is_nan()),
+        DataType::Float64 => values.as_primitive::<Float64Type>().values().iter().any(|v| v.is_nan()),
+        _ => false,
+    }
+}
+
+/// What is known of a chunk, without its bounds.
+fn unbounded(chunk: ColumnChunkMetaData) -> Result<ColumnChunkMetaData, LakeError> {
+    let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+    let statistics = match chunk.column_type() {
+        Type::FLOAT => Statistics::float(None, None, None, nulls, false),
+        _ => Statistics::double(None, None, None, nulls, false),
+    };
+    Ok(chunk.into_builder().set_statistics(statistics).build()?)
 }

@@ -259,3 +259,17 @@ fn bytes_that_values_begin_with() {
         assert_eq!(super::shared(a.as_bytes(), b.as_bytes()), same, "{a} {b}");
     }
 }
+
+/// Memory is that of an open row group, and what is read at once is of one.
+#[test]
+fn a_row_group_ends_when_it_is_large() {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(200); 3]));
+    let batch = RecordBatch::try_from_iter([("c", texts)]).expect("a column");
+    let properties =
+        WriterProperties::builder().set_max_row_group_row_count(Some(14)).set_max_row_group_bytes(Some(1_000)).build();
+    let mut writer = FileWriter::new(Vec::new(), batch.schema(), properties).expect("a writer");
+    (0..5).for_each(|_| writer.write(&batch).expect("written"));
+    let footer = writer.finish().expect("finished");
+    let rows: Vec<i64> = footer.row_groups().iter().map(|g| g.num_rows()).collect();
+    assert_eq!(rows, [6, 6, 3]);
+}

@@ -138,6 +138,11 @@ impl TextColumn {
         }
     }
 
+    /// Of the values that came.
+    pub(super) fn bytes(&self) -> usize {
+        self.totals.text_bytes
+    }
+
     /// `values`: of the column's type, or a dictionary of it.
     pub(super) fn write(&mut self, values: &ArrayRef, packer: &mut Packer) -> Result<(), LakeError> {
         match values.data_type() {

@@ -98,6 +98,10 @@ impl Shape {
         if scans(plan) != 1 || !stays(plan) || aggregate.group_expr.is_empty() {
             return None;
         }
+        // Each of several sets has keys of its own.
+        if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+            return None;
+        }
         let schema = &aggregate.schema;
         if !(0..aggregate.group_expr.len()).all(|i| exact(schema.field(i).data_type())) {
             return None;
@@ -222,9 +226,10 @@ impl Shape {
                 }
             }
         }
-        let grouped =
-            LogicalPlanBuilder::from(swapped.data).aggregate(self.aggregate.group_expr.clone(), kept)?.build()?;
-        self.stored(grouped)
+        // By names of our own, or a column of the input that is called as one of these would be ambiguous.
+        let keys = self.aggregate.group_expr.iter().enumerate();
+        let keys: Vec<Expr> = keys.map(|(i, e)| e.clone().alias(Self::key_name(i))).collect();
+        self.stored(LogicalPlanBuilder::from(swapped.data).aggregate(keys, kept)?.build()?)
     }
 
     /// The plan's columns, by their place, under the names and types of kept groups.
@@ -384,13 +389,38 @@ mod tests {
     use datafusion::datasource::MemTable;
 
     async fn shape(sql: &str) -> Option<Shape> {
-        let fields = ["id", "a", "b"].map(|name| Field::new(name, DataType::Int64, true)).to_vec();
+        shape_over(&["id", "a", "b"], sql).await.0
+    }
+
+    /// With a table of these columns that has no rows.
+    async fn shape_over(columns: &[&str], sql: &str) -> (Option<Shape>, Arc<MemTable>) {
+        let fields: Vec<Field> = columns.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let table = MemTable::try_new(schema.clone(), vec![vec![RecordBatch::new_empty(schema)]]).expect("a table");
-        let world = World::new();
+        let (table, world) = (Arc::new(table), World::new());
         let session = session::bare(&world.engine).expect("a session");
-        session::register(&session, "silver", "t", Arc::new(table)).expect("registered");
-        Shape::of(session.sql(sql).await.expect("a query").logical_plan())
+        session::register(&session, "silver", "t", table.clone()).expect("registered");
+        (Shape::of(session.sql(sql).await.expect("a query").logical_plan()), table)
+    }
+
+    #[tokio::test]
+    async fn columns_may_be_called_as_those_of_kept_groups() {
+        let sql = "SELECT n, k1, c0, s0, count(*) AS k0, sum(n) AS s1 FROM silver.t GROUP BY n, k1, c0, s0";
+        let (shape, table) = shape_over(&["n", "k1", "c0", "s0"], sql).await;
+        let shape = shape.expect("it can be kept");
+        let groups = shape.group(table).expect("groups");
+        let names: Vec<&str> = groups.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(names, ["k0", "k1", "k2", "k3", "n", "c1", "s1"]);
+        let result = shape.result(groups).expect("a result");
+        let names: Vec<&str> = result.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(names, ["n", "k1", "c0", "s0", "k0", "s1"]);
+    }
+
+    #[tokio::test]
+    async fn sets_of_groups_are_not_kept() {
+        for by in ["ROLLUP(id, a)", "CUBE(id)", "GROUPING SETS ((id), (a), ())"] {
+            assert!(shape(&format!("SELECT id, count(*) AS n FROM silver.t GROUP BY {by}")).await.is_none(), "{by}");
+        }
     }
 
     const TOP: &str =

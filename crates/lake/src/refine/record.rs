@@ -4,19 +4,23 @@
 
 use super::{
     RefineError,
+    cast::{DAYS, MICROS},
     quarantine::{JSON, RECORD, RECORD_ENCODING, text_column},
     rescued::text_of,
-    text::{is_text, to_text},
+    text::{is_text, to_text, written_as},
     types::{RESCUED, SYSTEM_COLUMNS},
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, UInt32Array, new_null_array},
     compute::{cast, take},
-    datatypes::{DataType, Field, FieldRef, Float16Type, Float32Type, Float64Type, Schema, SchemaRef},
+    datatypes::{
+        DataType, Date32Type, Field, FieldRef, Float16Type, Float32Type, Float64Type, Schema, SchemaRef, TimeUnit,
+        TimestampMicrosecondType,
+    },
     error::ArrowError,
     json::{
         ReaderBuilder,
-        writer::{EncoderOptions, NullableEncoder, make_encoder},
+        writer::{EncoderOptions, make_encoder},
     },
 };
 use serde_json::value::RawValue;
@@ -29,31 +33,42 @@ type Fields<'a> = Vec<(String, &'a RawValue)>;
 /// bronze put aside.
 pub(super) fn encode_records(bronze: &RecordBatch, picked: &UInt32Array) -> Result<StringArray, RefineError> {
     let failed = RefineError::arrow("writing records as JSON");
-    let mut data: Vec<(&FieldRef, ArrayRef)> = Vec::new();
+    let mut data: Vec<(&FieldRef, Written)> = Vec::new();
     for (field, column) in bronze.schema_ref().fields().iter().zip(bronze.columns()) {
         if !SYSTEM_COLUMNS.contains(&field.name().as_str()) {
-            data.push((field, take(column, picked, None).map_err(&failed)?));
+            let column = take(column, picked, None).map_err(&failed)?;
+            data.push((field, Written::of(&column).map_err(&failed)?));
         }
     }
     let rescued = match bronze.column_by_name(RESCUED) {
         Some(c) => Some(to_text(&take(c, picked, None).map_err(&failed)?)?),
         None => None,
     };
-    let options = EncoderOptions::default();
+    // Or a map would lose the keys that have no value.
+    let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut columns = Vec::with_capacity(data.len());
-    for (field, column) in &data {
+    for (field, written) in &data {
         let key = serde_json::to_string(field.name()).expect("a text is JSON");
-        columns.push((key, column, make_encoder(field, column, &options).map_err(&failed)?));
+        let encoder = make_encoder(field, &written.values, &options).map_err(&failed)?;
+        let otherwise = match &written.otherwise {
+            Some(values) => Some(make_encoder(field, values, &options).map_err(&failed)?),
+            None => None,
+        };
+        columns.push((key, written, encoder, otherwise));
     }
     let mut out = StringBuilder::with_capacity(picked.len(), picked.len() * 128);
     let (mut line, mut written) = (Vec::new(), 0_usize);
     for row in 0..picked.len() {
         line.clear();
         line.push(b'{');
-        for (key, column, encoder) in &mut columns {
-            if !encoder.is_null(row) && column.is_valid(row) {
-                begin_field(&mut line, key);
-                encode_value(column, encoder, row, &mut line);
+        for (key, written, encoder, otherwise) in &mut columns {
+            if encoder.is_null(row) || written.values.is_null(row) {
+                continue;
+            }
+            begin_field(&mut line, key);
+            match otherwise {
+                Some(otherwise) if is_beyond(&written.values.slice(row, 1)) => otherwise.encode(row, &mut line),
+                _ => encoder.encode(row, &mut line),
             }
         }
         if let Some(text) = rescued.as_ref().filter(|r| r.is_valid(row)).map(|r| r.value(row)) {
@@ -78,18 +93,38 @@ fn begin_field(line: &mut Vec<u8>, key: &str) {
     line.push(b':');
 }
 
-/// JSON has no NaN and no infinity; they are written as texts, which read back as numbers.
-fn encode_value(column: &ArrayRef, encoder: &mut NullableEncoder<'_>, row: usize, line: &mut Vec<u8>) {
-    let odd = match column.data_type() {
-        DataType::Float64 => column.as_primitive::<Float64Type>().value(row),
-        DataType::Float32 => column.as_primitive::<Float32Type>().value(row).into(),
-        DataType::Float16 => column.as_primitive::<Float16Type>().value(row).to_f64(),
-        _ => 0.0,
+/// A column as the encoder takes it.
+struct Written {
+    values: ArrayRef,
+    /// The same for rows of which something is beyond what it can write, if there are any.
+    otherwise: Option<ArrayRef>,
+}
+
+impl Written {
+    fn of(column: &ArrayRef) -> Result<Self, ArrowError> {
+        let otherwise = is_beyond(column).then(|| cast(column, &written_as(column.data_type(), true))).transpose()?;
+        Ok(Self { values: cast(column, &written_as(column.data_type(), false))?, otherwise })
+    }
+}
+
+/// Whether it has a day or a time that the encoder has no text for which reads back, or a number that JSON does not have.
+fn is_beyond(values: &dyn Array) -> bool {
+    let within = |offsets: &[i32], inner: &dyn Array| {
+        let (from, to) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+        is_beyond(&inner.slice(from, to - from))
     };
-    if odd.is_finite() {
-        encoder.encode(row, line);
-    } else {
-        line.extend_from_slice(format!("\"{odd}\"").as_bytes());
+    match values.data_type() {
+        DataType::Float16 => values.as_primitive::<Float16Type>().iter().flatten().any(|n| !n.is_finite()),
+        DataType::Float32 => values.as_primitive::<Float32Type>().iter().flatten().any(|n| !n.is_finite()),
+        DataType::Float64 => values.as_primitive::<Float64Type>().iter().flatten().any(|n| !n.is_finite()),
+        DataType::Date32 => values.as_primitive::<Date32Type>().iter().flatten().any(|day| !DAYS.contains(&day)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            values.as_primitive::<TimestampMicrosecondType>().iter().flatten().any(|at| !MICROS.contains(&at))
+        }
+        DataType::List(_) => within(values.as_list::<i32>().value_offsets(), values.as_list::<i32>().values()),
+        DataType::Map(..) => within(values.as_map().value_offsets(), values.as_map().entries()),
+        DataType::Struct(_) => values.as_struct().columns().iter().any(|c| is_beyond(c)),
+        _ => false,
     }
 }
 

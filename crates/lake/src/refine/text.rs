@@ -3,8 +3,8 @@
 use super::RefineError;
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray, StringBuilder},
-    compute::{CastOptions, cast_with_options},
-    datatypes::{DataType, Field},
+    compute::{CastOptions, cast, cast_with_options},
+    datatypes::{DataType, Field, FieldRef},
     json::writer::{EncoderOptions, make_encoder},
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -36,8 +36,33 @@ pub(crate) fn to_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
     }
 }
 
+/// The type as which JSON can be made of values, and read back: keys of maps are texts there. `odd`: also days and times that have no text,
+/// as the numbers that they are stored as, and numbers that are none, as texts.
+pub(super) fn written_as(kind: &DataType, odd: bool) -> DataType {
+    let inner = |f: &FieldRef, kind| Arc::new(f.as_ref().clone().with_data_type(kind));
+    let same = |f: &FieldRef| inner(f, written_as(f.data_type(), odd));
+    match kind {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 if odd => DataType::Utf8,
+        DataType::Date32 if odd => DataType::Int32,
+        DataType::Timestamp(..) if odd => DataType::Int64,
+        DataType::List(item) => DataType::List(same(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(same).collect()),
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => {
+                let key = fields[0].data_type();
+                let key = if key.is_numeric() || key.is_temporal() { DataType::Utf8 } else { key.clone() };
+                let pair = [inner(&fields[0], key), same(&fields[1])];
+                DataType::Map(inner(entries, DataType::Struct(pair.into_iter().collect())), *sorted)
+            }
+            _ => kind.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
 /// Nested values as JSON text.
 fn json_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
+    let array = &cast(array, &written_as(array.data_type(), false)).map_err(RefineError::arrow("writing JSON"))?;
     let field = Arc::new(Field::new("value", array.data_type().clone(), true));
     let options = EncoderOptions::default();
     let mut encoder = make_encoder(&field, array, &options).map_err(RefineError::arrow("writing JSON"))?;

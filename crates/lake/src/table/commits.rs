@@ -1,13 +1,17 @@
 //! The one place that commits: each version is made against exactly one snapshot, or not at all.
 
-use super::{INFO, LOG, StepInfo, Table, TableKind, entry_name, handle::to_i64, place::VECTORS};
+use super::{
+    INFO, LOG, StepInfo, Table, TableKind, entry_name,
+    handle::to_i64,
+    place::{LOCAL_TIMES, VECTORS},
+};
 use crate::{
     error::LakeError,
     remote::{Disk, Identity},
     snapshots::Entry,
 };
 use alluvium_model::StepKey;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use deltalake::{
     DeltaTableError,
     kernel::{
@@ -139,37 +143,43 @@ impl Table {
         }
     }
 
-    /// The action that gives the table these columns, and the property of a name this value; `None`: both stay.
+    /// The actions that give the table these columns, and the property of a name this value; `None`: both stay.
     pub(crate) fn described(
         &self,
         schema: Option<&Schema>,
         property: Option<&(&str, String)>,
-    ) -> Result<Option<Action>, LakeError> {
+    ) -> Result<Vec<Action>, LakeError> {
         if schema.is_none() && property.is_none() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
         let mut metadata = snapshot.metadata().clone();
+        let mut actions = Vec::new();
         if let Some(schema) = schema {
             metadata =
                 metadata.with_schema(&kernel_schema(schema)?).map_err(|e| LakeError::delta(self.shown())(e.into()))?;
+            // Without the feature nobody could read the table any more.
+            if schema.fields().iter().any(|f| has_local_time(f.data_type())) {
+                actions.extend(self.naming(&[LOCAL_TIMES], &[LOCAL_TIMES])?);
+            }
         }
         if let Some((name, value)) = property {
             let told = metadata.add_config_key((*name).to_owned(), value.clone());
             metadata = told.map_err(|e| LakeError::delta(self.shown())(e.into()))?;
         }
-        Ok(Some(Action::Metadata(metadata)))
+        actions.push(Action::Metadata(metadata));
+        Ok(actions)
     }
 
-    /// The action that gives the table the columns of `schema` which it lacks, or, `only` them; `None` when it has them.
-    pub(crate) fn with_columns(&self, schema: &Schema, only: bool) -> Result<Option<Action>, LakeError> {
+    /// The actions that give the table the columns of `schema` which it lacks, or, `only` them; none when it has them.
+    pub(crate) fn with_columns(&self, schema: &Schema, only: bool) -> Result<Vec<Action>, LakeError> {
         let stored = crate::ingest::plain_schema(self.schema()?.as_ref());
         if only && stored.fields().iter().any(|f| schema.field_with_name(f.name()).is_err()) {
             return self.described(Some(schema), None);
         }
         let lacks: Vec<_> = schema.fields().iter().filter(|f| stored.field_with_name(f.name()).is_err()).collect();
         if lacks.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let all = Schema::new(stored.fields().iter().chain(lacks).cloned().collect::<Vec<_>>());
         self.described(Some(&all), None)
@@ -178,14 +188,7 @@ impl Table {
     /// What gives the table the features of `kind` that it has not yet.
     pub(super) fn with_features(&self, kind: TableKind) -> Result<Vec<Action>, LakeError> {
         let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
-        let log_error = |source| LakeError::Log { path: self.shown(), source };
-        let protocol = serde_json::to_value(snapshot.protocol()).map_err(log_error)?;
-        let named = |key: &str| -> Vec<String> {
-            let list = protocol.get(key).and_then(|v| v.as_array()).into_iter().flatten();
-            list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
-        };
-        let (mut readers, mut writers) = (named("readerFeatures"), named("writerFeatures"));
-        let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(log_error)?;
+        let mut metadata = serde_json::to_value(snapshot.metadata()).map_err(self.log_error())?;
         let set = |m: &serde_json::Value, p: &str| m["configuration"][p] == "true";
         if kind.wants().iter().all(|(property, _)| set(&metadata, property)) {
             return Ok(Vec::new());
@@ -193,19 +196,53 @@ impl Table {
         for (property, _) in kind.wants() {
             metadata["configuration"][*property] = "true".into();
         }
-        // What a table without named features may do by its version has to be named from now on.
-        for feature in ["appendOnly", "invariants", "changeDataFeed", VECTORS] {
-            if writers.iter().all(|f| f != feature) {
-                writers.push(feature.into());
+        let metadata = serde_json::from_value(serde_json::json!({ "metaData": metadata })).map_err(self.log_error())?;
+        let protocol = self.naming(&[VECTORS], &["changeDataFeed", VECTORS])?;
+        Ok(protocol.into_iter().chain([metadata]).collect())
+    }
+
+    /// The action by which readers and writers have to know these features; `None` when they have to already.
+    fn naming(&self, of_readers: &[&str], of_writers: &[&str]) -> Result<Option<Action>, LakeError> {
+        let snapshot = self.delta.snapshot().map_err(LakeError::delta(self.shown()))?;
+        let protocol = serde_json::to_value(snapshot.protocol()).map_err(self.log_error())?;
+        let named = |key: &str| -> Vec<String> {
+            let list = protocol.get(key).and_then(|v| v.as_array()).into_iter().flatten();
+            list.filter_map(|v| v.as_str().map(str::to_owned)).collect()
+        };
+        let (mut readers, mut writers) = (named("readerFeatures"), named("writerFeatures"));
+        let has = |all: &[String], wanted: &[&str]| wanted.iter().all(|w| all.iter().any(|f| f == w));
+        if has(&readers, of_readers) && has(&writers, of_writers) {
+            return Ok(None);
+        }
+        let add = |all: &mut Vec<String>, wanted: &[&str]| {
+            for feature in wanted {
+                if all.iter().all(|f| f != feature) {
+                    all.push((*feature).to_owned());
+                }
             }
-        }
-        if readers.iter().all(|f| f != VECTORS) {
-            readers.push(VECTORS.into());
-        }
+        };
+        add(&mut readers, of_readers);
+        // What a table without named features may do by its version has to be named from now on.
+        add(&mut writers, &["appendOnly", "invariants"]);
+        add(&mut writers, of_writers);
         let protocol = serde_json::json!({ "protocol": {
             "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": readers, "writerFeatures": writers } });
-        let metadata = serde_json::json!({ "metaData": metadata });
-        [protocol, metadata].into_iter().map(|a| serde_json::from_value(a).map_err(log_error)).collect()
+        serde_json::from_value(protocol).map(Some).map_err(self.log_error())
+    }
+
+    fn log_error(&self) -> impl FnOnce(serde_json::Error) -> LakeError {
+        let path = self.shown();
+        move |source| LakeError::Log { path, source }
+    }
+}
+
+/// Whether a column has times of no zone, of which readers have to know.
+fn has_local_time(kind: &DataType) -> bool {
+    match kind {
+        DataType::Timestamp(_, zone) => zone.is_none(),
+        DataType::List(item) | DataType::Map(item, _) => has_local_time(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|f| has_local_time(f.data_type())),
+        _ => false,
     }
 }
 
@@ -238,4 +275,44 @@ pub(super) fn sync_log(disk: &Disk, dir: &Path, version: i64) -> Result<(), Lake
         File::open(&path).and_then(|f| f.sync_all()).map_err(LakeError::io(&path))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintain::fixture::{World, ids},
+        table::Tables,
+    };
+    use arrow::datatypes::{Field, TimeUnit};
+    use std::sync::Arc;
+
+    /// A table that names no feature, and one that names others.
+    #[tokio::test]
+    async fn a_table_that_gains_times_without_a_zone_is_read_as_before() {
+        for kind in [TableKind::Plain, TableKind::Upserted { feed: false }] {
+            let world = World::new();
+            let place = World::silver();
+            let made = world.engine.tables.ensure(&place, &ids(&[]).schema(), kind).await.expect("a table");
+            let local = DataType::Timestamp(TimeUnit::Microsecond, None);
+            let item = Arc::new(Field::new("element", local.clone(), true));
+            let mut columns = vec![Field::new("id", DataType::Int64, true)];
+            let nested = [DataType::List(item.clone()), DataType::Struct(vec![item].into()), local];
+            for (n, kind) in nested.into_iter().enumerate() {
+                columns.push(Field::new(format!("at{n}"), kind, true));
+                let table = world.table(&place).await;
+                let actions = table.described(Some(&Schema::new(columns.clone())), None).expect("described");
+                let names = actions.iter().any(|a| matches!(a, Action::Protocol(_)));
+                assert_eq!(names, n == 0, "the feature is named once");
+                let step = StepKey::from_stored(format!("grows{n}"));
+                table.commit(&step, actions, None, SaveMode::Append).await.expect("commits");
+            }
+            world.append(&place, "rows", &ids(&[1])).await;
+            assert_eq!(world.ids(&place).await, [1]);
+            // As another process does, which has not seen it before.
+            let root = made.dir.ancestors().nth(2).expect("the lake").to_owned();
+            let opened = Tables::new(root).open(&place).await.expect("opens").expect("a table");
+            assert_eq!(opened.rows().expect("rows"), 1);
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 
 /// Table feature of deletion vectors.
 pub(super) const VECTORS: &str = "deletionVectors";
+/// Table feature of times without a zone.
+pub(super) const LOCAL_TIMES: &str = "timestampNtz";
 
 /// A table of the lake.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -43,7 +43,7 @@ impl Format {
             parsed.to_naive_datetime_with_offset(0).ok()?
         };
         whole_micros(at.nanosecond())?;
-        Some(at.and_utc().timestamp_micros())
+        Some(at.and_utc().timestamp_micros()).filter(|at| super::time::MICROS.contains(at))
     }
 
     /// As `HH:MM:SS[.ffffff]`.
@@ -112,6 +112,7 @@ mod tests {
         assert_eq!(zoned.timestamp(b"20250701T140000+0200"), Some(1_751_371_200_000_000));
         let epoch = Format::new("%s", ColumnType::Timestamp).unwrap();
         assert_eq!(epoch.timestamp(b"1751371200"), Some(1_751_371_200_000_000));
+        assert_eq!(epoch.timestamp(b"253402300800"), None, "the year 10000");
         let day = Format::new("%d/%m/%Y", ColumnType::Timestamp).unwrap();
         assert_eq!(day.timestamp(b"01/07/2025"), Some(1_751_328_000_000_000));
         let time = Format::new("%I:%M %p", ColumnType::Time).unwrap();

@@ -1,7 +1,12 @@
 //! Dates, timestamps and times of day from ISO 8601 text.
 
+use std::ops::RangeInclusive;
+
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// The years 1 to 9999, by days and microseconds since 1970.
+pub(in crate::refine) const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
+pub(in crate::refine) const MICROS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 
 /// `YYYY-MM-DD`, as days since 1970-01-01.
 pub(crate) fn parse_date(text: &[u8]) -> Option<i32> {
@@ -48,7 +53,7 @@ fn at_day(days: i32, text: &[u8]) -> Option<i64> {
         return None;
     }
     let local = days * SECONDS_PER_DAY + i64::from(hour * 3600 + minute * 60 + second);
-    Some((local - offset_seconds(zone)?) * MICROS_PER_SECOND + micros)
+    Some((local - offset_seconds(zone)?) * MICROS_PER_SECOND + micros).filter(|at| MICROS.contains(at))
 }
 
 /// `HH:MM:SS[.ffffff]`.
@@ -100,6 +105,7 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     };
     // Milliseconds, as most write them.
     if let [a, b, c, rest @ ..] = digits
+        && c.is_ascii_digit()
         && !rest.first().is_some_and(u8::is_ascii_digit)
     {
         let (tens, last) = (two(&[*a, *b])?, two(&[b'0', *c])?);
@@ -150,6 +156,9 @@ mod tests {
             let text = date32_to_datetime(days).unwrap().format("%Y-%m-%d").to_string();
             assert_eq!(parse_date(text.as_bytes()), Some(days), "{text}");
         }
+        assert_eq!(DAYS, first..=first + 3_652_058);
+        let ends = ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"].map(|t| parse_timestamp(t.as_bytes()));
+        assert_eq!(ends, [Some(*MICROS.start()), Some(*MICROS.end())]);
     }
 
     #[test]
@@ -178,6 +187,10 @@ mod tests {
             ("2025-07-01T12:00:00.000001000Z", noon + 1),
             ("2025-07-01", noon - 43_200_000_000),
             ("1969-12-31T23:59:59.5Z", -500_000),
+            ("2025-07-01T12:00:00.12Z", noon + 120_000),
+            ("2025-07-01T14:00:00.5+02:00", noon + 500_000),
+            ("2025-07-01T14:00:00.12+02", noon + 120_000),
+            ("2025-07-01T14:00:00.123+02", noon + 123_000),
         ] {
             assert_eq!(parse_timestamp(text.as_bytes()), Some(want), "{text}");
         }
@@ -201,6 +214,8 @@ mod tests {
             "2025-07-01T12:00:00+2",
             "2025-07-01T12:00:00ZZ",
             "2025-07-01X12:00:00",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59.999999-00:01",
             "1751371200",
             "",
         ] {

@@ -1,27 +1,27 @@
 //! Casts of typed columns, as Parquet and SQL expressions give them. Lossy values fail: a cast and its way back have
 //! to agree.
 
-use super::{Cast, either, lost, without};
+use super::{Cast, either, lost, time, without};
 use crate::refine::{RefineError, types::arrow_type};
 use alluvium_spec::ColumnType;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, make_array},
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, make_array},
     buffer::BooleanBuffer,
     compute::{CastOptions, cast_with_options, kernels::cmp::neq},
-    datatypes::{DataType, Float64Type},
+    datatypes::{DataType, Date32Type, Float64Type, TimestampMicrosecondType},
 };
 
 /// `None` if there is no direct way; the value's text then decides.
 pub(super) fn cast(array: &ArrayRef, kind: ColumnType) -> Result<Option<Cast>, RefineError> {
     let target = arrow_type(kind);
     if array.data_type() == &target && !matches!(kind, ColumnType::Time | ColumnType::Json) {
-        return Ok(Some(blank(array.clone(), not_finite(array, kind))));
+        return Ok(Some(blank(array.clone(), beyond(array, kind))));
     }
     if !is_direct(array.data_type(), kind) {
         return Ok(None);
     }
     let Some((there, failed)) = exactly(array, &target)? else { return Ok(None) };
-    let failed = either(failed, not_finite(&there, kind));
+    let failed = either(failed, beyond(&there, kind));
     Ok(Some(blank(there, failed)))
 }
 
@@ -34,7 +34,9 @@ pub(crate) fn fitting(array: &ArrayRef, target: &DataType) -> Result<Option<Arra
 fn exactly(array: &ArrayRef, target: &DataType) -> Result<Option<(ArrayRef, Option<BooleanBuffer>)>, RefineError> {
     let Some(there) = convert(array, target)? else { return Ok(None) };
     let Some(back) = convert(&there, array.data_type())? else { return Ok(None) };
-    let failed = either(lost(array, &there), differs(array, &back)?);
+    // What was rounded up may be beyond what there is on the way back.
+    let missing = either(lost(array, &there), lost(&there, &back));
+    let failed = either(missing, differs(array, &back)?);
     Ok(Some((there, failed)))
 }
 
@@ -75,13 +77,20 @@ fn differs(array: &ArrayRef, back: &ArrayRef) -> Result<Option<BooleanBuffer>, R
     Ok((both.count_set_bits() > 0).then_some(both))
 }
 
-/// The rows with NaN or an infinity, which are no numbers of a contract.
-fn not_finite(array: &ArrayRef, kind: ColumnType) -> Option<BooleanBuffer> {
-    if kind != ColumnType::Number {
-        return None;
+/// The rows with what the type can hold and no contract has: NaN, infinities, and days and times that a calendar of four-digit years does
+/// not name.
+fn beyond(array: &ArrayRef, kind: ColumnType) -> Option<BooleanBuffer> {
+    match kind {
+        ColumnType::Number => outside::<Float64Type>(array, |n| n.is_finite()),
+        ColumnType::Date => outside::<Date32Type>(array, |day| time::DAYS.contains(&day)),
+        ColumnType::Timestamp => outside::<TimestampMicrosecondType>(array, |at| time::MICROS.contains(&at)),
+        _ => None,
     }
-    let values = array.as_primitive::<Float64Type>().values();
-    let odd = BooleanBuffer::collect_bool(values.len(), |i| !values[i].is_finite());
+}
+
+fn outside<T: ArrowPrimitiveType>(array: &ArrayRef, fits: impl Fn(T::Native) -> bool) -> Option<BooleanBuffer> {
+    let values = array.as_primitive::<T>().values();
+    let odd = BooleanBuffer::collect_bool(values.len(), |i| !fits(values[i]));
     let odd = array.nulls().map_or_else(|| odd.clone(), |n| &odd & n.inner());
     (odd.count_set_bits() > 0).then_some(odd)
 }

@@ -4,8 +4,10 @@ use super::*;
 use arrow::{
     array::{
         BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, LargeStringArray,
-        ListArray, StringViewArray, TimestampNanosecondArray, UInt64Array,
+        ListArray, MapArray, StringViewArray, StructArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+        UInt64Array,
     },
+    buffer::OffsetBuffer,
     datatypes::{DataType, Field, Schema},
 };
 
@@ -60,6 +62,45 @@ fn every_type_makes_the_round_trip() {
     );
     let rows = quarantined(&batch);
     assert_eq!(unquarantine(&rows, &batch.schema()).unwrap(), batch);
+}
+
+/// One of these would make the record no JSON, or one that the whole quarantine is not read with.
+#[test]
+fn what_json_has_no_words_for_makes_the_round_trip_wherever_it_is() {
+    let days: ArrayRef =
+        Arc::new(Date32Array::from(vec![Some(i32::MAX), Some(3_000_000), Some(-800_000), None, Some(0)]));
+    let micros = vec![Some(i64::MAX), Some(300_000_000_000_000_000), Some(i64::MIN), Some(0), None];
+    let zoned: ArrayRef = Arc::new(TimestampMicrosecondArray::from(micros.clone()).with_timezone("UTC"));
+    let local: ArrayRef = Arc::new(TimestampMicrosecondArray::from(micros));
+    let numbers: ArrayRef =
+        Arc::new(Float64Array::from(vec![Some(f64::NAN), Some(0.1 + 0.2), Some(f64::INFINITY), Some(-0.0), None]));
+    let single: ArrayRef =
+        Arc::new(Float32Array::from(vec![Some(0.1), None, Some(f32::NEG_INFINITY), Some(7.0), None]));
+    let named = [("day", &days), ("zoned", &zoned), ("local", &local), ("number", &numbers), ("single", &single)];
+    let all = |named: &[(&str, &ArrayRef)]| {
+        let fields = named.iter().map(|(n, c)| (Arc::new(Field::new(*n, c.data_type().clone(), true)), Arc::clone(c)));
+        StructArray::from(fields.collect::<Vec<_>>())
+    };
+    let object: ArrayRef = Arc::new(all(&named));
+    let item = Arc::new(Field::new("element", object.data_type().clone(), true));
+    let list: ArrayRef =
+        Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([2, 0, 3, 0, 0]), Arc::clone(&object), None));
+    // Nor have objects other keys than texts.
+    let keys: ArrayRef = Arc::new(Int32Array::from(vec![1, -2, 3, i32::MAX, i32::MIN]));
+    let entry = |n, c: &ArrayRef, nullable| (Arc::new(Field::new(n, c.data_type().clone(), nullable)), Arc::clone(c));
+    let entries = StructArray::from(vec![entry("key", &keys, false), entry("value", &zoned, true)]);
+    let entry = Arc::new(Field::new("key_value", entries.data_type().clone(), false));
+    let map: ArrayRef =
+        Arc::new(MapArray::new(entry, OffsetBuffer::from_lengths([1, 1, 1, 1, 1]), entries, None, false));
+    let columns = named.iter().map(|(n, c)| (*n, Arc::clone(c)));
+    let nested = [("object", object), ("list", list), ("map", map)];
+    let batch = typed_bronze(0, columns.chain(nested).collect());
+    let back = unquarantine(&quarantined(&batch), &batch.schema()).unwrap();
+    for (field, (column, back)) in batch.schema().fields().iter().zip(batch.columns().iter().zip(back.columns())) {
+        // NaN is told from all else, and the ends of the calendar are not shown.
+        let (a, b) = (column.to_data(), back.to_data());
+        assert!(format!("{a:?}") == format!("{b:?}") || a == b, "{}: {a:?}\n{b:?}", field.name());
+    }
 }
 
 #[test]

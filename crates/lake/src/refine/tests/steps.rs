@@ -2,7 +2,9 @@
 
 use super::*;
 use alluvium_spec::{Columns, Enrich, NullIf};
-use arrow::array::{BooleanArray, Date32Array, Float64Array, TimestampNanosecondArray, UInt64Array};
+use arrow::array::{
+    BooleanArray, Date32Array, Float64Array, TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
+};
 
 fn named(names: &[&str]) -> Columns {
     Columns::Named(names.iter().map(|n| (*n).to_owned()).collect())
@@ -114,6 +116,41 @@ fn typed_columns_are_cast_without_loss() {
             "3: type:n(n=NaN)"
         ]
     );
+}
+
+/// As a text that names them would be.
+#[test]
+fn days_and_times_that_no_calendar_names_are_none() {
+    let c = contract(&[("day", ColumnType::Date), ("at", ColumnType::Timestamp)], vec![]);
+    let days = vec![-719_162, 2_932_896, 0, 2_932_897, i32::MAX, i32::MIN];
+    let times = vec![-62_135_596_800_000_000, 253_402_300_799_999_999, i64::MIN, 253_402_300_800_000_000, i64::MAX, 0];
+    let batch = typed_bronze(
+        0,
+        vec![
+            ("day", Arc::new(Date32Array::from(days)) as ArrayRef),
+            ("at", Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))),
+        ],
+    );
+    let (refined, _) = refine(&refinery(&silver(vec![]), &c), &batch);
+    assert_eq!(rows(&refined.valid), ["0001-01-01|0001-01-01T00:00:00Z", "9999-12-31|9999-12-31T23:59:59.999999Z"]);
+    let broken = |rule: &str| reasons(&refined).iter().filter(|r| r.contains(rule)).count();
+    assert_eq!((reasons(&refined).len(), broken("type:day"), broken("type:at")), (4, 3, 3));
+}
+
+#[test]
+fn what_has_no_way_back_from_a_number_is_none() {
+    let c = contract(&[("f", ColumnType::Number), ("g", ColumnType::Number)], vec![]);
+    // The nearest numbers are beyond 64 bits, where the way back ends.
+    let batch = typed_bronze(
+        0,
+        vec![
+            ("f", Arc::new(Int64Array::from(vec![1, i64::MAX, 3])) as ArrayRef),
+            ("g", Arc::new(UInt64Array::from(vec![1, 2, u64::MAX]))),
+        ],
+    );
+    let (refined, _) = refine(&refinery(&silver(vec![]), &c), &batch);
+    assert_eq!(rows(&refined.valid), ["1.0|1.0"]);
+    assert_eq!(reasons(&refined), ["1: type:f(f=9223372036854775807)", "2: type:g(g=18446744073709551615)"]);
 }
 
 #[test]
