@@ -6,6 +6,7 @@ mod contracts;
 mod error;
 mod load;
 mod logging;
+mod memory;
 mod output;
 mod process;
 mod render;
@@ -34,7 +35,7 @@ const FIRST_STACK_BYTES: usize = 64 << 20;
 const THREADS_WAIT: Duration = Duration::from_millis(200);
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::Allocator = memory::Allocator;
 
 fn main() -> ! {
     let cli = Cli::parse();

@@ -4,7 +4,7 @@
 //! back what was freed when threads ask it for more, which none does at rest. Code the system keeps in its cache as long as it has
 //! room, and whoever works again has it back in some milliseconds. `docs/decisions/0057`.
 
-use crate::process;
+use crate::{memory, process};
 use alluvium_server::Stop;
 use std::{ffi::c_void, fs, time::Duration};
 use tokio::time::timeout;
@@ -26,14 +26,8 @@ pub async fn give_back(stop: Stop) {
     }
 }
 
-unsafe extern "C" {
-    /// Of the allocator of `main`, whose crate has no name for it without its feature for all of its functions.
-    fn mi_collect(force: bool);
-}
-
 fn let_go() {
-    // SAFETY: any thread may call it at any time; it touches nothing that is in use.
-    unsafe { mi_collect(true) };
+    memory::give_back();
     code_goes();
 }
 

@@ -1,6 +1,6 @@
 //! Puts a project's parts together: state, engine, landing folders, time.
 
-use crate::{error::CliError, process};
+use crate::{error::CliError, memory, process};
 use alluvium_flow::{Breakers, Flow, Hands, Report, Timer};
 use alluvium_lake::LakeEngine;
 use alluvium_model::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -45,6 +45,7 @@ impl Wired {
     }
 
     fn with(project: Project, store: StateStore) -> Result<Self, CliError> {
+        memory::stay_below(project.limits.memory.0);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let engine = LakeEngine::new(&project, clock.clone(), entropy.clone())?;

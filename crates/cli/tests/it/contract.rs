@@ -28,6 +28,9 @@ fn files_are_told_valid_or_not_and_nothing_is_made() {
     let answer = p.json(&["contract", "test", "contracts/orders.odcs.yaml", ORDERS]);
     assert_eq!((&answer["records"], &answer["valid"], &answer["invalid"]), (&3.into(), &2.into(), &1.into()));
     assert_eq!(broken(&answer).len(), 1, "{answer}");
+    assert!(answer.get("writing_micros").is_none(), "{answer}");
+    let answer = p.json(&["contract", "test", "orders", ORDERS, "--to", "invalid.parquet"]);
+    assert!(answer["writing_micros"].as_u64().is_some_and(|micros| micros > 0), "{answer}");
     p.edit(ORDERS, "-4", "4");
     p.done(&["contract", "test", "orders", ORDERS]);
 }

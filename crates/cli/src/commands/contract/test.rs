@@ -14,8 +14,12 @@ use alluvium_model::{DatasetName, Exit};
 use alluvium_spec::{Action, Contract, Kind, Project, Step};
 use alluvium_store::QualityResult;
 use arrow::array::RecordBatch;
+use jiff::Timestamp;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::sync::mpsc;
 
 /// Batches of invalid rows on their way to the file.
@@ -35,6 +39,9 @@ struct Answer<'a> {
     /// Of all threads together.
     decoding_micros: u64,
     checking_micros: u64,
+    /// Of the one thread that encodes the invalid rows and writes them, until the file is durable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writing_micros: Option<u64>,
 }
 
 pub async fn test(
@@ -51,11 +58,11 @@ pub async fn test(
         None => Given::plain(files),
     };
     let start = wired.clock.now();
-    let trial = match to {
-        Some(to) => with_rows(&wired, contract, given, to).await?,
-        None => trial(&wired.engine, &wired.project, contract, given, None).await?,
+    let (trial, writing) = match to {
+        Some(to) => with_rows(&wired, contract, given, to).await.map(|(trial, writing)| (trial, Some(writing)))?,
+        None => (trial(&wired.engine, &wired.project, contract, given, None).await?, None),
     };
-    let wall_micros = micros(wired.clock.now().duration_since(start).unsigned_abs());
+    let wall_micros = micros(since(&wired, start));
     let answer = Answer {
         contract: name,
         passed: trial.rules.iter().all(|r| r.passed || r.action == Action::Warn.word()),
@@ -67,6 +74,7 @@ pub async fn test(
         wall_micros,
         decoding_micros: micros(trial.decoding),
         checking_micros: micros(trial.checking),
+        writing_micros: writing.map(micros),
     };
     match global.format {
         Format::Json => print_json(&answer)?,
@@ -100,24 +108,39 @@ fn as_dataset<'a>(project: &Project, dataset: &DatasetName, files: &'a [PathBuf]
     Ok(given)
 }
 
-/// Writes the invalid rows, with their reasons, as they are found.
-async fn with_rows(wired: &Wired, contract: &Contract, given: Given<'_>, to: &Path) -> Result<Trial, CliError> {
+/// Writes the invalid rows, with their reasons, as they are found, and tells how long that took by itself.
+async fn with_rows(
+    wired: &Wired,
+    contract: &Contract,
+    given: Given<'_>,
+    to: &Path,
+) -> Result<(Trial, Duration), CliError> {
     let output = Output::of(to).unwrap_or(Output::Ndjson);
     let mut results = Results::new(output, quarantine_schema(), Destination::file(to)?)?;
     let (send, mut invalid) = mpsc::channel::<RecordBatch>(QUEUE);
     let write = async {
+        let mut writing = Duration::ZERO;
         while let Some(rows) = invalid.recv().await {
-            if results.write(&rows)? == Written::NoReader {
+            let start = wired.clock.now();
+            let written = results.write(&rows)?;
+            writing += since(wired, start);
+            if written == Written::NoReader {
                 break;
             }
         }
         // Whoever finds more has to stop.
         drop(invalid);
-        results.finish()
+        let start = wired.clock.now();
+        results.finish()?;
+        Ok::<_, CliError>(writing + since(wired, start))
     };
     let (found, written) = tokio::join!(trial(&wired.engine, &wired.project, contract, given, Some(send)), write);
-    written?;
-    Ok(found?)
+    let writing = written?;
+    Ok((found?, writing))
+}
+
+fn since(wired: &Wired, start: Timestamp) -> Duration {
+    wired.clock.now().duration_since(start).unsigned_abs()
 }
 
 fn text(answer: &Answer<'_>, files: usize, style: Style) -> String {
@@ -146,6 +169,6 @@ fn text(answer: &Answer<'_>, files: usize, style: Style) -> String {
     text
 }
 
-fn micros(time: std::time::Duration) -> u64 {
+fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
