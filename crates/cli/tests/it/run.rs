@@ -146,9 +146,9 @@ fn sketches_are_added_to_until_a_value_leaves() {
     let p = Project::shop();
     let head = "id,customer,day,amount,updated_at\n";
     // More than a sketch has one by one, on one of two days.
-    let many: String = (100..2_100).map(|n| format!("{n},c{n},2024-01-02,1,2024-01-03T09:00:00Z\n")).collect();
-    p.put("landing/orders/many.csv", format!("{head}{many}9,c9,2024-01-05,1,2024-01-03T09:00:00Z\n").as_bytes());
-    let sql = "SELECT day, approx_distinct(customer) AS customers, count(*) AS orders FROM silver.orders GROUP BY day";
+    let many: String = (100..2_100).map(|n| format!("{n},c1,2024-01-02,{n},2024-01-03T09:00:00Z\n")).collect();
+    p.put("landing/orders/many.csv", format!("{head}{many}9,c1,2024-01-05,1,2024-01-03T09:00:00Z\n").as_bytes());
+    let sql = "SELECT day, approx_distinct(amount) AS amounts, count(*) AS orders FROM silver.orders GROUP BY day";
     p.put("datasets/gold/reach.sql", format!("/* window: {{ column: day, size: 1 day }} */\n{sql}\n").as_bytes());
     p.done(&["run"]);
     let equal = || {
@@ -156,8 +156,8 @@ fn sketches_are_added_to_until_a_value_leaves() {
         assert_eq!(of("gold.reach"), of(&format!("({sql})")));
     };
     equal();
-    let exact = p.cell("SELECT count(DISTINCT customer) FROM silver.orders WHERE day = '2024-01-02'");
-    let told = p.cell("SELECT customers FROM gold.reach WHERE day = '2024-01-02'");
+    let exact = p.cell("SELECT count(DISTINCT amount) FROM silver.orders WHERE day = '2024-01-02'");
+    let told = p.cell("SELECT amounts FROM gold.reach WHERE day = '2024-01-02'");
     let (exact, told) = (exact.as_u64().expect("a count"), told.as_u64().expect("a count"));
     assert!(exact >= 2_000 && exact.abs_diff(told) * 50 <= exact, "{told} of {exact}");
     let first = groups_of(&p, "reach");
@@ -168,17 +168,17 @@ fn sketches_are_added_to_until_a_value_leaves() {
         equal();
         (line.and_then(|l| l["windows"].as_u64()), groups_of(&p, "reach"))
     };
-    // New rows, and one that takes the place of another with the same customer and day.
+    // New rows, and one that takes the place of another with the same amount and day.
     let (windows, added) =
-        run("a", "5,c5,2024-01-02,1,2024-01-03T09:00:00Z\n100,c100,2024-01-02,7,2024-01-04T09:00:00Z\n");
+        run("a", "50,c1,2024-01-02,50,2024-01-03T09:00:00Z\n100,c2,2024-01-02,100,2024-01-04T09:00:00Z\n");
     assert_eq!((windows, &added["base"]), (Some(1), &first["base"]), "a change rewrote what was kept");
     assert_eq!(added["parts"].as_array().map(Vec::len), Some(1));
-    // Another customer, and another day: both days lose one.
+    // Another amount, and another day: both days lose one.
     let (windows, anew) =
-        run("b", "101,c100,2024-01-02,7,2024-01-04T09:00:00Z\n9,c9,2024-01-02,7,2024-01-04T09:00:00Z\n");
+        run("b", "101,c1,2024-01-02,100,2024-01-04T09:00:00Z\n9,c1,2024-01-02,1,2024-01-04T09:00:00Z\n");
     assert_eq!((windows, &anew["parts"]), (Some(2), &json!([])), "a value was left in a sketch");
     assert_eq!(p.cell("SELECT count(*) FROM gold.reach WHERE day = '2024-01-05'"), 0);
-    let (windows, again) = run("c", "6,c6,2024-01-06,1,2024-01-03T09:00:00Z\n");
+    let (windows, again) = run("c", "60,c1,2024-01-06,1,2024-01-03T09:00:00Z\n");
     assert_eq!((windows, &again["base"]), (Some(1), &anew["base"]));
 }
 
