@@ -19,6 +19,8 @@ use std::sync::Arc;
 const PARAMETERS: &str = "library";
 
 const TYPES: &str = "correct the expression, or declare the types that it takes and gives";
+/// Of the rows of a case.
+const MOST_SHOWN: usize = 3;
 const CASE: &str = "correct the function or the case";
 
 /// Every function whose expression the engine cannot type, or that gives another kind of value than it declares.
@@ -62,12 +64,24 @@ async fn typed(session: &SessionContext, function: &Function) -> Result<(), Mist
         let column = if line == 1 { function.body_column + column - 1 } else { column };
         at(function.body_line + line - 1, column, length, bare_message(&e), nearest(&e).or(Some(TYPES.to_owned())))
     })?;
+    for (parameter, value) in function.defaults() {
+        if let Err(e) = value_of(session, &value).await {
+            let message = format!("the default of `{}` is no value of its type: {}", parameter.name, bare_message(&e));
+            let help = Some("write a value of the parameter's type".to_owned());
+            return Err(at(function.line, function.column, function.name.len(), message, help));
+        }
+    }
     if fits(&found, function.returns) {
         return Ok(());
     }
     let message = format!("the expression gives {found}, and the function is declared as `{}`", function.signature());
     let help = Some(TYPES.to_owned());
     Err(at(function.body_line, function.body_column, 1, message, help))
+}
+
+async fn value_of(session: &SessionContext, value: &str) -> Result<(), DataFusionError> {
+    session.sql_with_options(&format!("SELECT {value}"), crate::query::read_only()).await?.collect().await?;
+    Ok(())
 }
 
 /// The type of the function's expression over its parameters.
@@ -83,7 +97,7 @@ async fn plan(session: &SessionContext, function: &Function) -> Result<DataType,
     }
     let frame = session.sql_with_options(&sql, crate::query::read_only()).await?;
     // Definitions refuse these by name. One that they did not know would fold or multiply the rows of each caller.
-    if frame.logical_plan().exists(|node| Ok(sees_many_rows(node)))? {
+    if frame.logical_plan().exists(|node| Ok(sees_many_rows(node, function)))? {
         return Err(DataFusionError::Plan("the expression works over many rows, and a function sees one".to_owned()));
     }
     let found = frame.schema().field(0).data_type().clone();
@@ -91,8 +105,12 @@ async fn plan(session: &SessionContext, function: &Function) -> Result<DataType,
     Ok(found)
 }
 
-fn sees_many_rows(node: &LogicalPlan) -> bool {
-    matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) | LogicalPlan::Unnest(_))
+fn sees_many_rows(node: &LogicalPlan, function: &Function) -> bool {
+    match node {
+        LogicalPlan::Aggregate(_) => !function.aggregates,
+        LogicalPlan::Window(_) | LogicalPlan::Unnest(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a cast between them changes the form of a value and not its kind.
@@ -149,8 +167,19 @@ async fn outcome(session: &SessionContext, call: &str, expected: &str) -> Result
 
 /// The call as a person would write it.
 fn shown(function: &Function, case: &Case) -> String {
-    let given = case.given.iter().zip(&function.parameters).map(|(v, p)| literal(v.as_deref(), p.kind));
-    format!("`{}({})`", function.name, given.collect::<Vec<_>>().join(", "))
+    let row = |row: &Vec<Option<String>>| {
+        let given = row.iter().zip(&function.parameters).map(|(v, p)| literal(v.as_deref(), p.kind));
+        format!("({})", given.collect::<Vec<_>>().join(", "))
+    };
+    let rows: Vec<String> = case.rows.iter().take(MOST_SHOWN).map(row).collect();
+    if !function.aggregates {
+        return format!("`{}{}`", function.name, rows.concat());
+    }
+    let more = if case.rows.len() > MOST_SHOWN { ", …" } else { "" };
+    match rows.is_empty() {
+        true => format!("`{}` over no rows", function.name),
+        false => format!("`{}` over {}{more}", function.name, rows.join(", ")),
+    }
 }
 
 fn literal(value: Option<&str>, kind: ColumnType) -> String {
@@ -236,6 +265,7 @@ CREATE FUNCTION i(x TEXT) RETURNS TIMESTAMP RETURN to_timestamp(x);
         let mut function = library.get("a").expect("a function").clone();
         for body in ["any_value(x)", "1 + max(x)", "lag(x) OVER ()", "unnest([x, 1])"] {
             function.body = body.to_owned();
+            assert!(!function.aggregates);
             let mistake = typed(&session(), &function).await.expect_err(body);
             assert_eq!(mistake.code, "L0165");
             assert!(mistake.message.starts_with("the expression works over many rows"), "{body}: {}", mistake.message);
@@ -295,6 +325,60 @@ vat:
         assert_eq!(told(&try_cases(&library).await).lines().collect::<Vec<_>>(), wrong);
     }
 
+    #[tokio::test]
+    async fn a_function_over_the_rows_of_a_group_has_its_types_and_cases() {
+        let (_dir, library) = library(&[
+            (
+                "library/all.sql",
+                "CREATE FUNCTION weighted(x DOUBLE, w DOUBLE DEFAULT 1) RETURNS DOUBLE RETURN sum(x * w) / sum(w);
+CREATE FUNCTION share_above(x DOUBLE, bar DOUBLE DEFAULT 0) RETURNS DOUBLE
+RETURN percent(count(*) FILTER (WHERE x > bar), count(x));
+CREATE FUNCTION percent(part BIGINT, whole BIGINT) RETURNS DOUBLE RETURN part * 100.0 / nullif(whole, 0);
+CREATE FUNCTION twice_weighted(x DOUBLE) RETURNS DOUBLE RETURN 2 * weighted(x);
+CREATE FUNCTION outside(x DOUBLE, y DOUBLE) RETURNS DOUBLE RETURN sum(x) + y;
+CREATE FUNCTION nested(x DOUBLE) RETURNS DOUBLE RETURN max(weighted(x, 1));
+CREATE FUNCTION kind(x INT) RETURNS INT RETURN string_agg(x, ',');
+CREATE FUNCTION rows_of() RETURNS BIGINT RETURN count(*);
+CREATE FUNCTION plus(x INT, y INT DEFAULT 'a') RETURNS INT RETURN x + y;
+",
+            ),
+            (
+                "library/all.test.yaml",
+                "weighted:
+  - { rows: [[1, 1], [4, 2]], expect: 3 }
+  - { rows: [[1], [4]], expect: 2.5 }
+  - { rows: [], expect: null }
+  - { rows: [[null, 5], [2, 1]], expect: 0.5 }
+share_above:
+  - { rows: [[1], [-1], [-1], [null]], expect: 33.333333333333336 }
+  - { rows: [[1, 2], [1, 2], [3, 2], [1, 2]], expect: 20 }
+  - { rows: [], expect: 1 }
+twice_weighted:
+  - { rows: [[1], [2]], expect: 3 }
+rows_of:
+  - { rows: [[], []], expect: 2 }
+",
+            ),
+        ]);
+        let wrong = told(&check(&library).await);
+        let at = wrong.lines().filter(|l| l.starts_with("L0165")).map(|l| l.split(' ').nth(1).unwrap_or_default());
+        let at: Vec<&str> = at.collect();
+        assert_eq!(
+            at,
+            ["library/all.sql:8:48", "library/all.sql:7:60", "library/all.sql:6:76", "library/all.sql:10:17"],
+            "{wrong}"
+        );
+        let wrong = [
+            "L0166 library/all.test.yaml:8:5 `share_above` over (1, 2), (1, 2), (3, 2), … gives 25.0, and 20.0 is expected",
+            "  help: correct the function or the case; the function stands in library/all.sql:2",
+            "L0166 library/all.test.yaml:9:5 `share_above` over no rows gives NULL, and 1.0 is expected",
+            "  help: correct the function or the case; the function stands in library/all.sql:2",
+            "L0166 library/all.test.yaml:5:5 `weighted` over (NULL, 5), (2, 1) gives 0.3333333333333333, and 0.5 is expected",
+            "  help: correct the function or the case; the function stands in library/all.sql:1",
+        ];
+        assert_eq!(told(&try_cases(&library).await).lines().collect::<Vec<_>>(), wrong);
+    }
+
     /// What is kept of a table, and which of it a change touches, is found in what the calls became.
     #[tokio::test]
     async fn windows_and_kept_groups_are_those_of_the_expressions() {
@@ -309,9 +393,10 @@ vat:
         let functions = "CREATE FUNCTION day_of(at TIMESTAMP) RETURNS DATE RETURN at;
 CREATE FUNCTION is_revenue(status TEXT) RETURNS BOOLEAN RETURN status NOT IN ('cancelled', 'refunded');
 CREATE FUNCTION net(amount DECIMAL(12, 2)) RETURNS DECIMAL(12, 2) RETURN round(amount * 0.8, 2);
+CREATE FUNCTION revenue(amount DECIMAL(12, 2), share DECIMAL(3, 2) DEFAULT 0.8) RETURNS DECIMAL(38, 2) RETURN sum(amount * share);
 ";
         let gold = "/* window: { column: day, size: 1 day } */
-SELECT day_of(at) AS day, sum(net(amount)) AS net, count(*) AS n FROM silver.orders WHERE is_revenue(status) GROUP BY day_of(at)";
+SELECT day_of(at) AS day, sum(net(amount)) AS net, revenue(amount) AS revenue, count(*) AS n FROM silver.orders WHERE is_revenue(status) GROUP BY day_of(at)";
         let (_dir, project) = project(&[
             ("library/all.sql", functions),
             ("contracts/orders.odcs.yaml", contract),

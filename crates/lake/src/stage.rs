@@ -133,6 +133,7 @@ pub(crate) struct Stager {
     meter: Arc<Meter>,
     syncs: Syncs,
     target: u64,
+    row_group_rows: usize,
     next: AtomicU32,
 }
 
@@ -146,12 +147,27 @@ impl Stager {
         syncs: Syncs,
     ) -> Self {
         let next = AtomicU32::new(0);
-        Self { dir: dir.to_owned(), prefix, schema, compression, meter, syncs, target: TARGET_BYTES, next }
+        Self {
+            dir: dir.to_owned(),
+            prefix,
+            schema,
+            compression,
+            meter,
+            syncs,
+            target: TARGET_BYTES,
+            row_group_rows: ROW_GROUP_ROWS,
+            next,
+        }
     }
 
     /// Closes each file at about this size.
     pub(crate) fn with_target(self, target: u64) -> Self {
         Self { target, ..self }
+    }
+
+    /// For rows of many bytes: a row group is in memory until it is whole.
+    pub(crate) fn with_row_groups(self, row_group_rows: usize) -> Self {
+        Self { row_group_rows, ..self }
     }
 
     pub(crate) fn schema(&self) -> &SchemaRef {
@@ -200,7 +216,7 @@ impl Stager {
 
     fn writer(&self, file: File, first: &RecordBatch) -> Result<FileWriter<File>, LakeError> {
         let properties = WriterProperties::builder()
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_row_count(Some(self.row_group_rows))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("alluvium".into());

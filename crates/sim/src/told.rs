@@ -50,6 +50,9 @@ fn agreed() -> DatasetName {
 /// As the contract has it.
 const AGREED: SignedDuration = SignedDuration::from_mins(10);
 
+/// Where nothing says how old the data may be.
+const MAY_WAIT: SignedDuration = SignedDuration::from_hours(1);
+
 /// What is wrong, by the keys under which it has to be told. That something is left alone no state tells.
 pub(crate) fn holding(troubles: &Troubles, anomalies: &[Anomaly], now: Timestamp) -> BTreeSet<String> {
     let dead = troubles.dead.iter().map(|g| format!("dead_letter/{}/{}", g.dataset, g.code.as_deref().unwrap_or("-")));
@@ -59,7 +62,9 @@ pub(crate) fn holding(troubles: &Troubles, anomalies: &[Anomaly], now: Timestamp
         last.filter(|last| now.duration_since(**last) > AGREED).map(|_| format!("overdue/{}/agreed", agreed()));
     let lasting = anomalies.iter().filter(|a| a.open);
     let unusual = lasting.map(|a| format!("anomaly/{}/{}", a.dataset, a.measure.word()));
-    dead.chain(warned).chain(overdue).chain(unusual).collect()
+    let waits = troubles.waiting.iter().filter(|w| now.duration_since(w.since) > MAY_WAIT);
+    let waits = waits.map(|w| format!("backlog/{}/waits", w.dataset));
+    dead.chain(warned).chain(waits).chain(overdue).chain(unusual).collect()
 }
 
 /// What is wrong is open, and nothing else is.

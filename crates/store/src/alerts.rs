@@ -17,6 +17,8 @@ pub enum AlertKind {
     Overdue,
     /// The newest event of the table is older than its `accept.freshness` allows.
     Stale,
+    /// What was received waits longer than it may.
+    Backlog,
     /// The dataset's history does not let expect it.
     Anomaly,
     /// What many steps need is left alone.
@@ -29,6 +31,7 @@ impl AlertKind {
         (Self::Acceptance, "acceptance"),
         (Self::Overdue, "overdue"),
         (Self::Stale, "stale"),
+        (Self::Backlog, "backlog"),
         (Self::Anomaly, "anomaly"),
         (Self::Breaker, "breaker"),
     ];
@@ -80,6 +83,18 @@ pub struct Troubles {
     pub warned: Vec<Warned>,
     /// When each dataset committed last.
     pub committed: BTreeMap<DatasetName, Timestamp>,
+    /// Of each dataset for which something waits.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Landing objects that no step took, and steps that are neither done nor given up; windows of backfills are none of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub dataset: DatasetName,
+    pub objects: u64,
+    pub steps: u64,
+    /// When the first of them was received or planned.
+    pub since: Timestamp,
 }
 
 /// Dead letters of one dataset with the same code.

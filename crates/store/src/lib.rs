@@ -22,7 +22,7 @@ mod sqlite;
 mod store;
 mod verdicts;
 
-pub use alerts::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Troubles, Warned};
+pub use alerts::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Troubles, Waiting, Warned};
 pub use audit::{Refusal, RefusalKind};
 pub use backfills::{BackfillRecord, BackfillState, Forgotten, OpenWindows};
 pub use decisions::{Commits, Decision};

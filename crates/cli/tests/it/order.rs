@@ -118,9 +118,15 @@ const SUMS: &str = "SELECT s.customer, sum(CASE WHEN s.id > 4 THEN s.amount END)
 FROM (SELECT * FROM silver.orders WHERE op = 'U') AS s GROUP BY s.customer
 ";
 
+/// A sketch a group, of which rows that leave may take a value away.
+const KINDS: &str =
+    "SELECT o.customer, count(*) AS amount, approx_distinct(o.day) AS days, approx_distinct(o.amount) AS amounts
+FROM silver.orders AS o WHERE o.op = 'U' GROUP BY o.customer
+";
+
 #[track_caller]
 fn equal_their_queries(p: &Project, seed: u64) {
-    for (name, sql) in [("top", TOP), ("sums", SUMS)] {
+    for (name, sql) in [("top", TOP), ("sums", SUMS), ("kinds", KINDS)] {
         let ordered = |from: &str| p.rows(&format!("SELECT * FROM {from} AS t ORDER BY customer, amount"));
         assert_eq!(ordered(&format!("gold.{name}")), ordered(&format!("({sql})")), "gold.{name}, seed {seed}");
     }
@@ -142,6 +148,7 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
         let p = Project::new(MARKET);
         p.put("datasets/gold/top.sql", TOP.as_bytes());
         p.put("datasets/gold/sums.sql", SUMS.as_bytes());
+        p.put("datasets/gold/kinds.sql", KINDS.as_bytes());
         let feeds = seed % 2 == 0;
         if truncates {
             p.edit("datasets/silver/orders.yaml", "sequence_by:", &format!("{TRUNCATES}sequence_by:"));
@@ -166,7 +173,7 @@ fn histories_in_any_order_and_split_give_the_tables_of_the_model() {
             p.done(&["run"]);
             equal_their_queries(&p, *seed);
         }
-        for name in ["top", "sums"] {
+        for name in ["top", "sums", "kinds"] {
             assert!(p.path(&format!("lake/dev/gold/{name}/_groups")).is_dir(), "gold.{name} is not kept by its groups");
         }
         let orders = lines(&p, &["id", "customer", "day", "amount", "op", "changed"], "silver.orders");

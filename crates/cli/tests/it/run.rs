@@ -220,6 +220,58 @@ fn gold_by_several_sets_of_groups_follows_its_input() {
     assert_eq!(p.rows(&format!("SELECT * FROM gold.totals {order}")), p.rows(&format!("{sql} {order}")));
 }
 
+/// What the newest commit of a gold table keeps.
+fn groups_of(p: &Project, dataset: &str) -> Value {
+    let log = p.path(&format!("lake/dev/gold/{dataset}/_delta_log"));
+    let newest = std::fs::read_dir(&log).expect("a log").map(|e| e.expect("an entry").path());
+    let newest = newest.filter(|path| path.extension().is_some_and(|e| e == "json")).max().expect("a commit");
+    let log = std::fs::read_to_string(newest).expect("a commit");
+    let lines = log.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
+    let found = lines.map(|l| l["commitInfo"]["alluvium"]["groups"].clone()).find(|g| !g.is_null());
+    found.expect("what is kept")
+}
+
+#[test]
+fn sketches_are_added_to_until_a_value_leaves() {
+    let p = Project::shop();
+    let head = "id,customer,day,amount,updated_at\n";
+    // More than a sketch has one by one, on one of two days.
+    let many: String = (100..2_100).map(|n| format!("{n},c1,2024-01-02,{n},2024-01-03T09:00:00Z\n")).collect();
+    p.put("landing/orders/many.csv", format!("{head}{many}9,c1,2024-01-05,1,2024-01-03T09:00:00Z\n").as_bytes());
+    let sql = "SELECT day, approx_distinct(amount) AS amounts, count(*) AS orders FROM silver.orders GROUP BY day";
+    p.put("datasets/gold/reach.sql", format!("/* window: {{ column: day, size: 1 day }} */\n{sql}\n").as_bytes());
+    p.done(&["run"]);
+    let equal = || {
+        let of = |from: &str| p.rows(&format!("SELECT * FROM {from} AS t ORDER BY day"));
+        assert_eq!(of("gold.reach"), of(&format!("({sql})")));
+    };
+    equal();
+    let exact = p.cell("SELECT count(DISTINCT amount) FROM silver.orders WHERE day = '2024-01-02'");
+    let told = p.cell("SELECT amounts FROM gold.reach WHERE day = '2024-01-02'");
+    let (exact, told) = (exact.as_u64().expect("a count"), told.as_u64().expect("a count"));
+    assert!(exact >= 2_000 && exact.abs_diff(told) * 50 <= exact, "{told} of {exact}");
+    let first = groups_of(&p, "reach");
+    let run = |name: &str, rows: &str| {
+        p.put(&format!("landing/orders/{name}.csv"), format!("{head}{rows}").as_bytes());
+        let summary = p.json(&["run"]);
+        let line = summary["datasets"].as_array().expect("datasets").iter().find(|d| d["dataset"] == "gold.reach");
+        equal();
+        (line.and_then(|l| l["windows"].as_u64()), groups_of(&p, "reach"))
+    };
+    // New rows, and one that takes the place of another with the same amount and day.
+    let (windows, added) =
+        run("a", "50,c1,2024-01-02,50,2024-01-03T09:00:00Z\n100,c2,2024-01-02,100,2024-01-04T09:00:00Z\n");
+    assert_eq!((windows, &added["base"]), (Some(1), &first["base"]), "a change rewrote what was kept");
+    assert_eq!(added["parts"].as_array().map(Vec::len), Some(1));
+    // Another amount, and another day: both days lose one.
+    let (windows, anew) =
+        run("b", "101,c1,2024-01-02,100,2024-01-04T09:00:00Z\n9,c1,2024-01-02,1,2024-01-04T09:00:00Z\n");
+    assert_eq!((windows, &anew["parts"]), (Some(2), &json!([])), "a value was left in a sketch");
+    assert_eq!(p.cell("SELECT count(*) FROM gold.reach WHERE day = '2024-01-05'"), 0);
+    let (windows, again) = run("c", "60,c1,2024-01-06,1,2024-01-03T09:00:00Z\n");
+    assert_eq!((windows, &again["base"]), (Some(1), &anew["base"]));
+}
+
 #[test]
 fn windows_before_1970_are_counted_like_the_others() {
     let p = Project::shop();

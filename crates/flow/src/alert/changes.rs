@@ -29,7 +29,7 @@ pub(super) fn between(
     let open = || known.alerts.iter().filter(|a| a.resolved_at.is_none());
     let is_over = |alert: &&Alert| {
         let is_judged = match alert.kind {
-            AlertKind::DeadLetter | AlertKind::Acceptance | AlertKind::Overdue => true,
+            AlertKind::DeadLetter | AlertKind::Acceptance | AlertKind::Overdue | AlertKind::Backlog => true,
             // Only who has read its table knows its age.
             AlertKind::Stale => !seen.watched.contains(&alert.subject) || seen.aged.contains(&alert.subject),
             AlertKind::Anomaly => seen.judged == Judged::All,

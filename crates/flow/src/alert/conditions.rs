@@ -3,24 +3,28 @@
 //! Pure: made of what the state tells, of what this process knows of what it needs, and of the time.
 
 use crate::{Anomaly, Dependency, alert::Ages, breaker::Word};
-use alluvium_model::is_unseen;
+use alluvium_model::{DatasetName, Span, is_unseen};
 use alluvium_spec::{Check, Due, Project};
 use alluvium_store::{AlertKind, Alerts, Troubles, Warned};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Codes of alerts that no error bears. Dead letters are told with their own.
-pub const ALERT_CODES: [&str; 5] = [ACCEPTANCE, ANOMALY, OVERDUE, BREAKER, STALE];
+pub const ALERT_CODES: [&str; 6] = [ACCEPTANCE, ANOMALY, OVERDUE, BREAKER, STALE, BACKLOG];
 const ACCEPTANCE: &str = "F0175";
 const ANOMALY: &str = "F0176";
 const OVERDUE: &str = "F0177";
 const BREAKER: &str = "F0178";
 const STALE: &str = "F0185";
+const BACKLOG: &str = "F0186";
 
 /// Results of the criteria of `accept`; others are of the contract's rules.
 const ACCEPT: &str = "accept:";
 /// Those of them that the age of the table tells better.
 const FRESHNESS: &str = "accept:freshness(";
+
+/// How long something may wait where nothing says how old the data may be.
+const MAY_WAIT: Span = Span::from_secs(3_600);
 
 /// A summary is cut there: it is read in a chat, and all of it is in the state.
 const MOST_CHARS: usize = 500;
@@ -72,6 +76,9 @@ pub(super) fn remedy(code: &str) -> Option<&'static str> {
             Some("compare with `alluvium show anomalies`, and ask who delivers; it ends when it is as usual again")
         }
         OVERDUE => Some("find what keeps the dataset from its next commit; that ends it"),
+        BACKLOG => Some(
+            "find what the work fails at or waits for, or give it more workers; it ends when nothing waits so long",
+        ),
         STALE => Some("find what keeps newer events from the dataset; the first that comes ends it"),
         BREAKER => Some("make it reachable again; the first step that succeeds ends it"),
         _ => None,
@@ -121,6 +128,51 @@ pub(super) fn of_state(project: &Project, troubles: &Troubles, now: Timestamp) -
         }
     }
     found
+}
+
+/// Of what waits longer than the data may be old that is made from it, and than the dataset itself lets it wait for more.
+pub(super) fn of_waiting(project: &Project, troubles: &Troubles, now: Timestamp) -> Vec<Condition> {
+    let limits = limits(project);
+    let mut found = Vec::new();
+    for waiting in &troubles.waiting {
+        let known = project.datasets.get(&waiting.dataset).zip(limits.get(&waiting.dataset));
+        let Some((dataset, limit)) = known else { continue };
+        // Before its next time nothing that has a schedule is late.
+        let due = dataset.schedule().and_then(|s| s.next(waiting.since)).unwrap_or(waiting.since);
+        if now.as_microsecond().saturating_sub(due.as_microsecond()) <= limit.micros() {
+            continue;
+        }
+        let counted = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}{}", if n == 1 { "" } else { "s" }));
+        let what = [counted(waiting.objects, "landing object"), counted(waiting.steps, "step")];
+        let what: Vec<String> = what.into_iter().flatten().collect();
+        let one = waiting.objects + waiting.steps == 1;
+        let (wait, first) = if one { ("waits", "") } else { ("wait", "the first ") };
+        let summary =
+            format!("{} {wait}, {first}since {:.0}, for more than {limit}", what.join(" and "), waiting.since);
+        let subject = waiting.dataset.to_string();
+        found.push(Condition::new(AlertKind::Backlog, subject, "waits", Some(BACKLOG), summary));
+    }
+    found
+}
+
+/// How long each dataset's input may wait: as long as the strictest `accept.freshness` allows of what is made from it.
+fn limits(project: &Project) -> BTreeMap<DatasetName, Span> {
+    let mut allowed: BTreeMap<DatasetName, Span> = BTreeMap::new();
+    // Who reads comes after what it reads.
+    for dataset in project.order.iter().rev().filter_map(|name| project.datasets.get(name)) {
+        let own = dataset.accept.freshness.as_ref().and_then(|f| f.warn_after.or(f.error_after));
+        let strictest = allowed.get(&dataset.name).copied().into_iter().chain(own).min();
+        let Some(strictest) = strictest else { continue };
+        for input in dataset.consumes().into_iter().chain([dataset.name.clone()]) {
+            let limit = allowed.entry(input).or_insert(strictest);
+            *limit = strictest.min(*limit);
+        }
+    }
+    let limit = |dataset: &alluvium_spec::Dataset| {
+        let allowed = allowed.get(&dataset.name).copied().unwrap_or(MAY_WAIT);
+        dataset.freshness().map_or(allowed, |collects| allowed.max(collects))
+    };
+    project.datasets.values().map(|d| (d.name.clone(), limit(d))).collect()
 }
 
 /// Of tables that were looked at. Beside the graver level the lesser one lasts only if it was told before.

@@ -65,6 +65,7 @@ impl Flow<'_> {
             let troubles = self.store.troubles(&self.project.order).await?;
             let words = self.breakers.words();
             let mut found = conditions::of_state(self.project, &troubles, now);
+            found.extend(conditions::of_waiting(self.project, &troubles, now));
             found.extend(conditions::of_breakers(&words, &known));
             found.extend(conditions::of_ages(self.project, ages, &known, now));
             if judged == Judged::All {

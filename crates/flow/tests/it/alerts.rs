@@ -159,6 +159,59 @@ async fn a_table_that_grew_old_is_told_at_each_level_until_something_newer_came(
 }
 
 #[tokio::test]
+async fn what_waits_too_long_is_told_until_it_is_done() {
+    let world = World::with(&[PROJECT]).await;
+    world.arrive("a.csv", 10);
+    world.engine.hang(&silver());
+    world.run_until(&Options::default(), world.engine.hangs.notified()).await;
+    let since = world.clock().now();
+    world.pass(Duration::from_secs(3590));
+    look(&world).await;
+    assert!(told(&world).await.is_empty(), "not longer than it may");
+    world.pass(Duration::from_secs(20));
+    look(&world).await;
+    look(&world).await;
+    assert_eq!(told(&world).await, ["open backlog silver.t"]);
+    let alerts = world.store.alerts(Timestamp::MIN).await.expect("alerts").alerts;
+    assert_eq!(alerts[0].summary, format!("1 step waits, since {since:.0}, for more than 1h"));
+    assert_eq!(alerts[0].code.as_deref(), Some("F0186"));
+    assert!(world.run(&Options::default()).await.complete());
+    assert_eq!(told(&world).await, ["resolved backlog silver.t"]);
+}
+
+const TIMED: (&str, &str) = (
+    "contracts/t.odcs.yaml",
+    "apiVersion: v3.1.0\nkind: DataContract\nid: t\nname: t\nversion: 1.0.0\nstatus: active\nschema:
+  - name: t
+    properties:
+      - { name: id, logicalType: integer }
+      - { name: at, logicalType: timestamp }
+",
+);
+
+#[tokio::test]
+async fn how_long_it_may_wait_is_what_data_made_from_it_may_be_old() {
+    const FRESH: (&str, &str) = (
+        "datasets/silver/t.yaml",
+        "from: bronze.t\ncontract: t\nwrite: append\naccept: { freshness: { column: at, warn_after: 10 minutes } }\n",
+    );
+    const COLLECTS: (&str, &str) =
+        ("datasets/bronze/t.yaml", "source: { files: landing/t/, glob: \"*.csv\" }\nfreshness: 30 minutes\n");
+    for (files, minutes) in [(vec![PROJECT, TIMED, FRESH], 10), (vec![PROJECT, TIMED, FRESH, COLLECTS], 30)] {
+        let world = World::with(&files).await;
+        world.arrive("a.csv", 10);
+        world.engine.hang(&bronze());
+        world.run_until(&Options::default(), world.engine.hangs.notified()).await;
+        world.pass(Duration::from_secs(minutes * 60 - 5));
+        look(&world).await;
+        assert!(told(&world).await.is_empty(), "{minutes}");
+        world.pass(Duration::from_secs(10));
+        look(&world).await;
+        assert_eq!(told(&world).await, ["open backlog bronze.t"], "{minutes}");
+    }
+}
+
+#[tokio::test]
 async fn a_feed_that_falls_silent_is_told_until_it_comes_again() {
     let world = World::with(&[PROJECT]).await;
     let mut number = 0;

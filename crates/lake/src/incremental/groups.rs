@@ -30,6 +30,7 @@ use arrow::{
     row::{RowConverter, SortField},
 };
 use datafusion::{
+    catalog::TableProvider,
     dataframe::DataFrame,
     datasource::provider_as_source,
     logical_expr::{JoinType, LogicalPlan, LogicalPlanBuilder, cast as cast_in_sql, ident},
@@ -44,6 +45,9 @@ const MOST_PARTS: usize = 32;
 const FEW_GROUPS: u64 = 4_096;
 /// Fewer changed rows than this are always taken by themselves.
 const FEW_ROWS: u64 = 10_000;
+
+/// A row group of sketches has up to 32 MiB of them, and what is read at once no more.
+const ROWS_OF_SKETCHES: usize = 2_048;
 
 /// Which files hold the groups, as a commit remembers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +121,7 @@ pub(crate) async fn advance(
     let place = Place::Dataset(job.dataset.name.clone());
     let dir = engine.tables.dir(&place);
     let stager = attempt.groups_stager(engine, &place, shape.schema());
+    let stager = if shape.has_sketches() { stager.with_row_groups(ROWS_OF_SKETCHES) } else { stager };
     let work = Work { engine, session, shape, gold, dir: &dir, stager };
     let kept = match table {
         Some(t) => work.kept(t, job).await?.filter(|g| g.upto <= range.upto),
@@ -125,7 +130,7 @@ pub(crate) async fn advance(
     if let (Some(kept), Some(table)) = (kept, table)
         && let Some(delta) = work.delta(&source, kept.upto, range.upto).await?
     {
-        return work.add(kept, delta, range.upto, table).await;
+        return work.add(kept, delta, &source, (range.upto, table)).await;
     }
     work.whole(&source, range.upto).await.map(Some)
 }
@@ -179,15 +184,19 @@ impl Work<'_> {
         Ok(Advance { result, touched: Touched::All, groups, staged })
     }
 
+    /// `table`: the gold table as it is; `source`: the input at version `upto`.
     async fn add(
         &self,
         mut groups: Groups,
         delta: Delta,
-        upto: i64,
-        table: &Table,
+        source: &Table,
+        (upto, table): (i64, &Table),
     ) -> Result<Option<Advance>, LakeError> {
-        let before = self.shape.group(Arc::new(delta.removed))?;
-        let both = LogicalPlanBuilder::from(self.shape.group(Arc::new(delta.added))?);
+        let removes = delta.removed.rows() > 0;
+        let added: Arc<dyn TableProvider> = Arc::new(delta.added);
+        let removed: Arc<dyn TableProvider> = Arc::new(delta.removed);
+        let before = self.shape.group(removed.clone())?;
+        let both = LogicalPlanBuilder::from(self.shape.group(added.clone())?);
         let both = both.union(self.shape.negated(before)?)?.build()?;
         let mut staged = self.stage(self.shape.merged(both)?).await?;
         if staged.is_empty() {
@@ -195,6 +204,18 @@ impl Work<'_> {
         }
         let part = kept(&staged);
         let touched = self.touched(&part).await?;
+        let lost = if removes { self.shape.lost(&removed, &added)? } else { None };
+        if let Some(lost) = lost
+            && self.any(&lost).await?
+        {
+            let anew = self.anew(&groups, &part, &lost, source, &touched).await?;
+            crate::stage::discard(self.dir, &staged);
+            groups = Groups { upto, base: kept(&anew), parts: Vec::new(), front: None };
+            staged = anew;
+            staged.extend(self.cut(&mut groups).await?);
+            let result = self.within(&groups, &touched).await?;
+            return Ok(Some(Advance { result, touched, groups, staged }));
+        }
         let moved = match (&groups.front, self.shape.limit()) {
             (Some(front), Some(top)) => self.moved(front, &part, top).await?,
             _ => None,
@@ -219,12 +240,41 @@ impl Work<'_> {
         staged.extend(beside.unwrap_or_default());
         let result = match top {
             Some(rows) => self.session.read_batch(rows)?,
-            None => {
-                let whole = self.run(self.shape.result(self.groups(&groups)?)?).await?;
-                windows::within(whole, self.gold, &touched)?
-            }
+            None => self.within(&groups, &touched).await?,
         };
         Ok(Some(Advance { result, touched, groups, staged }))
+    }
+
+    /// All groups with a change: those whose sketch lost a value out of the input, which is looked through for the touched windows alone.
+    async fn anew(
+        &self,
+        groups: &Groups,
+        part: &[Kept],
+        lost: &LogicalPlan,
+        source: &Table,
+        touched: &Touched,
+    ) -> Result<Vec<StagedFile>, LakeError> {
+        let all = self.scan(groups.base.iter().chain(&groups.parts).chain(part))?;
+        let others = self.shape.merged(self.shape.among(all, lost.clone(), JoinType::RightAnti)?)?;
+        let mut anew = LogicalPlanBuilder::from(self.shape.group(Arc::new(session::provider(source)?))?);
+        let window = self.gold.window.as_ref().and_then(|w| self.shape.window_key(&w.column));
+        if let (Some(key), Touched::Windows { ranges, null, .. }) = (window, touched) {
+            let kind = self.shape.schema().field(key).data_type().clone();
+            anew = anew.filter(windows::filter(&Shape::key_name(key), &kind, ranges, *null))?;
+        }
+        let anew = self.shape.among(anew.build()?, lost.clone(), JoinType::RightSemi)?;
+        self.stage(LogicalPlanBuilder::from(Shape::present(others)?).union(anew)?.build()?).await
+    }
+
+    async fn any(&self, rows: &LogicalPlan) -> Result<bool, LakeError> {
+        let first = LogicalPlanBuilder::from(rows.clone()).limit(0, Some(1))?.build()?;
+        Ok(self.run(first).await?.collect().await?.iter().any(|b| b.num_rows() > 0))
+    }
+
+    /// The result's rows of the touched windows.
+    async fn within(&self, groups: &Groups, touched: &Touched) -> Result<DataFrame, LakeError> {
+        let whole = self.run(self.shape.result(self.groups(groups)?)?).await?;
+        windows::within(whole, self.gold, touched)
     }
 
     /// The windows of the changed groups.

@@ -7,6 +7,7 @@ mod front;
 mod gone;
 mod groups;
 mod shape;
+mod sketch;
 
 pub(crate) use gone::Gone;
 pub(crate) use groups::{Advance, Groups, advance};

@@ -2,21 +2,24 @@
 //!
 //! A kept group has its keys (`k0`…), its rows (`n`), and for each aggregate the number of values (`c0`…) and their sum
 //! (`s0`…). All of these can be added to and taken from without loss, which is what makes a query fit: counts, and sums of
-//! whole numbers and decimals, of one input, by keys that compare exactly.
+//! whole numbers and decimals, of one input, by keys that compare exactly. A sketch of values (`h0`…) can be added to alone:
+//! [`Shape::lost`] tells the groups whose sketches have to be made anew.
+
+use super::sketch;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::{
     catalog::TableProvider,
     common::{
-        Column, NullEquality, ScalarValue,
+        Column, DFSchema, NullEquality, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     datasource::provider_as_source,
     error::Result,
     functions_aggregate::expr_fn::{count, sum},
     logical_expr::{
-        Aggregate, Expr, FetchType, JoinType, LogicalPlan, LogicalPlanBuilder, Signature, SkipType, Sort, SortExpr,
-        Volatility, cast, expr::AggregateFunction, ident, lit, when,
+        Aggregate, Expr, ExprSchemable, FetchType, JoinType, LogicalPlan, LogicalPlanBuilder, Signature, SkipType,
+        Sort, SortExpr, Volatility, cast, expr::AggregateFunction, ident, lit, when,
     },
 };
 use std::sync::Arc;
@@ -39,6 +42,7 @@ enum Measure {
     Rows,
     Count(Expr),
     Sum(Expr, DataType),
+    Distinct(Expr),
 }
 
 /// `ORDER BY … LIMIT`, where the result has the order's columns and all keys.
@@ -108,7 +112,7 @@ impl Shape {
         }
         let measures = aggregate.aggr_expr.iter().enumerate().map(|(i, e)| {
             let kind = schema.field(aggregate.group_expr.len() + i).data_type();
-            measure(e, kind)
+            measure(e, kind, aggregate.input.schema())
         });
         let measures = measures.collect::<Option<Vec<_>>>()?;
         let mut shape = Self { plan: plan.clone(), aggregate: aggregate.clone(), measures, top: None };
@@ -137,6 +141,7 @@ impl Shape {
             Measure::Rows => (ROWS.to_owned(), None),
             Measure::Count(_) => (format!("c{measure}"), None),
             Measure::Sum(..) => (format!("s{measure}"), Some(format!("c{measure}"))),
+            Measure::Distinct(_) => return None,
         };
         descending.then_some(By { column, values, nulls_first })
     }
@@ -200,13 +205,14 @@ impl Shape {
                     columns.push((format!("c{i}"), DataType::Int64));
                     columns.push((format!("s{i}"), kind.clone()));
                 }
+                Measure::Distinct(_) => columns.push((format!("h{i}"), sketch::KIND)),
             }
         }
         Arc::new(Schema::new(columns.into_iter().map(|(n, t)| Field::new(n, t, true)).collect::<Vec<_>>()))
     }
 
-    /// Groups of these rows of the input.
-    pub(crate) fn group(&self, rows: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
+    /// What is grouped, of these rows of the input.
+    fn over(&self, rows: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
         let source = provider_as_source(rows);
         let swapped = self.aggregate.input.as_ref().clone().transform_down(|p| match p {
             LogicalPlan::TableScan(mut t) => {
@@ -215,6 +221,11 @@ impl Shape {
             }
             other => Ok(Transformed::no(other)),
         })?;
+        Ok(swapped.data)
+    }
+
+    /// Groups of these rows of the input.
+    pub(crate) fn group(&self, rows: Arc<dyn TableProvider>) -> Result<LogicalPlan> {
         let mut kept = vec![count(lit(1_i64)).alias(ROWS)];
         for (i, m) in self.measures.iter().enumerate() {
             match m {
@@ -224,12 +235,13 @@ impl Shape {
                     kept.push(count(x.clone()).alias(format!("c{i}")));
                     kept.push(sum(x.clone()).alias(format!("s{i}")));
                 }
+                Measure::Distinct(x) => kept.push(sketch::of(x.clone()).alias(format!("h{i}"))),
             }
         }
         // By names of our own, or a column of the input that is called as one of these would be ambiguous.
         let keys = self.aggregate.group_expr.iter().enumerate();
         let keys: Vec<Expr> = keys.map(|(i, e)| e.clone().alias(Self::key_name(i))).collect();
-        self.stored(LogicalPlanBuilder::from(swapped.data).aggregate(keys, kept)?.build()?)
+        self.stored(LogicalPlanBuilder::from(self.over(rows)?).aggregate(keys, kept)?.build()?)
     }
 
     /// The plan's columns, by their place, under the names and types of kept groups.
@@ -244,12 +256,50 @@ impl Shape {
         LogicalPlanBuilder::from(plan).project(columns)?.build()
     }
 
+    pub(crate) fn has_sketches(&self) -> bool {
+        self.measures.iter().any(|m| matches!(m, Measure::Distinct(_)))
+    }
+
+    /// Keys of the groups with a sketch of a value that may have left: a row with it is among the removed, and none with it in the same
+    /// group is among the added. `None` without sketches.
+    pub(crate) fn lost(
+        &self,
+        removed: &Arc<dyn TableProvider>,
+        added: &Arc<dyn TableProvider>,
+    ) -> Result<Option<LogicalPlan>> {
+        const VALUE: &str = "value";
+        let mut all: Option<LogicalPlan> = None;
+        for m in &self.measures {
+            let Measure::Distinct(x) = m else { continue };
+            let pairs = |rows: &Arc<dyn TableProvider>| {
+                let schema = self.schema();
+                let keys = self.aggregate.group_expr.iter().zip(schema.fields());
+                let keys = keys.map(|(e, f)| cast(e.clone().unalias(), f.data_type().clone()).alias(f.name()));
+                let columns: Vec<Expr> = keys.chain([x.clone().alias(VALUE)]).collect();
+                let rows = LogicalPlanBuilder::from(self.over(rows.clone())?).project(columns)?;
+                rows.filter(ident(VALUE).is_not_null())?.build()
+            };
+            let left = LogicalPlanBuilder::except(pairs(removed)?, pairs(added)?, false)?;
+            let keys: Vec<Expr> = (0..self.keys()).map(|k| ident(Self::key_name(k))).collect();
+            let keys = LogicalPlanBuilder::from(left).project(keys)?;
+            all = Some(match all {
+                Some(others) => keys.union(others)?.build()?,
+                None => keys.build()?,
+            });
+        }
+        Ok(all)
+    }
+
     /// These groups with each number turned around: what is added by them is taken away.
     pub(crate) fn negated(&self, groups: LogicalPlan) -> Result<LogicalPlan> {
         let schema = self.schema();
         let columns = schema.fields().iter().enumerate().map(|(i, f)| {
             let own = ident(f.name());
-            if i < self.keys() { own } else { Expr::Negative(Box::new(own)).alias(f.name()) }
+            match f.data_type() {
+                _ if i < self.keys() => own,
+                &sketch::KIND => lit(ScalarValue::Binary(None)).alias(f.name()),
+                _ => Expr::Negative(Box::new(own)).alias(f.name()),
+            }
         });
         let columns: Vec<Expr> = columns.collect();
         LogicalPlanBuilder::from(groups).project(columns)?.build()
@@ -258,10 +308,14 @@ impl Shape {
     /// One group for each key out of parts of it. Parts that cancel each other out stay, with no rows.
     pub(crate) fn merged(&self, parts: LogicalPlan) -> Result<LogicalPlan> {
         let schema = self.schema();
-        let (keys, numbers) = schema.fields().split_at(self.keys());
+        let (keys, measures) = schema.fields().split_at(self.keys());
         let keys: Vec<Expr> = keys.iter().map(|f| ident(f.name())).collect();
-        let numbers: Vec<Expr> = numbers.iter().map(|f| sum(ident(f.name())).alias(f.name())).collect();
-        self.stored(LogicalPlanBuilder::from(parts).aggregate(keys, numbers)?.build()?)
+        let measures = measures.iter().map(|f| match f.data_type() {
+            &sketch::KIND => sketch::together(ident(f.name())).alias(f.name()),
+            _ => sum(ident(f.name())).alias(f.name()),
+        });
+        let measures: Vec<Expr> = measures.collect();
+        self.stored(LogicalPlanBuilder::from(parts).aggregate(keys, measures)?.build()?)
     }
 
     /// Those of the groups that have rows.
@@ -293,6 +347,7 @@ impl Shape {
                     let none = Expr::Literal(ScalarValue::try_from(kind)?, None);
                     when(ident(format!("c{m}")).eq(lit(0_i64)), none).otherwise(ident(format!("s{m}")))?
                 }
+                Some((m, Measure::Distinct(_))) => sketch::count(ident(format!("h{m}"))),
             };
             columns.push(cast(own, field.data_type().clone()).alias_qualified(relation.cloned(), field.name()));
         }
@@ -368,7 +423,8 @@ fn stored(kind: &DataType) -> DataType {
     }
 }
 
-fn measure(e: &Expr, kind: &DataType) -> Option<Measure> {
+/// `input`: of what is grouped.
+fn measure(e: &Expr, kind: &DataType, input: &DFSchema) -> Option<Measure> {
     let Expr::AggregateFunction(AggregateFunction { func, params }) = e.clone().unalias() else { return None };
     let plain = !params.distinct && params.filter.is_none() && params.order_by.is_empty();
     let [x] = params.args.as_slice() else { return None };
@@ -377,6 +433,7 @@ fn measure(e: &Expr, kind: &DataType) -> Option<Measure> {
         ("count", Expr::Literal(value, _), _) => (!value.is_null()).then_some(Measure::Rows),
         ("count", x, _) => Some(Measure::Count(x.clone())),
         ("sum", x, DataType::Int64 | DataType::Decimal128(_, _)) => Some(Measure::Sum(x.clone(), kind.clone())),
+        (sketch::FUNCTION, x, _) => sketch::takes(&x.get_type(input).ok()?).then(|| Measure::Distinct(x.clone())),
         _ => None,
     }
 }
@@ -385,7 +442,10 @@ fn measure(e: &Expr, kind: &DataType) -> Option<Measure> {
 mod tests {
     use super::*;
     use crate::{maintain::fixture::World, session};
-    use arrow::array::RecordBatch;
+    use arrow::{
+        array::{ArrayRef, AsArray, Int64Array, RecordBatch},
+        datatypes::Int64Type,
+    };
     use datafusion::datasource::MemTable;
 
     async fn shape(sql: &str) -> Option<Shape> {
@@ -468,5 +528,63 @@ mod tests {
         ] {
             assert!(shape(&sql).await.expect("it can be kept").limit().is_none(), "{sql}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_one_grouping_of_plain_keys_is_not_kept() {
+        for sql in [
+            "SELECT id, count(*) FROM silver.t GROUP BY ROLLUP(id)",
+            "SELECT id, count(*) FROM silver.t GROUP BY GROUPING SETS ((id), ())",
+            "SELECT id, count(DISTINCT a) FROM silver.t GROUP BY id",
+            "SELECT id, approx_distinct(a) FILTER (WHERE b > 1) FROM silver.t GROUP BY id",
+            "SELECT id, approx_distinct(a > 1) FROM silver.t GROUP BY id",
+        ] {
+            assert!(shape(sql).await.is_none(), "{sql}");
+        }
+    }
+
+    fn rows(rows: &[[Option<i64>; 3]]) -> Arc<dyn TableProvider> {
+        let column = |c: usize| -> ArrayRef { Arc::new(Int64Array::from_iter(rows.iter().map(|r| r[c]))) };
+        let rows = ["id", "a", "b"].into_iter().enumerate().map(|(c, name)| (name, column(c), true));
+        let rows = RecordBatch::try_from_iter_with_nullable(rows).expect("a batch");
+        Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]]).expect("a table"))
+    }
+
+    #[tokio::test]
+    async fn a_sketch_is_lost_with_a_value_that_does_not_come_back_in_its_group() {
+        let shape = shape(
+            "SELECT id, approx_distinct(a + 0) AS a, approx_distinct(b) AS b FROM silver.t WHERE b > 0 GROUP BY id",
+        )
+        .await
+        .expect("it can be kept");
+        let of = |id: i64, a: i64, b: i64| [Some(id), Some(a), Some(b)];
+        let removed = rows(&[
+            of(1, 7, 3),
+            // Back in another group, or with another value, or no more among the rows that count.
+            of(2, 8, 3),
+            of(3, 9, 3),
+            of(4, 9, 3),
+            // Never counted.
+            [Some(5), None, Some(1)],
+            of(6, 7, -1),
+            [None, Some(1), Some(1)],
+        ]);
+        let added = rows(&[
+            of(1, 7, 3),
+            of(1, 7, 4),
+            of(7, 8, 3),
+            of(2, 7, 3),
+            of(3, 9, 4),
+            of(4, 9, -3),
+            [Some(5), Some(1), Some(1)],
+        ]);
+        let lost = shape.lost(&removed, &added).expect("a plan").expect("it has sketches");
+        let lost = datafusion::prelude::SessionContext::new().execute_logical_plan(lost).await.expect("a frame");
+        let mut ids = Vec::new();
+        for batch in lost.distinct().expect("a plan").collect().await.expect("rows") {
+            ids.extend(batch.column(0).as_primitive::<Int64Type>().iter());
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, [None, Some(2), Some(3), Some(4)]);
     }
 }

@@ -1,6 +1,6 @@
 //! Drafts of functions to a library: names, circles, and each expression with the functions that it calls written out.
 
-use super::function::{Function, Library, Parameter};
+use super::function::{Function, Library};
 use crate::{
     codes,
     diagnostic::Sink,
@@ -130,10 +130,10 @@ fn function(draft: &FunctionDraft, file: &SourceFile, library: &Library, sink: &
             return None;
         }
     };
-    let parameters = draft.parameters.iter().map(|(p, kind)| Parameter { name: p.value.clone(), kind: *kind });
     Some(Function {
         name: draft.name.value.clone(),
-        parameters: parameters.collect(),
+        parameters: draft.parameters.clone(),
+        aggregates: sql::aggregates(&expr),
         returns: draft.returns,
         file: file.path.clone(),
         line: draft.name.place.line,

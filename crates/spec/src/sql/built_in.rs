@@ -340,6 +340,25 @@ pub(crate) fn is_built_in(name: &str) -> bool {
     OVER_A_ROW.binary_search(&name).is_ok() || is_over_many_rows(name)
 }
 
+/// Those over many rows that do not make one value of a group.
+const NO_AGGREGATES: &[&str] = &[
+    "cume_dist",
+    "dense_rank",
+    "grouping",
+    "lag",
+    "lead",
+    "ntile",
+    "percent_rank",
+    "rank",
+    "row_number",
+    "unnest",
+    "unnest_outer",
+];
+
+pub(super) fn is_aggregate(name: &str) -> bool {
+    is_over_many_rows(name) && !NO_AGGREGATES.contains(&name)
+}
+
 pub(super) fn is_over_many_rows(name: &str) -> bool {
     OVER_MANY_ROWS.binary_search(&name).is_ok()
 }
@@ -351,6 +370,7 @@ mod tests {
     #[test]
     fn names_are_in_order() {
         assert!(OVER_A_ROW.is_sorted() && OVER_MANY_ROWS.is_sorted());
+        assert!(NO_AGGREGATES.iter().all(|name| is_over_many_rows(name)));
         assert!(is_built_in("upper") && is_built_in("sum") && !is_built_in("uper"));
     }
 }

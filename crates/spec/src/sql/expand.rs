@@ -7,7 +7,7 @@
 use super::{
     built_in::{OVER_A_ROW, OVER_MANY_ROWS, is_built_in},
     origins::{At, Origins, Patch, patched},
-    parse::{SqlMistake, UNSTABLE, all_tokens, normalized, place_of},
+    parse::{SqlMistake, UNSTABLE, all_tokens, expression, normalized, place_of},
     size::Size,
     types,
 };
@@ -335,13 +335,13 @@ fn arguments(call: &Call, function: &Function, place: Place) -> Result<Vec<Expr>
     let Some(given) = list.args.iter().map(positional).collect::<Option<Vec<Expr>>>() else {
         return Err(wrong(format!("the arguments of `{name}` are expressions, in the order of its parameters")));
     };
-    let wanted = function.parameters.len();
-    if given.len() != wanted {
-        let s = if wanted == 1 { "" } else { "s" };
+    if !function.takes(given.len()) {
         let are = if given.len() == 1 { "is" } else { "are" };
-        return Err(wrong(format!("`{name}` takes {wanted} argument{s}, and {} {are} given", given.len())));
+        return Err(wrong(format!("`{name}` takes {}, and {} {are} given", function.arity(), given.len())));
     }
-    Ok(given)
+    let left_out = function.parameters.iter().skip(given.len()).filter_map(|p| p.default.as_deref());
+    let defaults = left_out.map(expression).collect::<Result<Vec<Expr>, _>>()?;
+    Ok(given.into_iter().chain(defaults).collect())
 }
 
 /// An argument is evaluated wherever the function uses it.

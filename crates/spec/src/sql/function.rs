@@ -1,18 +1,19 @@
 //! `CREATE FUNCTION name(a TYPE, …) RETURNS TYPE RETURN expression`, any number of them in a file of the library.
 
 use super::{
+    built_in::is_aggregate,
     expand::{By, Expanded, bare_name, expand},
-    parse::{SqlMistake, all_tokens, deep, expression, normalized, parser, place_of, syntax},
+    parse::{SqlMistake, all_tokens, deep, expression, function_name, normalized, parser, place_of, syntax},
     row, types,
 };
 use crate::{
     codes,
     contract::ColumnType,
-    library::Library,
+    library::{Library, Parameter},
     source_file::{Place, Spanned},
 };
 use sqlparser::{
-    ast::{Expr, Ident, Value, Visit, Visitor, visit_expressions},
+    ast::{Expr, Ident, UnaryOperator, Value, Visit, Visitor, visit_expressions},
     keywords::Keyword,
     parser::Parser,
     tokenizer::{Location, Token, TokenWithSpan},
@@ -32,10 +33,19 @@ pub(crate) fn body(sql: &str, expr: &Expr, library: &Library) -> Result<(Expande
     })
 }
 
+/// Whether the expression, in which no function of the library is called, is over the rows of a group.
+pub(crate) fn aggregates(expr: &Expr) -> bool {
+    let found = visit_expressions(expr, |e| match e {
+        Expr::Function(f) if is_aggregate(&function_name(f)) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 #[derive(Debug)]
 pub(crate) struct FunctionDraft {
     pub(crate) name: Spanned<String>,
-    pub(crate) parameters: Vec<(Spanned<String>, ColumnType)>,
+    pub(crate) parameters: Vec<Parameter>,
     pub(crate) returns: ColumnType,
     /// The expression as written.
     pub(crate) body: String,
@@ -64,7 +74,7 @@ impl FunctionDraft {
         let _: ControlFlow<()> = visit_expressions(expanded, |e| {
             if let Expr::Identifier(ident) = e {
                 let name = normalized(ident);
-                let at = self.parameters.iter().position(|(p, _)| p.value == name);
+                let at = self.parameters.iter().position(|p| p.name == name);
                 at.into_iter().for_each(|i| uses[i] += 1);
             }
             ControlFlow::Continue(())
@@ -174,11 +184,11 @@ impl Reading<'_, '_> {
         Some(Spanned::new(normalized(&ident), place_of(ident.span)))
     }
 
-    fn parameters(&mut self, p: &mut Parser<'_>) -> Option<Vec<(Spanned<String>, ColumnType)>> {
+    fn parameters(&mut self, p: &mut Parser<'_>) -> Option<Vec<Parameter>> {
         if !p.consume_token(&Token::LParen) {
             return self.unexpected(p, "parameters stand in parentheses, also where there are none");
         }
-        let mut all: Vec<(Spanned<String>, ColumnType)> = Vec::new();
+        let mut all: Vec<Parameter> = Vec::new();
         if p.consume_token(&Token::RParen) {
             return Some(all);
         }
@@ -186,10 +196,15 @@ impl Reading<'_, '_> {
             let ident = self.identifier(p, "a parameter needs a name")?;
             let (name, place) = (normalized(&ident), place_of(ident.span));
             let kind = self.data_type(p)?;
-            if all.iter().any(|(other, _)| other.value == name) {
+            if all.iter().any(|other| other.name == name) {
                 return self.refuse(place, format!("two parameters are named `{name}`"), "rename one of them");
             }
-            all.push((Spanned::new(name, place), kind));
+            let default = if p.parse_keyword(Keyword::DEFAULT) { Some(self.default_value(p)?) } else { None };
+            if default.is_none() && all.last().is_some_and(|last| last.default.is_some()) {
+                let message = format!("`{name}` has no default, and a parameter before it has one");
+                return self.refuse(place, message, "parameters with defaults come last");
+            }
+            all.push(Parameter { name, kind, default, place });
             if all.len() > MOST_PARAMETERS {
                 let message = format!("a function has up to {MOST_PARAMETERS} parameters");
                 return self.refuse(place, message, "split it");
@@ -200,6 +215,29 @@ impl Reading<'_, '_> {
             if !p.consume_token(&Token::Comma) {
                 return self.unexpected(p, "a parameter is a name and a type");
             }
+        }
+    }
+
+    /// A value as it is written: what it is decides the parameter's type.
+    fn default_value(&mut self, p: &mut Parser<'_>) -> Option<String> {
+        let place = self.here(p);
+        let value = |expr: &Expr| match expr {
+            Expr::Value(v) => {
+                matches!(v.value, Value::Number(..) | Value::SingleQuotedString(_) | Value::Boolean(_) | Value::Null)
+            }
+            _ => false,
+        };
+        let plain = |expr: &Expr| match expr {
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => value(expr),
+            other => value(other),
+        };
+        match p.parse_expr() {
+            Ok(expr) if plain(&expr) => Some(expr.to_string()),
+            _ => self.refuse(
+                place,
+                "a default is one plain value",
+                "write a number, a text in quotes, TRUE, FALSE or NULL",
+            ),
         }
     }
 
@@ -255,7 +293,7 @@ impl Reading<'_, '_> {
         let row = row::check(&draft.expr);
         let at = |place: Place| place.within(draft.start);
         self.mistakes.extend(row.mistakes.into_iter().map(|m| m.within(draft.start)));
-        let names = || draft.parameters.iter().map(|(p, _)| p.value.as_str());
+        let names = || draft.parameters.iter().map(|p| p.name.as_str());
         for used in row.uses.iter().filter(|u| !names().any(|n| n == u.value)) {
             let message = format!("`{}` is no parameter of `{}`", used.value, draft.name.value);
             let mistake = SqlMistake::new(codes::UNKNOWN_COLUMN, at(used.place), message);
@@ -264,10 +302,10 @@ impl Reading<'_, '_> {
         }
         // One that is misspelt is no second mistake.
         let misspelt = row.uses.iter().any(|u| !names().any(|n| n == u.value));
-        for (unused, _) in
-            draft.parameters.iter().filter(|_| !misspelt).filter(|(p, _)| !row.uses.iter().any(|u| u.value == p.value))
+        for unused in
+            draft.parameters.iter().filter(|_| !misspelt).filter(|p| !row.uses.iter().any(|u| u.value == p.name))
         {
-            let message = format!("the parameter `{}` is not used", unused.value);
+            let message = format!("the parameter `{}` is not used", unused.name);
             self.mistakes.push(SqlMistake::new(codes::FUNCTION, unused.place, message).help("remove it"));
         }
         let mut parts = Parts::default();
@@ -347,6 +385,10 @@ mod tests {
         assert!(found.mistakes.is_empty(), "{:?}", found.mistakes);
         let names: Vec<&str> = found.sound.iter().map(|f| f.name.value.as_str()).collect();
         assert_eq!(names, ["twice", "vat"]);
+        let more =
+            functions("CREATE FUNCTION f(a INT, b INT DEFAULT -1, c TEXT DEFAULT 'x') RETURNS INT RETURN a + b || c");
+        let defaults: Vec<_> = more.sound[0].parameters.iter().map(|p| p.default.as_deref()).collect();
+        assert_eq!(defaults, [None, Some("-1"), Some("'x'")]);
         let (twice, vat) = (&found.sound[0], &found.sound[1]);
         assert_eq!((twice.body.as_str(), twice.start.line, twice.start.column), ("a * 2", 3, 8));
         assert_eq!((vat.body.as_str(), vat.returns), ("0.19", ColumnType::Decimal { precision: 4, scale: 2 }));
@@ -375,7 +417,10 @@ mod tests {
             "CREATE FUNCTION f(a INT[]) RETURNS INT RETURN a",
             "CREATE FUNCTION f(a FLOAT) RETURNS INT RETURN a",
             "CREATE FUNCTION f(a INT, a INT) RETURNS INT RETURN a",
-            "CREATE FUNCTION f(a INT DEFAULT 1) RETURNS INT RETURN a",
+            "CREATE FUNCTION f(a INT DEFAULT 1, b INT) RETURNS INT RETURN a + b",
+            "CREATE FUNCTION f(a INT DEFAULT random()) RETURNS INT RETURN a",
+            "CREATE FUNCTION f(a INT DEFAULT) RETURNS INT RETURN a",
+            "CREATE FUNCTION f(a INT DEFAULT - b) RETURNS INT RETURN a",
             "CREATE FUNCTION f(a INT) RETURN a",
             "CREATE FUNCTION f(a INT) RETURNS INT",
             "CREATE FUNCTION f(a INT) RETURNS TABLE(b INT) RETURN a",
@@ -388,7 +433,9 @@ mod tests {
             "CREATE FUNCTION f(a INT) RETURNS INT RETURN a STRICT",
             "CREATE FUNCTION f(a INT) RETURNS INT RETURN a.b",
             "CREATE FUNCTION f(a INT) RETURNS INT RETURN (SELECT max(x) FROM silver.b WHERE y = a)",
-            "CREATE FUNCTION f(a INT) RETURNS INT RETURN sum(a)",
+            "CREATE FUNCTION f(a INT) RETURNS INT RETURN lag(a)",
+            "CREATE FUNCTION f(a INT) RETURNS INT RETURN unnest([a])",
+            "CREATE FUNCTION f(a INT) RETURNS INT RETURN abs(a) FILTER (WHERE a > 1)",
             "CREATE FUNCTION f(a INT) RETURNS INT RETURN sum(a) OVER ()",
             "CREATE FUNCTION f(a INT) RETURNS DOUBLE RETURN random() * a",
             "CREATE FUNCTION f(a INT) RETURNS INT RETURN a; DELETE FROM silver.b",

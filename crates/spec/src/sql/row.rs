@@ -1,7 +1,7 @@
 //! SQL over one row: the `sql` step of silver, the expression of a row rule, `delete_when`.
 
 use super::{
-    built_in::is_over_many_rows,
+    built_in::{is_aggregate, is_over_many_rows},
     expand::{Expanded, expand_in},
     parse::{SqlMistake, check_stable, deep, expression, function_name, normalized, place_of, statement},
     query::output_name,
@@ -50,7 +50,9 @@ pub(crate) struct RowExpression {
 pub(crate) fn row_expression(sql: &str, library: Option<&Library>) -> Result<RowExpression, Vec<SqlMistake>> {
     deep(|| {
         let expr = expression(sql).map_err(|e| vec![e])?;
-        let RowVisitor { mut mistakes, uses, .. } = check(&expr);
+        let mut row = RowVisitor { library, ..RowVisitor::default() };
+        let _ = expr.visit(&mut row);
+        let RowVisitor { mut mistakes, uses, .. } = row;
         let expanded = expand_in(library, sql, &expr, false, expression).map_err(|mut more| mistakes.append(&mut more));
         match expanded {
             Ok(Expanded { text, canonical, calls, .. }) if mistakes.is_empty() => {
@@ -95,7 +97,7 @@ pub(crate) fn row_query(sql: &str, library: Option<&Library>) -> Result<RowQuery
         if !reads_input || !table.joins.is_empty() {
             return Err(shape(place_of(table.span()), "a step reads from `input`, and from nothing else"));
         }
-        let mut row = RowVisitor { queries_allowed: 1, ..RowVisitor::default() };
+        let mut row = RowVisitor { queries_allowed: 1, library, ..RowVisitor::default() };
         let _ = ast.visit(&mut row);
         let RowVisitor { mut mistakes, uses, .. } = row;
         let expanded =
@@ -147,22 +149,26 @@ fn is_row_by_row(s: &Select) -> bool {
         && s.qualify.is_none()
 }
 
-/// What an expression over one row names, and what in it is none.
-pub(super) fn check(expr: &Expr) -> RowVisitor {
-    let mut row = RowVisitor::default();
+/// What the expression of a function names, and what in it is neither over one row nor over the rows of a group.
+pub(super) fn check(expr: &Expr) -> RowVisitor<'static> {
+    let mut row = RowVisitor { aggregates: true, ..RowVisitor::default() };
     let _ = expr.visit(&mut row);
     row
 }
 
 #[derive(Default)]
-pub(super) struct RowVisitor {
+pub(super) struct RowVisitor<'a> {
     queries_allowed: usize,
     queries: usize,
+    /// Whether they may stand here.
+    aggregates: bool,
+    /// Some of its functions are aggregates.
+    library: Option<&'a Library>,
     pub(super) uses: Vec<Spanned<String>>,
     pub(super) mistakes: Vec<SqlMistake>,
 }
 
-impl Visitor for RowVisitor {
+impl Visitor for RowVisitor<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Ast) -> ControlFlow<()> {
@@ -187,8 +193,10 @@ impl Visitor for RowVisitor {
             }
             Expr::Function(f) => {
                 let name = function_name(f);
+                let of_library = self.library.and_then(|l| l.get(&name)).is_some_and(|f| f.aggregates);
                 let many = f.over.is_some() || f.filter.is_some() || !f.within_group.is_empty();
-                if many || is_over_many_rows(&name) {
+                let allowed = self.aggregates && f.over.is_none() && is_aggregate(&name);
+                if (many || of_library || is_over_many_rows(&name)) && !allowed {
                     self.refuse(place_of(f.name.span()), format!("`{name}` works over many rows"));
                 }
             }
@@ -198,9 +206,13 @@ impl Visitor for RowVisitor {
     }
 }
 
-impl RowVisitor {
+impl RowVisitor<'_> {
     fn refuse(&mut self, place: Place, message: String) {
-        self.mistakes.push(SqlMistake::new(codes::SQL_ROW, place, message).help("one row is seen at a time here"));
+        let help = match self.aggregates {
+            true => "a function sees one row, or by its aggregates the rows of a group",
+            false => "one row is seen at a time here",
+        };
+        self.mistakes.push(SqlMistake::new(codes::SQL_ROW, place, message).help(help));
     }
 }
 

@@ -75,6 +75,11 @@ pub(super) fn once(expr: &mut Expr) {
     }
 }
 
+/// The type of texts.
+pub(crate) fn text_type() -> DataType {
+    sql_type(ColumnType::String)
+}
+
 /// As [`cast`], of a text or NULL in SQL.
 pub(crate) fn cast_text(literal: &str, kind: ColumnType) -> String {
     cast(expression(literal).expect("a literal parses"), kind).to_string()

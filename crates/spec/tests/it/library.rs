@@ -350,3 +350,133 @@ fn cases_belong_to_functions() {
     let seen: Vec<_> = found.0.iter().map(|d| (d.code, d.line)).collect();
     assert_eq!(seen, [("E0267", 2), ("E0005", 3), ("E0008", 4), ("E0267", 5), ("E0007", 5)], "{found}");
 }
+
+const MEASURES: &str =
+    "CREATE FUNCTION weighted(x DOUBLE, w DOUBLE DEFAULT 1) RETURNS DOUBLE RETURN sum(x * w) / sum(w);
+CREATE FUNCTION mostly(x DOUBLE) RETURNS BOOLEAN RETURN weighted(x) > 0;
+CREATE FUNCTION plus(a INT, b INT DEFAULT -1, c TEXT DEFAULT 'o''x') RETURNS INT RETURN a + b + length(c);
+";
+
+#[test]
+fn functions_over_groups_are_called_where_groups_are() {
+    let dir = project();
+    write(dir.path(), "library/measures.sql", MEASURES.as_bytes());
+    let gold = "SELECT day, weighted(late, planned) AS a, weighted(late) AS b, mostly(late) AS c FROM silver.trips GROUP BY day\n";
+    write(dir.path(), "datasets/gold/days.sql", gold.as_bytes());
+    let p = loaded(dir.path());
+    let Kind::Gold(gold) = &p.datasets[&"gold.days".parse::<DatasetName>().expect("a name")].kind else { panic!() };
+    let weighted = |w: &str| {
+        let (x, w) = ("CAST(late AS DOUBLE)", format!("CAST({w} AS DOUBLE)"));
+        format!("CAST(sum({x} * {w}) / sum({w}) AS DOUBLE)")
+    };
+    let mostly = format!(
+        "CAST({} > 0 AS BOOLEAN)",
+        weighted("1").replace("CAST(late AS DOUBLE)", "CAST(CAST(late AS DOUBLE) AS DOUBLE)")
+    );
+    let mostly = mostly.replace("CAST(CAST(late AS DOUBLE) AS DOUBLE)", "CAST(late AS DOUBLE)");
+    let expected = format!("SELECT day, {} AS a, {} AS b, {mostly} AS c FROM", weighted("planned"), weighted("1"));
+    assert!(gold.sql.starts_with(&expected), "{}", gold.sql);
+    let over = |name: &str| p.library.get(name).map(|f| f.aggregates);
+    assert_eq!(["weighted", "mostly", "plus", "late"].map(over), [Some(true), Some(true), Some(false), Some(false)]);
+}
+
+#[test]
+fn over_one_row_there_is_no_group() {
+    let dir = project();
+    write(dir.path(), "library/measures.sql", MEASURES.as_bytes());
+    write(
+        dir.path(),
+        "datasets/silver/trips.yaml",
+        SILVER.replace("late(planned, actual) AS", "mostly(planned) AS").as_bytes(),
+    );
+    write(
+        dir.path(),
+        "contracts/trips.odcs.yaml",
+        CONTRACT.replace("is_code(origin)", "weighted(planned) > 1").as_bytes(),
+    );
+    let found = read(dir.path(), &Environment::default()).found;
+    let seen: Vec<_> = found.0.iter().map(|d| (d.code, d.file.display().to_string(), d.message.as_str())).collect();
+    let over = |file: &str, name: &'static str| ("E0204", file.to_owned(), name);
+    let wanted = [
+        over("contracts/trips.odcs.yaml", "`weighted` works over many rows"),
+        over("datasets/silver/trips.yaml", "`mostly` works over many rows"),
+    ];
+    assert_eq!(seen, wanted, "{found}");
+    // A rule over the table has all of its rows.
+    let rule = "SELECT count(*) FROM {object} WHERE late(planned, actual) < -600\", mustBe: 0";
+    let measured = "SELECT weighted(planned) FROM {object}\", mustBeLessThan: 9";
+    write(dir.path(), "datasets/silver/trips.yaml", SILVER.as_bytes());
+    write(dir.path(), "contracts/trips.odcs.yaml", CONTRACT.replace(rule, measured).as_bytes());
+    let p = loaded(dir.path());
+    let rule = p.contracts["trips"].rules.iter().find(|r| r.id == "none_early").expect("a rule");
+    assert!(
+        matches!(&rule.check, Check::Query { sql, .. } if sql.starts_with("SELECT CAST(sum(CAST(planned")),
+        "{rule:?}"
+    );
+}
+
+#[test]
+fn arguments_that_are_left_out_have_their_default() {
+    let dir = project();
+    write(dir.path(), "library/measures.sql", MEASURES.as_bytes());
+    let p = loaded(dir.path());
+    let plus = "plus(a INT, b INT DEFAULT -1, c TEXT DEFAULT 'o''x') RETURNS INT";
+    assert_eq!(p.library.get("plus").map(|f| f.signature()).as_deref(), Some(plus));
+    let written = |call: &str| p.library.query(&format!("SELECT {call} AS n")).expect("a query");
+    let out = |a: &str, b: &str, c: &str| {
+        format!("SELECT CAST(CAST({a} AS INT) + CAST({b} AS INT) + length(CAST({c} AS VARCHAR)) AS INT) AS n")
+    };
+    assert_eq!(written("plus(1)"), out("1", "-1", "'o''x'"));
+    assert_eq!(written("plus(1, 2)"), out("1", "2", "'o''x'"));
+    assert_eq!(written("plus(1, 2, 'y')"), out("1", "2", "'y'"));
+    let refused =
+        |call: &str| p.library.query(&format!("SELECT {call} AS n")).expect_err("a mistake").0[0].message.clone();
+    assert_eq!(refused("plus()"), "`plus` takes 1 to 3 arguments, and 0 are given");
+    assert_eq!(refused("plus(1, 2, 3, 4)"), "`plus` takes 1 to 3 arguments, and 4 are given");
+}
+
+#[test]
+fn cases_are_as_the_function_is() {
+    let dir = project();
+    write(dir.path(), "library/measures.sql", MEASURES.as_bytes());
+    let many = vec!["[1]"; 101].join(", ");
+    let cases = format!(
+        "weighted:
+  - {{ rows: [[1, 2], [null, 4]], expect: 2 }}
+  - {{ rows: [], expect: null }}
+  - {{ given: [1, 2], expect: 2 }}
+  - {{ rows: [[1], [1, 2]], expect: 2 }}
+  - {{ rows: [[1, 2, 3]], expect: 2 }}
+  - {{ rows: [{many}], expect: 1 }}
+  - {{ given: [1], rows: [[1]], expect: 1 }}
+  - {{ rows: [1], expect: 1 }}
+plus:
+  - {{ rows: [[1]], expect: 1 }}
+  - {{ given: [1], expect: 2 }}
+"
+    );
+    write(dir.path(), "library/clock.test.yaml", cases.as_bytes());
+    let reading = read(dir.path(), &Environment::default());
+    let seen: Vec<_> = reading.found.0.iter().map(|d| (d.code, d.line)).collect();
+    let call = |line: usize| ("E0267", line);
+    assert_eq!(seen, [call(4), call(5), call(6), call(7), call(8), ("E0005", 9), call(11)], "{}", reading.found);
+    let weighted = reading.project.library.get("weighted").expect("a function");
+    let (asked, _) = reading.project.library.call(weighted, &weighted.cases[0]).expect("a call");
+    let table = "FROM (SELECT x0, CAST(x1 AS VARCHAR) AS x1, CAST(x2 AS VARCHAR) AS x2 FROM (VALUES (0, '1', '2'), (0, NULL, '4')) AS given(x0, x1, x2)) AS given";
+    assert!(asked.ends_with(table), "{asked}");
+}
+
+#[test]
+fn the_values_of_all_cases_are_bounded() {
+    let dir = project();
+    let long = "x".repeat(50_000);
+    let case = format!("  - {{ given: [{long}], expect: null }}\n");
+    let file = |cases: usize| format!("is_code:\n{}", case.repeat(cases));
+    let codes = |files: usize| -> Vec<(&'static str, String)> {
+        (0..files).for_each(|n| write(dir.path(), &format!("library/{n}.test.yaml"), file(10).as_bytes()));
+        let found = read(dir.path(), &Environment::default()).found;
+        found.0.iter().map(|d| (d.code, d.file.display().to_string())).collect()
+    };
+    assert_eq!(codes(8), []);
+    assert_eq!(codes(10), [("E0003", "library/8.test.yaml".to_owned())]);
+}

@@ -7,9 +7,9 @@ use super::{
     Arg, Row, Session,
     codec::{Cells, Word, micros},
     lanes,
-    sets::over,
+    sets::{open, over},
 };
-use crate::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Ending, StoreError, Topic, Troubles, Warned};
+use crate::{Alert, AlertChange, AlertKind, Alerts, DeadGroup, Ending, StoreError, Topic, Troubles, Waiting, Warned};
 use alluvium_model::DatasetName;
 use jiff::Timestamp;
 
@@ -97,6 +97,21 @@ const DEAD: &str = concat!(
     GROUP BY dataset, code ORDER BY dataset, code"
 );
 
+/// By way of the indexes of what is pending and what is open.
+const WAITING: &str = concat!(
+    "SELECT dataset, CAST(sum(objects) AS bigint) AS objects, CAST(sum(steps) AS bigint) AS steps, min(since) AS since
+    FROM (SELECT e.dataset, count(*) AS objects, 0 AS steps, min(e.received_at) AS since FROM events AS e
+          WHERE e.state = 'pending' GROUP BY e.dataset
+          UNION ALL
+          SELECT s.dataset, 0 AS objects, count(*) AS steps, min(s.planned_at) AS since FROM steps AS s
+          WHERE s.state NOT IN ",
+    over!(),
+    " AND s.state IN ",
+    open!(),
+    " AND s.kind <> 'backfill' GROUP BY s.dataset) AS w
+    GROUP BY dataset ORDER BY dataset"
+);
+
 pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> Result<Troubles, StoreError> {
     let mut troubles = Troubles::default();
     for row in tx.rows(DEAD, &[]).await? {
@@ -108,6 +123,15 @@ pub(super) async fn troubles(tx: &mut Session<'_>, datasets: &[DatasetName]) -> 
         };
         let (dataset, letters) = (cells.dataset("dataset")?, cells.count("letters")?);
         troubles.dead.push(DeadGroup { dataset, code, letters, message });
+    }
+    for row in tx.rows(WAITING, &[]).await? {
+        let cells = Cells(&row);
+        troubles.waiting.push(Waiting {
+            dataset: cells.dataset("dataset")?,
+            objects: cells.count("objects")?,
+            steps: cells.count("steps")?,
+            since: cells.time("since")?,
+        });
     }
     let names = || datasets.iter().map(ToString::to_string);
     // Commits of a backfill are to another table, and a replay says nothing about what arrives.

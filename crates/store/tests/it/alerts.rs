@@ -2,7 +2,7 @@
 
 use crate::build::*;
 use alluvium_store::{
-    Alert, AlertChange, AlertKind, NewPublication, NewStep, Owner, QualityResult, Store, StoreError, Topic,
+    Alert, AlertChange, AlertKind, NewEvent, NewPublication, NewStep, Owner, QualityResult, Store, StoreError, Topic,
 };
 use jiff::Timestamp;
 
@@ -121,4 +121,32 @@ pub async fn troubles_are_those_of_now(store: &dyn Store) {
     let dead: Vec<_> = dead.iter().map(|g| (g.dataset.to_string(), g.code.as_deref(), g.letters)).collect();
     let of = |name: &str| (name.to_owned(), Some("L0001"), 1);
     assert_eq!(dead, [of("bronze.flights"), of("silver.flights")]);
+}
+
+pub async fn what_waits_is_what_no_step_took_and_open_steps(store: &dyn Store) {
+    started(store).await;
+    let waiting = async || {
+        let found = store.troubles(&[name("bronze.flights"), name("silver.flights")]).await.unwrap().waiting;
+        found.into_iter().map(|w| (w.dataset.to_string(), w.objects, w.steps, w.since)).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting().await, []);
+    let late = NewEvent { received_at: at(30), ..event("late.csv", "late") };
+    let early = NewEvent { received_at: at(20), ..event("a.csv", "a") };
+    store.record_events(&run(), &[early, late]).await.unwrap();
+    assert_eq!(waiting().await, [("bronze.flights".to_owned(), 2, 0, at(20))]);
+    let step = ingest("e", &["a"]);
+    store.plan(&NewStep { planned_at: at(25), ..step }).await.unwrap();
+    store.plan(&refine("d", 4, 5)).await.unwrap();
+    let silver = ("silver.flights".to_owned(), 0, 1, refine("d", 4, 5).planned_at);
+    assert_eq!(waiting().await, [("bronze.flights".to_owned(), 1, 1, at(25)), silver.clone()]);
+    // One that was given up, and one that is done, wait no more.
+    for step in ["d", "e"] {
+        assert!(claim(store, step, 1, 40).await.is_taken());
+    }
+    assert_eq!(waiting().await.len(), 2, "those at work may never end");
+    fail(store, &failure("d", 41, 0, 1)).await;
+    let mut end = done("e");
+    end.committed = Some(1);
+    store.finish(&end).await.unwrap();
+    assert_eq!(waiting().await, [("bronze.flights".to_owned(), 1, 0, at(30))]);
 }

@@ -117,7 +117,8 @@ conform!(
     a_step_is_told_with_the_run_that_finished_it;
     alerts:
     an_alert_opens_once_and_is_resolved_once,
-    troubles_are_those_of_now;
+    troubles_are_those_of_now,
+    what_waits_is_what_no_step_took_and_open_steps;
     discards:
     a_discard_is_written_down_with_its_step,
     a_discard_is_no_data,
