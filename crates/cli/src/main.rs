@@ -25,6 +25,7 @@ use std::{
     panic,
     time::Duration,
 };
+use tokio::runtime::Builder;
 
 /// Expressions are walked by recursion where they are executed, too. It is memory only as far as it is used.
 const STACK_BYTES: usize = 16 << 20;
@@ -54,16 +55,35 @@ fn main() -> ! {
 }
 
 fn start(cli: &Cli) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(STACK_BYTES)
-        .thread_keep_alive(THREADS_WAIT)
-        .build()
-        .map_err(CliError::Runtime)?;
+    let runtime = runtime().build().map_err(CliError::Runtime)?;
     let done = stacker::grow(FIRST_STACK_BYTES, || runtime.block_on(commands::dispatch(cli)));
     // Threads that still read for a command that was stopped must not hold up its end. What they wait for ends with the runtime, and
     // some panic over that: it tells nobody anything.
     panic::set_hook(Box::new(|_| ()));
     runtime.shutdown_background();
     done
+}
+
+fn runtime() -> Builder {
+    let mut runtime = Builder::new_multi_thread();
+    runtime.enable_all().thread_stack_size(STACK_BYTES).thread_keep_alive(THREADS_WAIT);
+    runtime
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// The default is ten seconds.
+    #[test]
+    fn threads_that_find_no_work_end_soon() {
+        let (ends, ended) = mpsc::channel();
+        let ends_one = move || {
+            let _ = ends.send(());
+        };
+        let runtime = runtime().on_thread_stop(ends_one).build().expect("a runtime");
+        runtime.block_on(async { tokio::task::spawn_blocking(|| ()).await }).expect("done");
+        ended.recv_timeout(Duration::from_secs(9)).expect("the thread that waits for more ends");
+    }
 }

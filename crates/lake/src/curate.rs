@@ -1,6 +1,7 @@
 //! Gold: SQL over silver, recomputed for exactly the windows that a change touches, or as a whole.
 
 use crate::{
+    beyond,
     commit::{Attempt, Staged},
     engine::LakeEngine,
     error::LakeError,
@@ -140,6 +141,18 @@ pub(crate) async fn stage(
     result: DataFrame,
     stager: &Stager,
     mut progress: impl FnMut(u64),
+) -> Result<Vec<StagedFile>, LakeError> {
+    match write(result.clone(), stager, &mut progress).await {
+        Err(error) => write(beyond::second(result, error)?, stager, &mut progress).await,
+        staged => staged,
+    }
+}
+
+/// Leaves nothing where it fails.
+async fn write(
+    result: DataFrame,
+    stager: &Stager,
+    progress: &mut impl FnMut(u64),
 ) -> Result<Vec<StagedFile>, LakeError> {
     let context = Arc::new(result.task_ctx());
     let plan = result.create_physical_plan().await?;

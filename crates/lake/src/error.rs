@@ -126,6 +126,11 @@ fn cause(error: &(dyn Error + 'static)) -> Cause {
 }
 
 impl LakeError {
+    /// Whether the memory limit is what failed it.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.cause() == Cause::Memory
+    }
+
     fn cause(&self) -> Cause {
         let found = cause(self);
         // Only what talks to an object store is asked for its words.

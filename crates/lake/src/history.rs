@@ -226,19 +226,24 @@ impl Work {
             Ok::<_, LakeError>((decided, writer.finish()?))
         };
         let (decided, before): (Vec<_>, Vec<_>) =
-            lanes::run(lanes::count(), decide, tell("decide", total)).await?.into_iter().unzip();
+            lanes::staging(lanes::count(), decide, tell("decide", total), |(_, made)| self.stagers.discard(made))
+                .await?
+                .into_iter()
+                .unzip();
         let mut decided: Vec<Decided> = decided.into_iter().flatten().collect();
         let fates = Fates::gather(&self.arrivals, &mut decided)?;
         let count = lanes::count().min(self.arrivals.parts());
+        let work = self.clone();
         let write = move |shared: &Shared| {
-            let mut writer = Writer::new(&self.shape, &self.stagers)?;
-            while let Some(part) = shared.take(self.arrivals.parts()) {
-                let rows = writer.new_events(&self.arrivals, part, &fates)?;
+            let mut writer = Writer::new(&work.shape, &work.stagers)?;
+            while let Some(part) = shared.take(work.arrivals.parts()) {
+                let rows = writer.new_events(&work.arrivals, part, &fates)?;
                 shared.advance(rows)?;
             }
             writer.finish()
         };
-        let new = lanes::run(count, write, tell("write", total)).await?;
+        let new = lanes::staging(count, write, tell("write", total), |made| self.stagers.discard(made)).await;
+        let new = new.inspect_err(|_| before.iter().for_each(|made| self.stagers.discard(made)))?;
         Ok((decided, Written::merge(before.into_iter().chain(new))))
     }
 }

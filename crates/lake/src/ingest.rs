@@ -143,16 +143,15 @@ pub(crate) async fn execute(
             report.signal(Signal::Progress { step: job.step.key.clone(), stage: "bronze", done, total });
         };
         let lane = work.clone();
-        let all = merge(&work, lanes::run(lanes, move |s| ingest(&lane, s), progress).await?)?;
+        let parts = lanes::staging(lanes, move |s| ingest(&lane, s), progress, |done| work.discard(done)).await?;
+        let all = merge(&work, parts)?;
         let more = drift::grown(&all.seen, &work.watch.columns, bronze.drift);
         if all.dead.is_empty() && more.is_empty() {
             break (all, lanes);
         }
         // Rows of an unreadable object may be in any staged file: stage again without it. As well with columns that no first
         // record told of.
-        stage::discard(&tables.dir(&place), &all.files);
-        stage::discard(&tables.dir(&Place::Quarantine(job.dataset.name.clone())), &all.quarantined);
-        ahead.iter().for_each(|a| all.refined.iter().for_each(|part| a.outlet.discard(part)));
+        work.discard(&all);
         dead.extend(all.dead);
         if !more.is_empty() {
             grown.extend(more.iter().map(|f| f.name().clone()));
@@ -425,6 +424,12 @@ pub(crate) fn aside_rows(
 }
 
 impl Work {
+    fn discard(&self, done: &Done) {
+        stage::discard(self.stager.dir(), &done.files);
+        stage::discard(self.quarantine.dir(), &done.quarantined);
+        self.ahead.iter().for_each(|a| done.refined.iter().for_each(|part| a.outlet.discard(part)));
+    }
+
     fn object(&self, i: usize, event: &EventRecord) -> Object<'_> {
         let gate = &self.gates[i];
         Object { json: format(&self.bronze, &event.path) == Format::Ndjson, absent: &gate.absent, typed: &gate.typed }

@@ -58,7 +58,17 @@ impl Drop for StopOnDrop {
 pub(crate) async fn run<T: Send + 'static>(
     lanes: usize,
     work: impl Fn(&Shared) -> Result<T, LakeError> + Send + Sync + 'static,
+    progress: impl FnMut(u64),
+) -> Result<Vec<T>, LakeError> {
+    staging(lanes, work, progress, |_| ()).await
+}
+
+/// As [`run`], of work that leaves something behind: where a lane failed, what the others made is undone.
+pub(crate) async fn staging<T: Send + 'static>(
+    lanes: usize,
+    work: impl Fn(&Shared) -> Result<T, LakeError> + Send + Sync + 'static,
     mut progress: impl FnMut(u64),
+    undo: impl Fn(&T),
 ) -> Result<Vec<T>, LakeError> {
     let (sender, mut told) = mpsc::channel(QUEUE);
     let stop = StopOnDrop(Arc::default());
@@ -84,20 +94,40 @@ pub(crate) async fn run<T: Send + 'static>(
     }
     let mut results = Vec::new();
     for h in handles {
-        results.push(h.await.map_err(|_| LakeError::Worker("a thread ended early"))?);
+        results.push(h.await.unwrap_or(Err(LakeError::Worker("a thread ended early"))));
     }
+    if results.iter().all(Result::is_ok) {
+        return results.into_iter().collect();
+    }
+    results.iter().flatten().for_each(undo);
     // A lane that was told to stop reports only that; the cause is another lane's error.
     let stopped = |r: &Result<T, LakeError>| matches!(r, Err(LakeError::Worker(_)));
-    if let Some(i) = results.iter().position(|r| r.is_err() && !stopped(r)) {
-        return Err(results.swap_remove(i).err().expect("an error was found at this place"));
-    }
-    results.into_iter().collect()
+    let cause = results.iter().position(|r| r.is_err() && !stopped(r));
+    let cause = cause.or_else(|| results.iter().position(Result::is_err));
+    Err(cause.and_then(|i| results.swap_remove(i).err()).expect("one of them failed"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::{future::Future, pin::pin, task::Context};
+
+    #[tokio::test]
+    async fn what_others_made_is_undone_where_one_failed() {
+        let taken = AtomicUsize::new(0);
+        let first_fails = move |_: &Shared| match taken.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(LakeError::NoContract { dataset: "silver.t".parse().expect("a name") }),
+            1 => Err(LakeError::Worker("it was stopped")),
+            n => Ok(n),
+        };
+        let undone = std::cell::RefCell::new(Vec::new());
+        let failed = staging(4, first_fails, |_| (), |n| undone.borrow_mut().push(*n)).await;
+        assert!(matches!(failed, Err(LakeError::NoContract { .. })), "the cause, not who was stopped by it");
+        undone.borrow_mut().sort_unstable();
+        assert_eq!(*undone.borrow(), [2, 3]);
+        let all = staging(2, |_| Ok(1), |_| (), |_| panic!("nothing failed")).await;
+        assert_eq!(all.expect("done"), [1, 1]);
+    }
 
     #[tokio::test]
     async fn lanes_end_when_nobody_waits_for_them() {

@@ -6,10 +6,12 @@
 mod accept;
 mod admit;
 mod ahead;
+mod apart;
 mod aside;
 #[doc(hidden)]
 pub mod bench;
 mod beside;
+mod beyond;
 mod check;
 mod columns;
 mod commit;

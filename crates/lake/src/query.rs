@@ -1,6 +1,6 @@
 //! SQL over the lake and the state, for people and for rules. Reads only.
 
-use crate::{engine::LakeEngine, error::LakeError, files::Files, held, session, table::Place};
+use crate::{beyond, engine::LakeEngine, error::LakeError, files::Files, held, session, table::Place};
 use alluvium_model::DatasetName;
 use alluvium_spec::Project;
 use alluvium_store::{TableDump, Value};
@@ -54,8 +54,8 @@ pub async fn query(
         session::register(&session, "state", name, Arc::new(provider))?;
     }
     let frame = session.sql_with_options(sql, read_only()).await?;
-    let stream = frame.execute_stream().await?;
-    Ok(QueryResult { schema: stream.schema(), batches: stream.map_err(LakeError::from).boxed() })
+    let (schema, rows) = beyond::stream(frame).await?;
+    Ok(QueryResult { schema, batches: rows.map_err(LakeError::from).boxed() })
 }
 
 /// One of the state's tables as a batch.
@@ -107,7 +107,7 @@ pub(crate) async fn measure(
     }
     session::register(&session, "silver", "object", files.clone())?;
     let sql = sql.replace("${object}", "silver.object").replace("{object}", "silver.object");
-    let result = session.sql_with_options(&sql, read_only()).await?.collect().await?;
+    let result = beyond::collect(session.sql_with_options(&sql, read_only()).await?).await?;
     let first = result.iter().find(|b| b.num_rows() > 0 && b.num_columns() > 0);
     let Some(first) = first else { return Ok(0.0) };
     let number = arrow::compute::cast(first.column(0), &DataType::Float64)?;

@@ -14,7 +14,7 @@ use crate::{
     refine::{self, Binding, Refinery, Stop, Tally},
     refining::{Outlet, RefineLane, Refined, Refining},
     scan::{self, Pick, Source, Unit},
-    stage::{StagedFile, Stager},
+    stage::{self, StagedFile, Stager},
     table::{DataFile, Place, SNAPSHOT, TRUNCATES, Table, TableKind},
     truncated::Truncated,
     upsert::{self, CandidatePart, Candidates, Keys, Room, Settled, Shape, Stored},
@@ -86,7 +86,9 @@ pub(crate) async fn execute(
             let (rows, count) = (input.rows, lanes::count().min(input.units.len()));
             let meter = engine.tables.meter.clone();
             let lane = move |s: &Shared| refine_lane(&work, &input, &meter, s);
-            (outlet, lanes::run(count, lane, tell("refine", rows)).await?)
+            let undo = |part: &Refined| outlet.discard(part);
+            let parts = lanes::staging(count, lane, tell("refine", rows), undo).await?;
+            (outlet, parts)
         }
     };
     let mut staged = Staged::new(schema.clone());
@@ -504,8 +506,10 @@ async fn write_feed(
 ) -> Result<Vec<StagedFile>, LakeError> {
     engine.tables.disk.have_all(changes.iter().map(|(s, _)| &s.path)).await?;
     let (schema, meter) = (schema.clone(), engine.tables.meter.clone());
+    let dir = stager.dir().to_owned();
     let work = move |shared: &Shared| upsert::write_feed(&stager, &schema, &changes, &meter, shared);
-    Ok(lanes::run(lanes::count(), work, progress).await?.into_iter().flatten().collect())
+    let undo = |files: &Vec<StagedFile>| stage::discard(&dir, files);
+    Ok(lanes::staging(lanes::count(), work, progress, undo).await?.into_iter().flatten().collect())
 }
 
 /// Takes the candidates through all that decides on them.

@@ -41,7 +41,7 @@ pub(crate) async fn push(
     let events: Vec<PushedEvent> = (0..count).map(|_| event(sim.below(EVENTS))).collect();
     let records: Vec<String> = events.iter().map(|e| e.record.clone()).collect();
     let rate = Rate { key: "orders".to_owned(), limit: 60, period: "1m".parse().expect("a span"), burst: 2 };
-    let list = PushedList { events, rate: sim.once_in(2).then_some(rate) };
+    let list = PushedList { events, rates: sim.once_in(2).then_some(rate).into_iter().collect() };
     let answers = match planted {
         Planted::Deaf => vec![Pushed::Accepted { new: count, duplicates: 0 }],
         _ => flow.store.push(&[list], BOUND, Clock::now(sim)).await?,

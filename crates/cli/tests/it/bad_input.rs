@@ -1,11 +1,11 @@
 //! Input that is not what it should be: told, set aside, and nothing lost.
 
 use crate::{
-    harness::{Project, Ran},
+    harness::{Project, Ran, files_below},
     market::{MARKET, ORDERS_HEAD, balances, killed_at, rows},
 };
 use serde_json::Value;
-use std::fs;
+use std::{fmt::Write, fs};
 
 const GOOD: &str = "10,c1,2024-02-01,1,I,1\n11,c2,2024-02-01,2,I,1\n";
 const CSV: &str = "source: { files: landing/orders/, glob: \"*.{csv,csv.gz,parquet}\", settle: 0s }\n";
@@ -363,6 +363,39 @@ fn a_disk_that_cannot_hold_the_table_loses_nothing() {
         assert_eq!(rows(&p), rows(&calm), "{blocks} blocks");
         balances(&p);
     }
+}
+
+/// Where each file has a lane, the small one's is done when the large one's does not fit.
+#[test]
+fn a_disk_that_cannot_hold_one_of_several_files_is_left_with_none() {
+    let p = quick();
+    p.edit("alluvium.yaml", "retry: { ", "retry: { max_attempts: 2, ");
+    let mut large = String::from(ORDERS_HEAD);
+    for n in 0..20_000_u64 {
+        // A customer that nobody has, and that compression does not make small.
+        write!(large, "{n},").expect("memory takes it");
+        for i in 0..16 {
+            let mixed = (n * 16 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(n | 1);
+            write!(large, "{mixed:016x}").expect("memory takes it");
+        }
+        large.push_str(",2024-01-01,1,I,1\n");
+    }
+    p.put("landing/orders/a.csv", large.as_bytes());
+    p.put("landing/orders/b.csv", &good());
+    let out = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" run", env!("CARGO_BIN_EXE_alluvium")])
+        .current_dir(p.root())
+        .env("NO_COLOR", "1")
+        .output();
+    let ran = Ran::from(out.expect("sh runs"));
+    assert_eq!(ran.code, Some(1), "{ran}");
+    ran.said("L0001");
+    let left = files_below(&p.path("lake/dev/bronze/orders"), "parquet");
+    assert!(left.is_empty(), "{left:?}");
+    let left = files_below(&p.path("lake/dev/silver/orders"), "parquet");
+    assert!(left.is_empty(), "what was refined beside: {left:?}");
+    mended(&p);
+    assert!(p.cell("SELECT count(*) FROM bronze.orders").as_u64() > Some(20_000), "all of it came");
 }
 
 /// Mounts a small disk over the lake; `None` where a test may not mount.

@@ -1,8 +1,7 @@
 //! Snapshots: each is all that there was, and the table is what the newest says.
 
 use crate::{
-    examples::readers_agree,
-    harness::Project,
+    harness::{Project, readers_agree},
     history::{COLUMNS, VERSIONS, versions},
     market::{MARKET, ORDERS_HEAD, balances, killed_at, two_at_a_time},
     order::{Change, Random, csv, expected, lines},

@@ -1,6 +1,6 @@
 //! The shipped examples, against figures that an independent engine computed from the same files.
 
-use crate::harness::{Project, python, repository};
+use crate::harness::{Project, readers_agree, repository};
 use serde_json::Value;
 use std::{fs, path::Path};
 
@@ -162,20 +162,4 @@ fn customers_have_the_versions_that_another_engine_finds_in_any_order_of_files()
     let starts = "SELECT to_char(day, '%Y-%m-%d') AS day, plan, started, ended FROM gold.plan_starts ORDER BY 1, 2";
     assert_eq!(Value::from(project.rows(starts)), expected["plan_starts"]);
     readers_agree(&project);
-}
-
-/// Three readers that share no code with us read the same rows of every table, and its change feed gives them.
-pub fn readers_agree(project: &Project) {
-    let read = python("tests/readers.py", &[project.path("lake/dev").as_os_str()]);
-    let found: Value = serde_json::from_str(&read).expect("JSON");
-    for (table, rows) in found.as_object().expect("tables") {
-        let name = match table.split_once('.') {
-            Some(("quarantine", dataset)) => format!("quarantine.{}", dataset.replace('.', "_")),
-            // Deleted keys are kept for the upsert alone: no query names their table.
-            Some(("tombstones", _)) => continue,
-            _ => table.clone(),
-        };
-        same(table, &project.cell(&format!("SELECT count(*) FROM {name}")), rows);
-    }
-    assert!(found.as_object().is_some_and(|f| f.len() >= 4), "{found}");
 }

@@ -3,13 +3,18 @@
 use crate::fixtures::{
     BRONZE_CUSTOMERS, BRONZE_ORDERS, CUSTOMERS, CUSTOMERS_CSV, GOLD_DAILY, SILVER_CUSTOMERS, orders_contract,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs,
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A small shop: customers and orders, a reference between them, a gold table by day.
@@ -52,6 +57,7 @@ const ORDERS: &str = orders_contract!(
 
 pub struct Project {
     folder: tempfile::TempDir,
+    is_spoiled: AtomicBool,
     /// Set for every command.
     variables: Vec<(String, String)>,
 }
@@ -68,7 +74,8 @@ pub struct Ran {
 impl Project {
     /// With these files, by path.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let project = Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() };
+        let folder = tempfile::tempdir().expect("a folder");
+        let project = Self { folder, is_spoiled: AtomicBool::new(false), variables: Vec::new() };
         for (path, text) in files {
             project.put(path, text.as_bytes());
         }
@@ -191,6 +198,11 @@ impl Project {
         all
     }
 
+    /// Its lake is one that no reader could read.
+    pub fn spoil(&self) {
+        self.is_spoiled.store(true, Ordering::Relaxed);
+    }
+
     fn sorted(&self, sql: &str) -> Vec<String> {
         const PASSING: [&str; 3] = ["_run_id", "_received_at", "_step_key"];
         let mut rows: Vec<String> = self
@@ -207,16 +219,114 @@ impl Project {
     }
 }
 
+/// Whatever tables a test leaves are read by others too.
+impl Drop for Project {
+    fn drop(&mut self) {
+        let is_whole = !self.is_spoiled.load(Ordering::Relaxed) && !std::thread::panicking();
+        if is_whole && std::env::var_os(PYTHON).is_some() {
+            compared_with_others(self);
+        }
+    }
+}
+
+/// Readers that share no code with us see what we say is there.
+#[track_caller]
+pub fn readers_agree(p: &Project) {
+    assert!(compared_with_others(p) >= 4, "tables of three layers and what became of their records");
+}
+
+/// How many tables there are.
+#[track_caller]
+fn compared_with_others(p: &Project) -> usize {
+    let read = others_read(p.root());
+    if read.is_empty() {
+        return 0;
+    }
+    let shown = p.alluvium(&["show", "datasets", "--format", "json"]);
+    // The project need not be whole any more.
+    let datasets: Vec<Value> = serde_json::from_str(&shown.stdout).unwrap_or_default();
+    for of in &datasets {
+        let name = of["dataset"].as_str().expect("a name");
+        if let Some((version, rows)) = read.get(&format!("lake.dev.{name}")) {
+            assert_eq!(
+                (&of["table_version"], &of["rows"]),
+                (&json!(version), &json!(rows)),
+                "{name}, and as others read it"
+            );
+        }
+        if let Some((_, rows)) = read.get(&format!("lake.dev.quarantine.{name}")) {
+            assert_eq!(of["quarantined"], *rows, "the quarantine of {name}, and as others read it");
+        }
+    }
+    read.len()
+}
+
+/// With that ending, at any depth.
+pub fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files_below(&path, ending));
+        } else if path.extension().is_some_and(|e| e == ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository")
 }
 
+const PYTHON: &str = "ALLUVIUM_TEST_PYTHON";
+
 /// The Python of the tests, with the pinned packages.
 pub fn test_python() -> PathBuf {
-    let Some(python) = std::env::var_os("ALLUVIUM_TEST_PYTHON") else {
-        panic!("ALLUVIUM_TEST_PYTHON is not set: run the tests with `cargo xtask test`, which makes that environment");
+    let Some(python) = std::env::var_os(PYTHON) else {
+        panic!("{PYTHON} is not set: run the tests with `cargo xtask test`, which makes that environment");
     };
     python.into()
+}
+
+/// Version and rows of each table below a folder, by its path with dots, as readers read it that share no code with us: Delta's own, Polars and
+/// DuckDB. They have to read the same rows, and its change feed has to give them.
+#[track_caller]
+pub fn others_read(folder: &Path) -> BTreeMap<String, (i64, u64)> {
+    static OTHERS: Mutex<Option<Others>> = Mutex::new(None);
+    let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = others.get_or_insert_with(Others::start).read(folder);
+    let mut answer: Value = serde_json::from_str(&answer).expect("a line of JSON");
+    assert!(answer["differ"].is_null(), "{answer}");
+    serde_json::from_value(answer["tables"].take()).expect("tables")
+}
+
+/// One process for all tests: its start takes longer than what it reads.
+struct Others {
+    process: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Others {
+    fn start() -> Self {
+        let mut python = Command::new(test_python());
+        let mut process = python
+            .arg(repository().join("tests/readers.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python runs");
+        let answers = BufReader::new(process.stdout.take().expect("a pipe"));
+        Self { process, answers }
+    }
+
+    fn read(&mut self, folder: &Path) -> String {
+        let asks = self.process.stdin.as_mut().expect("a pipe");
+        writeln!(asks, "{}", folder.display()).expect("it reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("it answers");
+        answer
+    }
 }
 
 /// What a script of the repository writes; it has to end well.

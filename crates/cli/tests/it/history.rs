@@ -1,8 +1,7 @@
 //! A row for each version of a key: any order, any split, killed and merged on the way, it is what a naive model says.
 
 use crate::{
-    examples::readers_agree,
-    harness::Project,
+    harness::{Project, readers_agree},
     market::{MARKET, ORDERS_HEAD, balances, copied, killed_at, two_at_a_time},
     order::{Change, Random, TRUNCATES, csv, expected, history, lines, truncate},
 };

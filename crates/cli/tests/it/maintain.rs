@@ -1,8 +1,7 @@
 //! Many small arrivals: tables stay few files, what nothing needs goes, and no row and no reader notices.
 
 use crate::{
-    examples::readers_agree,
-    harness::{Project, Ran},
+    harness::{Project, Ran, readers_agree},
     market::{MARKET, ORDERS_HEAD, balances, copied, copy_folder, killed_at, rows, two_at_a_time},
     order::{Random, csv, expected, history, lines},
 };

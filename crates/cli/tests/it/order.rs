@@ -1,8 +1,7 @@
 //! Any order and any split of the same records over files and runs give the same tables, those of a naive model.
 
 use crate::{
-    examples::readers_agree,
-    harness::Project,
+    harness::{Project, readers_agree},
     market::{MARKET, MORE, ORDERS_HEAD, balances, put_all, rows, two_at_a_time},
 };
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! `alluvium run` and `alluvium replay`.
 
 use crate::{
-    harness::{Project, SHOP, STRANGER},
+    harness::{Project, SHOP, STRANGER, files_below},
     market,
 };
 use serde_json::{Value, json};
@@ -342,8 +342,19 @@ fn running_again_changes_nothing() {
     let p = Project::shop();
     p.done(&["run"]);
     let (versions, tables) = (p.versions(), p.tables());
+    // Nor is a data file opened: none is there.
+    let mut aside = Vec::new();
+    for file in files_below(&p.path("lake"), "parquet") {
+        let to = p.path(&format!("aside{}", aside.len()));
+        fs::rename(&file, &to).expect("moved");
+        aside.push((file, to));
+    }
+    assert!(aside.len() >= 5, "bronze, silver and gold");
     let ran = p.done(&["run"]);
     assert!(ran.stdout.starts_with("nothing to do\n"), "{ran}");
+    for (file, to) in aside {
+        fs::rename(to, file).expect("moved back");
+    }
     assert_eq!((p.versions(), p.tables()), (versions, tables));
 }
 

@@ -1,8 +1,7 @@
 //! Rows that truncate a table: whenever they come, nothing up to their sequence shows.
 
 use crate::{
-    examples::readers_agree,
-    harness::Project,
+    harness::{Project, readers_agree},
     market::{MARKET, ORDERS_HEAD, balances},
     order::lines,
 };

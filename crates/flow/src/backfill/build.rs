@@ -55,7 +55,7 @@ impl Flow<'_> {
             if step.lookups != record.inputs {
                 self.store.supersede(&step.key, step.attempts).await?;
             } else if step.state == StepState::Dead {
-                self.store.revive_step(&step.key).await?;
+                self.store.revive_step(&step.key, false).await?;
             }
         }
         self.made(record).await

@@ -4,7 +4,7 @@ use super::{
     aggregates::{self, DISTINCT, PROFILE},
     profile::Profile,
 };
-use crate::{engine::LakeEngine, error::LakeError, files::Files, query::read_only, session};
+use crate::{beyond, engine::LakeEngine, error::LakeError, files::Files, query::read_only, session};
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::{cast, concat_batches},
@@ -50,7 +50,7 @@ impl Pass {
         let named = self.0.iter().enumerate().map(|(i, e)| format!("{e} AS m{i}")).collect::<Vec<_>>().join(", ");
         let frame = session.sql_with_options(&format!("SELECT {named} FROM silver.object {of}"), read_only()).await?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await?;
+        let batches = beyond::collect(frame).await?;
         let schema = batches.first().map_or(schema, RecordBatch::schema);
         let all = concat_batches(&schema, &batches)?;
         Ok(Seen { rows: all.num_rows(), columns: all.columns().iter().map(plain).collect::<Result<_, _>>()? })

@@ -99,6 +99,20 @@ fn has(metadata: &ParquetMetaData, encoding: Encoding) -> bool {
 }
 
 #[test]
+fn what_is_no_text_is_refused_and_not_made_null() {
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("c", DataType::Utf8, true)]));
+    let properties = WriterProperties::builder().set_dictionary_enabled(true).build();
+    let bytes: ArrayRef =
+        Arc::new(BinaryArray::from(vec![Some(b"text".as_slice()), None, Some(b"\xff\xfe".as_slice())]));
+    let keys = Int32Array::from(vec![0, 2, 1]);
+    let known: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::new(keys, bytes.clone()));
+    for (values, is_text) in [(&bytes.slice(0, 2), true), (&bytes, false), (&known, false)] {
+        let mut writer = FileWriter::new(Vec::new(), schema.clone(), properties.clone()).expect("a writer");
+        assert_eq!(writer.write(&one(values)).is_ok(), is_text, "{}", values.data_type());
+    }
+}
+
+#[test]
 fn pages_end_by_rows_and_by_bytes() {
     let some_null = |i: usize| (!(i / 50).is_multiple_of(3)).then(|| format!("2026-11-27T{:07}", i * 37 % 86_400));
     for encoding in [Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {

@@ -13,8 +13,9 @@ use crate::error::LakeError;
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, GenericByteArray},
     buffer::NullBuffer,
-    compute::cast,
+    compute::{CastOptions, cast_with_options},
     datatypes::{ByteArrayType, DataType, Int32Type},
+    error::ArrowError,
 };
 use bytes::Bytes;
 use parquet::{
@@ -150,19 +151,22 @@ impl TextColumn {
             DataType::Binary => self.texts(&Texts::of(values.as_binary::<i32>()), packer),
             DataType::Dictionary(key, _) if **key == DataType::Int32 && self.dictionary.is_some() => {
                 let values = values.as_dictionary::<Int32Type>();
-                let plain = cast(values.values(), self.kind())?;
+                let plain = self.plain_of(values.values())?;
                 match (self.utf8, plain.null_count()) {
                     (true, 0) => self.known(values, &Texts::of(plain.as_string::<i32>()), packer),
                     (false, 0) => self.known(values, &Texts::of(plain.as_binary::<i32>()), packer),
-                    _ => self.write(&cast(values, self.kind())?, packer),
+                    _ => self.write(&self.plain_of(values)?, packer),
                 }
             }
-            _ => self.write(&cast(values, self.kind())?, packer),
+            _ => self.write(&self.plain_of(values)?, packer),
         }
     }
 
-    fn kind(&self) -> &'static DataType {
-        if self.utf8 { &DataType::Utf8 } else { &DataType::Binary }
+    /// # Errors
+    /// For a value that is none of the column's: it would be null otherwise.
+    fn plain_of(&self, values: &dyn Array) -> Result<ArrayRef, ArrowError> {
+        let kind = if self.utf8 { &DataType::Utf8 } else { &DataType::Binary };
+        cast_with_options(values, kind, &CastOptions { safe: false, ..CastOptions::default() })
     }
 
     fn texts(&mut self, texts: &Texts<'_>, packer: &mut Packer) -> Result<(), LakeError> {
@@ -227,7 +231,7 @@ impl TextColumn {
         let mut from = 0;
         while from < rows.len() {
             let Some(dictionary) = &mut self.dictionary else {
-                return self.write(&cast(&rows.slice(from, rows.len() - from), self.kind())?, packer);
+                return self.write(&self.plain_of(&rows.slice(from, rows.len() - from))?, packer);
             };
             let to = rows.len().min(from + PAGE_ROWS - self.page.rows);
             let keys = &rows.keys().values()[from..to];

@@ -4,8 +4,9 @@ use crate::{
     engine::LakeEngine,
     ingest,
     meter::Meter,
+    pool::QueryPool,
     remote::Remote,
-    scan,
+    scan, session,
     stage::{self, StagedFile, Stager},
     syncs::Syncs,
     table::{DataFile, Place, Table, TableKind, Tables},
@@ -44,6 +45,14 @@ impl World {
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let engine = LakeEngine::new(&project, clock.clone(), Arc::new(SeededEntropy::new(1))).expect("an engine");
         Self { _folder: folder, engine, clock }
+    }
+
+    /// The same under a `limits.memory` of so many bytes.
+    pub(crate) fn with_memory(bytes: u64) -> Self {
+        let mut world = Self::new();
+        world.engine.memory = ByteSize(bytes);
+        world.engine.queries = Arc::new(QueryPool::new(session::query_bytes(ByteSize(bytes))));
+        world
     }
 
     /// The same in an object store that is in memory, with room for so many bytes of copies.

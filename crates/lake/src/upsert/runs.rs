@@ -319,6 +319,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_a_step_spill_beyond_an_eighth_of_the_limit() {
+        const LIMIT: u64 = 16 << 20;
+        let world = crate::maintain::fixture::World::with_memory(LIMIT);
+        let room = Arc::new(world.engine.room());
+        let mut runs = Runs::new(room.clone());
+        for n in 0..100_000 {
+            runs.push(candidate(u128::from(n), 1, n)).expect("takes it");
+        }
+        let runs = runs.finish().expect("finishes");
+        let bytes = |held: bool| {
+            let of = runs.iter().filter(|r| matches!(r.place, Place::Held(_)) == held);
+            of.map(|r| (r.rows * BYTES) as u64).sum::<u64>()
+        };
+        assert_eq!(bytes(true) + bytes(false), 100_000 * BYTES as u64);
+        let run = (room.run_rows * BYTES) as u64;
+        assert!((LIMIT / 8 - run..=LIMIT / 8).contains(&bytes(true)), "{} bytes are held", bytes(true));
+    }
+
+    #[test]
     fn what_has_no_room_is_in_scratch_files_and_parts_stay_small() {
         let all: Vec<Candidate> =
             (0..40_000).map(|n: u32| candidate(u128::from(n.wrapping_mul(2_654_435_761)), 1, n)).collect();

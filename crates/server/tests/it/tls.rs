@@ -2,7 +2,7 @@
 
 use crate::outbox::{Bench, hook};
 use alluvium_flow::{FlowError, Replay, Timer};
-use alluvium_model::{DatasetName, RunId, SystemClock};
+use alluvium_model::{DatasetName, RunId, Span, SystemClock};
 use alluvium_server::{Api, ApiError, ApiParts, Audit, Health, Intake, Stop, Stopper, TlsFiles, Views};
 use alluvium_spec::{Environment, load};
 use alluvium_store::{AskedReplay, Lane, Measures};
@@ -55,6 +55,10 @@ impl Views for Nothing {
     }
 
     async fn alerts(&self, _: u32) -> Result<Value, ApiError> {
+        Ok(Value::Null)
+    }
+
+    async fn gaps(&self, _: Option<&DatasetName>, _: Option<Span>) -> Result<Value, ApiError> {
         Ok(Value::Null)
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::LakeError,
     scan::conform,
-    stage::{Lane, StagedFile, Stager},
+    stage::{self, Lane, StagedFile, Stager},
 };
 use arrow::{
     array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array},
@@ -84,6 +84,16 @@ pub(crate) struct Stagers {
     pub(crate) beside: Stager,
     /// Of the change feed, for a table that keeps one.
     pub(crate) feed: Option<Stager>,
+}
+
+impl Stagers {
+    pub(crate) fn discard(&self, made: &Written) {
+        stage::discard(self.table.dir(), &made.table);
+        stage::discard(self.beside.dir(), &made.beside);
+        if let Some(feed) = &self.feed {
+            stage::discard(feed.dir(), &made.feed);
+        }
+    }
 }
 
 /// One lane's part, while it is written.
