@@ -46,7 +46,6 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::maintain::fixture::World;
     use object_store::memory::InMemory;
     use std::sync::Arc;
