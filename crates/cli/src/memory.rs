@@ -138,10 +138,14 @@ impl Line {
     }
 }
 
+/// Tests that compare what the process has hold it: each takes more than the other may see.
+#[cfg(test)]
+pub static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{cell::Cell, hint::black_box};
+    use std::{cell::Cell, hint::black_box, sync::PoisonError};
 
     const MIB: u64 = 1 << 20;
 
@@ -224,6 +228,7 @@ mod tests {
         const BYTES: usize = 1 << 20;
         /// Another test's thread may be the one that looks, so that it is given back a moment later.
         const ROUNDS: usize = 50;
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let take = |pieces| drop(black_box((0..pieces).map(|_| vec![1; BYTES]).collect::<Vec<Vec<u8>>>()));
         take(PIECES);
         let before = resident_bytes().expect("Linux tells it");

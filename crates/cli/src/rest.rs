@@ -61,6 +61,7 @@ fn code(maps: &str, own: &str) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::PoisonError;
 
     #[test]
     fn only_code_of_the_binary_goes() {
@@ -94,6 +95,7 @@ mod tests {
     fn what_work_had_is_given_back() {
         const PIECES: usize = 256;
         const BYTES: usize = 1 << 20;
+        let _alone = memory::ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let had: Vec<Vec<u8>> =
             std::thread::spawn(|| (0..PIECES).map(|_| vec![1; BYTES]).collect()).join().expect("it ends");
         let before = resident("RssAnon:");
