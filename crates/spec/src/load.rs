@@ -256,7 +256,8 @@ fn check_edges(drafts: &BTreeMap<DatasetName, Draft>, settings: &ProjectFile, si
         for name in &d.publish {
             settings.sinks.check(name, &d.file, sink);
         }
-        let dataset::Body::Bronze(dataset::BronzeDraft { webhook: Some(hook), .. }) = &d.body else { continue };
+        let dataset::Body::Bronze(bronze) = &d.body else { continue };
+        let Some(hook) = &bronze.webhook else { continue };
         if let Some(other) = paths.insert(&hook.value.path, &d.name) {
             let message = format!("{other} takes the calls to {} already", quoted(&hook.value.path));
             sink.report(

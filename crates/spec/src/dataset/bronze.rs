@@ -57,7 +57,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, fence: &Fence, sink
         effort,
         publish,
         when: None,
-        body: Body::Bronze(source?),
+        body: Body::Bronze(Box::new(source?)),
         file,
     })
 }

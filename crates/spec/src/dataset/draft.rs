@@ -74,8 +74,8 @@ pub(crate) enum Needs {
 
 #[derive(Debug)]
 pub(crate) enum Body {
-    Bronze(BronzeDraft),
-    Silver(SilverDraft),
+    Bronze(Box<BronzeDraft>),
+    Silver(Box<SilverDraft>),
     Gold(GoldDraft),
     /// Mistakes left nothing to resolve; the contract still tells the columns to those who read them.
     Unusable,

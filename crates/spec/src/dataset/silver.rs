@@ -40,7 +40,7 @@ pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, library: &Library, 
     f.finish_with(&mut r, super::belongs);
     let body = match (from, steps, write, watermark, cluster_by) {
         (Some(from), Some(steps), Some(write), Ok(watermark), Some(cluster_by)) => {
-            Body::Silver(SilverDraft { from, steps, write, watermark, cluster_by })
+            Body::Silver(Box::new(SilverDraft { from, steps, write, watermark, cluster_by }))
         }
         _ => Body::Unusable,
     };
