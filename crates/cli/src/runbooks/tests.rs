@@ -20,13 +20,15 @@ const PLACEHOLDERS: [(&str, &str); 10] = [
     ("ID", "6f0e1d6d3c56"),
 ];
 /// Programs of the system that a runbook may call. Others are a slip of the pen.
-const OF_THE_SYSTEM: [&str; 28] = [
+const OF_THE_SYSTEM: [&str; 30] = [
     "aws",
+    "cat",
     "chmod",
     "chown",
     "cp",
     "curl",
     "df",
+    "echo",
     "env",
     "file",
     "findmnt",
