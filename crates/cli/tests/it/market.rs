@@ -251,8 +251,9 @@ pub fn rows(p: &Project) -> BTreeMap<String, Vec<String>> {
 #[track_caller]
 pub fn commits(p: &Project) -> BTreeMap<String, usize> {
     let mut all = BTreeMap::new();
-    for layer in fs::read_dir(p.path("lake/dev")).expect("a lake") {
-        for table in fs::read_dir(layer.expect("a layer").path()).expect("a layer") {
+    let layers = fs::read_dir(p.path("lake/dev")).expect("a lake").map(|l| l.expect("a layer").path());
+    for layer in layers.filter(|l| l.is_dir()) {
+        for table in fs::read_dir(layer).expect("a layer") {
             let table = table.expect("a table").path();
             let (mut changes, mut seen) = (0, BTreeSet::new());
             let Ok(log) = fs::read_dir(table.join("_delta_log")) else { continue };
