@@ -97,7 +97,7 @@ fn work_that_an_error_ends_tells_what_there_is_to_tell() {
     assert_eq!(p.alluvium(&["replay", "quarantine", "silver.none"]).code, Some(2));
     assert_eq!(told(), 1);
     p.put("lake/dev/quarantine/silver.orders/_delta_log/00000000000000000000.json", b"no log");
-    p.spoil();
+    p.leave_unread();
     let ran = p.alluvium(&["replay", "quarantine", "silver.orders"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran}");
     ran.said("error[");

@@ -57,7 +57,7 @@ const ORDERS: &str = orders_contract!(
 
 pub struct Project {
     folder: tempfile::TempDir,
-    is_spoiled: AtomicBool,
+    is_unread: AtomicBool,
     /// Set for every command.
     variables: Vec<(String, String)>,
 }
@@ -75,7 +75,7 @@ impl Project {
     /// With these files, by path.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let project = Self { folder, is_spoiled: AtomicBool::new(false), variables: Vec::new() };
+        let project = Self { folder, is_unread: AtomicBool::new(false), variables: Vec::new() };
         for (path, text) in files {
             project.put(path, text.as_bytes());
         }
@@ -198,9 +198,9 @@ impl Project {
         all
     }
 
-    /// Its lake is one that no reader could read.
-    pub fn spoil(&self) {
-        self.is_spoiled.store(true, Ordering::Relaxed);
+    /// Others do not read what it leaves: they cannot, or they read one that is the same.
+    pub fn leave_unread(&self) {
+        self.is_unread.store(true, Ordering::Relaxed);
     }
 
     fn sorted(&self, sql: &str) -> Vec<String> {
@@ -222,7 +222,7 @@ impl Project {
 /// Whatever tables a test leaves are read by others too.
 impl Drop for Project {
     fn drop(&mut self) {
-        let is_whole = !self.is_spoiled.load(Ordering::Relaxed) && !std::thread::panicking();
+        let is_whole = !self.is_unread.load(Ordering::Relaxed) && !std::thread::panicking();
         if is_whole && std::env::var_os(PYTHON).is_some() {
             compared_with_others(self);
         }

@@ -12,7 +12,7 @@ use crate::{
     nearest,
     source_file::{SourceFile, Spanned},
     sql,
-    yaml::{self, Entry, Node, Reader, Value},
+    yaml::{self, Entry, Node, Reader, Unknown, Value},
 };
 use alluvium_model::DatasetName;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const STEPS: [&str; 4] = ["normalize", "validate", "enrich", "sql"];
 
 pub(crate) fn read(name: DatasetName, file: Arc<SourceFile>, library: &Library, sink: &mut Sink) -> Option<Draft> {
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink, library: Some(library), later: false };
+    let mut r = Reader { file: &file, sink, library: Some(library), unknown: Unknown::Mistake };
     let mut f = r.fields(&node, "a mapping that starts with `from: …`")?;
     let description = f.take("description").and_then(|n| r.text(n)).map(|t| t.value);
     let from = f.require("from", &mut r).and_then(|n| r.parsed::<DatasetName>(n));

@@ -11,7 +11,7 @@ use crate::{
     library::Library,
     nearest,
     source_file::SourceFile,
-    yaml::{self, Fields, Node, Reader},
+    yaml::{self, Fields, Node, Reader, Unknown},
 };
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) fn standard(written: &str) -> Option<Standard> {
 /// Without a library, calls in the rules' SQL stay as they are written.
 pub(crate) fn read(file: Arc<SourceFile>, library: Option<&Library>, sink: &mut Sink) -> Option<ContractDraft> {
     let node = yaml::parse(&file.text, &file, sink)?;
-    let mut r = Reader { file: &file, sink, library, later: false };
+    let mut r = Reader { file: &file, sink, library, unknown: Unknown::Mistake };
     let mut f = r.fields(&node, "an ODCS document")?;
     version(&mut f, &mut r);
     let mut text = |f: &mut Fields<'_>, key| f.require(key, &mut r).and_then(|n| r.text(n)).map(|t| t.value);
@@ -50,6 +50,10 @@ pub(crate) fn read(file: Arc<SourceFile>, library: Option<&Library>, sink: &mut 
     let agreements = parties::read(&mut f, &mut r);
     annotations_with_mode(&mut f, &mut r);
     vocabulary::context(&mut f, &mut r);
+    if r.unknown == Unknown::Own {
+        // The document itself is closed in each version.
+        r.unknown = Unknown::Mistake;
+    }
     f.finish(&mut r);
     let objects = objects?;
     let chosen = choose(&objects, file.stem(".odcs.yaml"));
@@ -65,9 +69,11 @@ fn version(f: &mut Fields<'_>, r: &mut Reader<'_>) {
     }
     let Some(api) = f.require("apiVersion", r).and_then(|n| r.text(n)) else { return };
     match standard(&api.value) {
+        // Its JSON Schema is open below the document itself, and the standard's own examples make use of it.
+        Some(Standard::Known(0)) => r.unknown = Unknown::Own,
         Some(Standard::Known(_)) => {}
         Some(Standard::Later) => {
-            r.later = true;
+            r.unknown = Unknown::Later;
             let message = format!("version {} of ODCS is not known, and read as {NEWEST}", quoted(&api.value));
             r.error(codes::LATER_STANDARD, api.place, message, nearest::help(&api.value, API_VERSIONS));
         }

@@ -17,9 +17,9 @@ pub(super) fn check(draft: &Draft, silver: &SilverDraft, names: &Names<'_>, sink
         WriteDraft::Append => None,
         WriteDraft::Upsert { keys, .. } => Some(keys),
     };
-    for rule in
-        object.rules.iter().filter(|r| matches!(r.check, CheckDraft::Ready(Check::Unique)) && r.inside.is_none())
-    {
+    let promises = |r: &&RuleDraft| matches!(r.check, CheckDraft::Ready(Check::Unique)) && r.inside.is_none();
+    // Where some may be equal, nothing is promised.
+    for rule in object.rules.iter().filter(promises).filter(|r| r.threshold.is_none()) {
         let is_kept = kept.is_some_and(|keys| keys.iter().all(|k| rule.columns.contains(&k.value)));
         if is_kept || object.rules.iter().any(|r| counts(r, &rule.columns)) {
             continue;

@@ -10,19 +10,28 @@ use crate::{
 };
 use std::{fmt::Display, str::FromStr};
 
+/// What a key is that nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Mistake,
+    /// One of a later version of the file's standard, as far as is known: told.
+    Later,
+    /// One of the writer's own, which the file's standard allows: told, unless it looks like a misspelt one.
+    Own,
+}
+
 /// The file being read and where its mistakes go.
 pub(crate) struct Reader<'a> {
     pub(crate) file: &'a SourceFile,
     pub(crate) sink: &'a mut Sink,
     /// What SQL in the file can call; `None`: the file is read by itself, and calls stay as they are written.
     pub(crate) library: Option<&'a Library>,
-    /// The file may hold keys of a later version of its standard: they are told, and no mistakes.
-    pub(crate) later: bool,
+    pub(crate) unknown: Unknown,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(file: &'a SourceFile, sink: &'a mut Sink) -> Self {
-        Self { file, sink, library: None, later: false }
+        Self { file, sink, library: None, unknown: Unknown::Mistake }
     }
 }
 
@@ -229,12 +238,16 @@ impl<'n> Fields<'n> {
         for e in unknown.take(crate::diagnostic::MOST_PER_FILE + 1) {
             let near = nearest::nearest(&e.key.value, self.asked.iter().copied());
             // It is there, misspelt: one mistake, told once.
-            if let Some(key) = near.filter(|k| !r.later && self.missing.contains(k)) {
+            if let Some(key) = near.filter(|k| r.unknown != Unknown::Later && self.missing.contains(k)) {
                 r.sink.withdraw(codes::MISSING_KEY, r.file, self.place, &missing(key));
             }
-            let near = || near.map(|k| format!("did you mean `{k}`?"));
-            let help = special(&e.key.value).or_else(near).or_else(|| nearest::help(&e.key.value, free.clone()));
-            let code = if r.later { codes::LATER_STANDARD } else { codes::UNKNOWN_KEY };
+            let meant = special(&e.key.value).or_else(|| near.map(|k| format!("did you mean `{k}`?")));
+            let code = match r.unknown {
+                Unknown::Later => codes::LATER_STANDARD,
+                Unknown::Own if meant.is_none() => codes::OPTION_NOT_USED,
+                Unknown::Own | Unknown::Mistake => codes::UNKNOWN_KEY,
+            };
+            let help = meant.or_else(|| nearest::help(&e.key.value, free.clone()));
             r.error(code, e.key.place, format!("unknown key {}", quoted(&e.key.value)), help);
         }
     }

@@ -5,5 +5,5 @@ mod fields;
 mod node;
 
 pub(crate) use build::parse;
-pub(crate) use fields::{Fields, Reader};
+pub(crate) use fields::{Fields, Reader, Unknown};
 pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};

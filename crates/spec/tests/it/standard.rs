@@ -69,7 +69,7 @@ fn refusal(document: &str) -> Option<String> {
 const EXAMPLES: &str = include_str!("fixtures/odcs/bitol-examples.json");
 
 /// Of these, what is refused, with a part of the reason.
-const REFUSED_EXAMPLES: [(&str, &[&str]); 3] = [
+const REFUSED_EXAMPLES: [(&str, &[&str]); 2] = [
     // Made to be refused: keys that no version has, at every place.
     (
         "fundamentals/strict-schema-test-invalid",
@@ -82,8 +82,6 @@ const REFUSED_EXAMPLES: [(&str, &[&str]); 3] = [
     ),
     // Variables that have neither a default nor, here, a value.
     ("fundamentals/variables", &["`TARGET_TABLE` has no value", "`CUTOFF_DATE` has no value"]),
-    // A key that v3.0 does not have either.
-    ("stakeholders/basic-four-dpo", &["unknown key `comment`"]),
 ];
 
 #[test]
@@ -155,6 +153,26 @@ fn a_reference_out_of_the_project_is_told_and_not_checked() {
     assert_eq!(told, wanted);
     let rules: Vec<&str> = reading.project.contracts["t"].rules.iter().map(|r| r.id.as_str()).collect();
     assert_eq!(rules, ["type:a", "required:a"]);
+}
+
+/// v3.0 allows keys of one's own inside of a document. What looks like a misspelt one is a mistake all the same.
+#[test]
+fn own_keys_inside_of_v3_0_are_told() {
+    let told = |version: &str, key: &str| {
+        let head = HEAD.replace("v3.2.0", version);
+        let dir =
+            crate::folder(&[("t.odcs.yaml", &format!("{head}      - {{ name: a, logicalType: string, {key}: x }}\n"))]);
+        read_contract(&dir.path().join("t.odcs.yaml")).map(drop).map_err(|e| e.to_string())
+    };
+    told("v3.0.2", "stewardNote").expect("it is the writer's own");
+    for (version, key) in [("v3.1.0", "stewardNote"), ("v3.0.2", "requird")] {
+        assert!(told(version, key).expect_err(key).contains("E0007"), "{version} {key}");
+    }
+    let dir = crate::folder(&[(
+        "t.odcs.yaml",
+        &format!("stewardNote: x\n{}      - {{ name: a }}\n", HEAD.replace("v3.2.0", "v3.0.2")),
+    )]);
+    assert!(read_contract(&dir.path().join("t.odcs.yaml")).is_err(), "the document itself is closed");
 }
 
 /// v3.0 had one logical type for both, and documents of every version are written so.
