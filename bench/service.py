@@ -7,8 +7,8 @@ Begins `BINARY serve` over a project of its own, waits until it rests, and reads
 seconds. Then files of so many rows are moved into the landing folder, one after the other, and the time until gold's commit
 is there is taken from the table's log. The source settles in 0 s: the service waits 20 ms for more files.
 
-With --backfill a year of a million rows lies in the tables, and while the files arrive that year of gold is made anew by day in a process
-of its own, compared and dropped, again and again; so that the two figures beside each other tell what a backfill costs live work.
+With --backfill a year of a million rows lies in the tables, and while the files arrive that year of gold is made anew by day, by a command
+that the service helps, compared and dropped, again and again; so that the two figures beside each other tell what a backfill costs live work.
 
 With --events N no files arrive. So many CloudEvents are pushed over connections that stay open: one a request over one connection, one a
 request over 64, and 100 a request over 8; each sends the next request when the last one is answered. Told are the events that were
