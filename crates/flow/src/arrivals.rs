@@ -12,6 +12,8 @@ use std::{collections::BTreeSet, time::Duration};
 const SETTLE_LOOKS: u32 = 3;
 /// Files that need longer are left for the next run.
 const SETTLE_MOST: Duration = Duration::from_secs(30);
+/// Refusals of one look that are told, however many parts it has.
+const MOST_REFUSED: usize = 200;
 
 impl Flow<'_> {
     /// Looks at the landing zone and records what arrived.
@@ -62,7 +64,8 @@ impl Flow<'_> {
             summary.objects_duplicate += d;
             all.unsettled += look.unsettled;
             all.settled_in = all.settled_in.max(look.settled_in);
-            all.refused.extend(look.refused);
+            let left = MOST_REFUSED.saturating_sub(all.refused.len());
+            all.refused.extend(look.refused.into_iter().take(left));
             all.upto = look.upto;
             if all.upto.is_none() {
                 let unsettled = all.unsettled;

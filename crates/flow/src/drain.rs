@@ -162,13 +162,22 @@ impl Flow<'_> {
         }
     }
 
-    /// What a landing zone holds now of this dataset that no run has recorded, or the first of that. Records nothing.
+    /// What a landing zone holds now of this dataset that no run has recorded, or the first part of that. Records nothing.
     ///
     /// # Errors
     /// When the state store fails or the landing zone cannot be read.
     pub async fn look(&self, dataset: &Dataset) -> Result<Look, FlowError> {
         let known = self.store.known_files(&dataset.name).await?;
-        self.landing.look(dataset, &known, None).await.map_err(|e| look_error(&dataset.name, e))
+        let mut after: Option<String> = None;
+        loop {
+            let look = self.landing.look(dataset, &known, after.as_deref()).await;
+            let look = look.map_err(|e| look_error(&dataset.name, e))?;
+            // Behind what nobody can read, and what is gone, there may be what arrived.
+            if look.upto.is_none() || !look.arrivals.is_empty() || look.unsettled > 0 {
+                return Ok(look);
+            }
+            after = look.upto;
+        }
     }
 
     /// In a service's turn a folder or table that cannot be read is the trouble of its dataset alone.

@@ -39,20 +39,27 @@ impl Flow<'_> {
         }
         let mut files = self.store.found_by(&step.key).await?;
         files.retain(|(_, host)| asked(host));
+        let mut events: Option<Vec<EventRecord>> = None;
         loop {
             let paths = files.iter().map(|(path, _)| path.clone()).collect();
             let missing = self.landing.lacks(dataset, paths).await.map_err(|e| look_error(&dataset.name, e))?;
             let Some(at) = missing.and_then(|path| files.iter().position(|(p, _)| *p == path)) else { return Ok(None) };
-            let (path, host) = files.swap_remove(at);
-            if !self.is_kept(dataset, step, &path).await? {
+            // Those before it are there.
+            files.drain(..at);
+            let (path, host) = files.remove(0);
+            let all = match events.take() {
+                Some(all) => all,
+                None => self.store.events(&step.events).await?,
+            };
+            if !self.is_kept(dataset, &all, &path).await? {
                 return Ok(Some(Elsewhere { path, host }));
             }
+            events = Some(all);
         }
     }
 
     /// Whether the lake has the bytes of the file, because it was a dead letter.
-    async fn is_kept(&self, dataset: &Dataset, step: &StepRecord, path: &str) -> Result<bool, FlowError> {
-        let events = self.store.events(&step.events).await?;
+    async fn is_kept(&self, dataset: &Dataset, events: &[EventRecord], path: &str) -> Result<bool, FlowError> {
         let of_path = |e: &&EventRecord| e.path == path && e.event != EventId::of(&e.dataset, &e.content);
         let Some(event) = events.iter().find(of_path) else { return Ok(false) };
         self.engine.keeps(&dataset.name, &event.content).await.map_err(|e| look_error(&dataset.name, e))

@@ -56,7 +56,8 @@ pub struct BackfillRecord {
 /// Windows that wait to be made, of backfills that are being built.
 #[derive(Debug, Clone, Default)]
 pub struct OpenWindows {
-    /// Those that may be taken now: of each backfill that has a place left the oldest that is due and that nobody holds.
+    /// Those that may be taken now: of each backfill that has a place left the oldest that is due and that nobody holds, and one that
+    /// failed before only when there is no other.
     pub ready: Vec<StepRecord>,
     /// Whether any is open, whoever is at it and whenever it is due.
     pub any: bool,

@@ -8,6 +8,7 @@ mod branch;
 mod dead_letters;
 mod discard;
 mod endings;
+mod parts;
 mod retry;
 mod stub;
 mod workers;

@@ -131,12 +131,15 @@ pub(super) async fn forget(tx: &mut Session<'_>, id: &RunId) -> Result<Forgotten
 }
 
 /// Windows of backfills that are being built. What was left of one that failed waits until somebody goes on with it.
+///
+/// Those that failed come last: who has no retry left today makes the others meanwhile.
 pub(super) async fn open(tx: &mut Session<'_>, watch: &Watch<'_>) -> Result<OpenWindows, StoreError> {
     let sql = concat!(
         "SELECT s.key, s.run, s.retry_at, b.max_active FROM steps AS s JOIN backfills AS b ON b.id = s.run
          WHERE s.state NOT IN ",
         over!(),
-        " AND s.state <> 'dead' AND s.kind = 'backfill' AND b.state = $1 ORDER BY s.seq"
+        " AND s.state <> 'dead' AND s.kind = 'backfill' AND b.state = $1
+         ORDER BY CASE WHEN s.failures > 0 THEN 1 ELSE 0 END, s.seq"
     );
     let rows = tx.rows(sql, &[BackfillState::Building.word().into()]).await?;
     let mut windows = OpenWindows { ready: Vec::new(), any: !rows.is_empty() };
