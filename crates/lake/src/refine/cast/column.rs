@@ -50,7 +50,7 @@ pub(in crate::refine) fn cast(
         return Ok(cast);
     }
     // By way of the text that the value would have in a text format.
-    let text = to_text(&typed::nameable(array))?;
+    let text = to_text(array)?;
     let unreadable = lost(array, &text);
     let cast = from_text(&text, kind, None);
     Ok(Cast { array: cast.array, failed: either(unreadable, cast.failed) })

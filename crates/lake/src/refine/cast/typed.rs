@@ -90,7 +90,7 @@ fn beyond(array: &ArrayRef, kind: ColumnType) -> Option<BooleanBuffer> {
 }
 
 /// Null where a day or a time is so far away that it has no text at all: whoever asks for one would fail.
-pub(super) fn nameable(array: &ArrayRef) -> ArrayRef {
+pub(crate) fn nameable(array: &ArrayRef) -> ArrayRef {
     let odd = match array.data_type() {
         DataType::Date32 => outside::<Date32Type>(array, |day| date32_to_datetime(day).is_some()),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {

@@ -156,6 +156,9 @@ fn days_and_times_that_have_no_text_are_none() {
     assert_eq!(rows(&refined.valid).len(), 1);
     let broken = |rule: &str| reasons(&refined).iter().filter(|r| r.contains(rule)).count();
     assert_eq!((reasons(&refined).len(), broken("type:day"), broken("type:at")), (4, 2, 2));
+    // As an expression asks for it.
+    let text = crate::refine::text::to_text(&batch["at"]).unwrap();
+    assert_eq!(text.iter().flatten().count(), 3);
 }
 
 #[test]
