@@ -94,7 +94,7 @@ pub(crate) struct Advance {
 struct Delta {
     added: Files,
     /// Those of `added` that came in the last version that removed any, or after it: what came before may be gone again.
-    stays: Files,
+    stays: Vec<Source>,
     removed: Removed,
 }
 
@@ -166,14 +166,14 @@ impl Work<'_> {
         let added = sources(changes.iter().flat_map(|c| &c.added).collect())?;
         let removed = sources(changes.iter().flat_map(|c| &c.removed).collect())?;
         let last = changes.iter().rposition(|c| !c.removed.is_empty()).unwrap_or(0);
-        let stays = sources(changes.iter().skip(last).flat_map(|c| &c.added).collect())?;
+        let stay: usize = changes.iter().skip(last).map(|c| c.added.len()).sum();
+        let stays = added[added.len() - stay..].to_vec();
         let all = || added.iter().chain(&removed).map(|s| &s.path);
         self.engine.tables.disk.have_all(all()).await?;
         if !all().all(|path| path.exists()) {
             return Ok(None);
         }
         let added = Files::new(schema.clone(), &added)?;
-        let stays = Files::new(schema.clone(), &stays)?;
         let change = (source.dir.clone(), after, upto);
         let removed = self.engine.gone.of(change, schema, removed, &self.engine.tables.meter)?;
         let much = added.rows() + removed.rows() > (source.rows()? / 2).max(FEW_ROWS);
@@ -197,9 +197,12 @@ impl Work<'_> {
         source: &Table,
         (upto, table): (i64, &Table),
     ) -> Result<Option<Advance>, LakeError> {
-        let removes = delta.removed.rows() > 0;
+        let loses = delta.removed.rows() > 0 && self.shape.has_sketches();
+        // Their footers are read only where it matters.
+        let stays: &[Source] = if loses { &delta.stays[..] } else { &[] };
+        let stays = Files::new(delta.added.schema(), stays)?;
         let added: Arc<dyn TableProvider> = Arc::new(delta.added);
-        let stays: Arc<dyn TableProvider> = Arc::new(delta.stays);
+        let stays: Arc<dyn TableProvider> = Arc::new(stays);
         let removed: Arc<dyn TableProvider> = Arc::new(delta.removed);
         let before = self.shape.group(removed.clone())?;
         let both = LogicalPlanBuilder::from(self.shape.group(added)?);
@@ -210,7 +213,7 @@ impl Work<'_> {
         }
         let part = kept(&staged);
         let touched = self.touched(&part).await?;
-        let lost = if removes { self.shape.lost(&removed, &stays)? } else { None };
+        let lost = if loses { self.shape.lost(&removed, &stays)? } else { None };
         if let Some(lost) = lost
             && self.any(&lost).await?
         {
@@ -491,9 +494,9 @@ mod tests {
         let kit = Kit::of(Arc::new(Faulty::default()), world).await;
         let upto = kit.table.version();
         let delta = kit.work().delta(&kit.table, after, upto).await.expect("read").expect("it is little");
-        assert_eq!((delta.added.rows(), delta.removed.rows(), delta.stays.rows()), (3, 1, 1));
+        assert_eq!((delta.added.rows(), delta.removed.rows(), delta.stays.len()), (3, 1, 1));
         let delta = kit.work().delta(&kit.table, upto - 1, upto).await.expect("read").expect("it is little");
-        assert_eq!((delta.added.rows(), delta.removed.rows(), delta.stays.rows()), (1, 0, 1));
+        assert_eq!((delta.added.rows(), delta.removed.rows(), delta.stays.len()), (1, 0, 1));
     }
 
     #[tokio::test(flavor = "multi_thread")]
