@@ -23,7 +23,6 @@ const KEPT_SIXTEENTHS: u64 = 9;
 /// Share of the limit by which memory grows again before more is given back, as what is given back has to be taken anew.
 const GROWTH_SHARE: u64 = 32;
 const LEAST_GROWTH: u64 = 32 << 20;
-const PAGE_BYTES: u64 = 4 << 10;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static LINE: Line = Line::new();
@@ -90,11 +89,19 @@ fn count(bytes: usize) {
 
 /// Memory of this process now; `None` where the system does not tell. Takes none itself.
 fn resident_bytes() -> Option<u64> {
-    static STATM: OnceLock<Option<File>> = OnceLock::new();
+    static STATM: OnceLock<Option<(File, u64)>> = OnceLock::new();
+    let opened = STATM.get_or_init(|| Some((File::open("/proc/self/statm").ok()?, page_bytes()?)));
+    let (statm, page_bytes) = opened.as_ref()?;
     let mut text = [0; 128];
-    let read = STATM.get_or_init(|| File::open("/proc/self/statm").ok()).as_ref()?.read_at(&mut text, 0).ok()?;
+    let read = statm.read_at(&mut text, 0).ok()?;
     let pages = str::from_utf8(&text[..read]).ok()?.split(' ').nth(1)?;
-    Some(pages.parse::<u64>().ok()? * PAGE_BYTES)
+    Some(pages.parse::<u64>().ok()? * page_bytes)
+}
+
+/// Four KiB on most machines, and 16 or 64 on some with ARM.
+fn page_bytes() -> Option<u64> {
+    // SAFETY: it takes a number and gives one.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()
 }
 
 /// From where on what is freed is given back.
@@ -220,6 +227,18 @@ mod tests {
     fn without_a_limit_or_a_system_that_tells_nothing_is_given_back() {
         Line::new().look(|| Some(u64::MAX), || panic!("it has no limit"));
         Process::new(1024).line.look(|| None, || panic!("it does not know"));
+    }
+
+    #[test]
+    fn pages_are_as_large_as_the_system_has_told_the_process() {
+        /// `AT_PAGESZ` of what a program is given where it begins: pairs of words.
+        const PAGE_SIZE: usize = 6;
+        const WORD: usize = size_of::<usize>();
+        let given = std::fs::read("/proc/self/auxv").expect("Linux tells it");
+        let words: Vec<usize> =
+            given.chunks_exact(WORD).map(|w| usize::from_ne_bytes(w.try_into().expect("a word"))).collect();
+        let size = words.chunks_exact(2).find(|pair| pair[0] == PAGE_SIZE).expect("it is among them")[1];
+        assert_eq!(page_bytes(), Some(size as u64));
     }
 
     #[test]

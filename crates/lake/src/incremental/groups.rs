@@ -93,6 +93,8 @@ pub(crate) struct Advance {
 /// The input's changes since the groups were kept.
 struct Delta {
     added: Files,
+    /// Those of `added` that came in the last version that removed any, or after it: what came before may be gone again.
+    stays: Vec<Source>,
     removed: Removed,
 }
 
@@ -163,6 +165,9 @@ impl Work<'_> {
         let sources = |parts: Vec<&Part>| parts.into_iter().map(|p| source.part(p)).collect::<Result<Vec<Source>, _>>();
         let added = sources(changes.iter().flat_map(|c| &c.added).collect())?;
         let removed = sources(changes.iter().flat_map(|c| &c.removed).collect())?;
+        let last = changes.iter().rposition(|c| !c.removed.is_empty()).unwrap_or(0);
+        let stay: usize = changes.iter().skip(last).map(|c| c.added.len()).sum();
+        let stays = added[added.len() - stay..].to_vec();
         let all = || added.iter().chain(&removed).map(|s| &s.path);
         self.engine.tables.disk.have_all(all()).await?;
         if !all().all(|path| path.exists()) {
@@ -172,7 +177,7 @@ impl Work<'_> {
         let change = (source.dir.clone(), after, upto);
         let removed = self.engine.gone.of(change, schema, removed, &self.engine.tables.meter)?;
         let much = added.rows() + removed.rows() > (source.rows()? / 2).max(FEW_ROWS);
-        Ok((!much).then_some(Delta { added, removed }))
+        Ok((!much).then_some(Delta { added, stays, removed }))
     }
 
     async fn whole(&self, source: &Table, upto: i64) -> Result<Advance, LakeError> {
@@ -192,11 +197,15 @@ impl Work<'_> {
         source: &Table,
         (upto, table): (i64, &Table),
     ) -> Result<Option<Advance>, LakeError> {
-        let removes = delta.removed.rows() > 0;
+        let loses = delta.removed.rows() > 0 && self.shape.has_sketches();
+        // Their footers are read only where it matters.
+        let stays: &[Source] = if loses { &delta.stays[..] } else { &[] };
+        let stays = Files::new(delta.added.schema(), stays)?;
         let added: Arc<dyn TableProvider> = Arc::new(delta.added);
+        let stays: Arc<dyn TableProvider> = Arc::new(stays);
         let removed: Arc<dyn TableProvider> = Arc::new(delta.removed);
         let before = self.shape.group(removed.clone())?;
-        let both = LogicalPlanBuilder::from(self.shape.group(added.clone())?);
+        let both = LogicalPlanBuilder::from(self.shape.group(added)?);
         let both = both.union(self.shape.negated(before)?)?.build()?;
         let mut staged = self.stage(self.shape.merged(both)?).await?;
         if staged.is_empty() {
@@ -204,7 +213,7 @@ impl Work<'_> {
         }
         let part = kept(&staged);
         let touched = self.touched(&part).await?;
-        let lost = if removes { self.shape.lost(&removed, &added)? } else { None };
+        let lost = if loses { self.shape.lost(&removed, &stays)? } else { None };
         if let Some(lost) = lost
             && self.any(&lost).await?
         {
@@ -399,11 +408,12 @@ fn alike(a: &SchemaRef, b: &SchemaRef) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        maintain::fixture::World,
+        maintain::fixture::{World, ids, mark},
         remote::faulty::{Faulty, without_copies},
     };
-    use alluvium_model::{DatasetName, Layer};
+    use alluvium_model::{DatasetName, Layer, StepKey};
     use alluvium_spec::Origins;
+    use deltalake::protocol::SaveMode;
     use std::{collections::BTreeMap, sync::atomic::Ordering::SeqCst};
 
     /// The highest numbers of a table of twelve files, none of which is here.
@@ -419,6 +429,12 @@ mod tests {
     impl Kit {
         async fn new() -> Self {
             let (store, world) = without_copies(12).await;
+            let kit = Self::of(store, world).await;
+            kit.store.down.most();
+            kit
+        }
+
+        async fn of(store: Arc<Faulty>, world: World) -> Self {
             let table = world.table(&World::silver()).await;
             let session = session::bare(&world.engine).expect("a session");
             let name = DatasetName::new(Layer::Silver, "t").expect("a name");
@@ -428,7 +444,6 @@ mod tests {
             let query = session.sql(&sql).await.expect("a query");
             let shape = Shape::of(query.logical_plan()).expect("it can be kept");
             let gold = Gold { sql, sql_line: 1, origins: Origins::default(), inputs: Vec::new(), window: None };
-            store.down.most();
             Self { store, world, table, session, shape, gold }
         }
 
@@ -462,6 +477,26 @@ mod tests {
         let delta = kit.work().delta(&kit.table, 0, kit.table.version()).await.expect("read").expect("it is little");
         assert_eq!((delta.added.rows(), delta.removed.rows()), (12, 0));
         kit.came_together();
+    }
+
+    /// A sketch has seen it, and what takes it away has to be told from what brings a value back.
+    #[tokio::test]
+    async fn a_row_that_came_and_left_since_is_not_among_those_that_stay() {
+        let (world, place) = (World::new(), World::silver());
+        world.append(&place, "before", &ids(&[1])).await;
+        let after = world.table(&place).await.version();
+        let came = world.append(&place, "comes", &ids(&[2, 3])).await;
+        let table = world.table(&place).await;
+        let file = table.files().expect("files").into_iter().find(|f| f.path == came.path).expect("the file");
+        let step = StepKey::from_stored("leaves");
+        table.commit(&step, mark(&table, &file, &[0]), None, SaveMode::Append).await.expect("commits");
+        world.append(&place, "stays", &ids(&[4])).await;
+        let kit = Kit::of(Arc::new(Faulty::default()), world).await;
+        let upto = kit.table.version();
+        let delta = kit.work().delta(&kit.table, after, upto).await.expect("read").expect("it is little");
+        assert_eq!((delta.added.rows(), delta.removed.rows(), delta.stays.len()), (3, 1, 1));
+        let delta = kit.work().delta(&kit.table, upto - 1, upto).await.expect("read").expect("it is little");
+        assert_eq!((delta.added.rows(), delta.removed.rows(), delta.stays.len()), (1, 0, 1));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -261,11 +261,11 @@ impl Shape {
     }
 
     /// Keys of the groups with a sketch of a value that may have left: a row with it is among the removed, and none with it in the same
-    /// group is among the added. `None` without sketches.
+    /// group is among those that came and stay. `None` without sketches.
     pub(crate) fn lost(
         &self,
         removed: &Arc<dyn TableProvider>,
-        added: &Arc<dyn TableProvider>,
+        stays: &Arc<dyn TableProvider>,
     ) -> Result<Option<LogicalPlan>> {
         const VALUE: &str = "value";
         let mut all: Option<LogicalPlan> = None;
@@ -279,7 +279,7 @@ impl Shape {
                 let rows = LogicalPlanBuilder::from(self.over(rows.clone())?).project(columns)?;
                 rows.filter(ident(VALUE).is_not_null())?.build()
             };
-            let left = LogicalPlanBuilder::except(pairs(removed)?, pairs(added)?, false)?;
+            let left = LogicalPlanBuilder::except(pairs(removed)?, pairs(stays)?, false)?;
             let keys: Vec<Expr> = (0..self.keys()).map(|k| ident(Self::key_name(k))).collect();
             let keys = LogicalPlanBuilder::from(left).project(keys)?;
             all = Some(match all {

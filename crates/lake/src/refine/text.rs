@@ -1,6 +1,6 @@
 //! Any Arrow column as text, and small helpers over text columns.
 
-use super::RefineError;
+use super::{RefineError, cast::nameable};
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray, StringBuilder},
     compute::{CastOptions, cast, cast_with_options},
@@ -22,15 +22,15 @@ pub(super) fn is_text(kind: &DataType) -> bool {
     }
 }
 
-/// As text, null where `array` is null and where its bytes are no UTF-8.
+/// As text, null where `array` is null, where its bytes are no UTF-8, and where a day or a time has none.
 pub(crate) fn to_text(array: &ArrayRef) -> Result<StringArray, RefineError> {
     match array.data_type() {
         DataType::Utf8 => Ok(array.as_string::<i32>().clone()),
         kind if kind.is_nested() && !matches!(kind, DataType::Dictionary(..)) => json_text(array),
         _ => {
             let safe = CastOptions { safe: true, format_options: FormatOptions::default() };
-            let cast =
-                cast_with_options(array, &DataType::Utf8, &safe).map_err(RefineError::arrow("reading as text"))?;
+            let cast = cast_with_options(&nameable(array), &DataType::Utf8, &safe)
+                .map_err(RefineError::arrow("reading as text"))?;
             Ok(cast.as_string::<i32>().clone())
         }
     }

@@ -14,4 +14,4 @@ pub(crate) use format::Format;
 pub(crate) use number::{parse_decimal_parts, parse_integer, parse_number};
 pub(super) use time::{DAYS, MICROS};
 pub(crate) use time::{is_time, parse_date, parse_timestamp};
-pub(super) use typed::fitting;
+pub(super) use typed::{fitting, nameable};

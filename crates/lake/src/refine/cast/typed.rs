@@ -8,7 +8,8 @@ use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, make_array},
     buffer::BooleanBuffer,
     compute::{CastOptions, cast_with_options, kernels::cmp::neq},
-    datatypes::{DataType, Date32Type, Float64Type, TimestampMicrosecondType},
+    datatypes::{DataType, Date32Type, Float64Type, TimeUnit, TimestampMicrosecondType},
+    temporal_conversions::{date32_to_datetime, timestamp_us_to_datetime},
 };
 
 /// `None` if there is no direct way; the value's text then decides.
@@ -86,6 +87,18 @@ fn beyond(array: &ArrayRef, kind: ColumnType) -> Option<BooleanBuffer> {
         ColumnType::Timestamp => outside::<TimestampMicrosecondType>(array, |at| time::MICROS.contains(&at)),
         _ => None,
     }
+}
+
+/// Null where a day or a time is so far away that it has no text at all: whoever asks for one would fail.
+pub(crate) fn nameable(array: &ArrayRef) -> ArrayRef {
+    let odd = match array.data_type() {
+        DataType::Date32 => outside::<Date32Type>(array, |day| date32_to_datetime(day).is_some()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            outside::<TimestampMicrosecondType>(array, |at| timestamp_us_to_datetime(at).is_some())
+        }
+        _ => None,
+    };
+    blank(array.clone(), odd).array
 }
 
 fn outside<T: ArrowPrimitiveType>(array: &ArrayRef, fits: impl Fn(T::Native) -> bool) -> Option<BooleanBuffer> {

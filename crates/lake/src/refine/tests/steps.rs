@@ -137,6 +137,30 @@ fn days_and_times_that_no_calendar_names_are_none() {
     assert_eq!((reasons(&refined).len(), broken("type:day"), broken("type:at")), (4, 3, 3));
 }
 
+/// The library has no text for these, and fails where it is asked for one.
+#[test]
+fn days_and_times_that_have_no_text_are_none() {
+    let c = contract(&[("day", ColumnType::String), ("at", ColumnType::String)], vec![]);
+    let batch = typed_bronze(
+        0,
+        vec![
+            ("day", Arc::new(Date32Array::from(vec![0, i32::MAX, i32::MIN, 1, 2])) as ArrayRef),
+            (
+                "at",
+                Arc::new(TimestampMicrosecondArray::from(vec![0, 1, 2, i64::MAX, i64::MIN]).with_timezone("UTC"))
+                    as ArrayRef,
+            ),
+        ],
+    );
+    let (refined, _) = refine(&refinery(&silver(vec![]), &c), &batch);
+    assert_eq!(rows(&refined.valid).len(), 1);
+    let broken = |rule: &str| reasons(&refined).iter().filter(|r| r.contains(rule)).count();
+    assert_eq!((reasons(&refined).len(), broken("type:day"), broken("type:at")), (4, 2, 2));
+    // As an expression asks for it.
+    let text = crate::refine::text::to_text(&batch["at"]).unwrap();
+    assert_eq!(text.iter().flatten().count(), 3);
+}
+
 #[test]
 fn what_has_no_way_back_from_a_number_is_none() {
     let c = contract(&[("f", ColumnType::Number), ("g", ColumnType::Number)], vec![]);
