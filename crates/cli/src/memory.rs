@@ -248,13 +248,15 @@ mod tests {
         /// Another test's thread may be the one that looks, so that it is given back a moment later.
         const ROUNDS: usize = 50;
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let take = |pieces| drop(black_box((0..pieces).map(|_| vec![1; BYTES]).collect::<Vec<Vec<u8>>>()));
-        take(PIECES);
+        let taken = |pieces| black_box((0..pieces).map(|_| vec![1; BYTES]).collect::<Vec<Vec<u8>>>());
+        // While it is there: of what is free, a slow machine may have given back some by then.
+        let held = taken(PIECES);
         let before = resident_bytes().expect("Linux tells it");
+        drop(held);
         let sinks = || {
             // As one whose limit is low, and that has given nothing back so far.
             LINE.stay_below(0);
-            take(2 * LOOK_BYTES / BYTES);
+            drop(taken(2 * LOOK_BYTES / BYTES));
             resident_bytes().expect("Linux tells it") < before - (PIECES * BYTES / 2) as u64
         };
         let sank = (0..ROUNDS).any(|_| sinks());

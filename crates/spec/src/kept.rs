@@ -48,8 +48,8 @@ fn kind(then: Kind, now: &Kind) -> Kind {
     match (then, now) {
         (Kind::Bronze(then), Kind::Bronze(now)) => {
             let files = FileSource { format: then.files.format, csv: then.files.csv, ..now.files.clone() };
-            let Bronze { expected, inside, drift, .. } = then;
-            Kind::Bronze(Bronze { files, expected, inside, drift, ..now.clone() })
+            let Bronze { expected, inside, drift, required, .. } = then;
+            Kind::Bronze(Bronze { files, expected, inside, drift, required, ..now.clone() })
         }
         (then, _) => then,
     }

@@ -232,6 +232,8 @@ impl Drop for Project {
 /// Readers that share no code with us see what we say is there.
 #[track_caller]
 pub fn readers_agree(p: &Project) {
+    let shown = p.json(&["show", "datasets"]);
+    assert!(shown.as_array().is_some_and(|all| all.iter().any(|of| of["rows"].is_u64())), "{shown}");
     assert!(compared_with_others(p) >= 4, "tables of three layers and what became of their records");
 }
 

@@ -251,7 +251,9 @@ fn committed_beside(p: &Project) -> Vec<String> {
 fn a_window_whose_process_was_taken_for_dead_is_made_once() {
     let p = Project::new(MARKET);
     to_backfill(&p);
-    let build = BACKFILL.iter().copied().filter(|word| *word != "--swap").collect::<Vec<_>>();
+    // One at a time: another could be in the midst of a transaction, which would lock the state.
+    let one = |word| if word == "3" { "1" } else { word };
+    let build = BACKFILL.iter().copied().map(one).filter(|word| *word != "--swap").collect::<Vec<_>>();
     let stopped = Stopped::at(&p, &build, "commit.before_main");
     leases_end(&p);
     p.done(&["backfill", "gold.daily", "--resume"]).said("5 of 5 windows made");

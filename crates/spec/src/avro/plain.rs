@@ -7,6 +7,9 @@ use super::schema::{Avro, Body, Field, Named, Primitive, Type};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+/// Of a field, which are looked for. Each stands within the one before, and schemas within schemas are walked by recursion.
+const MOST_NAMES: usize = 16;
+
 impl Avro {
     /// JSON Schema of all values of this schema.
     pub(crate) fn plain(&self) -> Value {
@@ -25,7 +28,7 @@ impl Avro {
         let places = Plain { places: self.named.keys().enumerate().map(|(i, name)| (name.as_str(), i)).collect() };
         let all: Vec<Value> = types.map(|t| places.of(t)).collect();
         let named = self.named.values().enumerate();
-        let named: Map<String, Value> = named.map(|(i, n)| (i.to_string(), places.named(n))).collect();
+        let named: Map<String, Value> = named.map(|(i, n)| (i.to_string(), places.named(i, n))).collect();
         json!({ "allOf": all, "$defs": named })
     }
 }
@@ -52,7 +55,8 @@ impl Plain<'_> {
         }
     }
 
-    fn named(&self, named: &Named) -> Value {
+    /// `at`: its place.
+    fn named(&self, at: usize, named: &Named) -> Value {
         match &named.body {
             // An unknown symbol is read as the default.
             Body::Enum { has_default: true, .. } => json!({ "type": "string" }),
@@ -61,29 +65,34 @@ impl Plain<'_> {
             Body::Fixed(size, _) => {
                 json!({ "type": "string", "minLength": size, "maxLength": size, "pattern": "^[\\x00-\\xff]*$" })
             }
-            Body::Record(fields) => self.record(fields),
+            Body::Record(fields) => self.record(at, fields),
         }
     }
 
-    fn record(&self, fields: &[Field]) -> Value {
+    fn record(&self, at: usize, fields: &[Field]) -> Value {
         let (aliased, simple): (Vec<&Field>, Vec<&Field>) = fields.iter().partition(|f| !f.aliases.is_empty());
         let properties: Map<String, Value> = simple.iter().map(|f| (f.name.clone(), self.of(&f.kind))).collect();
         let required: Vec<&str> = simple.iter().filter(|f| !f.has_default).map(|f| f.name.as_str()).collect();
         let mut schema = json!({ "type": "object", "properties": properties, "required": required });
         if !aliased.is_empty() {
-            schema["allOf"] = aliased.into_iter().map(|f| self.aliased(f)).collect();
+            // Said once, however many names it has.
+            let kinds = aliased.iter().enumerate().map(|(i, f)| (i.to_string(), self.of(&f.kind)));
+            schema["$defs"] = Value::Object(kinds.collect());
+            let all = aliased.iter().enumerate();
+            schema["allOf"] = all.map(|(i, f)| by_any_name(f, &format!("#/$defs/{at}/$defs/{i}"))).collect();
         }
         schema
     }
+}
 
-    /// The first of its names that is there is the field.
-    fn aliased(&self, field: &Field) -> Value {
-        let (kind, lacking) = (self.of(&field.kind), json!({ "required": [field.name] }));
-        let names = std::iter::once(&field.name).chain(&field.aliases);
-        names.rev().fold(if field.has_default { json!(true) } else { lacking }, |others, name| {
-            json!({ "if": { "required": [name] }, "then": { "properties": { name: kind } }, "else": others })
-        })
-    }
+/// The first of its names that is there is the field. One with more of them than are looked for may come under another.
+fn by_any_name(field: &Field, kind: &str) -> Value {
+    let names: Vec<&String> = std::iter::once(&field.name).chain(&field.aliases).take(MOST_NAMES).collect();
+    let may_lack = field.has_default || field.aliases.len() >= MOST_NAMES;
+    let last = if may_lack { json!(true) } else { json!({ "required": [field.name] }) };
+    names.into_iter().rev().fold(last, |others, name| {
+        json!({ "if": { "required": [name] }, "then": { "properties": { name: { "$ref": kind } } }, "else": others })
+    })
 }
 
 fn is_null(kind: &Type) -> bool {

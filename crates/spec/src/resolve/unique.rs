@@ -7,6 +7,7 @@ use crate::{
     dataset::{Draft, SilverDraft, WriteDraft},
     diagnostic::{Sink, quoted},
     odcs::{CheckDraft, RuleDraft},
+    sql,
 };
 
 /// A step sees its own rows only, and an upsert the rows of its keys. What else is to be unique over the table, some SQL rule has to count.
@@ -44,7 +45,10 @@ fn counts(rule: &RuleDraft, columns: &[String]) -> bool {
 }
 
 fn rule_over_table(columns: &[String]) -> String {
-    let name = |c: &String| match c.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+    // Others, as words of SQL, need quotes.
+    let is_bare =
+        |c: &String| sql::row_expression(c, None).is_ok_and(|e| matches!(e.uses.as_slice(), [one] if one.value == *c));
+    let name = |c: &String| match is_bare(c) {
         true => c.clone(),
         false => format!("\\\"{}\\\"", c.replace('"', "\\\"\\\"")),
     };

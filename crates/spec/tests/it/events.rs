@@ -241,6 +241,12 @@ fn hostile_schemas_and_events_end() {
     let unique = validator(&json!({ "uniqueItems": true })).expect("a validator");
     let many: Vec<Value> = (0..200_000).map(|i| json!([i])).collect();
     assert!(unique.breaches(&Value::from(many)).is_empty());
+    let names: Vec<String> = (0..50_000).map(|i| format!("a{i:05}")).collect();
+    let named = avro(&order(&json!([{ "name": "id", "aliases": names, "type": "long" }])));
+    let named = named.validator().expect("of an Avro schema").expect("it can be decided");
+    for (value, breaches) in [(json!({ "id": "x" }), 1), (json!({ "a00014": "x" }), 1), (json!({ "a49999": 1 }), 0)] {
+        assert_eq!(named.breaches(&value).len(), breaches, "{value}");
+    }
     for undecidable in [json!({ "pattern": "(?=a)" }), json!({ "$dynamicRef": "#a", "$dynamicAnchor": "a" })] {
         assert!(validator(&undecidable).is_none(), "{undecidable}");
     }

@@ -1,6 +1,6 @@
 //! A definition that was kept makes the dataset that it made.
 
-use crate::{flights, write};
+use crate::{flights, folder, write};
 use alluvium_model::DatasetName;
 use alluvium_spec::{Environment, Kind, Project, load};
 use std::path::Path;
@@ -66,4 +66,38 @@ fn what_is_not_the_version_that_was_asked_for_is_none() {
     assert!(p.with_kept(&name, version, &changed).is_none(), "without its contract");
     assert!(p.with_kept(&name, version, &p.files).is_some());
     assert!(p.with_kept(&"silver.nothing".parse().expect("a name"), version, &p.files).is_none());
+}
+
+/// It decides which files are loaded, and is part of the version.
+#[test]
+fn what_a_file_has_to_have_is_what_it_had_to_have_then() {
+    let contract = "apiVersion: v3.1.0
+kind: DataContract
+id: t
+name: t
+version: 1.0.0
+status: active
+schema:
+  - name: t
+    properties:
+      - { name: id, logicalType: integer, required: true }
+";
+    let dir = folder(&[
+        ("alluvium.yaml", "name: x\n"),
+        ("datasets/bronze/t.yaml", "source: { files: landing/ }\n"),
+        ("datasets/silver/t.yaml", "from: bronze.t\ncontract: t\nsteps: [validate]\nwrite: append\n"),
+        ("contracts/t.odcs.yaml", contract),
+    ]);
+    let root = dir.path();
+    let then = loaded(root);
+    edit(root, "contracts/t.odcs.yaml", ", required: true", "");
+    let now = loaded(root);
+    let name: DatasetName = "bronze.t".parse().expect("a name");
+    let required = |p: &Project| match &p.datasets[&name].kind {
+        Kind::Bronze(bronze) => bronze.required.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((required(&then).len(), required(&now).len()), (1, 0));
+    let kept = now.with_kept(&name, &then.datasets[&name].version, &then.files).expect("its files are there");
+    assert_eq!(required(&kept), required(&then));
 }

@@ -176,3 +176,19 @@ fn uniqueness_that_nothing_keeps_is_told() {
     let rule = rule.rsplit_once("tells: `").expect("a rule").1.trim_end_matches('`').to_owned();
     assert_eq!(told("append", key, &rule), [""; 0]);
 }
+
+/// So that the rule can be taken as it is shown.
+#[test]
+fn names_that_are_no_words_of_sql_are_quoted_in_the_rule() {
+    let contract = "apiVersion: v3.1.0\nkind: DataContract\nid: t\nname: t\nversion: 1.0.0\nstatus: active\nschema:\n  - name: t\n    properties:\n      - { name: 1st, logicalType: integer, unique: true }\n";
+    let dir = folder(&[
+        ("alluvium.yaml", "name: x\n"),
+        ("landing/keep", ""),
+        ("datasets/bronze/t.yaml", "source: { files: landing/ }\n"),
+        ("datasets/silver/t.yaml", "from: bronze.t\ncontract: t\nwrite: append\n"),
+        ("contracts/t.odcs.yaml", contract),
+    ]);
+    let found = read(dir.path(), &Environment::default()).found;
+    let help = found.0[0].help.as_deref().unwrap_or_default();
+    assert!(help.contains(r#"SELECT count(\"1st\") - count(DISTINCT \"1st\") FROM ${object}"#), "{found}");
+}
