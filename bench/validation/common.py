@@ -20,8 +20,12 @@ KNOWN = {"status": STATUS, "currency": CURRENCIES}
 FIELDS = dict.fromkeys("event_id order_id customer_id status amount currency country email created_at updated_at".split(), pl.String)
 FIELDS |= {"order_id": pl.Int64, "customer_id": pl.Int64, "amount": pl.Float64}
 TIMESTAMPS = ["created_at", "updated_at"]
+# What many check times with; it lets 30 February pass.
+PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T\d\d:\d\d:\d\d\.\d{3}Z$"
 RULES = [f"missing:{c}" for c in FIELDS] + ["enum:status", "enum:currency", "range:amount"]
-RULES += [f"type:{c}" for c in TIMESTAMPS] + ["unique:event_id"]
+RULES += [f"type:{c}" for c in TIMESTAMPS]
+# Two ways to count rows that share an event_id: all of them, or all but one.
+UNIQUE, AGAIN = "unique:event_id", "again:event_id"
 MORE = "--rules=20" in sys.argv
 EMAIL = r"^user([0-9]{1,6}|1[0-8][0-9]{5})@example\.com$"
 LONGEST_STATUS, MOST_CUSTOMERS, MOST_REFUNDED = 9, 1_950_000, 100
@@ -43,12 +47,13 @@ def is_time(column):
     return text.is_null() | (seconds.is_not_null() & text.str.tail(5).str.contains(r"^\.\d{3}Z$"))
 
 
-def timed(validate):
-    """Calls `validate`, which answers with the rows that break each rule (those without any may be left out)."""
+def timed(validate, unique=UNIQUE):
+    """Calls `validate`, which answers with the rows that break each rule (those without any may be left out); `unique` is the way
+    in which it counts rows that share an event_id."""
     wall, cpu = [], []
     for _ in range(TIMES):
         start, used = time.perf_counter(), time.process_time()
         found = validate()
         wall.append(round(time.perf_counter() - start, 4))
         cpu.append(round(time.process_time() - used, 4))
-    print(json.dumps({"wall_s": wall, "cpu_s": cpu, "found": {rule: found.get(rule, 0) for rule in RULES}}), flush=True)
+    print(json.dumps({"wall_s": wall, "cpu_s": cpu, "found": {rule: found.get(rule, 0) for rule in [*RULES, unique]}}), flush=True)

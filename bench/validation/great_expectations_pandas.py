@@ -8,8 +8,6 @@ import logging
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
-PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T\d\d:\d\d:\d\d\.\d{3}Z$"
-
 
 def suite():
     """Expectations by the rule that each stands for."""

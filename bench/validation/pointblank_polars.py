@@ -6,7 +6,6 @@ With --no-rows it only counts; with --pattern it looks at the text of times inst
 from common import *
 import pointblank as pb
 
-PATTERN = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T\d\d:\d\d:\d\d\.\d{3}Z$"
 # A step of an expression has no column; these are the last.
 EXPRESSIONS = (["length:status", "refund_is_small"] if MORE else []) + [f"type:{c}" for c in TIMESTAMPS]
 NAMED = {"col_vals_not_null": "missing", "col_vals_in_set": "enum", "col_vals_ge": "range", "col_vals_le": "range"}

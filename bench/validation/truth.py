@@ -30,6 +30,7 @@ counts = ", ".join(f"count(*) FILTER ({broken})" for broken in BROKEN.values())
 found = dict(zip(BROKEN, db.execute(f"SELECT {counts} FROM events").fetchone()))
 repeated = "SELECT sum(n) FROM (SELECT count(*) AS n FROM events GROUP BY event_id HAVING n > 1)"
 found["unique:event_id"] = int(db.execute(repeated).fetchone()[0] or 0)
+found["again:event_id"] = int(db.execute("SELECT count(event_id) - count(DISTINCT event_id) FROM events").fetchone()[0])
 valid = " AND ".join(f"NOT coalesce({broken}, false)" for broken in BROKEN.values())
 # Whose first row stays: of the rows that break no other rule, those that come again.
 kept = f"SELECT count(*) - count(DISTINCT event_id) FROM events WHERE {valid}"
