@@ -43,8 +43,11 @@ def by_duckdb(table):
     if not files:
         return by_deltalake(table)
     gone = pyarrow.table(table.deletion_vectors()) if has_vectors(table) else None
-    columns = ", ".join(f'"{f.name}"' for f in table.schema().fields)
     rows = f"read_parquet({files!r}, union_by_name = true, filename = true, file_row_number = true)"
+    # A column that came after the last file is in none of them.
+    there = set(duckdb.sql(f"SELECT * FROM {rows} LIMIT 0").columns)
+    names = [(f.name, f.name.replace('"', '""')) for f in table.schema().fields]
+    columns = ", ".join(f'"{quoted}"' if name in there else f'NULL AS "{quoted}"' for name, quoted in names)
     if gone is None or gone.num_rows == 0:
         return duckdb.sql(f"SELECT {columns} FROM {rows}").pl()
     return duckdb.sql(f"""
