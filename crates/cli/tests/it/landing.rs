@@ -159,11 +159,12 @@ fn notice(at: &str, key: &str) -> Answer {
 fn the_scan_reports_what_the_notices_of_a_bucket_did_not_tell_of() {
     let landed = Landed::new(Zone::Bucket(Cloud::S3), ANY);
     let serving = Serving::start(&landed.p, &["--scan-every", "300ms"]);
+    let at = serving.address();
     let prefix = landed.place.strip_prefix("s3://lake/").expect("a prefix");
     serving.wait_for("ended");
     // Of a bucket that has told of nothing yet nothing is missed, whoever finds it first.
     landed.put(&FIRST[..1]);
-    assert_eq!(notice(&serving.address(), &format!("{prefix}/a.csv")).status, 202);
+    assert_eq!(notice(&at, &format!("{prefix}/a.csv")).status, 202);
     serving.wait_for("done bronze.names");
     // The turn of that notice may take what came meanwhile.
     let warning = "warning bronze.names: 1 file found by the scan, of which no notice came";

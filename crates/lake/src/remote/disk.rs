@@ -52,6 +52,8 @@ impl Disk {
 
     /// The file, fetched if it is not here; `None`: there is none. Blocks the thread while it is fetched.
     pub(crate) fn open_if_there(&self, path: &Path, bytes: Option<u64>) -> Result<Option<File>, LakeError> {
+        // Where all other copies are in use, a small bound would take this one before it is opened.
+        let _held = self.remote().map(|r| r.hold(path));
         for _ in 0..MOST_OPENS {
             match (File::open(path), self.remote()) {
                 (Ok(file), remote) => {
