@@ -325,6 +325,8 @@ fn a_gate_is_not_asked_before_anything_came() {
 fn a_folder_may_have_any_name() {
     const NAME: &str = "what? [a-z]* 100% {x}";
     let p = Project::new(&[]);
+    // Not all of them take such a name for a path.
+    p.leave_unread();
     for (path, text) in SHOP {
         p.put(&format!("{NAME}/{path}"), text.as_bytes());
     }

@@ -147,8 +147,8 @@ impl TextColumn {
     /// `values`: of the column's type, or a dictionary of it.
     pub(super) fn write(&mut self, values: &ArrayRef, packer: &mut Packer) -> Result<(), LakeError> {
         match values.data_type() {
-            DataType::Utf8 => self.texts(&Texts::of(values.as_string::<i32>()), packer),
-            DataType::Binary => self.texts(&Texts::of(values.as_binary::<i32>()), packer),
+            DataType::Utf8 if self.utf8 => self.texts(&Texts::of(values.as_string::<i32>()), packer),
+            DataType::Binary if !self.utf8 => self.texts(&Texts::of(values.as_binary::<i32>()), packer),
             DataType::Dictionary(key, _) if **key == DataType::Int32 && self.dictionary.is_some() => {
                 let values = values.as_dictionary::<Int32Type>();
                 let plain = self.plain_of(values.values())?;

@@ -136,8 +136,8 @@ pub async fn what_waits_is_what_no_step_took_and_open_steps(store: &dyn Store) {
     assert_eq!(waiting().await, [("bronze.flights".to_owned(), 2, 0, at(20))]);
     let step = ingest("e", &["a"]);
     store.plan(&NewStep { planned_at: at(25), ..step }).await.unwrap();
-    store.plan(&refine("d", 4, 5)).await.unwrap();
-    let silver = ("silver.flights".to_owned(), 0, 1, refine("d", 4, 5).planned_at);
+    store.plan(&refine("d", -1, 5)).await.unwrap();
+    let silver = ("silver.flights".to_owned(), 0, 1, refine("d", -1, 5).planned_at);
     assert_eq!(waiting().await, [("bronze.flights".to_owned(), 1, 1, at(25)), silver.clone()]);
     // One that was given up, and one that is done, wait no more.
     for step in ["d", "e"] {
